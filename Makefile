@@ -1,0 +1,33 @@
+# Everything a developer runs. `make .venv` alone makes the environment, with .venv/bin/batch-router in it.
+
+.PHONY: demo test check bench clean
+
+# The newest of these that is there; 3.11 is the oldest that will do.
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+demo: .venv
+	$(BIN)/batch-router demo
+
+test: .venv check
+	$(BIN)/pytest
+
+check: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv
+	$(BIN)/python -m tests.bench
+
+.venv: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "batch_router needs Python 3.11 or later: install it and try again" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable .
+	@touch .venv
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,52 @@
+"""`batch-router ...`: what a person types."""
+
+import sys
+
+import click
+
+from ..exceptions import (
+    BatchFailedError,
+    BatchNotFinishedError,
+    BatchRouterError,
+    BatchTimeoutError,
+    BrokerUnavailableError,
+    NoWorkerError,
+)
+from .batches import cancel, list_batches, results, status, submit, watch
+from .demo import demo
+from .doctor import doctor
+from .exit_codes import ExitCode
+from .stack import simulate, up
+
+# The first match counts; every other error of ours is a mistake in the call.
+_EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (
+    (BatchFailedError, ExitCode.BATCH_FAILED),
+    (BatchNotFinishedError, ExitCode.NOT_FINISHED),
+    (BatchTimeoutError, ExitCode.NOT_FINISHED),
+    (BrokerUnavailableError, ExitCode.NO_BROKER),
+    (NoWorkerError, ExitCode.NO_BROKER),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="batch-router")
+def cli() -> None:
+    """Send batches of LLM requests; get every answer exactly once."""
+
+
+for command in (demo, up, submit, status, watch, results, list_batches, cancel, doctor, simulate):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one sentence and an exit code, never a traceback."""
+    try:
+        sys.exit(cli.main(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(ExitCode.INTERRUPTED)
+    except BatchRouterError as error:
+        click.echo(f"batch-router: {error}", err=True)
+        sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.USAGE))

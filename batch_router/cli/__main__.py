@@ -1,0 +1,5 @@
+"""`python -m batch_router.cli`."""
+
+from . import main
+
+main()

@@ -1,0 +1,179 @@
+"""The commands about batches: submit, status, watch, results, list, cancel."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from ..client import BatchClient
+from ..core import BatchStatus, BatchStatusResponse
+from ..exceptions import BatchFailedError, NoWorkerError
+from ..pipeline.submit import check_file, read_options
+from ..providers import find_provider
+from ..state.table import TABLE, State
+from .display import follow, render, stderr, summary
+from .exit_codes import ExitCode
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--provider", required=True, help="openai, ...")
+@click.option("--model", help="The model of the rows that name none.")
+@click.option("--system-prompt", help="For the rows that have none.")
+@click.option("--temperature", type=float, help="For the rows that do not say.")
+@click.option("--max-tokens", type=int, help="For the rows that do not say.")
+@click.option("--batch-id", help="An id of your own: letters, digits, _ and -.")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; may be repeated.")
+@click.option("--wait", is_flag=True, help="Wait until it has ended, and show how it goes.")
+@_json
+def submit(
+    file: Path,
+    provider: str,
+    model: str | None,
+    system_prompt: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    batch_id: str | None,
+    metadata: Sequence[str],
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Send the requests of a JSONL FILE. Every row is checked before anything is sent."""
+    options: dict[str, Any] = {
+        "model": model,
+        "system_prompt": system_prompt,
+        "batch_id": batch_id,
+        "generation_config": {"temperature": temperature, "max_tokens": max_tokens},
+        "metadata": _read_metadata(metadata),
+    }
+    kind = find_provider(provider)
+    check_file(file, kind, read_options(options))
+    client = BatchClient()
+    queue = kind.queue or str(TABLE[State.QUEUED].queue)
+    if not client.listeners(queue):
+        raise NoWorkerError(
+            f"no worker listens on the queue {queue!r}: start one (`batch-router up`); nothing was sent"
+        )
+    # Celery takes a third of a second to import; only this command sends a message.
+    from workers.tasks import submit_batch
+
+    # All rows were checked above.
+    job = submit_batch.delay(provider=provider, input=file, check_rows=0, **options)
+    if not wait:
+        click.echo(_encode({"batch_id": job.id}) if as_json else job.id)
+        return ExitCode.OK
+    return _wait(client, job.id, as_json)
+
+
+@click.command()
+@click.argument("batch_id")
+@_json
+def status(batch_id: str, as_json: bool) -> int:
+    """How a batch stands, and why it does not move."""
+    found = BatchClient().status(batch_id)
+    if as_json:
+        click.echo(_encode(found))
+    else:
+        Console(highlight=False).print(render(found))
+    return _exit_code(found)
+
+
+@click.command()
+@click.argument("batch_id")
+@click.option("--timeout", type=float, help="Stop watching after so many seconds; the batch goes on.")
+@_json
+def watch(batch_id: str, timeout: float | None, as_json: bool) -> int:
+    """Wait until a batch has ended, and show how it goes."""
+    return _wait(BatchClient(), batch_id, as_json, timeout)
+
+
+@click.command()
+@click.argument("batch_id")
+def results(batch_id: str) -> int:
+    """Print the results of a finished batch: JSON lines in input order, one per request."""
+    client = BatchClient()
+    found = client.status(batch_id)
+    lines = client.result_lines(batch_id)
+    try:
+        sys.stdout.buffer.writelines(lines)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stderr.close()
+        return ExitCode.OK
+    return _exit_code(found)
+
+
+@click.command("list")
+@click.option("--limit", default=20, show_default=True, help="How many.")
+@_json
+def list_batches(limit: int, as_json: bool) -> int:
+    """The newest batches."""
+    batches = BatchClient().list(limit)
+    if as_json:
+        for batch in batches:
+            click.echo(_encode(batch))
+        return ExitCode.OK
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for column in ("batch", "provider", "status", "requests", "succeeded", "created"):
+        table.add_column(column)
+    for batch in batches:
+        counts = batch.request_counts
+        row = (batch.batch_id, batch.provider, batch.status, str(counts.total), str(counts.succeeded), batch.created_at)
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("batch_id")
+def cancel(batch_id: str) -> int:
+    """Ask for a batch to end early; finished answers are kept."""
+    client = BatchClient()
+    if client.cancel(batch_id):
+        click.echo(f"{batch_id} is being cancelled", err=True)
+    else:
+        click.echo(f"{batch_id} has ended already: {client.status(batch_id).status}", err=True)
+    return ExitCode.OK
+
+
+def _wait(client: BatchClient, batch_id: str, as_json: bool, timeout: float | None = None) -> int:
+    try:
+        with follow(stderr()) as show:
+            client.wait(batch_id, timeout, on_status=show)
+    except BatchFailedError:
+        pass  # its status says more than the exception
+    found = client.status(batch_id)
+    if as_json:
+        click.echo(_encode(found))
+    else:
+        click.echo(batch_id)
+        click.echo(summary(found), err=True)
+    return _exit_code(found)
+
+
+def _exit_code(status: BatchStatusResponse) -> ExitCode:
+    if status.status is BatchStatus.FAILED:
+        return ExitCode.BATCH_FAILED
+    if not status.is_complete():
+        return ExitCode.NOT_FINISHED
+    counts = status.request_counts
+    return ExitCode.OK if counts.succeeded == counts.total else ExitCode.UNANSWERED
+
+
+def _read_metadata(pairs: Sequence[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    for key, equals, _ in split:
+        if not key or not equals:
+            raise click.UsageError(f"--metadata takes KEY=VALUE, not {key!r}")
+    return {key: value for key, _, value in split}
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

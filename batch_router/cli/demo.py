@@ -1,0 +1,115 @@
+"""`batch-router demo`: the whole system on this machine, offline, without keys."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from ..client import BatchClient
+from ..connect import open_context
+from ..embedded import running_url
+from ..exceptions import NoWorkerError
+from ..settings import PREFIX, Settings
+from .display import follow, stderr, summary
+from .exit_codes import ExitCode
+
+_ROWS = 60
+_ROWS_PER_SHARD = 20
+_START_WITHIN = 60.0
+_QUEUES = ("io", "poll", "cpu")
+
+# Long enough to see each state go by.
+_SCENARIO = """\
+seed = 7
+
+[latency]
+validating = 1.0
+in_progress = 4.0
+finalizing = 0.5
+"""
+
+
+@click.command()
+def demo() -> int:
+    """Watch a batch go through real workers, a real Valkey and a simulated provider."""
+    home = Settings.from_env().home.absolute() / f"demo-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
+    home.mkdir(parents=True, mode=0o700)
+    console = stderr()
+    console.print(f"Starting Valkey, workers and simulated providers in {home} ...")
+    with _stack(home):
+        client = _wait_for_workers(home)
+        rows = home / "requests.jsonl"
+        rows.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in _requests()))
+        batch_id = client.submit(
+            "openai",
+            model="gpt-5-mini",
+            system_prompt="You are a patient teacher of arithmetic.",
+            generation_config={"max_tokens": 200},
+            input=rows,
+        )
+        with follow(console) as show:
+            status = client.wait(batch_id, on_status=show)
+    results = home / "results.jsonl"
+    with results.open("wb") as stream:
+        stream.writelines(client.result_lines(batch_id))
+    _print_answers(client, batch_id)
+    console.print(summary(status))
+    click.echo(results)
+    counts = status.request_counts
+    return ExitCode.OK if counts.succeeded == counts.total else ExitCode.UNANSWERED
+
+
+def _requests() -> Iterator[dict[str, Any]]:
+    for number in range(_ROWS):
+        question = f"A shelf holds {number + 3} books. How many books are on {number % 7 + 2} such shelves?"
+        yield {"custom_id": f"question {number}", "prompt": question}
+
+
+@contextmanager
+def _stack(home: Path) -> Iterator[None]:
+    """`batch-router up --simulate` in a home of its own, away from the settings and keys of this machine."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment[f"{PREFIX}HOME"] = str(home)
+    environment[f"{PREFIX}MAX_SHARD_ROWS"] = str(_ROWS_PER_SHARD)
+    scenario = home / "scenario.toml"
+    scenario.write_text(_SCENARIO)
+    command = [sys.executable, "-m", "batch_router.cli", "up", "--scenario", str(scenario), "io", "cpu"]
+    with (home / "up.log").open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as up:
+        try:
+            yield
+        finally:
+            up.send_signal(signal.SIGTERM)
+
+
+def _wait_for_workers(home: Path) -> BatchClient:
+    deadline = time.monotonic() + _START_WITHIN
+    client = None
+    while time.monotonic() < deadline:
+        if client is None and running_url(home) is not None:
+            client = BatchClient(open_context(Settings(home=home)))
+        if client is not None and all(client.listeners(queue) for queue in _QUEUES):
+            return client
+        time.sleep(0.1)
+    raise NoWorkerError(f"the workers did not start within {_START_WITHIN:.0f} s; {home / 'up.log'} says why")
+
+
+def _print_answers(client: BatchClient, batch_id: str) -> None:
+    table = Table(box=None, padding=(0, 2), header_style="dim", title="the first answers", title_justify="left")
+    table.add_column("custom_id")
+    table.add_column("status")
+    table.add_column("text")
+    for result in islice(client.results(batch_id), 5):
+        table.add_row(result.custom_id, result.status.value, (result.text or "")[:90])
+    Console(highlight=False).print(table)

@@ -1,0 +1,108 @@
+"""`batch-router doctor`: whether this machine could carry a batch, and what to do if not."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+import redis
+from rich.console import Console
+from rich.table import Table
+
+from ..connect import broker_url, open_store, state_url
+from ..exceptions import BatchRouterError
+from ..providers import find_provider, provider_names
+from ..settings import Settings
+from ..state.table import TABLE
+from .exit_codes import ExitCode
+
+_LEAST_FREE = 1 << 30
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; `remedy` is empty where all is well."""
+
+    what: str
+    found: str
+    remedy: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def doctor(as_json: bool) -> int:
+    """Look at Redis, the broker, the workers, the storage and the keys."""
+    settings = Settings.from_env()
+    findings = [finding for check in (_redis, _broker, _workers, _storage, _keys) for finding in _run(check, settings)]
+    if as_json:
+        click.echo(msgspec.json.encode([finding._asdict() for finding in findings]).decode())
+    else:
+        _print(findings)
+    return ExitCode.FOUND_SOMETHING if any(finding.remedy for finding in findings) else ExitCode.OK
+
+
+def _run(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> list[Finding]:
+    try:
+        return list(check(settings))
+    except (BatchRouterError, redis.RedisError, OSError) as error:
+        message = str(error) if isinstance(error, BatchRouterError) else type(error).__name__
+        return [Finding(check.__name__.strip("_"), "failed", message)]
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    client = redis.Redis.from_url(state_url(settings), decode_responses=True, socket_connect_timeout=5)
+    info: Any = client.info()
+    name = f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info['redis_version']}"
+    yield Finding("redis", name)
+    persistent = bool(info.get("aof_enabled"))
+    yield Finding(
+        "persistence",
+        "AOF on" if persistent else "AOF off",
+        "" if persistent else "turn it on (appendonly yes), or a restart of Redis loses the state",
+    )
+    policy = info.get("maxmemory_policy", "noeviction")
+    remedy = "" if policy == "noeviction" else "set maxmemory-policy noeviction: an evicted key is lost state"
+    yield Finding("eviction", policy, remedy)
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    redis.Redis.from_url(broker_url(settings), socket_connect_timeout=5).ping()
+    yield Finding("broker", "answers")
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    store = open_store(settings)
+    queues = sorted({row.queue for row in TABLE.values() if row.queue})
+    for queue in queues:
+        count = len(store.listeners(queue))
+        remedy = "" if count else f"start a worker: celery -A workers.app worker -Q {queue}, or `batch-router up`"
+        yield Finding(f"queue {queue}", f"{count} workers", remedy)
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    home = settings.home.absolute()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryFile(dir=home):
+        free = shutil.disk_usage(home).free
+    remedy = "" if free > _LEAST_FREE else "less than 1 GB is free: make room, or set BATCH_ROUTER_HOME elsewhere"
+    yield Finding("storage", f"{home}, {free / 1e9:.0f} GB free", remedy)
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    for name in provider_names():
+        variable = find_provider(name).key_variable
+        if variable is None:
+            continue
+        where = settings.base_urls.get(name)
+        place = f" ({where})" if where else ""
+        yield Finding(f"key {name}", f"{variable} is {'set' if os.environ.get(variable) else 'not set'} here{place}")
+
+
+def _print(findings: list[Finding]) -> None:
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for finding in findings:
+        mark = "[red]!![/]" if finding.remedy else "[green]ok[/]"
+        table.add_row(mark, finding.what, finding.found, finding.remedy)
+    Console(highlight=False).print(table)

@@ -1,0 +1,113 @@
+"""The local stack: `up` runs what the Procfile lists, `simulate` the providers' stand-ins."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import click
+from honcho.environ import parse_procfile
+from honcho.manager import Manager
+
+from ..embedded import EmbeddedServer
+from ..settings import Settings
+from .exit_codes import ExitCode
+
+_FLOWER_PORT = 5555
+_HERE = Path(__file__).parent
+
+
+@click.command()
+@click.argument("processes", nargs=-1, metavar="[PROCESS]...")
+@click.option("--simulate", "simulated", is_flag=True, help="Talk to simulated providers: no keys, no cost.")
+@click.option("--scenario", type=click.Path(exists=True, path_type=Path), help="How the simulated ones behave.")
+def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
+    """Run the local stack in the foreground: Redis if there is none, workers, Flower.
+
+    PROCESS names those of the Procfile that are wanted; by default all of them.
+    """
+    settings = Settings.from_env()
+    commands = parse_procfile(_procfile().read_text()).processes
+    unknown = [name for name in processes if name not in commands]
+    if unknown:
+        raise click.UsageError(f"the Procfile has no process {unknown[0]!r}; it has {', '.join(commands)}")
+    with ExitStack() as stack:
+        environment = dict(os.environ)
+        environment["BATCH_ROUTER_HOME"] = str(settings.home.absolute())
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+        environment["PYTHONUNBUFFERED"] = "1"
+        if settings.redis_url is None:
+            stack.enter_context(EmbeddedServer(settings.home))
+        if simulated or scenario:
+            environment |= _simulated_providers(stack.enter_context(_simulator(scenario)))
+        wanted = list(processes or commands)
+        if "flower" in wanted:
+            environment |= _flower_settings(environment)
+        manager = Manager()
+        for name in wanted:
+            manager.add_process(name, commands[name], env=environment)
+        manager.loop()
+        return int(manager.returncode or 0)
+
+
+@click.command()
+@click.option("--port", default=0, show_default=True, help="0: any free one.")
+@click.option("--scenario", type=click.Path(exists=True, path_type=Path), help="How the providers behave, as TOML.")
+@click.option("--directory", type=click.Path(path_type=Path), help="Keep files and the log here.")
+def simulate(port: int, scenario: Path | None, directory: Path | None) -> int:
+    """Serve the providers' wire protocols on this machine; the first line printed is the URL."""
+    from ..simulator import load_scenario, serve
+
+    serve(port, load_scenario(scenario), directory, on_ready=lambda url: click.echo(url))
+    return ExitCode.OK
+
+
+def _procfile() -> Path:
+    """The Procfile: beside this module in a wheel, at the top of a checkout."""
+    packaged = _HERE / "Procfile"
+    return packaged if packaged.exists() else _HERE.parents[1] / "Procfile"
+
+
+@contextmanager
+def _simulator(scenario: Path | None) -> Iterator[str]:
+    """A simulator as a process of its own, for as long as the block runs; gives its URL."""
+    arguments = [sys.executable, "-m", "batch_router.simulator", "--port", "0"]
+    if scenario:
+        arguments += ["--scenario", str(scenario)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            yield str(process.stdout.readline()).strip() if process.stdout else ""
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def _simulated_providers(url: str) -> dict[str, str]:
+    return {"BATCH_ROUTER_OPENAI_BASE_URL": f"{url}/openai/v1", "OPENAI_API_KEY": "sk-simulated"}
+
+
+def _flower_settings(environment: dict[str, str]) -> dict[str, str]:
+    """Where Flower listens and who may look: its pages show every batch's tasks."""
+    port = environment.get("FLOWER_PORT") or str(_free_port(_FLOWER_PORT))
+    account = environment.get("FLOWER_BASIC_AUTH")
+    if not account:
+        account = f"batch-router:{secrets.token_urlsafe(9)}"
+        click.echo(f"Flower's account for this run is {account} (set FLOWER_BASIC_AUTH to choose one)", err=True)
+    click.echo(f"Flower: http://127.0.0.1:{port}", err=True)
+    return {"FLOWER_PORT": port, "FLOWER_BASIC_AUTH": account}
+
+
+def _free_port(preferred: int) -> int:
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port")

@@ -1,0 +1,131 @@
+"""What apps and the command line use: submit, status, wait, results, cancel, list."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from .connect import open_context
+from .core import BatchStatus, BatchStatusResponse, UnifiedResult
+from .exceptions import BatchFailedError, BatchNotFinishedError, BatchNotFoundError, BatchTimeoutError
+from .pipeline.context import Context
+from .pipeline.results import read_results
+from .pipeline.status import describe_batch
+from .pipeline.submit import submit
+from .settings import Settings
+from .state.items import Batch
+
+_decode_result = msgspec.json.Decoder(UnifiedResult).decode
+
+# Seconds between two looks at the store while waiting.
+_LOOK_EVERY = 0.2
+
+
+class BatchClient:
+    """Batches of one store.
+
+    Args:
+        context: what to work with; by default what the environment says.
+
+    Raises:
+        BrokerUnavailableError: there is no Redis, or it does not answer; any method may raise it.
+    """
+
+    def __init__(self, context: Context | None = None) -> None:
+        self._context = context or open_context(Settings.from_env())
+
+    def submit(self, provider: str, **arguments: Any) -> str:
+        """Put a batch into the store; the workers' sweep takes it up within a second or so.
+
+        `workers.tasks.submit_batch.delay` takes the same arguments and sends a message besides, which is faster.
+
+        Returns:
+            The batch id.
+
+        Raises:
+            ValidationError: says what is wrong and what to do; nothing was stored.
+        """
+        return submit(self._context, provider, **arguments).id
+
+    def status(self, batch_id: str) -> BatchStatusResponse:
+        """How a batch stands.
+
+        Raises:
+            BatchNotFoundError: there is none of that id.
+        """
+        return describe_batch(self._context, self._batch(batch_id))
+
+    def list(self, limit: int = 20) -> Sequence[BatchStatusResponse]:
+        """The newest batches first."""
+        return [describe_batch(self._context, batch) for batch in self._context.store.list_batches(limit)]
+
+    def wait(
+        self,
+        batch_id: str,
+        timeout: float | None = None,
+        on_status: Callable[[BatchStatusResponse], None] | None = None,
+    ) -> BatchStatusResponse:
+        """Wait until a batch has ended.
+
+        Args:
+            batch_id: which.
+            timeout: seconds; None: for ever. The batch goes on when it is over.
+            on_status: is given each status that was seen on the way.
+
+        Raises:
+            BatchTimeoutError: it had not ended after `timeout`.
+            BatchFailedError: it ended without a single answer.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            status = self.status(batch_id)
+            if on_status is not None:
+                on_status(status)
+            if status.status is BatchStatus.FAILED:
+                raise BatchFailedError(batch_id, status.error or {})
+            if status.is_complete():
+                return status
+            if deadline is not None and time.monotonic() >= deadline:
+                raise BatchTimeoutError(batch_id, timeout or 0)
+            time.sleep(_LOOK_EVERY)
+
+    def manifest(self, batch_id: str) -> dict[str, Any]:
+        """The books of a finished batch: its parts, their counts and hashes.
+
+        Raises:
+            BatchNotFinishedError: there is no manifest yet.
+        """
+        batch = self._batch(batch_id)
+        if batch.manifest is None:
+            raise BatchNotFinishedError(batch_id, self.status(batch_id).status)
+        with self._context.storage.open(batch.manifest) as stream:
+            manifest: dict[str, Any] = msgspec.json.decode(stream.read())
+        return manifest
+
+    def results(self, batch_id: str) -> Iterator[UnifiedResult]:
+        """The results of a finished batch in input order, one per request, streamed.
+
+        Raises:
+            BatchNotFinishedError: it has not ended.
+        """
+        return (_decode_result(line) for line in self.result_lines(batch_id))
+
+    def result_lines(self, batch_id: str) -> Iterator[bytes]:
+        """The same as JSON lines, each with its newline."""
+        return read_results(self._context.storage, self.manifest(batch_id))
+
+    def cancel(self, batch_id: str) -> bool:
+        """Ask for a batch to end early; finished answers are kept. False if it has ended already."""
+        self._batch(batch_id)
+        return self._context.store.cancel(batch_id)
+
+    def listeners(self, queue: str) -> Sequence[str]:
+        """The workers that listen on a queue."""
+        return self._context.store.listeners(queue)
+
+    def _batch(self, batch_id: str) -> Batch:
+        batch = self._context.store.get_batch(batch_id)
+        if batch is None:
+            raise BatchNotFoundError(batch_id)
+        return batch

@@ -1,0 +1,67 @@
+"""From settings to a working context: which Redis, which storage, who we are."""
+
+import os
+import socket
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+
+from .embedded import running_url
+from .exceptions import BrokerUnavailableError, ValidationError
+from .pipeline.context import Clients, Context
+from .pipeline.lease import LeaseKeeper
+from .settings import Settings
+from .state.redis import RedisStore
+from .storage import LocalStorage
+
+
+def state_url(settings: Settings) -> str:
+    """Where the state is: the Redis of the settings, or the embedded server that runs here.
+
+    Raises:
+        BrokerUnavailableError: there is neither.
+    """
+    url = settings.redis_url or running_url(settings.home)
+    if url is None:
+        raise BrokerUnavailableError(
+            f"no Redis: `batch-router up` starts one in {settings.home}, or set BATCH_ROUTER_REDIS_URL"
+        )
+    return url
+
+
+def broker_url(settings: Settings) -> str:
+    """Where the messages are: by default the next database of the state's server, so that they can be wiped alone."""
+    if settings.broker_url:
+        return settings.broker_url
+    parts = urlsplit(state_url(settings))
+    if parts.scheme not in ("redis", "rediss"):
+        raise ValidationError(
+            "BATCH_ROUTER_BROKER_URL: needed where BATCH_ROUTER_REDIS_URL is not redis:// or rediss://"
+        )
+    database = int(parts.path.strip("/") or 0)
+    return urlunsplit(parts._replace(path=f"/{database + 1}"))
+
+
+def open_store(settings: Settings) -> RedisStore:
+    """The store of the settings; connects when it is first used."""
+    client = redis.Redis.from_url(
+        state_url(settings),
+        decode_responses=True,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        health_check_interval=25,
+    )
+    return RedisStore(client)
+
+
+def open_context(settings: Settings) -> Context:
+    """What the steps of this process work with."""
+    store = open_store(settings)
+    return Context(
+        settings=settings,
+        store=store,
+        storage=LocalStorage(settings.home),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        clients=Clients(settings),
+        keeper=LeaseKeeper(store, lease=settings.lease, every=settings.renew_every),
+    )

@@ -1,0 +1,61 @@
+"""The vocabularies that users see: one set of words, whatever the provider calls it."""
+
+from enum import StrEnum
+
+
+class BatchStatus(StrEnum):
+    """What a batch is doing."""
+
+    QUEUED = "queued"  # submitted, nobody has started on it
+    VALIDATING = "validating"  # its rows are being checked and cut into shards
+    IN_PROGRESS = "in_progress"
+    PARKED = "parked"  # a shard waits for the operator's decision
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will happen to the batch any more."""
+        return self in (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED, BatchStatus.EXPIRED)
+
+
+class ResultStatus(StrEnum):
+    """How one request ended."""
+
+    SUCCEEDED = "succeeded"
+    ERRORED = "errored"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped; the provider's own word is kept beside it in `finish_reason_raw`."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    OTHER = "other"
+
+
+class ErrorType(StrEnum):
+    """Why a request has no answer; `ResultError.raw` keeps what the provider said."""
+
+    INVALID_REQUEST = "invalid_request"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    NOT_FOUND = "not_found"
+    QUOTA = "quota"
+    RATE_LIMIT = "rate_limit"
+    TIMEOUT = "timeout"
+    SERVER = "server"
+    MISSING = "missing"  # the provider returned no row for the request
+    MALFORMED = "malformed"  # the provider returned a row that cannot be read
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    JOB_FAILED = "job_failed"  # the provider refused the job as a whole
+    OTHER = "other"

@@ -1,0 +1,51 @@
+"""A provider's job, and what goes wrong, as every provider's client reports it."""
+
+import msgspec
+
+from .enums import BatchStatus
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong, in words that `status` shows: no key and no prompt may be in them."""
+
+    type: str
+    message: str
+    retryable: bool = False
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider calls its batch, as it was last seen.
+
+    Attributes:
+        created_at: seconds since 1970, by the provider's clock.
+        completed: rows answered so far.
+        failed: rows refused so far.
+        expires_at: when the provider gives up on what is not done by then.
+        outputs: the provider's names of the result files, in the order in which they are read.
+        error: why the job ended without doing its work, in the provider's words.
+    """
+
+    id: str
+    status: BatchStatus
+    created_at: float
+    completed: int = 0
+    failed: int = 0
+    expires_at: float | None = None
+    outputs: tuple[str, ...] = ()
+    error: Failure | None = None
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client needs to create a job, or to find one that was created.
+
+    Attributes:
+        token: ours, unique; it goes to the provider as a label.
+        upload: the provider's name of the uploaded rows.
+        since: no job of this token is older (seconds since 1970).
+    """
+
+    token: str
+    model: str
+    rows: int
+    upload: str | None
+    since: float

@@ -1,0 +1,121 @@
+"""What a user gets back: the status of a batch, and one result per request."""
+
+from typing import Any
+
+import msgspec
+
+from ..exceptions import ValidationError
+from .enums import BatchStatus, ErrorType, FinishReason, ResultStatus
+
+
+class RequestCounts(msgspec.Struct, kw_only=True):
+    """How the requests of a batch stand."""
+
+    total: int
+    processing: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    cancelled: int = 0
+    expired: int = 0
+
+    def __post_init__(self) -> None:
+        if self.total < 0:
+            raise ValidationError("total must not be negative")
+        known = self.processing + self.succeeded + self.errored + self.cancelled + self.expired
+        if known > self.total:
+            raise ValidationError(f"the counts add up to {known}, more than the total of {self.total}")
+
+
+class BatchStatusResponse(msgspec.Struct, kw_only=True):
+    """The status of a batch; times are ISO 8601 in UTC.
+
+    Attributes:
+        error: `{"type", "message"}` of what ended or holds up the batch.
+        shards: one row per shard: id, state, what it waits for.
+        waiting_for: why nothing moves, in a sentence, where something is amiss.
+        provider_data: what else the provider said.
+    """
+
+    batch_id: str
+    provider: str
+    status: BatchStatus
+    request_counts: RequestCounts
+    created_at: str
+    completed_at: str | None = None
+    expires_at: str | None = None
+    error: dict[str, Any] | None = None
+    waiting_for: str | None = None
+    shards: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    provider_data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def is_complete(self) -> bool:
+        """Whether the batch has ended, well or not."""
+        return self.status.is_final
+
+    def is_successful(self) -> bool:
+        """Whether the batch ran to its end."""
+        return self.status is BatchStatus.COMPLETED
+
+
+class Usage(msgspec.Struct, kw_only=True):
+    """Tokens of one request; None where the provider does not say."""
+
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class ResultError(msgspec.Struct, kw_only=True):
+    """Why a request has no answer.
+
+    Attributes:
+        retryable: whether the same request may succeed another time.
+        raw: what the provider said, as it said it.
+    """
+
+    type: ErrorType
+    message: str
+    retryable: bool = False
+    raw: Any = None
+
+
+class UnifiedResult(msgspec.Struct, kw_only=True):
+    """The result of one request: an answer or an error, in one shape for all providers.
+
+    Attributes:
+        custom_id: the request's.
+        text: the answer's text.
+        finish_reason: why the model stopped; `finish_reason_raw` is the provider's word for it.
+        request_id: the provider's id of the call, for its support desk.
+        response: the provider's body, whole.
+    """
+
+    custom_id: str
+    status: ResultStatus
+    text: str | None = None
+    tool_calls: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    reasoning: str | None = None
+    refusal: str | None = None
+    finish_reason: FinishReason | None = None
+    finish_reason_raw: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    request_id: str | None = None
+    error: ResultError | None = None
+    response: Any = None
+
+    def __post_init__(self) -> None:
+        if self.status is ResultStatus.SUCCEEDED and self.response is None:
+            raise ValidationError("a succeeded result needs a response")
+        if self.status is ResultStatus.ERRORED and self.error is None:
+            raise ValidationError("an errored result needs an error")
+
+    def is_successful(self) -> bool:
+        """Whether the request was answered."""
+        return self.status is ResultStatus.SUCCEEDED
+
+    def get_content(self) -> str | None:
+        """The answer's text; None where there is none."""
+        return self.text

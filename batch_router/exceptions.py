@@ -1,0 +1,219 @@
+"""Every error that batch_router raises, and whether it is worth a retry.
+
+    BatchRouterError
+    ├── ValidationError (ValueError)      input that is refused before anything is sent
+    │   ├── InvalidInputError             rows of a batch that are refused, with a report of each
+    │   └── UnsupportedContentTypeError   content that the provider does not take
+    ├── ProviderNotFoundError             no provider of that name
+    ├── BatchNotFoundError                no batch of that id in the store
+    ├── BatchTimeoutError                 the caller's own patience ended; the batch goes on
+    ├── BatchNotFinishedError             there is no result yet
+    ├── BatchFailedError                  the batch ended without a single answer
+    ├── StateError                        a transition that the state table does not have: a bug, not a condition
+    ├── FileOperationError                storage could not be read or written          (retried)
+    ├── BrokerUnavailableError            Redis cannot be reached
+    ├── NoWorkerError                     nobody listens on the queue
+    └── ProviderAPIError                  the provider's answer, or none
+        ├── CredentialsError              missing or refused key
+        ├── RequestRefusedError           4xx: the same request would be refused again
+        ├── NotFoundError                 404/410: the job or file is not there
+        ├── RateLimitedError              429, or a full queue at the provider          (retried)
+        ├── ProviderUnavailableError      5xx, resets, time-outs                        (retried)
+        └── ProtocolError                 an answer that the contract does not have     (retried)
+
+`retryable` says whether the same call may succeed later. `ambiguous` says whether the provider may have acted on
+a request whose answer never came: the question that matters before a job is created again. `type` is the word
+that status, manifests and results show.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+#: At most this many bad rows are described; the rest is counted.
+MAX_PROBLEMS = 20
+
+
+class BatchRouterError(Exception):
+    """Base of all errors of this library."""
+
+    type: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+
+class ValidationError(BatchRouterError, ValueError):
+    """Input that was refused before anything was sent: what is wrong, and what to do."""
+
+    type = "invalid_input"
+
+
+class InvalidInputError(ValidationError):
+    """Rows of a batch were refused.
+
+    Attributes:
+        problems: the first `MAX_PROBLEMS` problems, one sentence each, naming file, line and field.
+        total: how many there are.
+    """
+
+    def __init__(self, problems: list[str], total: int) -> None:
+        self.problems = problems[:MAX_PROBLEMS]
+        self.total = total
+        hidden = total - len(self.problems)
+        lines = [*self.problems, *([f"... and {hidden} more"] if hidden > 0 else [])]
+        super().__init__("\n".join(lines))
+
+
+class UnsupportedContentTypeError(ValidationError):
+    """Content that the provider does not take."""
+
+    type = "unsupported"
+
+
+class ProviderNotFoundError(BatchRouterError):
+    """No provider of that name is installed."""
+
+    type = "provider_not_found"
+
+    def __init__(self, provider_name: str, known: tuple[str, ...] = ()) -> None:
+        self.provider_name = provider_name
+        hint = f"; known: {', '.join(known)}" if known else ""
+        super().__init__(f"Provider '{provider_name}' not found{hint}")
+
+
+class BatchNotFoundError(BatchRouterError):
+    """No batch of that id is in the store."""
+
+    type = "batch_not_found"
+
+    def __init__(self, batch_id: str) -> None:
+        self.batch_id = batch_id
+        super().__init__(f"No batch '{batch_id}' in this store; `batch-router list` shows those that are")
+
+
+class BatchTimeoutError(BatchRouterError):
+    """The caller stopped waiting after `timeout` seconds; the batch itself goes on."""
+
+    type = "timeout"
+
+    def __init__(self, batch_id: str, timeout: float) -> None:
+        self.batch_id = batch_id
+        self.timeout = timeout
+        super().__init__(f"Batch {batch_id} timed out after {timeout}s")
+
+
+class BatchNotFinishedError(BatchRouterError):
+    """The batch has no results yet."""
+
+    type = "not_finished"
+
+    def __init__(self, batch_id: str, status: str) -> None:
+        self.batch_id = batch_id
+        super().__init__(
+            f"Batch {batch_id} has not finished (it is {status}); `batch-router watch {batch_id}` waits for it"
+        )
+
+
+class BatchFailedError(BatchRouterError):
+    """The batch ended without a single answer; `error_details` is the error that `status` shows."""
+
+    type = "batch_failed"
+
+    def __init__(self, batch_id: str, error_details: Mapping[str, object]) -> None:
+        self.batch_id = batch_id
+        self.error_details = dict(error_details)
+        super().__init__(f"Batch {batch_id} failed: {error_details}")
+
+
+class StateError(BatchRouterError):
+    """A transition that the state table does not have."""
+
+    type = "illegal_transition"
+
+
+class FileOperationError(BatchRouterError):
+    """Storage could not be read or written."""
+
+    type = "storage_error"
+    retryable = True
+
+
+class BrokerUnavailableError(BatchRouterError):
+    """Redis cannot be reached."""
+
+    type = "broker_unavailable"
+    retryable = True
+
+
+class NoWorkerError(BatchRouterError):
+    """Nobody listens on the queue that the work needs."""
+
+    type = "no_worker"
+    retryable = True
+
+
+class ProviderAPIError(BatchRouterError):
+    """A call to a provider went wrong.
+
+    Attributes:
+        provider: the provider's name.
+        status_code: the HTTP status, 0 where there was no answer.
+        message: the provider's words, or ours where it had none; never a key.
+        retry_after: seconds that the provider asked us to wait, if it did.
+        ambiguous: whether the provider may have acted on the request all the same.
+    """
+
+    type = "provider_error"
+
+    def __init__(
+        self,
+        provider: str,
+        status_code: int,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        ambiguous: bool = False,
+    ) -> None:
+        self.provider = provider
+        self.status_code = status_code
+        self.message = message
+        self.retry_after = retry_after
+        self.ambiguous = ambiguous
+        super().__init__(f"{provider} API error ({status_code}): {message}")
+
+
+class CredentialsError(ProviderAPIError):
+    """The key is missing, or the provider refuses it."""
+
+    type = "authentication_error"
+
+
+class RequestRefusedError(ProviderAPIError):
+    """The provider refused the request, and would refuse it again."""
+
+    type = "request_refused"
+
+
+class NotFoundError(ProviderAPIError):
+    """The provider does not know this job or file (any more)."""
+
+    type = "not_found"
+
+
+class RateLimitedError(ProviderAPIError):
+    """Too many requests, or too many tokens waiting; `retry_after` says when to come back, if it was said."""
+
+    type = "rate_limited"
+    retryable = True
+
+
+class ProviderUnavailableError(ProviderAPIError):
+    """The provider failed on its side, or the connection to it did."""
+
+    type = "provider_unavailable"
+    retryable = True
+
+
+class ProtocolError(ProviderAPIError):
+    """The provider answered something that its contract does not have."""
+
+    type = "protocol_error"
+    retryable = True

@@ -1,0 +1,190 @@
+"""Rows to shards: one streaming pass that checks every row, puts it into the provider's format, and cuts."""
+
+import secrets
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import msgspec
+
+from ..core import UnifiedRequest
+from ..exceptions import FileOperationError, ValidationError
+from ..jsonl import BesideHash, read_lines
+from ..providers import Limits
+from ..state.base import Spawn
+from ..state.items import Batch
+from ..state.table import State
+from .context import Context, Outcome
+from .rows import DuplicateFinder, Problems, read_custom_ids, read_rows
+from .submit import Options, batch_folder
+
+#: Each model has its own shards, and while they are cut each holds two open files.
+MAX_MODELS = 100
+
+_encode = msgspec.json.Encoder().encode
+
+
+def convert(context: Context, batch: Batch) -> Outcome:
+    """Cut the batch into shards. No shard starts before every row was found good.
+
+    Raises:
+        InvalidInputError: rows were refused, or the file is not what was submitted; no shard is left.
+        FileOperationError: the input cannot be read, or the shards not be written.
+    """
+    provider = context.clients.provider(batch.provider)
+    defaults = _submitted_options(context, batch)
+    path = Path(batch.input.path)
+    problems = Problems(str(path))
+    finder = DuplicateFinder()
+    digest = BesideHash()
+    limits = _limits(context, provider.limits)
+    with _Cutter(context, batch, provider.codec.encode, limits) as cutter:
+        with _open_input(path) as stream:
+            for line, request in read_rows(read_lines(stream, digest), defaults, problems):
+                finder.add(request.custom_id)
+                try:
+                    cutter.add(request)
+                except ValidationError as error:
+                    problems.add(line, error)
+        if digest.hexdigest() != batch.input.sha256:
+            raise ValidationError(f"{path} changed after it was submitted; submit it again")
+        finder.report(lambda: read_custom_ids(path, defaults), problems)
+        problems.raise_any()
+        shards = cutter.finish()
+    return Outcome(State.RUNNING, patch={"rows": cutter.rows}, spawn=shards)
+
+
+def _submitted_options(context: Context, batch: Batch) -> Options:
+    with context.storage.open(batch.submission) as stream:
+        return msgspec.json.decode(stream.read(), type=Options)
+
+
+def _limits(context: Context, limits: Limits) -> Limits:
+    settings = context.settings
+    return Limits(
+        rows=min(limits.rows, settings.max_shard_rows or limits.rows),
+        bytes=min(limits.bytes, settings.max_shard_bytes or limits.bytes),
+    )
+
+
+def _open_input(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise FileOperationError(f"{path}: {error.strerror}") from error
+
+
+class _Shard:
+    """A shard that is being written: the rows in the provider's format, and whose they are."""
+
+    def __init__(self, context: Context, name: str, model: str, first_row: int) -> None:
+        self.model = model
+        # Random, not derived: another deployment on the same account may use the same batch ids.
+        self.token = secrets.token_hex(8)
+        self.first_row = first_row
+        self.rows = 0
+        self.size = 0
+        self.requests = f"{name}-requests.jsonl"
+        self.row_ids = f"{name}-row-ids.jsonl"
+        self.files = ExitStack()
+        self._requests = self.files.enter_context(context.storage.write(self.requests))
+        self._row_ids = self.files.enter_context(context.storage.write(self.row_ids))
+
+    def write(self, line: bytes, row: int, custom_id: str) -> None:
+        self._requests.write(line)
+        self._row_ids.write(b"[%d,%b]\n" % (row, _encode(custom_id)))
+        self.rows += 1
+        self.size += len(line)
+
+
+class _Cutter:
+    """Cuts rows into shards: one model each, within the limits, rows in input order.
+
+    Attributes:
+        rows: how many rows were added.
+    """
+
+    def __init__(
+        self, context: Context, batch: Batch, encode: Callable[[UnifiedRequest, str], object], limits: Limits
+    ) -> None:
+        self._context = context
+        self._batch = batch
+        self._encode = encode
+        self._limits = limits
+        self._open: dict[str, _Shard] = {}
+        self._made = 0
+        self._ended: list[Spawn] = []
+        self.rows = 0
+
+    def add(self, request: UnifiedRequest) -> None:
+        """Put a request into the open shard of its model.
+
+        Raises:
+            ValidationError: the provider does not take it, or not even alone in a job.
+        """
+        model = str(request.model)
+        shard = self._open.get(model) or self._begin(model)
+        line = self._line(shard, request)
+        if shard.rows and (shard.rows >= self._limits.rows or shard.size + len(line) >= self._limits.bytes):
+            self._end(shard)
+            shard = self._begin(model)
+            line = self._line(shard, request)
+        if len(line) >= self._limits.bytes:
+            raise ValidationError(f"the row makes {len(line)} bytes, a job takes {self._limits.bytes}; shorten it")
+        shard.write(line, self.rows, request.custom_id)
+        self.rows += 1
+
+    def _line(self, shard: _Shard, request: UnifiedRequest) -> bytes:
+        return b"%b\n" % _encode(self._encode(request, f"{shard.token}-{shard.rows}"))
+
+    def finish(self) -> list[Spawn]:
+        """End what is open; the shards in the order of their first rows."""
+        for shard in list(self._open.values()):
+            self._end(shard)
+        self._ended.sort(key=lambda spawn: int(spawn.facts["first_row"]))
+        return [Spawn(number, spawn.facts) for number, spawn in enumerate(self._ended)]
+
+    def __enter__(self) -> "_Cutter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            return
+        for shard in self._open.values():
+            with suppress(BaseException):
+                shard.files.__exit__(kind, error, trace)
+        for spawn in self._ended:
+            self._context.storage.delete(spawn.facts["requests"])
+            self._context.storage.delete(spawn.facts["row_ids"])
+
+    def _begin(self, model: str) -> _Shard:
+        if len(self._open) >= MAX_MODELS:
+            raise ValidationError(f"model: more than {MAX_MODELS} different models in one batch; split it")
+        # The fence is in the name: whoever lost the batch writes where nobody reads.
+        name = f"{batch_folder(self._batch.provider, self._batch.id)}/{self._made:05d}-{self._batch.version}"
+        self._made += 1
+        shard = _Shard(self._context, name, model, self.rows)
+        self._open[model] = shard
+        return shard
+
+    def _end(self, shard: _Shard) -> None:
+        shard.files.close()
+        del self._open[shard.model]
+        facts = {
+            "provider": self._batch.provider,
+            "token": shard.token,
+            "model": shard.model,
+            "rows": shard.rows,
+            "size": shard.size,
+            "first_row": shard.first_row,
+            "requests": shard.requests,
+            "row_ids": shard.row_ids,
+        }
+        self._ended.append(Spawn(len(self._ended), facts))

@@ -1,0 +1,95 @@
+"""The step that costs money: at most one job per shard, whatever crashes.
+
+The intent is written through the fence before the request is sent. Whoever finds an intent without a job looks for the
+token at the provider first, and creates again only when the first request can no longer arrive and two look-ups, one of
+them after the uploaded rows were deleted, found nothing: a request that arrives after that fails, for its rows are
+gone. What cannot be decided is parked.
+"""
+
+import time
+
+from ..core.jobs import Failure
+from ..exceptions import BatchRouterError, ProviderAPIError
+from ..state.items import Intent, Shard
+from ..state.table import State
+from .context import Context, Outcome
+from .upload import job_spec
+
+# The lease must hold this much longer when the request is sent, so that a pause between check and call is covered.
+_MARGIN = 2.0
+
+# A request that was sent may still be on its way this long after the client gave up on it.
+_LATE = 30.0
+
+
+def create(context: Context, shard: Shard) -> Outcome:
+    """Create the shard's job, or find the one that an earlier attempt made."""
+    if shard.intent is not None:
+        return _resolve(context, shard, shard.intent)
+    if shard.cancel:
+        return Outcome(State.NORMALIZING)
+    client = context.clients.get(shard.provider)
+    now = time.time()
+    intent = Intent(at=now, late_until=now + context.settings.http_timeout + _LATE)
+    context.lease.renew(intent=intent)
+    context.lease.require(_MARGIN)
+    try:
+        job = client.create(context.storage.path(shard.requests), job_spec(shard))
+    except ProviderAPIError as error:
+        if error.ambiguous:
+            failure = Failure(type=error.type, message=str(error), retryable=True)
+            return Outcome(State.CREATING, delay=1, patch={"error": failure, "attempts": shard.attempts + 1})
+        context.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
+        raise
+    return Outcome(State.POLLING, patch={"job": job, "intent": None})
+
+
+def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
+    client = context.clients.get(shard.provider)
+    spec = job_spec(shard)
+    try:
+        job = client.find(spec)
+        if job is not None:
+            return Outcome(State.POLLING, patch={"job": job, "intent": None})
+        late = intent.late_until - time.time()
+        if late > 0:
+            message = f"an earlier request to create the job may still arrive; looking again in {late:.0f} s"
+            failure = Failure(type="create_unknown", message=message, retryable=True)
+            return Outcome(State.CREATING, delay=late, patch={"error": failure, "attempts": shard.attempts})
+        if shard.upload is not None:
+            client.delete_upload(shard.upload)
+        job = client.find(spec)
+    except ProviderAPIError as error:
+        if error.retryable:
+            raise
+        return Outcome(State.PARKED, patch={"error": _undecided(error)})
+    if job is not None:
+        return Outcome(State.POLLING, patch={"job": job, "intent": None})
+    return Outcome(State.UPLOADING, patch={"upload": None, "intent": None})
+
+
+def _undecided(error: BatchRouterError) -> Failure:
+    message = f"a job may have been created, and the provider cannot be asked: {error}"
+    return Failure(type="create_unknown", message=message)
+
+
+def undo_create(context: Context, shard: Shard, outcome: Outcome) -> None:
+    """Cancel the job of a creator that lost its fence, unless the store says that the job is owned.
+
+    While the shard is still in `creating`, its new holder looks for the token and finds this very job, so it is left
+    alone until that is decided.
+    """
+    job = outcome.patch.get("job")
+    if job is None:
+        return
+    deadline = time.monotonic() + 2 * context.settings.lease
+    while time.monotonic() < deadline:
+        current = context.store.get_shard(shard.id)
+        if current is None or current.state is not State.CREATING:
+            break
+        time.sleep(context.settings.sweep_every)
+    else:
+        return
+    if current is not None and current.job is not None and current.job.id == job.id:
+        return
+    context.clients.get(shard.provider).cancel(job.id)

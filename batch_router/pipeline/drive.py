@@ -1,0 +1,154 @@
+"""One step of the road: claim, run, commit. Both drivers (the Celery tasks, the router) come through here."""
+
+import dataclasses
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..exceptions import BatchRouterError, BrokerUnavailableError, InvalidInputError
+from ..state.base import Commit, Hint
+from ..state.items import Batch, Shard
+from ..state.table import TABLE, State, check_transition
+from . import retry
+from .context import Context, Outcome
+from .convert import convert
+from .create import create, undo_create
+from .download import download
+from .finish import finish
+from .lease import LeaseLostError
+from .normalize import normalize
+from .poll import poll
+from .submit import batch_folder
+from .upload import upload
+
+STEPS: dict[str, Callable[[Context, Any], Outcome]] = {
+    "convert": convert,
+    "upload": upload,
+    "create": create,
+    "poll": poll,
+    "download": download,
+    "normalize": normalize,
+    "finish": finish,
+}
+
+#: For a longer wait there is no message, only the item's time in `due`.
+LONGEST_COUNTDOWN = 60.0
+
+log = logging.getLogger("batch_router")
+
+
+class Advance(NamedTuple):
+    """What a step set in motion.
+
+    Attributes:
+        hint: the item as it stands now; None if nobody needs to look at it again.
+        delay: seconds until somebody should.
+        woken: other items that can go on at once.
+    """
+
+    hint: Hint | None
+    delay: float
+    woken: list[Hint]
+
+
+def advance(context: Context, item_id: str, version: int) -> Advance | None:
+    """Take an item one step on; None if it is no longer at this version, or was lost on the way.
+
+    Raises:
+        BrokerUnavailableError: the store cannot be reached; the claim runs out, and the sweep tries again.
+    """
+    holder = f"{context.worker}/{secrets.token_hex(4)}"
+    since = time.monotonic()
+    item = context.store.claim(item_id, version, lease=context.settings.lease, holder=holder)
+    if item is None:
+        log.debug("action=stale item=%s version=%d", item_id, version)
+        return None
+    with context.keeper.hold(item.id, item.version, holder, since) as lease:
+        try:
+            outcome = _run(dataclasses.replace(context, _lease=lease), item)
+        except LeaseLostError:
+            log.info("action=lease_lost item=%s state=%s", item.id, item.state)
+            return None
+        return _commit(context, item, outcome, holder)
+
+
+def _run(context: Context, item: Batch | Shard) -> Outcome:
+    """The step's outcome, or what follows from its failure."""
+    step = TABLE[item.state].step
+    if step is None:
+        raise RuntimeError(f"nothing is to be done in {item.state}")
+    try:
+        if item.crashes >= retry.MAX_CRASHES:
+            raise RuntimeError(f"{step} took down its worker {item.crashes} times")
+        outcome = STEPS[step](context, item)
+    except (LeaseLostError, BrokerUnavailableError):
+        raise
+    except Exception as error:  # whatever it was: it ends in a state that status shows
+        return _fail(context, item, error)
+    return outcome._replace(patch={"attempts": 0, "retry_at": None, "error": None, **outcome.patch})
+
+
+def _fail(context: Context, item: Batch | Shard, error: Exception) -> Outcome:
+    patch: dict[str, Any]
+    decision = retry.decide(item, error)
+    trace = error if not isinstance(error, BatchRouterError) else None
+    log.log(
+        logging.ERROR if trace else logging.INFO,
+        "action=step_failed item=%s state=%s next=%s delay=%.1f error=%s",
+        item.id,
+        item.state,
+        decision.state,
+        decision.delay,
+        decision.failure.type,
+        exc_info=trace,
+    )
+    if decision.state is item.state:
+        retry_at = context.store.now() + decision.delay
+        patch = {"error": decision.failure, "attempts": item.attempts + 1, "retry_at": retry_at}
+        return Outcome(item.state, decision.delay, patch)
+    patch = {"attempts": 0, "retry_at": None, "error": None}
+    if decision.state is State.PARKED:
+        return Outcome(State.PARKED, patch=patch | {"error": decision.failure})
+    if isinstance(error, InvalidInputError):
+        patch["report"] = _write_report(context, item, error)
+    return Outcome(decision.state, patch=patch | {"failure": decision.failure})
+
+
+def _write_report(context: Context, item: Batch | Shard, error: InvalidInputError) -> str:
+    name = f"{batch_folder(item.provider, item.id)}/report-{item.version}.json"
+    with context.storage.write(name) as stream:
+        stream.write(msgspec.json.encode({"total": error.total, "problems": error.problems}))
+    return name
+
+
+def _commit(context: Context, item: Batch | Shard, outcome: Outcome, holder: str) -> Advance | None:
+    check_transition(item.state, outcome.state)
+    waits = TABLE[outcome.state].step is not None
+    # Where a message follows, it has the grace to arrive before the sweep sends another.
+    grace = context.settings.grace if outcome.delay <= LONGEST_COUNTDOWN else 0
+    commit = Commit(
+        state=outcome.state,
+        delay=outcome.delay + grace if waits else None,
+        patch=outcome.patch,
+        spawn=outcome.spawn,
+        grace=context.settings.grace,
+    )
+    committed = context.store.commit(item.id, item.version, commit, holder=holder)
+    if committed is None:
+        log.info("action=fenced item=%s state=%s", item.id, item.state)
+        if isinstance(item, Shard) and item.state is State.CREATING:
+            undo_create(context, item, outcome)
+        return None
+    log.log(
+        logging.INFO if outcome.state is not item.state else logging.DEBUG,
+        "action=%s item=%s next=%s",
+        TABLE[item.state].step,
+        item.id,
+        outcome.state,
+    )
+    hint = Hint(item.id, committed.version, outcome.state, item.provider)
+    return Advance(hint if waits else None, outcome.delay, committed.woken)

@@ -1,0 +1,102 @@
+"""The books: what was asked equals what came back, read from the parts themselves."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ..core import ResultStatus
+from ..core.jobs import Failure
+from ..state.items import Batch, Shard
+from ..state.table import State
+from .context import Context, Outcome
+from .submit import batch_folder
+
+
+class _Status(msgspec.Struct):
+    status: ResultStatus
+
+
+_read_status = msgspec.json.Decoder(_Status).decode
+
+
+def finish(context: Context, batch: Batch) -> Outcome:
+    """Write the manifest: the parts in order, their counts and hashes."""
+    shards = context.store.get_shards(batch)
+    parts = [_audit(context, shard) for shard in shards]
+    counts = {status.value: sum(part["request_counts"][status] for part in parts) for status in ResultStatus}
+    state, failure = _final_state(batch, shards)
+    total = sum(shard.rows for shard in shards)
+    if state is not State.FAILED and sum(counts.values()) != total:
+        state, failure = State.FAILED, _unbalanced(total, sum(counts.values()))
+    manifest = {
+        "batch_id": batch.id,
+        "provider": batch.provider,
+        "model": batch.model,
+        "status": state.value,
+        "request_counts": {"total": total, **counts},
+        "created_at": iso_time(batch.created_at),
+        "completed_at": iso_time(context.store.now()),
+        "error": msgspec.to_builtins(failure),
+        "metadata": batch.metadata,
+        "unexpected": sum(shard.part.unexpected for shard in shards if shard.part),
+        "repaired": sum(shard.part.repaired for shard in shards if shard.part),
+        "storage": str(context.storage.root),
+        "parts": parts,
+    }
+    name = f"{batch_folder(batch.provider, batch.id)}/manifest-{batch.version}.json"
+    with context.storage.write(name) as stream:
+        stream.write(msgspec.json.format(msgspec.json.encode(manifest)))
+    return Outcome(state, patch={"manifest": name, "failure": failure})
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _audit(context: Context, shard: Shard) -> dict[str, Any]:
+    """One row of the manifest, counted and hashed from what is really in the part."""
+    counts: Counter[str] = Counter({status.value: 0 for status in ResultStatus})
+    digest = hashlib.sha256()
+    size = 0
+    if shard.part is not None:
+        with context.storage.open(shard.part.name) as stream:
+            for line in stream:
+                digest.update(line)
+                size += len(line)
+                counts[_read_status(line).status] += 1
+    return {
+        "shard": shard.id,
+        "state": shard.state.value,
+        "job_id": shard.job.id if shard.job else None,
+        "rows": shard.rows,
+        "first_row": shard.first_row,
+        "results": shard.part.name if shard.part else None,
+        "row_ids": shard.row_ids,
+        "size": size,
+        "sha256": digest.hexdigest(),
+        "request_counts": dict(counts),
+    }
+
+
+def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure | None]:
+    if batch.failure is not None:
+        return State.FAILED, batch.failure
+    unwritten = next((shard for shard in shards if shard.part is None), None)
+    if unwritten is not None:
+        return State.FAILED, unwritten.failure
+    states = {shard.state for shard in shards}
+    if states == {State.FAILED}:
+        return State.FAILED, shards[0].failure
+    for state in (State.CANCELLED, State.EXPIRED):
+        if state in states:
+            return state, None
+    return State.COMPLETED, None
+
+
+def _unbalanced(asked: int, written: int) -> Failure:
+    return Failure(type="internal_error", message=f"{asked} requests went in, {written} results were written")

@@ -1,0 +1,94 @@
+"""Holding on to a claimed item while its step runs."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..exceptions import BrokerUnavailableError
+from ..state.base import Store
+
+
+class LeaseLostError(Exception):
+    """Somebody else has the item now; whatever this step did is for nobody to read."""
+
+
+class Lease:
+    """A claim with an end.
+
+    Attributes:
+        fence: opens `renew` and `commit` until the next claim.
+        holder: names this very claim.
+    """
+
+    def __init__(self, store: Store, item_id: str, fence: int, holder: str, seconds: float, since: float) -> None:
+        self._store = store
+        self._item_id = item_id
+        self._seconds = seconds
+        # Counted from before the claim was sent: by the store's clock the lease ends later than we think, never sooner.
+        self._until = since + seconds
+        self._lock = threading.Lock()
+        self.fence = fence
+        self.holder = holder
+
+    def renew(self, **facts: Any) -> None:
+        """Begin the lease anew, and remember facts on the way.
+
+        Raises:
+            LeaseLostError: the item is somebody else's.
+            BrokerUnavailableError: the store does not answer; the lease runs on.
+        """
+        with self._lock:
+            since = time.monotonic()
+            if not self._store.renew(self._item_id, self.fence, lease=self._seconds, patch=facts):
+                self._until = since
+                raise LeaseLostError(self._item_id)
+            self._until = since + self._seconds
+
+    def require(self, seconds: float) -> None:
+        """Make sure, by the local clock alone, that the lease holds for some seconds more.
+
+        Raises:
+            LeaseLostError: it may not.
+        """
+        if time.monotonic() + seconds > self._until:
+            raise LeaseLostError(self._item_id)
+
+
+class LeaseKeeper:
+    """Renews the leases of this process from a thread of its own. A forked child needs a keeper of its own."""
+
+    def __init__(self, store: Store, *, lease: float, every: float) -> None:
+        self._store = store
+        self._seconds = lease
+        self._every = every
+        self._held: set[Lease] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def hold(self, item_id: str, fence: int, holder: str, since: float) -> Iterator[Lease]:
+        """Keep a lease, claimed at `since` (monotonic), until the block ends."""
+        lease = Lease(self._store, item_id, fence, holder, self._seconds, since)
+        with self._lock:
+            self._held.add(lease)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+                self._thread.start()
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._held.discard(lease)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._every)
+            with self._lock:
+                held = list(self._held)
+            for lease in held:
+                try:
+                    lease.renew()
+                except (LeaseLostError, BrokerUnavailableError):
+                    continue  # the step finds out at its commit

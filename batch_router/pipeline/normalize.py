@@ -1,0 +1,119 @@
+"""Answers to results: one shape, input order, every request exactly once."""
+
+import os
+from array import array
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from ..core import BatchStatus, ErrorType, ResultError, ResultStatus, UnifiedResult
+from ..core.jobs import Failure
+from ..jsonl import read_lines
+from ..providers import Codec
+from ..state.items import Part, Shard
+from ..state.table import State
+from .context import Context, Outcome
+from .download import shard_folder
+
+_encode = msgspec.json.Encoder().encode
+_decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
+
+_NOWHERE = -1
+_BUFFER = 1 << 18
+_QUOTE = 200  # bytes of an unreadable answer that its error shows
+
+
+def normalize(context: Context, shard: Shard) -> Outcome:
+    """Write the shard's results. Two passes over the answers: where each row's lies, then a write in input order."""
+    codec = context.clients.provider(shard.provider).codec
+    answers = context.storage.path(shard.answers) if shard.answers else None
+    name = f"{shard_folder(shard)}-results.jsonl"
+    offsets, lengths, unexpected = _locate(answers, shard, codec)
+    silence = _explain_silence(shard)
+    counts: Counter[str] = Counter()
+    repaired = 0
+    with (
+        context.storage.write(name) as results,
+        context.storage.open(shard.row_ids) as row_ids,
+        open(answers or os.devnull, "rb", buffering=0) as stream,
+    ):
+        handle = stream.fileno()
+        for row, line in enumerate(read_lines(row_ids)):
+            if offsets[row] == _NOWHERE:
+                result = silence
+            else:
+                result, was_repaired = _read_answer(os.pread(handle, lengths[row], offsets[row]), codec)
+                repaired += was_repaired
+            result.custom_id = _decode_row_id(line)[1]
+            results.write(b"%b\n" % _encode(result))
+            counts[result.status] += 1
+    part = Part(name=name, unexpected=unexpected, repaired=repaired, **counts)
+    return Outcome(_final_state(shard), patch={"part": part})
+
+
+def _locate(answers: Path | None, shard: Shard, codec: Codec) -> tuple["array[int]", "array[int]", int]:
+    """Where in the answers each row's begins, how long it is, and how many are nobody's or came again."""
+    offsets = array("q", [_NOWHERE]) * shard.rows
+    lengths = array("l", [0]) * shard.rows
+    unexpected = 0
+    if answers is None:
+        return offsets, lengths, 0
+    prefix = f"{shard.token}-"
+    offset = 0
+    with answers.open("rb", buffering=_BUFFER) as stream:
+        for line in stream:  # a binary file splits on \n only
+            length = len(line)
+            row = _row_number(codec.read_row_id(line), prefix, shard.rows)
+            if row is not None and offsets[row] == _NOWHERE:
+                offsets[row] = offset
+                lengths[row] = length
+            elif not line.isspace():
+                unexpected += 1
+            offset += length
+    return offsets, lengths, unexpected
+
+
+def _row_number(row_id: str | None, prefix: str, rows: int) -> int | None:
+    if row_id is None or not row_id.startswith(prefix):
+        return None
+    digits = row_id[len(prefix) :]
+    number = int(digits) if digits.isdecimal() and digits.isascii() else rows
+    return number if number < rows else None
+
+
+def _read_answer(line: bytes, codec: Codec) -> tuple[UnifiedResult, bool]:
+    try:
+        return codec.decode(line)
+    except ValueError as error:
+        quoted = line[:_QUOTE].decode(errors="replace")
+        message = f"the provider's answer cannot be read: {error}"
+        malformed = ResultError(type=ErrorType.MALFORMED, message=message, retryable=True, raw=quoted)
+        return UnifiedResult(custom_id="", status=ResultStatus.ERRORED, error=malformed), False
+
+
+def _explain_silence(shard: Shard) -> UnifiedResult:
+    """The result of a row that the provider did not return."""
+    job = shard.job
+    if job is not None and job.status is BatchStatus.EXPIRED:
+        return _unanswered(ResultStatus.EXPIRED, ErrorType.EXPIRED, "the provider ran out of time", None)
+    if shard.cancel and (job is None or job.status is BatchStatus.CANCELLED):
+        return _unanswered(ResultStatus.CANCELLED, ErrorType.CANCELLED, "cancelled before it was answered", None)
+    if shard.failure is not None:
+        return _unanswered(ResultStatus.ERRORED, ErrorType.JOB_FAILED, shard.failure.message, shard.failure)
+    return _unanswered(ResultStatus.ERRORED, ErrorType.MISSING, "the provider returned no row for this request", None)
+
+
+def _unanswered(status: ResultStatus, kind: ErrorType, message: str, failure: Failure | None) -> UnifiedResult:
+    raw = msgspec.to_builtins(failure) if failure else None
+    error = ResultError(type=kind, message=message, retryable=failure is None, raw=raw)
+    return UnifiedResult(custom_id="", status=status, error=error)
+
+
+def _final_state(shard: Shard) -> State:
+    status = shard.job.status if shard.job else None
+    if status is BatchStatus.EXPIRED:
+        return State.EXPIRED
+    if shard.cancel and status in (None, BatchStatus.CANCELLED):
+        return State.CANCELLED
+    return State.FAILED if shard.failure is not None else State.COMPLETED

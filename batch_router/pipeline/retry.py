@@ -1,0 +1,74 @@
+"""What to do when a step fails: a decision, which somebody else carries out."""
+
+import random
+from typing import NamedTuple
+
+from ..core.jobs import Failure
+from ..exceptions import BatchRouterError, InvalidInputError, ProviderAPIError
+from ..state.items import Batch, Shard
+from ..state.table import State
+
+# Seconds: 1, 2, 4 ... up to ten minutes. 150 tries are about a day, as long as the providers themselves try.
+_FIRST_DELAY = 1.0
+_LONGEST_DELAY = 600.0
+MAX_ATTEMPTS = 150
+
+# An error that we did not foresee is more likely a bug than a passing condition.
+MAX_SURPRISES = 5
+
+# A step that takes its worker down with it, again and again, is not tried for ever.
+MAX_CRASHES = 20
+
+# A provider that asks for more than this is looked at again all the same.
+_LONGEST_RETRY_AFTER = 3600.0
+
+#: Where an item goes when its step has failed for good: the rows of a shard still get their results.
+GIVE_UP = {
+    State.QUEUED: State.FINISHING,
+    State.FINISHING: State.FAILED,
+    State.UPLOADING: State.NORMALIZING,
+    State.CREATING: State.NORMALIZING,
+    State.POLLING: State.NORMALIZING,
+    State.DOWNLOADING: State.NORMALIZING,
+    State.NORMALIZING: State.FAILED,
+}
+
+
+class Decision(NamedTuple):
+    """Attributes: `state` to go to, after `delay` seconds, with the `failure` to show."""
+
+    state: State
+    delay: float
+    failure: Failure
+
+
+def decide(item: Batch | Shard, error: Exception) -> Decision:
+    """Whether to try the step again, and when; or where to go instead."""
+    surprise = not isinstance(error, BatchRouterError)
+    retryable = surprise or error.retryable  # type: ignore[attr-defined]
+    limit = MAX_SURPRISES if surprise else MAX_ATTEMPTS
+    if retryable and item.attempts + 1 < limit:
+        return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))
+    state = GIVE_UP[item.state]
+    if isinstance(item, Shard) and item.state is State.CREATING and item.intent is not None:
+        state = State.PARKED  # a job may exist: that is for the operator to say
+    return Decision(state, 0, describe(error, retryable=False))
+
+
+def describe(error: Exception, *, retryable: bool) -> Failure:
+    """An error as status shows it. Rows may be quoted in a report, but never here: this goes to Redis."""
+    if isinstance(error, InvalidInputError):
+        message = f"{error.total} rows were refused; nothing was sent"
+        return Failure(type=error.type, message=message)
+    if isinstance(error, BatchRouterError):
+        return Failure(type=error.type, message=str(error), retryable=retryable)
+    # The words of an error that we did not foresee may quote anything.
+    return Failure(type="internal_error", message=f"{type(error).__name__}; see the log", retryable=retryable)
+
+
+def _delay(attempts: int, error: Exception) -> float:
+    asked = error.retry_after if isinstance(error, ProviderAPIError) else None
+    if asked is not None:
+        return min(asked, _LONGEST_RETRY_AFTER) * random.uniform(1.0, 1.1)  # noqa: S311
+    longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(attempts, 20))
+    return longest * random.uniform(0.75, 1.0)  # noqa: S311

@@ -1,0 +1,212 @@
+"""A batch enters: checked, its rows in storage, its state in the store. Runs in the caller's process."""
+
+import re
+import secrets
+from collections.abc import Iterable
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..core import UnifiedRequest
+from ..exceptions import MAX_PROBLEMS, InvalidInputError, ValidationError
+from ..jsonl import BesideHash, read_lines
+from ..providers import Provider, find_provider
+from ..state.base import Hint
+from ..state.items import InputFile
+from ..state.table import State
+from .context import Context
+from .rows import Defaults, DuplicateFinder, Problems, fill_defaults, read_custom_ids, read_rows, request_from
+
+_BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What `submit_batch` takes besides the rows.
+
+    Attributes:
+        batch_id: the caller's own id for the batch: letters, digits, `_` and `-`, at most 64.
+        metadata: the caller's own notes; `status` shows them.
+    """
+
+    batch_id: str | None = None
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.batch_id is not None and not _BATCH_ID.fullmatch(self.batch_id):
+            raise ValidationError("batch_id must be 1 to 64 letters, digits, '_' or '-'")
+
+
+def submit(
+    context: Context,
+    provider: str,
+    *,
+    requests: Iterable[Any] | None = None,
+    input: str | Path | None = None,  # noqa: A002 - the name users see
+    check_rows: int | None = 1000,
+    **options: Any,
+) -> Hint:
+    """Put a batch into the store, where the sweep of any worker finds it even if no message is ever sent.
+
+    Args:
+        context: the caller's.
+        provider: whose API the requests go to.
+        requests: the rows themselves: dicts, `UnifiedRequest`s or pydantic models.
+        input: a JSONL file with the rows, on a path that the workers can read too.
+        check_rows: how many rows of `input` to check now; None: all. Workers check all of them in any case.
+        options: see `Options`.
+
+    Returns:
+        What the first message should carry.
+
+    Raises:
+        ValidationError: says what is wrong and what to do; nothing was stored.
+        FileOperationError: the storage cannot be written.
+        BrokerUnavailableError: the store cannot be reached.
+    """
+    kind = find_provider(provider)
+    chosen = read_options(options)
+    if (requests is None) == (input is None):
+        raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
+    batch_id = chosen.batch_id or f"batch_{secrets.token_hex(8)}"
+    _check_storage(context)
+    if context.store.get_batch(batch_id) is not None:
+        raise _taken(batch_id)
+    # Named at random, so that of two submissions of one id the loser cannot overwrite the winner's rows.
+    name = f"{batch_folder(provider, batch_id)}/{secrets.token_hex(4)}"
+    with ExitStack() as undo:
+        undo.callback(context.storage.delete, f"{name}-submission.json")
+        undo.callback(context.storage.delete, f"{name}-input.jsonl")
+        if requests is not None:
+            rows = _store_requests(context, f"{name}-input.jsonl", kind, requests, chosen)
+        else:
+            rows = _inspect_file(Path(str(input)), kind, chosen, check_rows)
+        with context.storage.write(f"{name}-submission.json") as stream:
+            stream.write(msgspec.json.encode(chosen))
+        facts = {
+            "provider": provider,
+            "model": chosen.model,
+            "metadata": chosen.metadata,
+            "input": rows,
+            "submission": f"{name}-submission.json",
+        }
+        if not context.store.create(batch_id, facts, delay=context.settings.grace):
+            raise _taken(batch_id)
+        undo.pop_all()
+    return Hint(batch_id, 1, State.QUEUED, provider)
+
+
+def batch_folder(provider: str, batch_id: str) -> str:
+    """Where a batch's payloads lie in storage."""
+    return f"generated/{provider}/{batch_id}"
+
+
+def check_file(path: Path, provider: type[Provider], defaults: Defaults, limit: int | None = None) -> None:
+    """Check the rows of a file, all or the first `limit`, against the provider's rules.
+
+    Raises:
+        InvalidInputError: with all bad rows; each names file, line, field and remedy.
+        OSError: the file cannot be read.
+    """
+    problems = Problems(str(path))
+    finder = DuplicateFinder()
+    with path.open("rb") as stream:
+        for line, request in read_rows(islice(read_lines(stream), limit), defaults, problems):
+            finder.add(request.custom_id)
+            try:
+                provider.codec.encode(request, "0")
+            except ValidationError as error:
+                problems.add(line, error)
+    finder.report(lambda: read_custom_ids(path, defaults, limit), problems)
+    problems.raise_any()
+
+
+def read_options(options: dict[str, Any]) -> Options:
+    """The options of a submission.
+
+    Raises:
+        ValidationError: one is unknown or wrong; names it.
+    """
+    unknown = options.keys() - set(Options.__struct_fields__)
+    if unknown:
+        known = ", ".join(sorted(Options.__struct_fields__))
+        raise ValidationError(f"unknown option {sorted(unknown)[0]!r}; known: {known}")
+    try:
+        return msgspec.convert(options, Options, from_attributes=True)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$.")
+        raise ValidationError(f"{where.rstrip('`') or 'options'}: {message}") from None
+
+
+def _check_storage(context: Context) -> None:
+    ours = str(context.storage.root)
+    theirs = context.store.bind_storage(ours)
+    if theirs != ours:
+        raise ValidationError(
+            f"this store keeps its payloads in {theirs}, this process in {ours}; "
+            "set BATCH_ROUTER_HOME to the former, or use another database"
+        )
+
+
+def _taken(batch_id: str) -> ValidationError:
+    return ValidationError(f"batch_id {batch_id!r} is taken; choose another, or leave it out")
+
+
+def _store_requests(
+    context: Context, name: str, kind: type[Provider], requests: Iterable[Any], defaults: Defaults
+) -> InputFile:
+    if isinstance(requests, (str, bytes, dict)) or not isinstance(requests, Iterable):
+        raise ValidationError(f"requests must be a list of requests, not {type(requests).__name__}")
+    described: list[str] = []
+    total = size = 0
+    first: dict[str, int] = {}
+    digest = BesideHash()
+    with context.storage.write(name) as stream:
+        for number, value in enumerate(requests):
+            try:
+                request = _to_request(value)
+                line = msgspec.json.encode(request) + b"\n"
+                kind.codec.encode(fill_defaults(request, defaults), "0")
+                if (before := first.setdefault(request.custom_id, number)) != number:
+                    raise ValidationError(f"custom_id: {request.custom_id!r} was used before, by request {before}")
+            except ValidationError as error:
+                total += 1
+                if total <= MAX_PROBLEMS:
+                    described.append(f"requests[{number}]: {error}")
+                continue
+            stream.write(line)
+            digest.update(line)
+            size += len(line)
+        if total:
+            raise InvalidInputError(described, total)
+        if not first:
+            raise ValidationError("requests is empty: there is nothing to send")
+    return InputFile(path=str(context.storage.path(name)), size=size, sha256=digest.hexdigest())
+
+
+def _to_request(value: Any) -> UnifiedRequest:
+    if isinstance(value, UnifiedRequest):
+        return msgspec.structs.replace(value)
+    dump = getattr(value, "model_dump", None)  # a pydantic model
+    return request_from(dump(exclude_none=True) if callable(dump) else value)
+
+
+def _inspect_file(path: Path, kind: type[Provider], defaults: Defaults, limit: int | None) -> InputFile:
+    if "://" in str(path):
+        raise ValidationError(f"input: {path} is a URL; only files on a path that all workers share are supported")
+    path = path.absolute()
+    try:
+        with path.open("rb") as stream:
+            if not any(line.strip() for line in read_lines(stream)):
+                raise ValidationError(f"{path} is empty: there is nothing to send")
+        check_file(path, kind, defaults, limit)
+        digest = BesideHash()
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+            size = stream.tell()
+        return InputFile(path=str(path), size=size, sha256=digest.hexdigest())
+    except OSError as error:
+        raise ValidationError(f"input: {path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,26 @@
+"""Rows to the provider, where it takes them as a file."""
+
+from ..core.jobs import JobSpec
+from ..state.items import Shard
+from ..state.table import State
+from .context import Context, Outcome
+
+
+def upload(context: Context, shard: Shard) -> Outcome:
+    """Send the shard's rows. A file that was uploaded by somebody who then lost the claim is never used."""
+    if shard.cancel:
+        return Outcome(State.NORMALIZING)
+    client = context.clients.get(shard.provider)
+    name = client.upload(context.storage.path(shard.requests), job_spec(shard))
+    return Outcome(State.CREATING, patch={"upload": name})
+
+
+def job_spec(shard: Shard) -> JobSpec:
+    """What the provider's client needs to know of the shard."""
+    return JobSpec(
+        token=shard.token,
+        model=shard.model,
+        rows=shard.rows,
+        upload=shard.upload,
+        since=shard.intent.at if shard.intent else shard.created_at,
+    )

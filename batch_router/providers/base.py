@@ -1,0 +1,118 @@
+"""What a provider must offer: a codec (pure), a client (I/O), and its limits as data."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import BinaryIO, ClassVar, NamedTuple, Protocol
+
+from ..core import UnifiedRequest, UnifiedResult
+from ..core.jobs import Job, JobSpec
+
+
+class Limits(NamedTuple):
+    """What one job may hold."""
+
+    rows: int
+    bytes: int
+
+
+class Codec(Protocol):
+    """Rows to and from the provider's format. Pure: no clock, no environment, no I/O. A module can be one."""
+
+    def encode(self, request: UnifiedRequest, row_id: str) -> object:
+        """The row to send, as something that msgspec encodes.
+
+        Raises:
+            ValidationError: the provider does not take this request; says which field, and what to do.
+        """
+
+    def read_row_id(self, line: bytes) -> str | None:
+        """Which of our rows an answer belongs to; None if it does not say, or cannot be read."""
+
+    def decode(self, line: bytes) -> tuple[UnifiedResult, bool]:
+        """The result that an answer holds, under the row id as `custom_id`, and whether it had to be repaired.
+
+        Lenient about what it does not know: a paid answer is not lost over a field.
+
+        Raises:
+            ValueError: the line is not JSON.
+        """
+
+
+class Client(Protocol):
+    """The provider's API, as far as the road needs it. Sync; every call has a time-out and no retries of its own.
+
+    All methods raise `ProviderAPIError`s and nothing else of the SDK's.
+    """
+
+    def upload(self, path: Path, spec: JobSpec) -> str | None:
+        """Send the rows; returns the provider's name for them (None where `create` sends them)."""
+
+    def create(self, path: Path, spec: JobSpec) -> Job:
+        """Create the job. This is the call that costs money: it is sent once, and never again by itself."""
+
+    def find(self, spec: JobSpec) -> Job | None:
+        """The job that an earlier `create` may have made, by its token."""
+
+    def get(self, job_id: str) -> Job:
+        """The job as it stands."""
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for the job to end early. Answers are kept."""
+
+    def download(self, job: Job, into: BinaryIO) -> None:
+        """Write all answers, one JSON object per line."""
+
+    def delete_upload(self, upload: str) -> None:
+        """Delete uploaded rows; a job that would still be created from them fails. Fine if they are gone."""
+
+
+class Provider(ABC):
+    """One API. A fifth one is a folder beside these, or a package with an entry point.
+
+    Args:
+        api_key: stays in this process; without it the environment variable `key_variable` is read when it is needed.
+        base_url: where the API is, if not at its usual address.
+    """
+
+    name: ClassVar[str]
+    limits: ClassVar[Limits]
+    key_variable: ClassVar[str | None] = None
+    #: A Celery queue for all steps of this provider, where the usual ones will not do.
+    queue: ClassVar[str | None] = None
+    codec: ClassVar[Codec]
+
+    def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
+        self._api_key = api_key
+        self._base_url = base_url
+
+    @abstractmethod
+    def connect(self, *, timeout: float) -> Client:
+        """A client; `timeout` bounds each call, in seconds.
+
+        Raises:
+            CredentialsError: there is no key.
+        """
+
+
+def read_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """The seconds that `Retry-After` asks for: a number or a date; None for nonsense and for the past."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - (now or datetime.now(UTC))).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def quote_start(body: bytes | str, secret: str | None = None) -> str:
+    """The first characters of an answer, for an error message, without the key in it."""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    if secret:
+        text = text.replace(secret, "***")
+    return repr(text[:200])

@@ -1,0 +1,292 @@
+"""The chat-completions dialect, which OpenAI and vLLM share: bodies there, answers back."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from ..core import (
+    Content,
+    DocumentContent,
+    ErrorType,
+    FinishReason,
+    ImageContent,
+    ResultError,
+    ResultStatus,
+    TextContent,
+    UnifiedMessage,
+    UnifiedRequest,
+    UnifiedResult,
+    Usage,
+)
+from ..exceptions import UnsupportedContentTypeError, ValidationError
+
+CHAT_URL = "/v1/chat/completions"
+
+
+class _SystemMessage(msgspec.Struct, gc=False):
+    content: str
+    role: Literal["system"] = "system"
+
+
+class ChatBody(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A request body; what is left at None is not sent."""
+
+    model: str | None
+    messages: list[Any]
+    temperature: float | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: list[str] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
+def encode_messages(request: UnifiedRequest) -> list[Any]:
+    """The turns, with the system prompt in front of them."""
+    messages: list[Any] = []
+    if request.system_prompt:
+        prompt = request.system_prompt
+        messages.append(_SystemMessage(prompt if isinstance(prompt, str) else "\n\n".join(prompt)))
+    for message in request.messages:
+        # A plain text is already in the provider's shape; most rows hold nothing else.
+        if message.content.__class__ is str and not message.provider_kwargs:
+            messages.append(message)
+        else:
+            messages.append(_encode_message(message))
+    return messages
+
+
+def merge_body(body: ChatBody, provider_kwargs: dict[str, Any]) -> ChatBody | dict[str, Any]:
+    """The body with the user's own keys laid over it."""
+    if not provider_kwargs:
+        return body
+    plain: dict[str, Any] = msgspec.to_builtins(body)
+    return plain | provider_kwargs
+
+
+def _encode_message(message: UnifiedMessage) -> dict[str, Any]:
+    text_only = message.is_text_only()
+    content = message.get_text() if text_only else [_encode_part(part) for part in message.content]
+    return {"role": message.role, "content": content, **message.provider_kwargs}
+
+
+def _encode_part(part: Content | str) -> dict[str, Any]:
+    match part:
+        case TextContent():
+            return {"type": "text", "text": part.text}
+        case ImageContent(source_type="url"):
+            return {"type": "image_url", "image_url": {"url": part.data}}
+        case ImageContent():
+            return {"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{part.data}"}}
+        case DocumentContent(source_type="base64"):
+            data = f"data:{part.media_type};base64,{part.data}"
+            return {"type": "file", "file": {"filename": "document.pdf", "file_data": data}}
+    raise UnsupportedContentTypeError(
+        "a document by URL is not taken by chat completions; send it as base64, or its text"
+    )
+
+
+# --- the other way: a chat request that somebody wrote for this dialect ---------------------------------------------
+
+_CONFIG_NAMES = {
+    "temperature": "temperature",
+    "max_completion_tokens": "max_tokens",
+    "max_tokens": "max_tokens",
+    "top_p": "top_p",
+    "stop": "stop_sequences",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+}
+
+
+def unified_from_chat(custom_id: Any, body: dict[str, Any]) -> dict[str, Any]:
+    """A unified request, as plain data, from a chat body; unknown keys become `provider_kwargs`."""
+    config: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    for key, value in body.items():
+        if key in _CONFIG_NAMES:
+            config[_CONFIG_NAMES[key]] = [value] if key == "stop" and isinstance(value, str) else value
+        elif key not in ("model", "messages"):
+            unknown[key] = value
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        raise ValidationError("body.messages must be a list")
+    return {
+        "custom_id": custom_id,
+        "model": body.get("model"),
+        "messages": [_unified_message(message) for message in messages],
+        "generation_config": config or None,
+        "provider_kwargs": unknown,
+    }
+
+
+def _unified_message(message: Any) -> Any:
+    if not isinstance(message, dict):
+        return message
+    content = message.get("content")
+    parts = [_unified_part(part) for part in content] if isinstance(content, list) else content
+    known = {"role": message.get("role"), "content": parts}
+    extra = {key: value for key, value in message.items() if key not in known}
+    if message.get("role") == "tool" or "tool_calls" in extra:
+        raise UnsupportedContentTypeError("tool calls and tool results are not supported yet")
+    return known | ({"provider_kwargs": extra} if extra else {})
+
+
+def _unified_part(part: Any) -> Any:
+    match part:
+        case {"type": "text"}:
+            return part
+        case {"type": "image_url", "image_url": {"url": str(url)}}:
+            if not url.startswith("data:"):
+                return {"type": "image", "source_type": "url", "media_type": "image/*", "data": url}
+            media_type, _, data = url.removeprefix("data:").partition(";base64,")
+            return {"type": "image", "source_type": "base64", "media_type": media_type, "data": data}
+        case {"type": "file", "file": {"file_data": str(url)}}:
+            media_type, _, data = url.removeprefix("data:").partition(";base64,")
+            return {"type": "document", "source_type": "base64", "media_type": media_type, "data": data}
+    kind = part.get("type") if isinstance(part, dict) else part
+    raise UnsupportedContentTypeError(f"a content part of type {kind!r} is not supported")
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+_FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+}
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None  # vLLM since 0.33
+    reasoning_content: str | None = None  # vLLM before
+    tool_calls: list[Any] | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class _Completion(msgspec.Struct):
+    """The parts of a completion that a result is made of."""
+
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+
+
+_decode_completion = msgspec.json.Decoder(_Completion).decode
+
+
+def decode_completion(row_id: str, body: msgspec.Raw | dict[str, Any], request_id: str | None) -> UnifiedResult:
+    """The result that a chat completion holds. Of several choices the first is the text; `response` has them all.
+
+    Args:
+        row_id: which row it answers.
+        body: the completion; raw JSON is passed on as it is, without being taken apart.
+        request_id: the provider's id of the call.
+
+    Raises:
+        msgspec.ValidationError: a raw body has a shape that only the lenient reading of a dict can deal with.
+    """
+    completion = _read_leniently(body) if isinstance(body, dict) else _decode_completion(body)
+    choice = completion.choices[0] if completion.choices else _Choice()
+    message = choice.message or _Message()
+    raw = choice.finish_reason
+    reason = _FINISH_REASONS.get(raw, FinishReason.OTHER) if raw else None
+    return UnifiedResult(
+        custom_id=row_id,
+        status=ResultStatus.SUCCEEDED,
+        text=message.content,
+        tool_calls=[_tool_call(call) for call in message.tool_calls] if message.tool_calls else [],
+        reasoning=message.reasoning or message.reasoning_content,
+        refusal=message.refusal,
+        finish_reason=FinishReason.REFUSAL if message.refusal else reason,
+        finish_reason_raw=raw,
+        usage=_unified_usage(completion.usage) if completion.usage else None,
+        model=completion.model,
+        request_id=request_id,
+        response=body,
+    )
+
+
+def _read_leniently(body: dict[str, Any]) -> _Completion:
+    """What can be read of a completion; each part that has another shape is left out (`response` keeps it)."""
+    known = _Completion()
+    for name in ("model", "choices", "usage"):
+        try:
+            part = msgspec.convert({name: body.get(name)}, _Completion)
+        except msgspec.ValidationError:
+            continue
+        setattr(known, name, getattr(part, name))
+    return known
+
+
+def _tool_call(call: Any) -> dict[str, Any]:
+    function = (call.get("function") if isinstance(call, dict) else None) or {}
+    call_id = call.get("id") if isinstance(call, dict) else None
+    return {"id": call_id, "name": function.get("name"), "arguments": function.get("arguments")}
+
+
+def _unified_usage(usage: _Usage) -> Usage:
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        input_tokens=usage.prompt_tokens,
+        cached_tokens=prompt.cached_tokens if prompt else None,
+        output_tokens=usage.completion_tokens,
+        reasoning_tokens=completion.reasoning_tokens if completion else None,
+    )
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+#: HTTP status of a row -> what it means and whether another try may help
+_ERRORS: dict[int, tuple[ErrorType, bool]] = {
+    400: (ErrorType.INVALID_REQUEST, False),
+    401: (ErrorType.AUTHENTICATION, False),
+    403: (ErrorType.PERMISSION, False),
+    404: (ErrorType.NOT_FOUND, False),
+    408: (ErrorType.TIMEOUT, True),
+    422: (ErrorType.INVALID_REQUEST, False),
+    429: (ErrorType.RATE_LIMIT, True),
+}
+
+
+def decode_error(row_id: str, status_code: int, error: Any, request_id: str | None, response: Any) -> UnifiedResult:
+    """The result of a row that was refused with an HTTP status."""
+    inner = error if isinstance(error, dict) else {"message": str(error)}
+    kind, retryable = _ERRORS.get(status_code, (ErrorType.OTHER, False))
+    if status_code >= 500:
+        kind, retryable = ErrorType.SERVER, True
+    if inner.get("code") == "insufficient_quota":
+        kind, retryable = ErrorType.QUOTA, False
+    message = inner.get("message")
+    return UnifiedResult(
+        custom_id=row_id,
+        status=ResultStatus.ERRORED,
+        request_id=request_id,
+        error=ResultError(type=kind, message=str(message or f"HTTP {status_code}"), retryable=retryable, raw=error),
+        response=response,
+    )

@@ -1,0 +1,30 @@
+"""OpenAI: Files and Batches."""
+
+import os
+from typing import ClassVar
+
+from ...exceptions import CredentialsError
+from ..base import Client, Codec, Limits, Provider
+from . import codec
+
+
+class OpenAIProvider(Provider):
+    """OpenAI's Batch API over `/v1/chat/completions`."""
+
+    name = "openai"
+    # developers.openai.com/api/docs/guides/batch: 50,000 requests and 200 MB per input file.
+    limits = Limits(rows=50_000, bytes=200_000_000)
+    key_variable = "OPENAI_API_KEY"
+    codec: ClassVar[Codec] = codec
+
+    def connect(self, *, timeout: float) -> Client:
+        """See `Provider.connect`."""
+        from .client import OpenAIClient  # the SDK takes half a second to import: only those who call it pay
+
+        key = self._api_key or os.environ.get(self.key_variable)
+        if not key:
+            raise CredentialsError(self.name, 0, f"no API key: set {self.key_variable} where the workers run")
+        return OpenAIClient(key, base_url=self._base_url, timeout=timeout)
+
+
+PROVIDER = OpenAIProvider

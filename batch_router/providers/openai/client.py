@@ -1,0 +1,215 @@
+"""OpenAI's Files and Batches through the official SDK, retries off, answers read leniently."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import httpx2
+import msgspec
+import openai
+
+from ...core import BatchStatus
+from ...core.jobs import Failure, Job, JobSpec
+from ...exceptions import (
+    CredentialsError,
+    NotFoundError,
+    ProtocolError,
+    ProviderAPIError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    RequestRefusedError,
+)
+from ..base import quote_start, read_retry_after
+
+NAME = "openai"
+TOKEN_KEY = "batch_router_token"  # noqa: S105 - a metadata key, not a secret
+
+# A job may carry a time stamp this much older than the clock that wrote our intent.
+CLOCK_SKEW = 600.0
+
+_STATUSES = {
+    "validating": BatchStatus.VALIDATING,
+    "in_progress": BatchStatus.IN_PROGRESS,
+    "finalizing": BatchStatus.IN_PROGRESS,
+    "cancelling": BatchStatus.CANCELLING,
+    "completed": BatchStatus.COMPLETED,
+    "failed": BatchStatus.FAILED,
+    "cancelled": BatchStatus.CANCELLED,
+    "expired": BatchStatus.EXPIRED,
+}
+
+# Most specific first; the first match counts.
+_ERRORS: tuple[tuple[type[openai.APIStatusError], type[ProviderAPIError]], ...] = (
+    (openai.AuthenticationError, CredentialsError),
+    (openai.PermissionDeniedError, CredentialsError),
+    (openai.NotFoundError, NotFoundError),
+    (openai.RateLimitError, RateLimitedError),
+    (openai.ConflictError, ProviderUnavailableError),
+    (openai.InternalServerError, ProviderUnavailableError),
+    (openai.APIStatusError, RequestRefusedError),
+)
+
+
+class OpenAIClient:
+    """See `Client`."""
+
+    def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
+        self._key = api_key
+        # The SDK's own retries would send a second create after a lost answer: two jobs, both paid.
+        self._sdk = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0)
+
+    def upload(self, path: Path, spec: JobSpec) -> str:
+        """Send the rows as a file named after the token; the name must end in `.jsonl`."""
+        with self._translated(), path.open("rb") as rows:
+            answer = self._sdk.files.with_raw_response.create(file=(f"{spec.token}.jsonl", rows), purpose="batch")
+            file = self._read(answer.http_response.content)
+        if file.get("bytes") not in (None, path.stat().st_size):
+            raise ProtocolError(NAME, 200, f"uploaded {path.stat().st_size} bytes, it counted {file['bytes']}")
+        return self._text(file, "id")
+
+    def create(self, path: Path, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
+        """Create the job with the token in its metadata."""
+        with self._translated():
+            answer = self._sdk.batches.with_raw_response.create(
+                input_file_id=str(spec.upload),
+                endpoint="/v1/chat/completions",
+                completion_window="24h",
+                metadata={TOKEN_KEY: spec.token},
+            )
+            return self._job(self._read(answer.http_response.content))
+
+    def find(self, spec: JobSpec) -> Job | None:
+        """Walk the newest jobs back to the time of the intent."""
+        for batch in self._newest_first():
+            metadata = batch.get("metadata")
+            if isinstance(metadata, dict) and metadata.get(TOKEN_KEY) == spec.token:
+                return self._job(batch)
+            if batch.get("created_at", 0) < spec.since - CLOCK_SKEW:
+                return None
+        return None
+
+    def get(self, job_id: str) -> Job:
+        """Retrieve the job."""
+        with self._translated():
+            answer = self._sdk.batches.with_raw_response.retrieve(job_id)
+            return self._job(self._read(answer.http_response.content))
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for cancellation; a job that has ended already is left as it is."""
+        try:
+            with self._translated():
+                self._sdk.batches.with_raw_response.cancel(job_id)
+        except RequestRefusedError:
+            if not self.get(job_id).status.is_final:
+                raise
+
+    def download(self, job: Job, into: BinaryIO) -> None:
+        """Stream the output file, then the error file."""
+        for file_id in job.outputs:
+            last = b"\n"
+            with self._translated(), self._sdk.files.with_streaming_response.content(file_id) as answer:
+                for chunk in answer.iter_bytes(1 << 16):
+                    into.write(chunk)
+                    last = chunk or last
+            if not last.endswith(b"\n"):
+                into.write(b"\n")
+
+    def delete_upload(self, upload: str) -> None:
+        """Delete the input file."""
+        with suppress(NotFoundError), self._translated():
+            self._sdk.files.with_raw_response.delete(upload)
+
+    def _newest_first(self) -> Iterator[dict[str, Any]]:
+        after: str | openai.Omit = openai.omit
+        while True:
+            with self._translated():
+                answer = self._sdk.batches.with_raw_response.list(limit=100, after=after)
+                page = self._read(answer.http_response.content)
+            batches = [batch for batch in page.get("data") or () if isinstance(batch, dict)]
+            yield from batches
+            if not page.get("has_more") or not batches:
+                return
+            after = self._text(batches[-1], "id")
+
+    def _read(self, content: bytes) -> dict[str, Any]:
+        try:
+            value = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._nonsense(content) from error
+        if not isinstance(value, dict):
+            raise self._nonsense(content)
+        return value
+
+    def _nonsense(self, content: bytes) -> ProtocolError:
+        start = quote_start(content, self._key)
+        return ProtocolError(NAME, 200, f"answered something that is not a JSON object: {start}", ambiguous=True)
+
+    def _text(self, answer: dict[str, Any], field: str) -> str:
+        value = answer.get(field)
+        if not isinstance(value, str):
+            raise ProtocolError(NAME, 200, f"answered without a usable {field!r}", ambiguous=True)
+        return value
+
+    def _job(self, batch: dict[str, Any]) -> Job:
+        word = self._text(batch, "status")
+        status = _STATUSES.get(word)
+        if status is None:
+            raise ProtocolError(NAME, 200, f"unknown job status {quote_start(word)}", ambiguous=True)
+        counts = batch.get("request_counts")
+        counts = counts if isinstance(counts, dict) else {}
+        outputs = (batch.get("output_file_id"), batch.get("error_file_id"))
+        return Job(
+            id=self._text(batch, "id"),
+            status=status,
+            created_at=batch.get("created_at") or 0,
+            completed=counts.get("completed") or 0,
+            failed=counts.get("failed") or 0,
+            expires_at=batch.get("expires_at"),
+            outputs=tuple(name for name in outputs if isinstance(name, str)),
+            error=_failure(batch.get("errors")) if status is BatchStatus.FAILED else None,
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The SDK's errors as ours."""
+        try:
+            yield
+        except openai.APIStatusError as error:
+            raise self._status_error(error) from error
+        except openai.APIConnectionError as error:
+            raise self._lost(error, sent=not isinstance(error.__cause__, httpx2.ConnectError)) from error
+        except httpx2.HTTPError as error:  # while an answer is streamed, the SDK lets these through
+            raise self._lost(error, sent=True) from error
+
+    def _status_error(self, error: openai.APIStatusError) -> ProviderAPIError:
+        kind = next(ours for theirs, ours in _ERRORS if isinstance(error, theirs))
+        body = error.body if isinstance(error.body, dict) else {}
+        message = body.get("message")
+        text = message.replace(self._key, "***") if isinstance(message, str) else None
+        return kind(
+            NAME,
+            error.status_code,
+            text or quote_start(error.response.content, self._key),
+            retry_after=read_retry_after(error.response.headers),
+            ambiguous=kind is ProviderUnavailableError,
+        )
+
+    @staticmethod
+    def _lost(error: Exception, *, sent: bool) -> ProviderUnavailableError:
+        name = type(error.__cause__ or error).__name__
+        return ProviderUnavailableError(NAME, 0, f"no answer: {name}", ambiguous=sent)
+
+
+def _failure(errors: Any) -> Failure:
+    data = errors.get("data") if isinstance(errors, dict) else None
+    known = [error for error in data or () if isinstance(error, dict)]
+    first = known[0] if known else {}
+    code = str(first.get("code") or "job_failed")
+    line = f" (line {first['line']})" if first.get("line") is not None else ""
+    more = f", and {len(known) - 1} more" if len(known) > 1 else ""
+    return Failure(
+        type=code,
+        message=f"{first.get('message') or 'the provider refused the job and did not say why'}{line}{more}",
+        retryable=code == "token_limit_exceeded",
+    )

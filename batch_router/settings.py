@@ -1,0 +1,90 @@
+"""The environment, read once into one record."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .exceptions import ValidationError
+
+PREFIX = "BATCH_ROUTER_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How this process works. Times are seconds.
+
+    Attributes:
+        home: local data: the embedded server, and the payloads below `generated/`.
+        redis_url: the state; None: the embedded server of `home`.
+        broker_url: Celery's messages; None: the next database of the same server.
+        lease: how long a claim holds without being renewed.
+        renew_every: how often it is renewed.
+        grace: how long a message may take before the sweep sends another.
+        sweep_every: how often each worker looks for what is overdue.
+        queue_gate: no further messages for a queue longer than this; what is in it already will do.
+        http_timeout: bound on each call to a provider.
+        max_shard_rows: rows per job, below the provider's own limit.
+        max_shard_bytes: bytes per job, likewise.
+        base_urls: provider -> where its API is, if not at its usual address.
+    """
+
+    home: Path = Path(".batch_router")
+    redis_url: str | None = None
+    broker_url: str | None = None
+    lease: float = 15
+    renew_every: float = 5
+    grace: float = 5
+    sweep_every: float = 1
+    queue_gate: int = 50
+    http_timeout: float = 60
+    max_shard_rows: int | None = None
+    max_shard_bytes: int | None = None
+    base_urls: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("lease", "renew_every", "grace", "sweep_every", "http_timeout"):
+            if getattr(self, name) <= 0:
+                raise ValidationError(f"{name} must be more than 0")
+        for name in ("max_shard_rows", "max_shard_bytes"):
+            if (getattr(self, name) or 1) < 1:
+                raise ValidationError(f"{name} must be at least 1")
+        if self.renew_every >= self.lease:
+            raise ValidationError("renew_every must be less than lease, or every step loses its claim")
+
+    def __repr__(self) -> str:
+        """All but the URLs of servers, which hold passwords."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__ if not name.endswith("_url")}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """The settings of an environment, by default this process's: `BATCH_ROUTER_LEASE=30` and so on.
+
+        Raises:
+            ValidationError: a value has the wrong type or is out of range; names the variable.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for name in cls.__struct_fields__:
+            value = environ.get(PREFIX + name.upper())
+            if value:
+                values[name] = value
+        suffix = "_BASE_URL"
+        values["base_urls"] = {
+            variable.removeprefix(PREFIX).removesuffix(suffix).lower(): url
+            for variable, url in environ.items()
+            if variable.startswith(PREFIX) and variable.endswith(suffix) and url
+        }
+        try:
+            return msgspec.convert(values, cls, strict=False, dec_hook=_to_path)
+        except msgspec.ValidationError as error:
+            message, _, where = str(error).partition(" - at `$.")
+            raise ValidationError(f"{PREFIX}{where.rstrip('`').upper() or '*'}: {message}") from error
+
+
+def _to_path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind)

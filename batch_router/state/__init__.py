@@ -1,0 +1,1 @@
+"""What is true: the store, its contract, and the table of states."""

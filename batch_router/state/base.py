@@ -1,0 +1,105 @@
+"""What a store must do. The contract test in `tests/state/` runs over every implementation.
+
+All times in calls are seconds from now, by the store's own clock; each method is atomic.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from .items import Batch, Shard
+from .table import State
+
+
+class Hint(NamedTuple):
+    """What a message carries: somebody should look at this item, if it is still at this version."""
+
+    id: str
+    version: int
+    state: State
+    provider: str
+
+
+class Spawn(NamedTuple):
+    """A shard to be made by a commit: its number in the batch and its facts."""
+
+    number: int
+    facts: dict[str, Any]
+
+
+class Commit(NamedTuple):
+    """The end of a step.
+
+    Attributes:
+        state: the state from here on.
+        delay: seconds until somebody must look; None: nobody needs to.
+        patch: facts to remember.
+        spawn: shards to make; they are due after `grace`.
+        grace: how long spawned or woken items wait for their message before the sweep sends another.
+    """
+
+    state: State
+    delay: float | None
+    patch: dict[str, Any]
+    spawn: Sequence[Spawn] = ()
+    grace: float = 0
+
+
+class Committed(NamedTuple):
+    """What a commit did: the item's version from here on, and who else was set in motion."""
+
+    version: int
+    woken: list[Hint]
+
+
+class Store(Protocol):
+    """The truth about every item."""
+
+    def now(self) -> float:
+        """The store's clock, in seconds since 1970."""
+
+    def create(self, batch_id: str, facts: dict[str, Any], *, delay: float) -> bool:
+        """Add a batch in the state `queued`, version 1; False if the id is taken."""
+
+    def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
+        """Take an item for `lease` seconds; None if it is no longer at this version.
+
+        The version of the item returned is the fence: until somebody else claims, it opens `renew` and `commit`.
+        A repeated call with the same `holder` gets the same answer (a reply may have been lost).
+        """
+
+    def renew(self, item_id: str, fence: int, *, lease: float, patch: dict[str, Any] | None = None) -> bool:
+        """Hold on to a claimed item, and remember facts on the way; False if it was lost."""
+
+    def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
+        """End a step; None, and nothing changes, if the item was lost.
+
+        A shard that reaches a final state leaves its batch's count of open shards, and the last one moves the batch
+        to `finishing`. If a cancel came in during the step, the item is due at once.
+        """
+
+    def take_due(self, limit: int, *, grace: float) -> list[Hint]:
+        """Overdue items, each handed out once per `grace`."""
+
+    def cancel(self, batch_id: str) -> bool:
+        """Mark a batch as to be cancelled and wake what waits in it; False if it has ended."""
+
+    def get_batch(self, batch_id: str) -> Batch | None:
+        """A batch."""
+
+    def get_shard(self, shard_id: str) -> Shard | None:
+        """A shard."""
+
+    def get_shards(self, batch: Batch) -> list[Shard]:
+        """The shards of a batch by number."""
+
+    def list_batches(self, limit: int) -> list[Batch]:
+        """The newest batches first."""
+
+    def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
+        """Say that a worker listens on these queues for the next `ttl` seconds."""
+
+    def listeners(self, queue: str) -> list[str]:
+        """The workers that listen on a queue."""
+
+    def bind_storage(self, root: str) -> str:
+        """Remember where payloads lie, unless it is known; returns what is remembered."""

@@ -1,0 +1,170 @@
+"""The records of the store: a batch, a shard, and the facts about them.
+
+In Redis an item is one hash; each field holds the JSON of the attribute of the same name. A field that this version
+does not know is left alone, so that old and new workers can share a store.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ..core.jobs import Failure, Job
+from .table import State
+
+#: Version of this layout; a store that holds a newer one is refused.
+SCHEMA = 1
+
+
+class InputFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a batch as they were when it was submitted.
+
+    Attributes:
+        path: absolute path of a JSONL file that every worker can read.
+        size: bytes.
+        sha256: of all of them, in hex.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """Written before a job is created: from here on the provider may have one that we do not know.
+
+    Attributes:
+        at: when, by the clock of the writer (seconds since 1970).
+        late_until: until when a request sent by then could still arrive.
+    """
+
+    at: float
+    late_until: float
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """What every item has.
+
+    Attributes:
+        version: grows with every change of hands; the number that a claim returns is the **fence**.
+        claimed_by: who works on it, or did when it fell silent.
+        cancel: the user wants it to end.
+        attempts: failed tries of the present step.
+        crashes: claims in a row that were never committed.
+        error: what holds up the item at present; gone when a step succeeds.
+        failure: what ended it, or took the shard off the way to its answers.
+        retry_at: when the next try is due, if the last one failed.
+    """
+
+    id: str
+    state: State
+    version: int
+    provider: str
+    schema: int = SCHEMA
+    created_at: float = 0
+    updated_at: float = 0
+    claimed_by: str | None = None
+    cancel: bool = False
+    attempts: int = 0
+    crashes: int = 0
+    error: Failure | None = None
+    failure: Failure | None = None
+    retry_at: float | None = None
+
+
+class Batch(Item, frozen=True, kw_only=True):
+    """A batch.
+
+    Attributes:
+        model: the model of the rows that name none.
+        submission: storage name of the options (they may hold a prompt, so they are not in here).
+        rows: how many requests; None until they are counted.
+        shards: how many shards were ever made; they are named `<batch id>.<number>`.
+        open: how many of them have not ended.
+        manifest: storage name of the manifest, once there is one.
+        report: storage name of the list of refused rows, if any were.
+    """
+
+    input: InputFile
+    submission: str
+    model: str | None = None
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    rows: int | None = None
+    shards: int = 0
+    open: int = 0
+    manifest: str | None = None
+    report: str | None = None
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of one shard.
+
+    Attributes:
+        name: storage name of the results, one line per request in input order.
+        unexpected: answers whose row is not ours, or was answered before; `answers` keeps them.
+        repaired: answers that were not valid JSON and had to be read leniently.
+    """
+
+    name: str
+    succeeded: int = 0
+    errored: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    unexpected: int = 0
+    repaired: int = 0
+
+
+class Shard(Item, frozen=True, kw_only=True):
+    """A slice of a batch that makes one job at the provider.
+
+    Attributes:
+        batch: id of its batch.
+        token: names the job at the provider; every wire row id starts with it.
+        rows: how many requests.
+        first_row: the batch's row number of its first request.
+        requests: storage name of the rows in the provider's format.
+        row_ids: storage name of `[row number in the batch, custom_id]` lines in the same order.
+        upload: the provider's name of the uploaded file.
+        polls: how often the job was looked at.
+        queue_waits: how often the provider had no room for the job's tokens.
+        cancel_sent: whether the provider was asked to cancel.
+        answers: storage name of what the provider returned.
+    """
+
+    batch: str
+    token: str
+    model: str
+    rows: int
+    size: int
+    first_row: int
+    requests: str
+    row_ids: str
+    upload: str | None = None
+    intent: Intent | None = None
+    job: Job | None = None
+    polls: int = 0
+    queue_waits: int = 0
+    cancel_sent: bool = False
+    answers: str | None = None
+    part: Part | None = None
+
+
+def dump_fields(facts: dict[str, Any]) -> dict[str, str]:
+    """Facts as the hash holds them."""
+    return {name: msgspec.json.encode(value).decode() for name, value in facts.items()}
+
+
+def load_item(fields: dict[str, str]) -> Batch | Shard:
+    """The item that a hash holds."""
+    facts = {name: msgspec.json.decode(value) for name, value in fields.items()}
+    kind: type[Batch | Shard] = Shard if "batch" in facts else Batch
+    return msgspec.convert(facts, kind)
+
+
+def shard_id(batch_id: str, number: int) -> str:
+    """The id of a batch's shard; a batch id has no dot."""
+    return f"{batch_id}.{number}"
+
+
+def batch_id_of(item_id: str) -> str:
+    """The batch that an item belongs to, or is."""
+    return item_id.partition(".")[0]

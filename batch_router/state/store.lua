@@ -1,0 +1,161 @@
+-- Every change to the state, each call atomic. Nothing here decides: it compares, sets and counts.
+--
+-- Keys below the prefix KEYS[1]:
+--   item:<id>           hash   a batch or shard; each value is JSON (see items.py)
+--   due                 zset   item id -> ms: when somebody must look at it again
+--   batches             zset   batch id -> ms of its creation
+--   listeners:<queue>   zset   worker -> ms until which it is known to listen
+--
+-- Calls: ARGV[1] is the name, the rest are its arguments. Times are ms from now; now is the server's clock.
+-- Single instance only: items are reached by computed keys, which Redis Cluster does not allow.
+
+local prefix = KEYS[1]
+local due = prefix .. 'due'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local seconds = string.format('%.3f', now / 1000)
+
+local function item_key(id) return prefix .. 'item:' .. id end
+
+local function set_fields(key, json)
+  for field, value in pairs(cjson.decode(json)) do redis.call('HSET', key, field, value) end
+end
+
+-- {id, version, state, provider}: what a message about the item needs
+local function hint(id)
+  local f = redis.call('HMGET', item_key(id), 'version', 'state', 'provider')
+  return {id, f[1], f[2], f[3]}
+end
+
+local function holds(key, fence) return redis.call('HGET', key, 'version') == fence end
+
+local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
+
+local calls = {}
+
+-- id, fields, delay
+function calls.create(id, fields, delay)
+  local key = item_key(id)
+  if redis.call('EXISTS', key) == 1 then return 0 end
+  set_fields(key, fields)
+  redis.call('HSET', key, 'version', 1, 'created_at', seconds)
+  touch(key)
+  redis.call('ZADD', due, now + delay, id)
+  redis.call('ZADD', prefix .. 'batches', now, id)
+  return 1
+end
+
+-- id, version, lease, holder (JSON), batch id or ''
+function calls.claim(id, version, lease, holder, batch)
+  local key = item_key(id)
+  local claimed = redis.call('HGET', key, 'claimed_by')
+  if redis.call('HGET', key, 'version') == tostring(version + 1) and claimed == holder then
+    return redis.call('HGETALL', key) -- the reply to this very claim was lost
+  end
+  if not holds(key, version) or not redis.call('ZSCORE', due, id) then return false end
+  if claimed and claimed ~= 'null' then redis.call('HINCRBY', key, 'crashes', 1) end
+  redis.call('HINCRBY', key, 'version', 1)
+  redis.call('HSET', key, 'claimed_by', holder)
+  if batch ~= '' and redis.call('HGET', item_key(batch), 'cancel') == 'true' then
+    redis.call('HSET', key, 'cancel', 'true')
+  end
+  redis.call('ZADD', due, now + lease, id)
+  return redis.call('HGETALL', key)
+end
+
+-- id, fence, lease, patch
+function calls.renew(id, fence, lease, patch)
+  local key = item_key(id)
+  if not holds(key, fence) then return 0 end
+  set_fields(key, patch)
+  redis.call('ZADD', due, now + lease, id)
+  return 1
+end
+
+-- id, fence, state (JSON), delay or -1, patch, holder (JSON), batch id or '', state to wake the batch in or '',
+-- {{id, fields}, ...}, grace
+-- Returns {version, hint, ...} or false.
+function calls.commit(id, fence, state, delay, patch, holder, batch, wake, spawn, grace)
+  local key = item_key(id)
+  if not holds(key, fence) then
+    local repeated = redis.call('HGET', key, 'version') == tostring(fence + 1)
+      and redis.call('HGET', key, 'committed_by') == holder
+    return repeated and {fence + 1} or false
+  end
+  local reply = {redis.call('HINCRBY', key, 'version', 1)}
+  set_fields(key, patch)
+  redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
+  redis.call('HDEL', key, 'claimed_by')
+  touch(key)
+  local parent = batch ~= '' and item_key(batch)
+  if tonumber(delay) < 0 then
+    redis.call('ZREM', due, id)
+  else
+    local cancelled = redis.call('HGET', parent or key, 'cancel') == 'true'
+    if cancelled and redis.call('HGET', key, 'cancel') ~= 'true' then delay = 0 end
+    redis.call('ZADD', due, now + delay, id)
+  end
+  local owner = parent or key
+  local owner_id = batch ~= '' and batch or id
+  for _, child in ipairs(cjson.decode(spawn)) do
+    local child_key = item_key(child[1])
+    for field, value in pairs(child[2]) do redis.call('HSET', child_key, field, value) end
+    redis.call('HSET', child_key, 'version', 1, 'created_at', seconds, 'updated_at', seconds)
+    redis.call('ZADD', due, now + grace, child[1])
+    redis.call('HINCRBY', owner, 'open', 1)
+    redis.call('HINCRBY', owner, 'shards', 1)
+    reply[#reply + 1] = hint(child[1])
+  end
+  if wake ~= '' and redis.call('HINCRBY', parent, 'open', -1) == 0 then
+    redis.call('HSET', parent, 'state', wake)
+    redis.call('HINCRBY', parent, 'version', 1)
+    redis.call('ZADD', due, now + grace, owner_id)
+    touch(parent)
+    reply[#reply + 1] = hint(owner_id)
+  end
+  return reply
+end
+
+-- limit, grace
+function calls.take_due(limit, grace)
+  local hints = {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit)) do
+    redis.call('ZADD', due, now + grace, id)
+    hints[#hints + 1] = hint(id)
+  end
+  return hints
+end
+
+-- batch id, final states (JSON). What is being worked on sees the flag at its commit.
+function calls.cancel(id, finals)
+  local key = item_key(id)
+  local state = redis.call('HGET', key, 'state')
+  if not state then return 0 end
+  for _, final in ipairs(cjson.decode(finals)) do
+    if state == '"' .. final .. '"' then return 0 end
+  end
+  redis.call('HSET', key, 'cancel', 'true')
+  touch(key)
+  local ids = {id}
+  for number = 0, tonumber(redis.call('HGET', key, 'shards') or 0) - 1 do ids[#ids + 1] = id .. '.' .. number end
+  for _, each in ipairs(ids) do
+    if not redis.call('HGET', item_key(each), 'claimed_by') then redis.call('ZADD', due, 'XX', now, each) end
+  end
+  return 1
+end
+
+-- worker, ttl, queue, ...
+function calls.announce(worker, ttl, ...)
+  for _, queue in ipairs({...}) do
+    redis.call('ZADD', prefix .. 'listeners:' .. queue, now + ttl, worker)
+    redis.call('ZREMRANGEBYSCORE', prefix .. 'listeners:' .. queue, '-inf', now)
+  end
+  return 1
+end
+
+-- queue
+function calls.listeners(queue)
+  return redis.call('ZRANGEBYSCORE', prefix .. 'listeners:' .. queue, now, '+inf')
+end
+
+return calls[ARGV[1]](unpack(ARGV, 2))

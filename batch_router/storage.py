@@ -1,0 +1,124 @@
+"""Payloads: a local folder that all workers of a fleet can reach. An object is there whole or not at all."""
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from typing_extensions import Buffer
+
+from .exceptions import FileOperationError
+
+_BUFFER = 1 << 20
+
+
+class LocalStorage:
+    """Objects by name, below one folder.
+
+    Names are made by us (provider, batch id, shard number, fence), never of a user's `custom_id`.
+
+    Args:
+        root: made when the first object is written; objects are 0600, folders 0700: they hold prompts.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[BinaryIO]:
+        """A stream whose content becomes the object when the block ends; if it raises, nothing is left."""
+        path = self.path(name)
+        with _translated(name):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with open(handle, "wb", buffering=0) as file, _BesideWriter(file) as beside:
+                stream = io.BufferedWriter(beside, _BUFFER)
+                yield stream
+                stream.flush()
+                beside.drain()
+                os.fsync(file.fileno())
+            with _translated(name):
+                os.replace(temporary, path)
+                _sync_folder(path.parent)
+        except BaseException as error:
+            with suppress(OSError):
+                os.unlink(temporary)
+            if isinstance(error, OSError):
+                raise _failed(name, error) from error
+            raise
+
+    def open(self, name: str) -> BinaryIO:
+        """The object, for reading."""
+        with _translated(name):
+            return open(self.path(name), "rb", buffering=_BUFFER)
+
+    def path(self, name: str) -> Path:
+        """Where the object lies."""
+        return self.root / name
+
+    def delete(self, name: str) -> None:
+        """Remove the object, if it is there."""
+        with _translated(name):
+            self.path(name).unlink(missing_ok=True)
+
+
+class _BesideWriter(io.RawIOBase):
+    """Writes each block in a thread, while the caller makes the next one: a write lets go of the interpreter lock."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__()
+        self._file = file
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="storage")
+        self._pending: Future[None] | None = None
+
+    def writable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def write(self, block: Buffer, /) -> int:
+        """Take a copy of the block; an error of the one before is raised here."""
+        self.drain()
+        copy = bytes(block)
+        self._pending = self._thread.submit(self._write_all, copy)
+        return len(copy)
+
+    def drain(self) -> None:
+        """Wait until all is written, and raise what went wrong."""
+        if self._pending is not None:
+            self._pending.result()
+
+    def close(self) -> None:
+        """End the thread; the file stays open."""
+        self._thread.shutdown()
+        super().close()
+
+    def _write_all(self, block: bytes) -> None:
+        rest = memoryview(block)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    # Without this, a power cut may forget the rename, though not the bytes.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _failed(name, error) from error
+
+
+def _failed(name: str, error: OSError) -> FileOperationError:
+    return FileOperationError(f"{name}: {error.strerror or type(error).__name__}")

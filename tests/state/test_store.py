@@ -1,0 +1,256 @@
+"""The store's contract, over every implementation."""
+
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import fakeredis
+import pytest
+import redis
+
+from batch_router.exceptions import BrokerUnavailableError
+from batch_router.state.base import Commit, Spawn, Store
+from batch_router.state.memory import MemoryStore
+from batch_router.state.redis import RedisStore
+from batch_router.state.table import State
+
+BATCH = {
+    "provider": "openai",
+    "model": "gpt-5-mini",
+    "input": {"path": "/in.jsonl", "size": 10, "sha256": "00"},
+    "submission": "submission.json",
+}
+_prefixes = itertools.count()
+
+
+def shard(number: int) -> Spawn:
+    facts = {
+        "provider": "openai",
+        "token": f"token{number}",
+        "model": "gpt-5-mini",
+        "rows": 2,
+        "size": 20,
+        "first_row": 2 * number,
+        "requests": "r",
+        "row_ids": "i",
+    }
+    return Spawn(number, facts)
+
+
+def split(store: Store, shards: int, batch_id: str = "b") -> None:
+    """A batch that was cut into shards."""
+    store.create(batch_id, BATCH, delay=0)
+    store.claim(batch_id, 1, lease=10, holder="w")
+    spawn = [shard(number) for number in range(shards)]
+    store.commit(batch_id, 2, Commit(State.RUNNING, None, {"rows": 2 * shards}, spawn, grace=5), holder="w")
+
+
+def end(store: Store, item_id: str) -> list[str]:
+    """Take a fresh shard to its end; who was woken by that."""
+    store.claim(item_id, 1, lease=10, holder="w")
+    committed = store.commit(item_id, 2, Commit(State.COMPLETED, None, {}), holder="w")
+    assert committed is not None
+    return [hint.id for hint in committed.woken]
+
+
+@pytest.fixture(params=["valkey", "fakeredis", "memory"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+    elif request.param == "fakeredis":
+        with fakeredis.FakeRedis(decode_responses=True) as client:
+            yield RedisStore(client)
+    else:
+        url = request.getfixturevalue("valkey")
+        with redis.Redis.from_url(url, decode_responses=True) as client:
+            yield RedisStore(client, prefix=f"contract{next(_prefixes)}:")
+
+
+def test_a_batch_is_created_once(store: Store) -> None:
+    """An id that is taken is refused, and what is there stays."""
+    assert store.create("b", BATCH, delay=5)
+    assert not store.create("b", BATCH | {"model": "other"}, delay=5)
+    batch = store.get_batch("b")
+    assert batch is not None
+    assert (batch.model, batch.state, batch.version) == ("gpt-5-mini", State.QUEUED, 1)
+
+
+def test_a_claim_needs_the_current_version(store: Store) -> None:
+    """Of two messages about the same version one gets the item, the other nothing."""
+    store.create("b", BATCH, delay=5)
+    item = store.claim("b", 1, lease=10, holder="first")
+    assert item is not None
+    assert (item.version, item.claimed_by) == (2, "first")
+    assert store.claim("b", 1, lease=10, holder="second") is None
+
+
+def test_a_claim_whose_reply_was_lost_can_be_repeated(store: Store) -> None:
+    """The same holder asking again gets the same claim, and no further version is used up."""
+    store.create("b", BATCH, delay=5)
+    first = store.claim("b", 1, lease=10, holder="w")
+    assert store.claim("b", 1, lease=10, holder="w") == first
+
+
+def test_many_claims_at_once_give_one_winner(store: Store) -> None:
+    """Twenty threads with the same hint: one of them works, nineteen do not."""
+    store.create("b", BATCH, delay=5)
+    with ThreadPoolExecutor(20) as pool:
+        claims = list(pool.map(lambda n: store.claim("b", 1, lease=10, holder=f"w{n}"), range(20)))
+    assert len([claim for claim in claims if claim]) == 1
+
+
+def test_unknown_items_are_nobodys(store: Store) -> None:
+    """What does not exist cannot be claimed, renewed, committed or cancelled."""
+    assert store.claim("x", 1, lease=10, holder="w") is None
+    assert not store.renew("x", 1, lease=10)
+    assert store.commit("x", 1, Commit(State.RUNNING, None, {}), holder="w") is None
+    assert not store.cancel("x")
+    assert store.get_batch("x") is None
+
+
+def test_a_fenced_worker_changes_nothing(store: Store) -> None:
+    """After somebody else's claim, the former holder can neither renew nor commit."""
+    store.create("b", BATCH, delay=5)
+    store.claim("b", 1, lease=10, holder="slow")
+    store.claim("b", 2, lease=10, holder="next")
+    assert not store.renew("b", 2, lease=10, patch={"model": "wrong"})
+    assert store.commit("b", 2, Commit(State.RUNNING, None, {"model": "wrong"}), holder="slow") is None
+    batch = store.get_batch("b")
+    assert batch is not None
+    assert (batch.model, batch.version, batch.crashes) == ("gpt-5-mini", 3, 1)
+
+
+def test_renewing_remembers_facts(store: Store) -> None:
+    """What a renewal carries (the intent to create a job) is there for whoever claims next."""
+    split(store, 1)
+    store.claim("b.0", 1, lease=10, holder="w")
+    assert store.renew("b.0", 2, lease=10, patch={"intent": {"at": 1.0, "late_until": 2.0}})
+    item = store.claim("b.0", 2, lease=10, holder="other")
+    assert item is not None
+    assert item.intent.at == 1.0  # type: ignore[union-attr]
+
+
+def test_a_commit_whose_reply_was_lost_can_be_repeated(store: Store) -> None:
+    """The same holder committing again is told the same version, and nothing happens twice."""
+    split(store, 1)
+    store.claim("b.0", 1, lease=10, holder="w")
+    commit = Commit(State.COMPLETED, None, {})
+    first = store.commit("b.0", 2, commit, holder="w")
+    again = store.commit("b.0", 2, commit, holder="w")
+    assert first is not None
+    assert again is not None
+    assert first.version == again.version == 3
+    batch = store.get_batch("b")
+    assert batch is not None
+    assert batch.open == 0
+
+
+def test_a_commit_spawns_its_shards(store: Store) -> None:
+    """Shards come into being with their batch's commit, in the state that starts their road."""
+    split(store, 3)
+    batch = store.get_batch("b")
+    assert batch is not None
+    assert (batch.state, batch.shards, batch.open, batch.rows) == (State.RUNNING, 3, 3, 6)
+    shards = store.get_shards(batch)
+    assert [(s.id, s.state, s.version, s.batch) for s in shards] == [
+        (f"b.{n}", State.UPLOADING, 1, "b") for n in range(3)
+    ]
+    assert store.get_shard("b.1") == shards[1]
+
+
+def test_the_last_shard_wakes_its_batch(store: Store) -> None:
+    """The batch moves on to `finishing` when its last shard ends, and not before."""
+    split(store, 2)
+    assert end(store, "b.0") == []
+    assert end(store, "b.1") == ["b"]
+    batch = store.get_batch("b")
+    assert batch is not None
+    assert (batch.state, batch.open) == (State.FINISHING, 0)
+    assert store.claim("b", batch.version, lease=10, holder="w") is not None
+
+
+def test_what_is_due_is_handed_out_once_per_grace(store: Store) -> None:
+    """Two sweeps in a row do not get the same item."""
+    store.create("b", BATCH, delay=0)
+    assert [(h.id, h.version, h.state, h.provider) for h in store.take_due(10, grace=60)] == [
+        ("b", 1, State.QUEUED, "openai")
+    ]
+    assert store.take_due(10, grace=60) == []
+
+
+def test_a_claimed_item_is_due_at_the_end_of_its_lease(store: Store) -> None:
+    """A live lease keeps the sweep away; one that ran out brings it, at the fence's version."""
+    store.create("b", BATCH, delay=0)
+    store.claim("b", 1, lease=60, holder="w")
+    assert store.take_due(10, grace=60) == []
+    store.renew("b", 2, lease=0)
+    assert [(h.id, h.version) for h in store.take_due(10, grace=60)] == [("b", 2)]
+
+
+def test_final_items_are_never_due(store: Store) -> None:
+    """What has ended is not handed out and cannot be claimed."""
+    split(store, 1)
+    end(store, "b.0")
+    assert "b.0" not in [h.id for h in store.take_due(10, grace=60)]
+    assert store.claim("b.0", 3, lease=10, holder="w") is None
+
+
+def test_cancel_wakes_what_waits(store: Store) -> None:
+    """A shard that waits for its next look is due at once, and its claim carries the flag."""
+    split(store, 1)
+    assert store.take_due(10, grace=60) == []
+    assert store.cancel("b")
+    assert [h.id for h in store.take_due(10, grace=60)] == ["b.0"]
+    item = store.claim("b.0", 1, lease=10, holder="w")
+    assert item is not None
+    assert item.cancel
+
+
+def test_cancel_during_a_step_is_seen_right_after(store: Store) -> None:
+    """A step in progress is left alone, but its commit makes the item due at once, whatever delay it asked for."""
+    split(store, 1)
+    store.claim("b.0", 1, lease=60, holder="w")
+    store.cancel("b")
+    assert store.take_due(10, grace=60) == []
+    store.commit("b.0", 2, Commit(State.POLLING, 600, {}), holder="w")
+    assert [h.id for h in store.take_due(10, grace=60)] == ["b.0"]
+
+
+def test_a_batch_that_has_ended_cannot_be_cancelled(store: Store) -> None:
+    """Cancel says so, and changes nothing."""
+    split(store, 1)
+    end(store, "b.0")
+    batch = store.get_batch("b")
+    assert batch is not None
+    store.claim("b", batch.version, lease=10, holder="w")
+    store.commit("b", batch.version + 1, Commit(State.COMPLETED, None, {}), holder="w")
+    assert not store.cancel("b")
+
+
+def test_batches_are_listed_newest_first(store: Store) -> None:
+    """The list is in order of submission, as long as asked for."""
+    for name in ("one", "two", "three"):
+        store.create(name, BATCH, delay=5)
+    assert {batch.id for batch in store.list_batches(10)} == {"one", "two", "three"}
+    assert len(store.list_batches(2)) == 2
+
+
+def test_listeners_are_known_for_a_while(store: Store) -> None:
+    """A worker that says it listens is listed until its time is over."""
+    store.announce("w1", ["io", "poll"], ttl=60)
+    store.announce("w2", ["io"], ttl=0)
+    assert store.listeners("io") == ["w1"]
+    assert store.listeners("gpu") == []
+
+
+def test_the_first_storage_is_remembered(store: Store) -> None:
+    """A store belongs to one storage; who comes with another one is told which."""
+    assert store.bind_storage("/a") == "/a"
+    assert store.bind_storage("/b") == "/a"
+
+
+def test_a_server_that_is_away_is_named_as_such() -> None:
+    """No answer becomes one typed error, not redis-py's."""
+    client = redis.Redis(host="127.0.0.1", port=1, decode_responses=True, socket_connect_timeout=0.2, retry=None)
+    with client, pytest.raises(BrokerUnavailableError, match="does not answer"):
+        RedisStore(client).get_batch("b")

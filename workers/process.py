@@ -1,0 +1,18 @@
+"""What one process works with: opened when it is first needed, anew in each forked child."""
+
+import os
+from functools import cache
+
+from batch_router.connect import open_context
+from batch_router.pipeline.context import Context
+from batch_router.settings import Settings
+
+
+@cache
+def context() -> Context:
+    """The context of this process."""
+    return open_context(Settings.from_env())
+
+
+# Connections, locks and the lease keeper's thread do not survive a fork.
+os.register_at_fork(after_in_child=context.cache_clear)

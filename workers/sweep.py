@@ -1,0 +1,63 @@
+"""The one recovery path: every worker looks for what is overdue, each second, and sends its message again."""
+
+import threading
+from typing import Any
+
+import redis
+from celery.signals import worker_ready, worker_shutting_down
+
+from batch_router.exceptions import BrokerUnavailableError
+from batch_router.pipeline.context import Context
+from batch_router.pipeline.drive import log
+
+from .app import app
+from .process import context
+from .routing import publish, queue_of
+
+# Items per look; the rest waits for the next one.
+_LIMIT = 500
+
+# A worker counts as listening for this many missed looks.
+_MISSED = 10
+
+_stopping = threading.Event()
+
+
+@worker_ready.connect
+def start(sender: Any, **_: Any) -> None:
+    """Start the sweep of this worker, in its main process."""
+    queues = list(sender.app.amqp.queues.consume_from)
+    name = str(sender.hostname)
+    threading.Thread(target=_run, args=(context(), name, queues), name="sweep", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def stop(**_: Any) -> None:
+    """Leave what is overdue to others."""
+    _stopping.set()
+
+
+def _run(context: Context, worker: str, queues: list[str]) -> None:
+    settings = context.settings
+    broker = redis.Redis.from_url(app.conf.broker_url, socket_timeout=30)
+    while not _stopping.wait(settings.sweep_every):
+        try:
+            context.store.announce(worker, queues, ttl=_MISSED * settings.sweep_every)
+            sweep(context, broker)
+        except (BrokerUnavailableError, redis.RedisError) as error:
+            log.warning("action=sweep_failed error=%s", type(error).__name__)
+        except Exception:
+            log.exception("action=sweep_failed")
+
+
+def sweep(context: Context, broker: "redis.Redis") -> None:
+    """Send a message for each overdue item, unless its queue is long: then the last one is probably still in it."""
+    lengths: dict[str, int] = {}
+    for hint in context.store.take_due(_LIMIT, grace=context.settings.grace):
+        queue = queue_of(hint.state, hint.provider)
+        if queue not in lengths:
+            lengths[queue] = int(broker.llen(queue))
+        if lengths[queue] <= context.settings.queue_gate:
+            log.info("action=swept item=%s state=%s", hint.id, hint.state)
+            publish(hint)
+            lengths[queue] += 1
