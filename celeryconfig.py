@@ -1,6 +1,6 @@
 """What `celery -A workers.app worker` reads. Where Redis is comes from the environment: see `batch_router.settings`."""
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from batch_router.connect import broker_url as _broker_url
 from batch_router.settings import Settings
@@ -10,7 +10,7 @@ broker_url = _broker_url(Settings.from_env())
 include = ["workers.tasks", "workers.sweep"]
 
 # A worker started without -Q serves all of these; `gpu` must be asked for.
-task_queues = [Queue(name) for name in DEFAULT_QUEUES]
+task_queues = [Queue(name, Exchange(name), routing_key=name) for name in DEFAULT_QUEUES]
 task_default_queue = "io"
 
 # The store is the truth about a batch; Celery's results are a view of it, and nothing else is kept.

@@ -1,19 +1,15 @@
 """Payloads: a local folder that all workers of a fleet can reach. An object is there whole or not at all."""
 
-import io
 import os
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from typing_extensions import Buffer
-
 from .exceptions import FileOperationError
 
-_BUFFER = 1 << 20
+_BUFFER = 1 << 18
 
 
 class LocalStorage:
@@ -36,12 +32,10 @@ class LocalStorage:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with open(handle, "wb", buffering=0) as file, _BesideWriter(file) as beside:
-                stream = io.BufferedWriter(beside, _BUFFER)
+            with open(handle, "wb", buffering=_BUFFER) as stream:
                 yield stream
                 stream.flush()
-                beside.drain()
-                os.fsync(file.fileno())
+                os.fsync(stream.fileno())
             with _translated(name):
                 os.replace(temporary, path)
                 _sync_folder(path.parent)
@@ -65,42 +59,6 @@ class LocalStorage:
         """Remove the object, if it is there."""
         with _translated(name):
             self.path(name).unlink(missing_ok=True)
-
-
-class _BesideWriter(io.RawIOBase):
-    """Writes each block in a thread, while the caller makes the next one: a write lets go of the interpreter lock."""
-
-    def __init__(self, file: io.FileIO) -> None:
-        super().__init__()
-        self._file = file
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="storage")
-        self._pending: Future[None] | None = None
-
-    def writable(self) -> bool:
-        """See `io.RawIOBase`."""
-        return True
-
-    def write(self, block: Buffer, /) -> int:
-        """Take a copy of the block; an error of the one before is raised here."""
-        self.drain()
-        copy = bytes(block)
-        self._pending = self._thread.submit(self._write_all, copy)
-        return len(copy)
-
-    def drain(self) -> None:
-        """Wait until all is written, and raise what went wrong."""
-        if self._pending is not None:
-            self._pending.result()
-
-    def close(self) -> None:
-        """End the thread; the file stays open."""
-        self._thread.shutdown()
-        super().close()
-
-    def _write_all(self, block: bytes) -> None:
-        rest = memoryview(block)
-        while rest:
-            rest = rest[self._file.write(rest) :]
 
 
 def _sync_folder(folder: Path) -> None:

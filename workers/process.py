@@ -2,9 +2,13 @@
 
 import os
 from functools import cache
+from typing import Any
+
+from celery.signals import worker_init
 
 from batch_router.connect import open_context
 from batch_router.pipeline.context import Context
+from batch_router.providers import find_provider, provider_names
 from batch_router.settings import Settings
 
 
@@ -16,3 +20,10 @@ def context() -> Context:
 
 # Connections, locks and the lease keeper's thread do not survive a fork.
 os.register_at_fork(after_in_child=context.cache_clear)
+
+
+@worker_init.connect
+def warm_up(**_: Any) -> None:
+    """Import the SDKs before the first step needs them: a second each. Forked children share what is imported."""
+    for name in provider_names():
+        find_provider(name).preload()

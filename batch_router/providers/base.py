@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple, Protocol
 
@@ -87,6 +88,11 @@ class Provider(ABC):
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
         self._api_key = api_key
         self._base_url = base_url
+
+    @classmethod
+    def preload(cls) -> None:
+        """Import what `connect` will need (the folder's `client`, with its SDK) while the time does not matter yet."""
+        import_module(f"{cls.__module__}.client")
 
     @abstractmethod
     def connect(self, *, timeout: float) -> Client:
