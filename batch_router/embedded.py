@@ -147,23 +147,16 @@ class EmbeddedServer:
             BrokerUnavailableError: no server is installed, or it does not come up; its log's end is in the message.
         """
         deadline = time.monotonic() + _ATTACH_S
-        while not self._take_lock():
-            if url := running_url(self._home):
-                return url
-            if time.monotonic() > deadline:
-                raise BrokerUnavailableError(
-                    f"{self._folder}: another process supervises a server that does not answer"
-                )
-            time.sleep(0.05)
-        ready: Future[str] = Future()
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._supervise, args=(ready,), name="embedded-server", daemon=True)
-        self._thread.start()
         try:
-            return ready.result()
-        except BaseException:
-            self.stop()
-            raise
+            while not self._take_lock():
+                if url := running_url(self._home):
+                    return url
+                if time.monotonic() > deadline:
+                    raise BrokerUnavailableError(f"{self._folder}: its server does not answer, though its owner lives")
+                time.sleep(0.05)
+            return self._start_supervisor()
+        except OSError as error:
+            raise BrokerUnavailableError(f"{error.filename or self._folder}: {error.strerror}") from error
 
     def stop(self) -> None:
         """End the server if this object supervises it, and wait until it is gone."""
@@ -179,12 +172,9 @@ class EmbeddedServer:
         self.stop()
 
     def _take_lock(self) -> bool:
-        try:
-            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            handle = _open_private(str(self._folder / "owner.lock"), os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise BrokerUnavailableError(f"{error.filename}: {error.strerror}") from error
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        handle = _open_private(str(self._folder / "owner.lock"), os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -198,6 +188,17 @@ class EmbeddedServer:
         handle, self._lock = self._lock, None
         if handle is not None:
             os.close(handle)
+
+    def _start_supervisor(self) -> str:
+        ready: Future[str] = Future()
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._supervise, args=(ready,), name="embedded-server", daemon=True)
+        self._thread.start()
+        try:
+            return ready.result()
+        except BaseException:
+            self.stop()
+            raise
 
     def _supervise(self, ready: Future[str]) -> None:
         try:

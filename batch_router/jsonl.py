@@ -62,11 +62,12 @@ def read_lines(stream: BinaryIO, digest: BesideHash | None = None) -> Iterator[b
 
 def is_clean(line: bytes) -> bool:
     """Whether a line can be passed on unread: valid UTF-8 without escaped surrogates, which need a look."""
-    try:
-        str(line, "utf-8")
-    except UnicodeDecodeError:
-        return False
-    return b"\\ud" not in line
+    if not line.isascii():
+        try:
+            str(line, "utf-8")
+        except UnicodeDecodeError:
+            return False
+    return b"\\" not in line or b"\\ud" not in line  # one byte is found many times faster than three
 
 
 def decode_leniently(line: bytes) -> tuple[Any, bool]:

@@ -17,6 +17,7 @@ import pytest
 import redis
 
 import batch_router
+from batch_router import embedded
 from batch_router.embedded import _LAUNCHER, EmbeddedServer, find_server, running_url
 from batch_router.exceptions import BrokerUnavailableError
 
@@ -83,6 +84,11 @@ def recorded(home: Path) -> dict[str, Any]:
     return msgspec.json.decode((home / "redis" / "server.json").read_bytes(), type=dict[str, Any])
 
 
+def arguments(pid: int) -> bytes:
+    proc = Path(f"/proc/{pid}/cmdline")
+    return proc.read_bytes() if proc.exists() else subprocess.check_output(["ps", "-ww", "-o", "args=", "-p", str(pid)])
+
+
 def ask(url: str, *command: str) -> Any:
     with redis.from_url(url, decode_responses=True) as client:
         return client.execute_command(*command)
@@ -112,10 +118,9 @@ def test_its_password_stays_private(home: Path) -> None:
         paths = [home, *home.rglob("*")]
         assert {0o700, 0o600} == {path.stat().st_mode & 0o777 for path in paths}
         assert not [path for path in paths if path.is_file() and path.stat().st_mode & 0o100]
-        record = recorded(home)
-        shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(record["pid"])], capture_output=True, check=True)
-        assert b"valkey-server" in shown.stdout
-        assert record["password"].encode() not in shown.stdout + (home / "redis" / "server.log").read_bytes()
+        password, seen = recorded(home)["password"].encode(), arguments(recorded(home)["pid"])
+        assert b"valkey-server" in seen
+        assert password not in seen + (home / "redis" / "server.log").read_bytes()
 
 
 def test_second_start_attaches(home: Path) -> None:
@@ -154,6 +159,16 @@ def test_killed_server_comes_back(home: Path) -> None:
         until(lambda: recorded(home)["pid"] != killed and running_url(home))
         assert url == running_url(home)
         assert ask(url, "GET", "key") == "value"
+
+
+def test_it_gives_up(home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """After too many deaths in short time it is no longer ours, and the log says so; another start may try."""
+    monkeypatch.setattr(embedded, "_MAX_DEATHS", 0)
+    with EmbeddedServer(home) as server:
+        os.kill(recorded(home)["pid"], signal.SIGKILL)
+        until(lambda: not server.owned)
+        assert "action=server_given_up" in caplog.text
+        assert server.start() == running_url(home)
 
 
 def test_stopped_server_does_not_come_back(home: Path) -> None:
@@ -252,6 +267,13 @@ def test_garbled_record(home: Path, content: bytes) -> None:
     assert running_url(home) is None
     with EmbeddedServer(home) as server:
         assert running_url(home) == server.start()
+
+
+def test_home_that_cannot_be(tmp_path: Path) -> None:
+    """Where no home can be made, the error names the place."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BrokerUnavailableError, match=r"/file: File exists"):
+        EmbeddedServer(tmp_path / "file").start()
 
 
 def test_damaged_data(home: Path) -> None:

@@ -1,13 +1,13 @@
 """The parts of a message."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-import msgspec
+from msgspec import Meta
 
-from ..exceptions import ValidationError
+from .record import Record
 
 
-class TextContent(msgspec.Struct, kw_only=True, tag_field="type", tag="text", forbid_unknown_fields=True):
+class TextContent(Record, kw_only=True, tag_field="type", tag="text"):
     """Text."""
 
     text: str
@@ -18,7 +18,7 @@ class TextContent(msgspec.Struct, kw_only=True, tag_field="type", tag="text", fo
         return "text"
 
 
-class ImageContent(msgspec.Struct, kw_only=True, tag_field="type", tag="image", forbid_unknown_fields=True):
+class ImageContent(Record, kw_only=True, tag_field="type", tag="image"):
     """An image.
 
     Attributes:
@@ -28,13 +28,8 @@ class ImageContent(msgspec.Struct, kw_only=True, tag_field="type", tag="image", 
     """
 
     source_type: Literal["base64", "url"]
-    media_type: str
+    media_type: Annotated[str, Meta(pattern="^image/")]
     data: str
-
-    def __post_init__(self) -> None:
-        _check_source(self.source_type)
-        if not self.media_type.startswith("image/"):
-            raise ValidationError(f"media_type of an image must start with 'image/', not {self.media_type!r}")
 
     @property
     def type(self) -> Literal["image"]:
@@ -42,7 +37,7 @@ class ImageContent(msgspec.Struct, kw_only=True, tag_field="type", tag="image", 
         return "image"
 
 
-class DocumentContent(msgspec.Struct, kw_only=True, tag_field="type", tag="document", forbid_unknown_fields=True):
+class DocumentContent(Record, kw_only=True, tag_field="type", tag="document"):
     """A PDF.
 
     Attributes:
@@ -55,9 +50,6 @@ class DocumentContent(msgspec.Struct, kw_only=True, tag_field="type", tag="docum
     media_type: str
     data: str
 
-    def __post_init__(self) -> None:
-        _check_source(self.source_type)
-
     @property
     def type(self) -> Literal["document"]:
         """The part's tag on the wire."""
@@ -65,9 +57,3 @@ class DocumentContent(msgspec.Struct, kw_only=True, tag_field="type", tag="docum
 
 
 Content = TextContent | ImageContent | DocumentContent
-
-
-def _check_source(source_type: str) -> None:
-    # msgspec checks this in a JSON row, but not when the class is called.
-    if source_type not in ("base64", "url"):
-        raise ValidationError(f"source_type must be 'base64' or 'url', not {source_type!r}")

@@ -1,16 +1,16 @@
 """One turn of a conversation."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ..exceptions import ValidationError
-from .content import Content, DocumentContent, ImageContent, TextContent
+from .content import Content, TextContent
+from .record import Record
 
-_ROLES = ("user", "assistant")
 
-
-class UnifiedMessage(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class UnifiedMessage(Record, kw_only=True, omit_defaults=True):
     """A turn of the user or of the assistant; the system prompt belongs to the request.
 
     Attributes:
@@ -20,19 +20,8 @@ class UnifiedMessage(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, o
     """
 
     role: Literal["user", "assistant"]
-    content: str | list[Content]
+    content: Annotated[str, Meta(min_length=1)] | Annotated[list[Content], Meta(min_length=1)]
     provider_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.role not in _ROLES:
-            raise ValidationError(
-                f"role must be 'user' or 'assistant', not {self.role!r}; "
-                "a system prompt goes into the request's system_prompt"
-            )
-        if not self.content:
-            raise ValidationError("content must not be empty")
-        if self.content.__class__ is not str and not _are_parts(self.content):
-            raise ValidationError("content must be a text or a list of content parts")
 
     @classmethod
     def from_text(cls, role: Literal["user", "assistant"], text: str, **provider_kwargs: Any) -> "UnifiedMessage":
@@ -54,8 +43,3 @@ class UnifiedMessage(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, o
         if len(self.content) == 1 and isinstance(self.content[0], TextContent):
             return self.content[0].text
         raise ValidationError("message is not text-only")
-
-
-def _are_parts(content: object) -> bool:
-    kinds = (TextContent, ImageContent, DocumentContent)
-    return isinstance(content, list) and all(isinstance(part, kinds) for part in content)

@@ -1,7 +1,6 @@
 """Rows to shards: one streaming pass that checks every row, puts it into the provider's format, and cuts."""
 
 import secrets
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,7 @@ import msgspec
 from ..core import UnifiedRequest
 from ..exceptions import FileOperationError, ValidationError
 from ..jsonl import BesideHash, read_lines
-from ..providers import Limits
+from ..providers import Codec, Limits
 from ..state.base import Spawn
 from ..state.items import Batch
 from ..state.table import State
@@ -41,7 +40,7 @@ def convert(context: Context, batch: Batch) -> Outcome:
     finder = DuplicateFinder()
     digest = BesideHash()
     limits = _limits(context, provider.limits)
-    with _Cutter(context, batch, provider.codec.encode, limits) as cutter:
+    with _Cutter(context, batch, provider.codec, limits) as cutter:
         with _open_input(path) as stream:
             for line, request in read_rows(read_lines(stream, digest), defaults, problems):
                 finder.add(request.custom_id)
@@ -80,7 +79,7 @@ def _open_input(path: Path) -> BinaryIO:
 class _Shard:
     """A shard that is being written: the rows in the provider's format, and whose they are."""
 
-    def __init__(self, context: Context, name: str, model: str, first_row: int) -> None:
+    def __init__(self, context: Context, name: str, model: str, first_row: int, codec: Codec, limits: Limits) -> None:
         self.model = model
         # Random, not derived: another deployment on the same account may use the same batch ids.
         self.token = secrets.token_hex(8)
@@ -95,20 +94,24 @@ class _Shard:
         # Rows are encoded right into these: a row of this path is copied once, not four times.
         self._buffer = bytearray()
         self._id_buffer = bytearray()
+        self._encode = codec.encode
+        self._most_rows, self._most_bytes = limits
 
-    def add(self, wire: object, row: int, custom_id: str, most_bytes: int) -> bool:
-        """Add a row; False, and nothing is added, if the shard would be larger than `most_bytes`."""
+    def add(self, request: UnifiedRequest, row: int) -> bool:
+        """Add a request, the batch's row number `row`; False, and nothing is added, if there is no room for it."""
+        if self.rows == self._most_rows:
+            return False
         buffer = self._buffer
         start = len(buffer)
-        _encode_into(wire, buffer, -1)
+        _encode_into(self._encode(request, f"{self.token}-{self.rows}"), buffer, -1)
         buffer += b"\n"
-        length = len(buffer) - start
-        if self.size + length > most_bytes:
+        size = self.size + len(buffer) - start
+        if size > self._most_bytes:
             del buffer[start:]
             return False
-        self.size += length
+        self.size = size
         self.rows += 1
-        _encode_into((row, custom_id), self._id_buffer, -1)
+        _encode_into((row, request.custom_id), self._id_buffer, -1)
         self._id_buffer += b"\n"
         if len(buffer) > _BLOCK:
             self._flush()
@@ -133,12 +136,10 @@ class _Cutter:
         rows: how many rows were added.
     """
 
-    def __init__(
-        self, context: Context, batch: Batch, encode: Callable[[UnifiedRequest, str], object], limits: Limits
-    ) -> None:
+    def __init__(self, context: Context, batch: Batch, codec: Codec, limits: Limits) -> None:
         self._context = context
         self._batch = batch
-        self._encode = encode
+        self._codec = codec
         self._limits = limits
         self._open: dict[str, _Shard] = {}
         self._made = 0
@@ -146,24 +147,20 @@ class _Cutter:
         self.rows = 0
 
     def add(self, request: UnifiedRequest) -> None:
-        """Put a request into the open shard of its model.
+        """Put a request into the open shard of its model, or into a new one.
 
         Raises:
             ValidationError: the provider does not take it, or not even alone in a job.
         """
         model = str(request.model)
         shard = self._open.get(model) or self._begin(model)
-        if shard.rows >= self._limits.rows or not self._add_to(shard, request):
+        if not shard.add(request, self.rows):
             if not shard.rows:
                 raise ValidationError(f"the row is larger than a job may be, {self._limits.bytes} bytes; shorten it")
             self._end(shard)
             self.add(request)
-
-    def _add_to(self, shard: _Shard, request: UnifiedRequest) -> bool:
-        wire = self._encode(request, f"{shard.token}-{shard.rows}")
-        added = shard.add(wire, self.rows, request.custom_id, self._limits.bytes)
-        self.rows += added
-        return added
+            return
+        self.rows += 1
 
     def finish(self) -> list[Spawn]:
         """End what is open; the shards in the order of their first rows."""
@@ -196,7 +193,7 @@ class _Cutter:
         # The fence is in the name: whoever lost the batch writes where nobody reads.
         name = f"{batch_folder(self._batch.provider, self._batch.id)}/{self._made:05d}-{self._batch.version}"
         self._made += 1
-        shard = _Shard(self._context, name, model, self.rows)
+        shard = _Shard(self._context, name, model, self.rows, self._codec, self._limits)
         self._open[model] = shard
         return shard
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ..core import GenerationConfig, UnifiedRequest
+from ..core.record import explain
 from ..exceptions import MAX_PROBLEMS, InvalidInputError, ValidationError
 from ..jsonl import read_lines
 from ..providers.chat import CHAT_URL, unified_from_chat
@@ -30,17 +31,25 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     generation_config: GenerationConfig | None = None
 
 
-def read_rows(lines: Iterable[bytes], defaults: Defaults, problems: "Problems") -> Iterator[tuple[int, UnifiedRequest]]:
+def read_rows(
+    lines: Iterable[bytes], defaults: Defaults, problems: "Problems"
+) -> Iterator[tuple[int, UnifiedRequest]]:
     """`(line, request)` of each good row; bad ones go to `problems`, blank lines are passed over."""
     for number, line in enumerate(lines, 1):
-        if not line or line.isspace():
-            continue
         try:
-            request = parse_row(line, defaults)
+            request = _decode_request(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            if not line or line.isspace():
+                continue
+            try:
+                request = _parse_other_form(line)  # or the same form, for a better word on what is wrong
+            except ValidationError as error:
+                problems.add(number, error)
+                continue
+        try:
+            yield number, fill_defaults(request, defaults)
         except ValidationError as error:
             problems.add(number, error)
-        else:
-            yield number, request
 
 
 def read_custom_ids(path: Path, defaults: Defaults, limit: int | None = None) -> Iterator[tuple[int, str]]:
@@ -48,19 +57,6 @@ def read_custom_ids(path: Path, defaults: Defaults, limit: int | None = None) ->
     with path.open("rb") as stream:
         for number, request in read_rows(islice(read_lines(stream), limit), defaults, Problems(str(path))):
             yield number, request.custom_id
-
-
-def parse_row(line: bytes, defaults: Defaults) -> UnifiedRequest:
-    """The request that a line holds.
-
-    Raises:
-        ValidationError: what is wrong with it, and in which field.
-    """
-    try:
-        request = _decode_request(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        request = _parse_other_form(line)  # or the same form, for a better word on what is wrong
-    return fill_defaults(request, defaults)
 
 
 def fill_defaults(request: UnifiedRequest, defaults: Defaults) -> UnifiedRequest:
@@ -92,7 +88,7 @@ def request_from(value: Any) -> UnifiedRequest:
     try:
         return msgspec.convert(_to_unified(value), UnifiedRequest)
     except msgspec.ValidationError as error:
-        raise ValidationError(_explain(str(error))) from None
+        raise ValidationError(explain(error)) from None
 
 
 def _parse_other_form(line: bytes) -> UnifiedRequest:
@@ -153,13 +149,6 @@ def _texts(content: Any) -> list[Any]:
     if isinstance(content, list):
         return [part.get("text") if isinstance(part, dict) else part for part in content]
     return [content]
-
-
-def _explain(message: str) -> str:
-    """What msgspec says, with the field in front: "Expected `str`, got `int` - at `$.custom_id`"."""
-    what, _, where = message.partition(" - at `$")
-    field = where.rstrip("`").lstrip(".")
-    return f"{field}: {what}" if field else what
 
 
 class Problems:

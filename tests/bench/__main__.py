@@ -1,0 +1,146 @@
+"""`make bench`: speed as ratios inside one run, memory side by side, latency; a table, and build/bench.json.
+
+Absolute times say more about the machine than about the code, so conversion and normalization are each measured against
+a bare loop in the same run that only decodes and encodes the same rows with msgspec.
+"""
+
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from batch_router.embedded import EmbeddedServer
+from batch_router.pipeline.convert import convert
+from batch_router.pipeline.normalize import normalize
+
+from ..e2e.stack import run_stack
+from .road import answers_path, claim_answered, convert_and_commit, open_road, shards_of, submit_file
+from .rows import lines_of, write_answers, write_requests
+
+ROWS = 50_000  # one full shard
+RUNS = 7
+SIZES = (10_000, 100_000, 1_000_000)
+#: What each figure must reach.
+BOUNDS = {"convert_ratio": 0.5, "normalize_ratio": 0.35, "bytes_per_row": 16.0, "latency_s": 2.0}
+
+
+def main() -> None:
+    figures: dict[str, Any] = {}
+    scratch = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        with EmbeddedServer(scratch) as server:
+            url = server.start()
+            figures |= speed(scratch / "speed", url)
+            figures |= memory(scratch, url)
+        figures |= latency(scratch / "latency")
+    finally:
+        shutil.rmtree(scratch)
+    build = Path("build")
+    build.mkdir(exist_ok=True)
+    (build / "bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+    show(figures)
+
+
+def speed(home: Path, url: str) -> dict[str, Any]:
+    """Rows per second, and the ratio to the bare loop; medians of several pairs of runs."""
+    home.mkdir()
+    context = open_road(home, url)
+    write_requests(home / "rows.jsonl", ROWS)
+    batch = submit_file(context, home / "rows.jsonl")
+    converted = against_bare(lambda: convert(context, batch), home / "rows.jsonl")
+    (shard,) = convert_and_commit(context, batch)
+    write_answers(answers_path(context, shard), shard.token, shard.rows)
+    answered = claim_answered(context, shard)
+    normalized = against_bare(lambda: normalize(context, answered), answers_path(context, shard))
+    return {f"convert_{name}": value for name, value in converted.items()} | {
+        f"normalize_{name}": value for name, value in normalized.items()
+    }
+
+
+def against_bare(step: Callable[[], object], path: Path) -> dict[str, float]:
+    lines = list(lines_of(path))
+    ratios, seconds = [], []
+    for _ in range(RUNS):
+        bare = timed(lambda: bare_loop(lines))
+        spent = timed(step)
+        seconds.append(spent)
+        ratios.append(bare / spent)
+    return {
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "rows_per_s": len(lines) / statistics.median(seconds),
+    }
+
+
+def bare_loop(lines: list[bytes]) -> None:
+    decode, encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
+    for line in lines:
+        encode(decode(line))
+
+
+def timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def memory(scratch: Path, url: str) -> dict[str, Any]:
+    """Peak memory of convert, and of normalize and finish, each in a process of its own."""
+    peaks: dict[str, dict[str, int]] = {"convert": {}, "normalize": {}}
+    for rows in SIZES:
+        home = scratch / f"memory{rows}"
+        home.mkdir()
+        write_requests(home / "rows.jsonl", rows)
+        peaks["convert"][str(rows)] = peak("convert", home, url)
+        context = open_road(home, url)
+        for shard in shards_of(context):
+            write_answers(answers_path(context, shard), shard.token, shard.rows)
+        peaks["normalize"][str(rows)] = peak("normalize", home, url)
+        shutil.rmtree(home)
+    least, most = str(SIZES[0]), str(SIZES[-1])
+    growth = max((sizes[most] - sizes[least]) / (SIZES[-1] - SIZES[0]) for sizes in peaks.values())
+    return {"peak_bytes": peaks, "bytes_per_row": growth}
+
+
+def peak(step: str, home: Path, url: str) -> int:
+    command = [sys.executable, "-m", "tests.bench.memory", step, str(home), url]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def latency(home: Path) -> dict[str, Any]:
+    """Seconds from `delay` to the result of one row, on a simulated provider that answers at once."""
+    with run_stack(home, "", "io", "cpu") as stack:
+        stack.environment["PYTHONPATH"] = str(Path.cwd())
+        done = stack.python("-m", "tests.bench.latency", "6")
+    seconds = [float(line) for line in done.stdout.split()]
+    return {"latency_first_s": seconds[0], "latency_s": statistics.median(seconds[1:])}
+
+
+def show(figures: dict[str, Any]) -> None:
+    table = Table(title="make bench", title_justify="left")
+    for column in ("figure", "measured", "must be"):
+        table.add_column(column)
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            for step, sizes in value.items():
+                text = ", ".join(f"{int(rows):,} rows {size / 1e6:.1f} MB" for rows, size in sizes.items())
+                table.add_row(f"{name} {step}", text, "")
+            continue
+        bound = BOUNDS.get(name)
+        sign = "at most" if name in ("bytes_per_row", "latency_s") else "at least"
+        table.add_row(name, f"{value:,.2f}" if value < 1000 else f"{value:,.0f}", f"{sign} {bound}" if bound else "")
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

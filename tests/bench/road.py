@@ -1,0 +1,82 @@
+"""The CPU steps of the road on their own: one process, a real store, no workers."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import redis
+
+from batch_router.pipeline.context import Clients, Context
+from batch_router.pipeline.convert import convert
+from batch_router.pipeline.finish import finish
+from batch_router.pipeline.lease import LeaseKeeper
+from batch_router.pipeline.normalize import normalize
+from batch_router.pipeline.submit import submit
+from batch_router.settings import Settings
+from batch_router.state.base import Commit
+from batch_router.state.items import Batch, Shard
+from batch_router.state.redis import RedisStore
+from batch_router.state.table import State
+from batch_router.storage import LocalStorage
+
+BATCH_ID = "bench"
+T = TypeVar("T", Batch, Shard)
+
+
+def open_road(home: Path, url: str) -> Context:
+    settings = Settings(home=home, lease=3600)
+    store = RedisStore(redis.Redis.from_url(url, decode_responses=True), prefix=f"{home.name}:")
+    keeper = LeaseKeeper(store, lease=3600, every=600)
+    return Context(settings, store, LocalStorage(home), "bench", Clients(settings), keeper)
+
+
+def submit_file(context: Context, path: Path) -> Batch:
+    """Submit, and claim the batch as `convert` would find it."""
+    submit(context, "openai", input=path, batch_id=BATCH_ID, check_rows=0)
+    return _claim(context, BATCH_ID, 1, Batch)
+
+
+def convert_and_commit(context: Context, batch: Batch) -> list[Shard]:
+    outcome = convert(context, batch)
+    _commit(context, batch, outcome.state, outcome.patch, outcome.spawn)
+    return shards_of(context)
+
+
+def shards_of(context: Context) -> list[Shard]:
+    batch = context.store.get_batch(BATCH_ID)
+    assert batch is not None
+    return context.store.get_shards(batch)
+
+
+def answers_path(context: Context, shard: Shard) -> Path:
+    return context.storage.path(f"{shard.id}-answers.jsonl")
+
+
+def claim_answered(context: Context, shard: Shard) -> Shard:
+    """The shard as `normalize` would find it."""
+    claimed = _claim(context, shard.id, 1, Shard)
+    return msgspec.structs.replace(claimed, answers=answers_path(context, shard).name)
+
+
+def normalize_and_commit(context: Context, shard: Shard) -> None:
+    outcome = normalize(context, shard)
+    _commit(context, shard, outcome.state, outcome.patch)
+
+
+def finish_and_commit(context: Context) -> None:
+    batch = context.store.get_batch(BATCH_ID)
+    assert batch is not None
+    claimed = _claim(context, BATCH_ID, batch.version, Batch)
+    outcome = finish(context, claimed)
+    _commit(context, claimed, outcome.state, outcome.patch)
+
+
+def _claim(context: Context, item_id: str, version: int, kind: type[T]) -> T:
+    item = context.store.claim(item_id, version, lease=3600, holder="bench")
+    assert isinstance(item, kind)
+    return item
+
+
+def _commit(context: Context, item: Batch | Shard, state: State, patch: dict, spawn: tuple = ()) -> None:
+    commit = Commit(state, None, patch, spawn, grace=3600)
+    assert context.store.commit(item.id, item.version, commit, holder="bench") is not None

@@ -1,0 +1,94 @@
+"""A local stack as a user starts it: `batch-router up` with simulated providers, in a home of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batch_router.client import BatchClient
+from batch_router.connect import open_context
+from batch_router.embedded import running_url
+from batch_router.settings import Settings
+
+KEY = "sk-canary-key-4711"
+
+
+class Stack:
+    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+        self.home = home
+        self.environment = environment
+        self.log = home / "up.log"
+
+    @property
+    def client(self) -> BatchClient:
+        return BatchClient(open_context(Settings(home=self.home)))
+
+    def cli(self, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run `batch-router` as a user would, in the stack's home."""
+        return self.python("-m", "batch_router.cli", *map(str, arguments), timeout=timeout)
+
+    def python(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+
+def clean_environment(home: Path, **more: str) -> dict[str, str]:
+    """This environment without anybody's settings and keys."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("BATCH_ROUTER_", "OPENAI_", "FLOWER_", "CELERY_"))
+    }
+    return kept | {"BATCH_ROUTER_HOME": str(home), "COLUMNS": "200"} | more
+
+
+@contextmanager
+def run_stack(home: Path, scenario: str, *processes: str, **settings: str) -> Iterator[Stack]:
+    """Start `up`, wait until its workers listen, and end it, however the block ends."""
+    home.mkdir(parents=True, exist_ok=True)
+    stack = Stack(home, clean_environment(home, OPENAI_API_KEY=KEY, **settings))
+    (home / "scenario.toml").write_text(scenario)
+    command = [sys.executable, "-m", "batch_router.cli", "up", "--scenario", str(home / "scenario.toml"), *processes]
+    with stack.log.open("wb") as log:
+        up = subprocess.Popen(command, env=stack.environment, cwd=home, stdout=log, stderr=log)
+    try:
+        _wait_for_workers(stack, up)
+        yield stack
+    finally:
+        up.send_signal(signal.SIGTERM)
+        try:
+            up.wait(20)
+        except subprocess.TimeoutExpired:
+            up.kill()
+            up.wait()
+
+
+def _wait_for_workers(stack: Stack, up: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and up.poll() is None:
+        if running_url(stack.home) and all(stack.client.listeners(queue) for queue in ("io", "poll", "cpu")):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the stack did not start:\n{stack.log.read_text()[-3000:]}")
+
+
+def processes_of(home: Path) -> list[str]:
+    """The processes whose environment names this home (Linux)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"BATCH_ROUTER_HOME={home}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it ended meanwhile, or is another user's
+    return found

@@ -1,0 +1,161 @@
+r"""Bytes to lines and values: split on `\n` only, whatever the blocks; paid answers are read even when they are odd."""
+
+import hashlib
+import io
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_router.jsonl import BesideHash, decode_leniently, is_clean, read_lines
+
+BOM = b"\xef\xbb\xbf"
+
+
+class Trickle(io.BytesIO):
+    """A stream that gives its bytes in blocks of the sizes asked for, as a pipe or a socket would."""
+
+    def __init__(self, data: bytes, sizes: list[int]) -> None:
+        super().__init__(data)
+        self._sizes = sizes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(self._sizes.pop(0) if self._sizes else size)
+
+
+def split(data: bytes) -> list[bytes]:
+    lines = data.removeprefix(BOM).split(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+ANY_BYTES = st.lists(st.sampled_from([b"\n", b"\r\n", b"a", b"{}", BOM, "\u2028".encode(), b"\x85", b""])).map(b"".join)
+
+
+@given(data=ANY_BYTES, sizes=st.lists(st.integers(min_value=1, max_value=7), max_size=50))
+def test_lines_do_not_depend_on_the_blocks(data: bytes, sizes: list[int]) -> None:
+    """However the bytes arrive, the lines are those of the whole."""
+    assert list(read_lines(Trickle(data, sizes))) == split(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", []),
+        (b"a", [b"a"]),
+        (b"a\n", [b"a"]),
+        (b"a\n\nb", [b"a", b"", b"b"]),
+        (b"\n\n", [b"", b""]),
+        (b"a\r\nb\r\n", [b"a\r", b"b\r"]),
+        (BOM + b"a\n" + BOM + b"b", [b"a", BOM + b"b"]),
+        ("a\u2028b\u2029c\x85d\x0b\x0ce\x1cf\n".encode(), ["a\u2028b\u2029c\x85d\x0b\x0ce\x1cf".encode()]),
+    ],
+)
+def test_lines_end_at_newlines_only(data: bytes, lines: list[bytes]) -> None:
+    """Blank lines count, the last newline may be missing, and no other character ends a line."""
+    assert list(read_lines(io.BytesIO(data))) == lines
+
+
+def test_long_lines_are_whole() -> None:
+    """A row of many blocks, its end within one, and rows that begin in its last block."""
+    lines = [b"a" * 3_000_000, b"b", b"c" * 1_000_000]
+    assert list(read_lines(io.BytesIO(b"\n".join(lines)))) == lines
+
+
+@given(st.lists(st.binary(max_size=20)))
+def test_the_hash_is_that_of_all_bytes(blocks: list[bytes]) -> None:
+    """Blocks are hashed in order, as if they were one."""
+    digest = BesideHash()
+    for block in blocks:
+        digest.update(block)
+    assert digest.hexdigest() == hashlib.sha256(b"".join(blocks)).hexdigest()
+
+
+def test_reading_feeds_the_hash() -> None:
+    """All bytes of the stream are hashed, the byte order mark and the newlines too."""
+    data = BOM + b"a\r\n" + b"b" * 600_000 + b"\n\n"
+    digest = BesideHash()
+    assert len(list(read_lines(io.BytesIO(data), digest))) == 3
+    assert digest.hexdigest() == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("line", "clean"),
+    [
+        (b'{"a": "\xc3\xa9\\u00e9"}', True),
+        (b"", True),
+        (b'"\xff"', False),
+        (b'"\xed\xa0\x80"', False),  # a surrogate, written out in three bytes
+    ],
+)
+def test_lines_that_need_a_look_are_known(line: bytes, clean: bool) -> None:
+    """Invalid UTF-8, which msgspec lets pass where it skips a field, is not passed on unread."""
+    assert is_clean(line) == clean
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "repaired"),
+    [
+        (b'{"a": 1}', {"a": 1}, False),
+        (b'"\\ud83d\\ude00"', "\N{GRINNING FACE}", False),
+        ('"\u2028"'.encode(), "\u2028", False),
+        (b"[NaN, Infinity, -Infinity, 1]", [None, None, None, 1], True),
+        (b'"a\\ud800b"', "a\ufffd\ufffd\ufffdb", True),
+        (b'"a\xffb"', "a\ufffdb", True),
+        (b'{"\xff": NaN}', {"\ufffd": None}, True),
+    ],
+)
+def test_odd_values_are_read(line: bytes, value: object, repaired: bool) -> None:
+    """What strict JSON refuses is read all the same, and flagged; what is strict is not."""
+    assert decode_leniently(line) == (value, repaired)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{", b"<html>", b'{"a": 1} x', b"\x00", b"[" * 100_000, b"[" * 10**5 + b"]" * 10**5]
+)
+def test_what_is_not_json_is_an_error(line: bytes) -> None:
+    """A torn line, HTML or absurd nesting is a ValueError and no other."""
+    with pytest.raises(ValueError, match=r"."):
+        decode_leniently(line)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def strict(value: object) -> object:
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case str():
+            return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        case list():
+            return [strict(each) for each in value]
+        case dict():
+            return {strict(key): strict(each) for key, each in value.items()}
+    return value
+
+
+@given(JSON)
+def test_nothing_but_the_odd_changes(value: object) -> None:
+    """A repaired value is the one that was sent, but for NaN and characters that do not exist."""
+    read, repaired = decode_leniently(json.dumps(value).encode())
+    assert read == strict(value)
+    assert repaired or read == value
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_no_bytes_are_a_surprise(line: bytes) -> None:
+    """Whatever the bytes, they are read exactly when the standard library can read their characters."""
+    text = line.decode("utf-8", "replace")
+    try:
+        json.loads(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"."):
+            decode_leniently(line)
+    else:
+        decode_leniently(line)
