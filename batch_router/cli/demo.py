@@ -61,10 +61,10 @@ def demo() -> int:
         )
         with follow(console) as show:
             status = client.wait(batch_id, on_status=show)
-    results = home / "results.jsonl"
-    with results.open("wb") as stream:
-        stream.writelines(client.result_lines(batch_id))
-    _print_answers(client, batch_id)
+        results = home / "results.jsonl"
+        with results.open("wb") as stream:
+            stream.writelines(client.result_lines(batch_id))
+        _print_answers(client, batch_id)
     console.print(summary(status))
     click.echo(results)
     counts = status.request_counts

@@ -31,9 +31,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     generation_config: GenerationConfig | None = None
 
 
-def read_rows(
-    lines: Iterable[bytes], defaults: Defaults, problems: "Problems"
-) -> Iterator[tuple[int, UnifiedRequest]]:
+def read_rows(lines: Iterable[bytes], defaults: Defaults, problems: "Problems") -> Iterator[tuple[int, UnifiedRequest]]:
     """`(line, request)` of each good row; bad ones go to `problems`, blank lines are passed over."""
     for number, line in enumerate(lines, 1):
         try:

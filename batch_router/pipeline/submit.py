@@ -2,11 +2,11 @@
 
 import re
 import secrets
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -104,23 +104,35 @@ def batch_folder(provider: str, batch_id: str) -> str:
 
 
 def check_file(path: Path, provider: type[Provider], defaults: Defaults, limit: int | None = None) -> None:
-    """Check the rows of a file, all or the first `limit`, against the provider's rules.
+    """Check the rows of a file, all or the first `limit` lines, against the provider's rules.
 
     Raises:
         InvalidInputError: with all bad rows; each names file, line, field and remedy.
-        OSError: the file cannot be read.
+        ValidationError: the file is empty, or cannot be read.
     """
     problems = Problems(str(path))
     finder = DuplicateFinder()
-    with path.open("rb") as stream:
+    with _readable(path) as stream:
+        if not any(not line.isspace() for line in read_lines(stream) if line):
+            raise ValidationError(f"{path} is empty: there is nothing to send")
+        stream.seek(0)
         for line, request in read_rows(islice(read_lines(stream), limit), defaults, problems):
             finder.add(request.custom_id)
             try:
                 provider.codec.encode(request, "0")
             except ValidationError as error:
                 problems.add(line, error)
-    finder.report(lambda: read_custom_ids(path, defaults, limit), problems)
+        finder.report(lambda: read_custom_ids(path, defaults, limit), problems)
     problems.raise_any()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise ValidationError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_options(options: dict[str, Any]) -> Options:
@@ -197,16 +209,9 @@ def _inspect_file(path: Path, kind: type[Provider], defaults: Defaults, limit: i
     if "://" in str(path):
         raise ValidationError(f"input: {path} is a URL; only files on a path that all workers share are supported")
     path = path.absolute()
-    try:
-        with path.open("rb") as stream:
-            if not any(line.strip() for line in read_lines(stream)):
-                raise ValidationError(f"{path} is empty: there is nothing to send")
-        check_file(path, kind, defaults, limit)
-        digest = BesideHash()
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-            size = stream.tell()
-        return InputFile(path=str(path), size=size, sha256=digest.hexdigest())
-    except OSError as error:
-        raise ValidationError(f"input: {path} cannot be read: {error.strerror}") from error
+    check_file(path, kind, defaults, limit)
+    digest = BesideHash()
+    with _readable(path) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+        return InputFile(path=str(path), size=stream.tell(), sha256=digest.hexdigest())

@@ -95,13 +95,13 @@ def test_parts_carry_their_type(part: TextContent | ImageContent | DocumentConte
 @pytest.mark.parametrize("kind", [ImageContent, DocumentContent])
 def test_a_part_says_where_its_data_is(kind: type[ImageContent] | type[DocumentContent]) -> None:
     """There are two kinds of source, also for those who call the class."""
-    with pytest.raises(ValidationError, match="^source_type: .*'file'"):
+    with pytest.raises(ValidationError, match=r"^source_type: .*'file'"):
         kind(source_type="file", media_type="image/png", data="x")  # type: ignore[arg-type]
 
 
 def test_an_image_has_the_media_type_of_one() -> None:
     """A PDF does not pass as an image."""
-    with pytest.raises(ValidationError, match="^media_type: .*image/"):
+    with pytest.raises(ValidationError, match=r"^media_type: .*image/"):
         ImageContent(source_type="base64", media_type="application/pdf", data="x")
 
 
@@ -179,7 +179,7 @@ def test_requests_of_a_batch_have_different_names() -> None:
     assert UnifiedBatchMetadata(provider="openai", requests=[request("a"), request("b")]).get_request_count() == 2
     with pytest.raises(ValidationError, match=r"unique; repeated: a, b$"):
         UnifiedBatchMetadata(provider="openai", requests=[request(name) for name in "babca"])
-    with pytest.raises(ValidationError, match="^requests: "):
+    with pytest.raises(ValidationError, match=r"^requests: "):
         UnifiedBatchMetadata(provider="openai", requests=[])
 
 

@@ -6,9 +6,18 @@ import pytest
 
 from .stack import Stack, run_stack
 
-# Immediate answers; rows that ask for it are refused, as the real service refuses a bad parameter.
-SCENARIO = """\
-seed = 1
+# Immediate answers. What a prompt asks for decides what becomes of its row.
+SCENARIO = r"""
+drop = "lose me"
+repeat = "say it twice"
+
+[[refuse]]
+match = "refuse me"
+message = "Your request was refused."
+
+[[answers]]
+match = 'What is (\d+) \+ 0'
+text = "It is {1}."
 """
 
 

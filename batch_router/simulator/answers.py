@@ -1,0 +1,89 @@
+"""What the simulated models say: deterministic, from the seed and the request."""
+
+import hashlib
+import random
+import re
+from typing import Any
+
+from .scenario import Refusal, Scenario
+
+_WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "juniper", "kelp", "larch"]
+
+# The reasoning models refuse the old name of the parameter.
+_REASONING_MODEL = re.compile(r"gpt-5|o\d")
+
+
+def prompt_of(body: dict[str, Any]) -> str:
+    """The last thing the user said; for embeddings and responses, their input."""
+    messages = body.get("messages")
+    last = messages[-1].get("content") if isinstance(messages, list) and messages else body.get("input")
+    if isinstance(last, list):
+        return " ".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in last)
+    return str(last)
+
+
+def refusal_of(scenario: Scenario, body: dict[str, Any], row_id: str) -> Refusal | None:
+    """Why the API refuses the row, if it does."""
+    if "max_tokens" in body and _REASONING_MODEL.match(str(body.get("model"))):
+        return Refusal(
+            code="unsupported_parameter",
+            message="Unsupported parameter: 'max_tokens' is not supported with this model. "
+            "Use 'max_completion_tokens' instead.",
+        )
+    prompt = prompt_of(body)
+    for refusal in scenario.refuse:
+        if re.search(refusal.match, prompt) and _chance(scenario.seed, row_id) < refusal.share:
+            return refusal
+    return None
+
+
+def text_for(scenario: Scenario, prompt: str) -> str:
+    """What the model answers to a prompt."""
+    for answer in scenario.answers:
+        if found := re.search(answer.match, prompt):
+            return answer.text.format(found[0], *found.groups())
+    if scenario.style == "echo":
+        return prompt
+    chooser = random.Random(f"{scenario.seed}:{prompt}")  # noqa: S311 - not a secret
+    return " ".join(chooser.choice(_WORDS) for _ in range(8)).capitalize() + "."
+
+
+def completion(scenario: Scenario, body: dict[str, Any], row_id: str, now: int) -> dict[str, Any]:
+    """A chat completion as the service returns it (compare the recorded rows)."""
+    prompt = prompt_of(body)
+    text = text_for(scenario, prompt)
+    asked, said = _tokens(str(body.get("messages"))), _tokens(text)
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    return {
+        "id": f"chatcmpl-{_name(scenario.seed, row_id)}",
+        "object": "chat.completion",
+        "created": now,
+        "model": body.get("model"),
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+        "usage": {
+            "prompt_tokens": asked,
+            "completion_tokens": said,
+            "total_tokens": asked + said,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        },
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
+
+
+def _tokens(text: str) -> int:
+    return len(text) // 4 + 1
+
+
+def _name(seed: int, row_id: str) -> str:
+    return hashlib.sha256(f"{seed}:{row_id}".encode()).hexdigest()[:24]
+
+
+def _chance(seed: int, row_id: str) -> float:
+    return int(_name(seed, row_id)[:8], 16) / 0x1_0000_0000

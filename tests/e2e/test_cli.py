@@ -1,0 +1,170 @@
+"""The command line: exit codes, bad input, and what is left behind (nothing)."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .stack import Stack, clean_environment, processes_of
+
+GOOD = '{"custom_id": "a", "prompt": "Hello"}\n'
+
+
+def test_help_lists_the_commands(stack: Stack) -> None:
+    """Every command that the README names is there."""
+    text = stack.cli("--help").stdout
+    for command in ["cancel", "demo", "doctor", "list", "results", "simulate", "status", "submit", "up", "watch"]:
+        assert f"\n  {command} " in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (GOOD + "{broken\n", "line 2: not valid JSON"),
+        (GOOD + '{"custom_id": "b", "prompt": "x", "colour": 1}\n', "line 2: .*colour"),
+        (GOOD + GOOD, "line 2: custom_id: 'a' was used before, on line 1"),
+        (GOOD + '{"custom_id": "b", "prompt": 1}\n', "line 2: "),
+        ('{"custom_id": "", "prompt": "x"}\n', "line 1: custom_id: "),
+        ("", "is empty: there is nothing to send"),
+        ("\n\n", "is empty: there is nothing to send"),
+        (GOOD + '["a"]\n', "line 2: a request must be an object"),
+    ],
+)
+def test_bad_rows_are_refused_before_anything_is_sent(stack: Stack, content: str, said: str) -> None:
+    """The sentence names file, line and field; the exit code is 2; no batch is left behind."""
+    path = stack.home / "bad.jsonl"
+    path.write_text(content)
+    before = stack.cli("list", "--json").stdout
+    done = stack.cli("submit", "bad.jsonl", "--provider", "openai", "--model", "m")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert re.search(said, done.stderr), done.stderr
+    assert "bad.jsonl" in done.stderr
+    assert stack.cli("list", "--json").stdout == before
+
+
+def test_all_bad_rows_are_reported_at_once(stack: Stack) -> None:
+    """The first 20, and how many more."""
+    (stack.home / "bad.jsonl").write_text("{broken\n" * 50)
+    done = stack.cli("submit", "bad.jsonl", "--provider", "openai", "--model", "m")
+    assert done.stderr.count("not valid JSON") == 20
+    assert "and 30 more" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["good.jsonl", "--provider", "nobody", "--model", "m"], "Provider 'nobody' not found; known: openai"),
+        (["good.jsonl", "--provider", "openai"], "model: missing"),
+        (["missing.jsonl", "--provider", "openai", "--model", "m"], "missing.jsonl"),
+        ([".", "--provider", "openai", "--model", "m"], "cannot be read"),
+        (["good.jsonl", "--provider", "openai", "--model", "m", "--temperature", "9"], "temperature"),
+        (["good.jsonl", "--provider", "openai", "--model", "m", "--batch-id", "a b"], "batch_id"),
+        (["good.jsonl", "--provider", "openai", "--model", "m", "--metadata", "x"], "KEY=VALUE"),
+        (["good.jsonl"], "--provider"),
+    ],
+)
+def test_bad_arguments_are_refused(stack: Stack, arguments: list[str], said: str) -> None:
+    """Unknown provider, missing model, unreadable path, wrong type: a sentence and exit code 2."""
+    (stack.home / "good.jsonl").write_text(GOOD)
+    done = stack.cli("submit", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_batches_are_said_to_be_unknown(stack: Stack) -> None:
+    """Every command about a batch says so, with exit code 2."""
+    for command in ("status", "watch", "results", "cancel"):
+        done = stack.cli(command, "nonesuch")
+        assert (done.returncode, "No batch 'nonesuch'" in done.stderr) == (2, True), command
+
+
+def test_an_id_can_be_chosen_once(stack: Stack) -> None:
+    """The caller's own id is the batch's; a second batch of that id is refused, and the first stays as it was."""
+    (stack.home / "good.jsonl").write_text(GOOD)
+    arguments = ["good.jsonl", "--provider", "openai", "--model", "m", "--batch-id", "mine", "--metadata", "run=7"]
+    assert stack.cli("submit", *arguments, "--wait").stdout == "mine\n"
+    again = stack.cli("submit", *arguments)
+    assert (again.returncode, "is taken" in again.stderr) == (2, True)
+    assert json.loads(stack.cli("status", "mine", "--json").stdout)["metadata"] == {"run": "7"}
+
+
+def test_results_of_an_unfinished_batch_are_not_there(stack: Stack) -> None:
+    """`results` says that the batch has not finished, with exit code 5."""
+    batch_id = stack.client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "x"}])
+    done = stack.cli("results", batch_id)
+    assert done.returncode in (0, 5)  # 0 where the workers were faster than the command
+    assert stack.client.wait(batch_id, timeout=30).is_complete()
+    assert stack.cli("results", batch_id).returncode == 0
+
+
+def test_doctor_finds_nothing_in_a_running_stack(stack: Stack) -> None:
+    """Exit code 0, and the server, the queues and the key are named."""
+    done = stack.cli("doctor")
+    assert done.returncode == 0, done.stdout
+    for word in ("valkey", "AOF on", "noeviction", "queue cpu", "OPENAI_API_KEY is set"):
+        assert word in done.stdout
+
+
+def run_alone(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "batch_router.cli", *arguments]
+    environment = clean_environment(home)
+    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=60)
+
+
+def test_no_broker_is_one_sentence(tmp_path: Path) -> None:
+    """Where nothing runs, each command says what to start, with exit code 6 and no traceback."""
+    (tmp_path / "good.jsonl").write_text(GOOD)
+    for arguments in (["submit", "good.jsonl", "--provider", "openai", "--model", "m"], ["list"], ["status", "x"]):
+        done = run_alone(tmp_path, *arguments)
+        assert done.returncode == 6, done.stderr
+        assert done.stderr.startswith("batch-router: no Redis: `batch-router up` starts one")
+        assert done.stderr.count("\n") == 1
+
+
+def test_no_worker_is_one_sentence(tmp_path: Path, valkey: str) -> None:
+    """With a broker and nobody listening, `submit` sends nothing and says what to start."""
+    (tmp_path / "good.jsonl").write_text(GOOD)
+    environment = clean_environment(tmp_path, BATCH_ROUTER_REDIS_URL=valkey.replace("/0", "/14"))
+    command = [sys.executable, "-m", "batch_router.cli", "submit", "good.jsonl", "--provider", "openai", "--model", "m"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 6
+    assert "no worker listens on the queue 'cpu'" in done.stderr
+
+
+def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
+    """Where nothing runs, doctor's exit code is 1 and it says what to start."""
+    done = run_alone(tmp_path, "doctor")
+    assert done.returncode == 1
+    assert "batch-router up" in done.stdout.replace("\n", " ")
+
+
+def test_the_demo_runs_by_itself_and_leaves_nothing_running(tmp_path: Path) -> None:
+    """`demo` needs no key and no service, prints answers and the path of the results, and ends all it started."""
+    done = run_alone(tmp_path, "demo")
+    assert done.returncode == 0, done.stderr
+    results = Path(done.stdout.strip().split("\n")[-1])
+    assert len(results.read_bytes().split(b"\n")) == 61
+    assert "question 0" in done.stdout
+    assert processes_of(results.parent) == []
+
+
+def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
+    """Ctrl-C in the middle ends workers, simulator and server too, with exit code 130."""
+    command = [sys.executable, "-m", "batch_router.cli", "demo"]
+    environment = clean_environment(tmp_path)
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as demo:
+        for line in demo.stderr or ():
+            if "polling" in line:
+                os.kill(demo.pid, signal.SIGINT)
+                break
+        rest = (demo.stderr.read() if demo.stderr else "") or ""
+    assert demo.returncode == 130, rest
+    (home,) = tmp_path.glob("demo-*")
+    assert processes_of(home) == []

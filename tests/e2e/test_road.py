@@ -1,0 +1,179 @@
+"""Real batches through real worker processes, a real Valkey, and the official SDK over real HTTP."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+
+from batch_router.connect import broker_url, state_url
+from batch_router.settings import Settings
+
+from .stack import KEY, Stack, run_stack
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_rows(stack: Stack, name: str, rows: list[dict[str, object]]) -> Path:
+    path = stack.home / name
+    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    return path
+
+
+def results_of(stack: Stack, batch_id: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stack.cli("results", batch_id).stdout.split("\n") if line]
+
+
+def test_submit_batch_delay_gives_the_manifest(stack: Stack) -> None:
+    """An app submits with `delay`, waits with Celery's own `get`, and has its answers, in its order."""
+    app = """
+from batch_router import BatchClient
+from workers.tasks import submit_batch
+rows = [{"custom_id": f"q {n}", "prompt": f"What is {n} + 0?"} for n in range(20)]
+job = submit_batch.delay(provider="openai", model="gpt-5-mini", requests=rows)
+manifest = job.get(timeout=60)
+print(job.id == manifest["batch_id"], job.status, manifest["status"], manifest["request_counts"]["succeeded"])
+print([(r.custom_id, r.get_content()) for r in BatchClient().results(job.id)][:2])
+"""
+    done = stack.python("-c", app)
+    assert done.stdout == "True SUCCESS completed 20\n[('q 0', 'It is 0.'), ('q 1', 'It is 1.')]\n", done.stderr
+
+
+def test_the_questions_go_through_as_three_shards(stack: Stack, shared: Path) -> None:
+    """1,319 school maths questions, with shards of at most 500 rows: three jobs, every answer once, in order."""
+    example = stack.python(str(ROOT / "examples" / "gsm8k.py"), str(shared / "data" / "gsm8k_test.jsonl"))
+    (stack.home / "gsm8k.jsonl").write_text(example.stdout)
+    done = stack.cli("submit", "gsm8k.jsonl", "--provider", "openai", "--model", "gpt-5-mini", "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert [shard["rows"] for shard in status["shards"]] == [500, 500, 319]
+    assert len({shard["job_id"] for shard in status["shards"]}) == 3
+    answered = [row["custom_id"] for row in results_of(stack, status["batch_id"])]
+    assert answered == [f"gsm8k-{number}" for number in range(1, 1320)]
+
+
+def test_rows_of_several_models_come_back_in_input_order(stack: Stack) -> None:
+    """Each model has its own job, and the results interleave as the requests did."""
+    rows = [{"custom_id": str(n), "model": f"model-{n % 3}", "prompt": f"Row {n}"} for n in range(30)]
+    path = write_rows(stack, "models.jsonl", rows)
+    batch_id = stack.cli("submit", path, "--provider", "openai", "--wait").stdout.strip()
+    assert [(r["custom_id"], r["model"]) for r in results_of(stack, batch_id)] == [
+        (str(n), f"model-{n % 3}") for n in range(30)
+    ]
+
+
+def test_rows_without_an_answer_are_errors_in_their_place(stack: Stack) -> None:
+    """A refused row and a row that never came back are errored results; the exit code says that some are missing."""
+    prompts = ["hello", "refuse me", "lose me", "say it twice"]
+    rows = [{"custom_id": prompt, "prompt": prompt} for prompt in prompts]
+    path = write_rows(stack, "mixed.jsonl", rows)
+    done = stack.cli("submit", path, "--provider", "openai", "--model", "gpt-5-mini", "--wait")
+    results = results_of(stack, done.stdout.strip())
+    assert done.returncode == 3
+    assert [(r["custom_id"], r["status"], (r["error"] or {}).get("type")) for r in results] == [
+        ("hello", "succeeded", None),
+        ("refuse me", "errored", "invalid_request"),
+        ("lose me", "errored", "missing"),
+        ("say it twice", "succeeded", None),
+    ]
+
+
+def test_a_bare_message_is_enough(stack: Stack) -> None:
+    """A program without this package's code sends the task by name, and gets the manifest under the task's id."""
+    app = """
+from workers.app import app
+row = {"custom_id": "a", "prompt": "Hello"}
+arguments = {"provider": "openai", "model": "m", "requests": [row]}
+job = app.send_task("workers.tasks.submit_batch", kwargs=arguments, queue="io")
+print(job.get(timeout=60)["request_counts"]["succeeded"])
+"""
+    done = stack.python("-c", app)
+    assert done.stdout == "1\n", done.stderr
+
+
+def test_a_wiped_broker_loses_nothing(stack: Stack) -> None:
+    """With every message gone, and none ever sent by `BatchClient`, the sweep carries the batch to its end."""
+    client = stack.client
+    batch_id = client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "Hello"}])
+    redis.Redis.from_url(broker_url(Settings(home=stack.home))).flushdb()
+    assert client.wait(batch_id, timeout=60).request_counts.succeeded == 1
+
+
+def test_no_key_and_no_prompt_in_redis_and_logs(stack: Stack) -> None:
+    """A canary in the prompt and one in the key are in the payload files at most."""
+    row = {"custom_id": "c", "prompt": "canary-prompt-0815"}
+    path = write_rows(stack, "canary.jsonl", [row])
+    done = stack.cli(
+        "submit", path, "--provider", "openai", "--model", "m", "--system-prompt", "canary-prompt-0816", "--wait"
+    )
+    assert done.returncode == 0, done.stderr
+    seen = stack.log.read_bytes() + done.stderr.encode()
+    for url in (state_url(Settings(home=stack.home)), broker_url(Settings(home=stack.home))):
+        with redis.Redis.from_url(url) as client:
+            seen += b"".join(key + (client.dump(key) or b"") for key in client.scan_iter())
+    for canary in ("canary-prompt", KEY):
+        assert canary.encode() not in seen
+
+
+def test_a_job_that_fails_ends_the_batch_with_its_reason(tmp_path: Path) -> None:
+    """What the provider said is in the status and in each row's error; the exit code is 4."""
+    with run_stack(tmp_path / "home", 'fail_job = "model_mismatch"', "io", "cpu") as stack:
+        path = write_rows(stack, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
+        done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
+        status = json.loads(done.stdout)
+        (result,) = results_of(stack, status["batch_id"])
+    assert (done.returncode, status["status"], status["error"]["type"]) == (4, "failed", "model_mismatch")
+    assert (result["status"], result["error"]["type"]) == ("errored", "job_failed")  # type: ignore[index]
+
+
+def test_a_refused_key_ends_the_batch_with_a_clear_word(tmp_path: Path) -> None:
+    """A bad key is no reason to try for a day: the batch fails, and the key is not in the message."""
+    with run_stack(tmp_path / "home", 'keys = ["sk-other"]', "io", "cpu") as stack:
+        path = write_rows(stack, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
+        done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
+    status = json.loads(done.stdout)
+    assert (done.returncode, status["error"]["type"]) == (4, "authentication_error")
+    assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("latency", ["validating", "in_progress"])
+def test_a_running_batch_can_be_cancelled(tmp_path: Path, latency: str) -> None:
+    """Cancelling ends the job at the provider; rows that were not answered are cancelled results."""
+    with run_stack(tmp_path / "home", f"[latency]\n{latency} = 600", "io", "cpu") as stack:
+        path = write_rows(stack, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(10)])
+        batch_id = stack.cli("submit", path, "--provider", "openai", "--model", "m").stdout.strip()
+        assert stack.cli("status", batch_id).returncode == 5
+        assert stack.cli("cancel", batch_id).returncode == 0
+        status = stack.client.wait(batch_id, timeout=60)
+        results = results_of(stack, batch_id)
+    assert (status.status, status.request_counts.cancelled) == ("cancelled", 10)
+    assert {result["status"] for result in results} == {"cancelled"}
+
+
+def test_a_create_whose_answer_is_lost_makes_one_job(tmp_path: Path) -> None:
+    """The job exists, the client saw a reset: the token is looked up, and no second job is created."""
+    fault = '[[faults]]\nmatch = "POST /batches"\ndo = "reset_after"\n'
+    with run_stack(tmp_path / "home", fault, "io", "cpu") as stack:
+        path = write_rows(stack, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
+        done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
+    (shard,) = json.loads(done.stdout)["shards"]
+    assert (done.returncode, shard["job_id"]) == (0, "batch_000001")
+
+
+def test_a_bad_minute_at_the_provider_is_waited_out(tmp_path: Path) -> None:
+    """Refused connections, 503 and 429 with Retry-After, and a page of HTML: the batch gets through all of them."""
+    faults = "".join(
+        f'[[faults]]\nmatch = "{match}"\n{how}\n'
+        for match, how in (
+            ("POST /files", 'do = "reset_before"'),
+            ("POST /batches", 'do = "status"\nstatus = 429\nretry_after = "1"'),
+            ("GET /batches/.*", 'do = "html"'),
+            ("GET /files/.*/content", 'do = "truncate"\nbytes = 30'),
+        )
+    )
+    with run_stack(tmp_path / "home", faults, "io", "cpu") as stack:
+        path = write_rows(stack, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(5)])
+        done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["request_counts"]["succeeded"] == 5

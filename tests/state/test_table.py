@@ -1,0 +1,107 @@
+"""The state table: complete, connected, and with an end."""
+
+import itertools
+
+import pytest
+
+from batch_router.exceptions import StateError
+from batch_router.pipeline.drive import STEPS
+from batch_router.state.table import ROAD, TABLE, State, check_transition, is_final, remaining_road
+
+S = State
+ENDS = {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED}
+STARTS = {
+    S.QUEUED: {S.RUNNING, S.FINISHING},
+    S.UPLOADING: {S.CREATING, S.POLLING, S.DOWNLOADING, S.NORMALIZING, S.PARKED},
+}
+
+
+def reachable(start: State) -> set[State]:
+    """Where an item can get to, `start` included."""
+    seen: set[State] = set()
+    ahead = [start]
+    while ahead:
+        state = ahead.pop()
+        if state not in seen:
+            seen.add(state)
+            ahead.extend(TABLE[state].successors)
+    return seen
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_every_state_is_reached(start: State) -> None:
+    """A batch and a shard have their own states on the way, and share the ends."""
+    assert reachable(start) == {start} | STARTS[start] | ENDS
+    assert set(TABLE) == set(State) == set.union(*({start} | own for start, own in STARTS.items())) | ENDS
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_leads_to_an_end(state: State) -> None:
+    """Nothing goes round for ever: from everywhere there is a way out, and an end is the end."""
+    assert reachable(state) & ENDS
+    assert is_final(state) == (state in ENDS)
+    assert not is_final(state) or (TABLE[state].successors == frozenset() and TABLE[state].step is None)
+
+
+@pytest.mark.parametrize("old", State)
+def test_what_is_not_in_the_table_is_refused(old: State) -> None:
+    """Staying and the successors are allowed; any other transition raises, and names both states."""
+    for new in State:
+        if new is old or new in TABLE[old].successors:
+            check_transition(old, new)
+        else:
+            with pytest.raises(StateError, match=f"^{old.value} cannot become {new.value}$"):
+                check_transition(old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (S.QUEUED, S.COMPLETED),  # not past the books
+        (S.RUNNING, S.COMPLETED),
+        (S.UPLOADING, S.POLLING),  # not past the intent
+        (S.PARKED, S.CREATING),  # never created blindly
+        (S.POLLING, S.UPLOADING),  # a job exists
+        (S.DOWNLOADING, S.COMPLETED),
+        (S.COMPLETED, S.RUNNING),
+        (S.FAILED, S.QUEUED),
+    ],
+)
+def test_shortcuts_are_refused(old: State, new: State) -> None:
+    """The transitions that would cost money or rows are not in the table."""
+    with pytest.raises(StateError):
+        check_transition(old, new)
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_step_has_its_queue(state: State) -> None:
+    """Where there is a step there is a queue for it, and some state that follows."""
+    row = TABLE[state]
+    assert (row.step is None) == (row.queue is None)
+    assert row.queue in (None, "io", "poll", "cpu")
+    assert row.step is None or row.successors
+
+
+def test_only_two_states_wait_for_somebody_else() -> None:
+    """`running` for its shards, `parked` for the operator; all others have a step or are final."""
+    assert {state for state in State if TABLE[state].step is None and not is_final(state)} == {S.RUNNING, S.PARKED}
+
+
+def test_the_road_follows_the_table() -> None:
+    """Each state of the road is followed by the next one, and its end by a final state."""
+    for old, new in itertools.pairwise(ROAD):
+        check_transition(old, new)
+    assert TABLE[ROAD[-1]].successors == ENDS
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_remaining_road_begins_here(state: State) -> None:
+    """A chain begins with the state's own step, and goes to the end of the road if it is on it."""
+    remaining = remaining_road(state)
+    assert remaining[0] is state
+    assert remaining == (ROAD[len(ROAD) - len(remaining) :] if state in ROAD else (state,))
+
+
+def test_the_steps_are_functions_of_the_pipeline() -> None:
+    """Every step of the table is one that can be run, and no other is."""
+    assert {row.step for row in TABLE.values() if row.step} == set(STEPS)
