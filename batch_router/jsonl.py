@@ -42,13 +42,7 @@ def read_lines(stream: BinaryIO, digest: BesideHash | None = None) -> Iterator[b
         digest: is fed every block.
     """
     begun: list[bytes] = []  # the line that reaches into the next block, in pieces: rows of many MB are ordinary
-    first = True
-    while block := stream.read(_BLOCK):
-        if digest is not None:
-            digest.update(block)
-        if first and block.startswith(_BOM):
-            block = block[len(_BOM) :]
-        first = False
+    for block in _read_blocks(stream, digest):
         lines = block.split(b"\n")
         if len(lines) > 1:
             lines[0] = b"".join([*begun, lines[0]])
@@ -58,6 +52,19 @@ def read_lines(stream: BinaryIO, digest: BesideHash | None = None) -> Iterator[b
             begun.append(block)
     if last := b"".join(begun):
         yield last
+
+
+def _read_blocks(stream: BinaryIO, digest: BesideHash | None) -> Iterator[bytes]:
+    block = stream.read(_BLOCK)
+    while 0 < len(block) < len(_BOM) and (more := stream.read(_BLOCK)):
+        block += more
+    mark = _BOM
+    while block:
+        if digest is not None:
+            digest.update(block)
+        yield block.removeprefix(mark)
+        mark = b""
+        block = stream.read(_BLOCK)
 
 
 def is_clean(line: bytes) -> bool:

@@ -1,5 +1,6 @@
 """The environment, read once into one record."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,10 +46,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in ("lease", "renew_every", "grace", "sweep_every", "http_timeout"):
-            if getattr(self, name) <= 0:
-                raise ValidationError(f"{name} must be more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValidationError(f"{name} must be a number of seconds, more than 0")
         for name in ("max_shard_rows", "max_shard_bytes"):
-            if (getattr(self, name) or 1) < 1:
+            if (value := getattr(self, name)) is not None and value < 1:
                 raise ValidationError(f"{name} must be at least 1")
         if self.renew_every >= self.lease:
             raise ValidationError("renew_every must be less than lease, or every step loses its claim")

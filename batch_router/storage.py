@@ -29,7 +29,7 @@ class LocalStorage:
         """A stream whose content becomes the object when the block ends; if it raises, nothing is left."""
         path = self.path(name)
         with _translated(name):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_folders(path.parent, self.root)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with open(handle, "wb", buffering=_BUFFER) as stream:
@@ -56,9 +56,21 @@ class LocalStorage:
         return self.root / name
 
     def delete(self, name: str) -> None:
-        """Remove the object, if it is there."""
+        """Remove the object, if it is there, and folders that this leaves empty."""
+        path = self.path(name)
         with _translated(name):
-            self.path(name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            for folder in path.relative_to(self.root).parents[:-1]:
+                (self.root / folder).rmdir()
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    # mkdir(parents=True) gives the mode to the last folder only.
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for parent in reversed(folder.relative_to(root).parents[:-1]):
+        (root / parent).mkdir(exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,18 +18,20 @@ class TextContent(Record, kw_only=True, tag_field="type", tag="text"):
         return "text"
 
 
-class ImageContent(Record, kw_only=True, tag_field="type", tag="image"):
+class ImageContent(Record, kw_only=True, tag_field="type", tag="image", omit_defaults=True):
     """An image.
 
     Attributes:
         source_type: whether `data` holds the image or says where it lies.
         media_type: `image/jpeg`, `image/png`, `image/gif` or `image/webp`.
         data: base64 without the `data:` prefix, or a URL.
+        detail: how closely to look (`low`, `high`, `auto`), where the provider has such a setting.
     """
 
     source_type: Literal["base64", "url"]
     media_type: Annotated[str, Meta(pattern="^image/")]
     data: str
+    detail: str | None = None
 
     @property
     def type(self) -> Literal["image"]:
@@ -37,18 +39,20 @@ class ImageContent(Record, kw_only=True, tag_field="type", tag="image"):
         return "image"
 
 
-class DocumentContent(Record, kw_only=True, tag_field="type", tag="document"):
+class DocumentContent(Record, kw_only=True, tag_field="type", tag="document", omit_defaults=True):
     """A PDF.
 
     Attributes:
         source_type: whether `data` holds the document or says where it lies.
         media_type: `application/pdf`.
         data: base64 without the `data:` prefix, or a URL.
+        filename: what the model is told that the document is called.
     """
 
     source_type: Literal["base64", "url"]
     media_type: str
     data: str
+    filename: str | None = None
 
     @property
     def type(self) -> Literal["document"]:

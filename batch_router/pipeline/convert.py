@@ -143,6 +143,7 @@ class _Cutter:
         self._limits = limits
         self._open: dict[str, _Shard] = {}
         self._made = 0
+        self._names: list[str] = []
         self._ended: list[Spawn] = []
         self.rows = 0
 
@@ -183,9 +184,9 @@ class _Cutter:
         for shard in self._open.values():
             with suppress(BaseException):
                 shard.files.__exit__(kind, error, trace)
-        for spawn in self._ended:
-            self._context.storage.delete(spawn.facts["requests"])
-            self._context.storage.delete(spawn.facts["row_ids"])
+        for name in self._names:  # a shard that was ended, or whose ending failed half-way
+            with suppress(FileOperationError):  # what cannot be deleted either is never read
+                self._context.storage.delete(name)
 
     def _begin(self, model: str) -> _Shard:
         if len(self._open) >= MAX_MODELS:
@@ -194,6 +195,7 @@ class _Cutter:
         name = f"{batch_folder(self._batch.provider, self._batch.id)}/{self._made:05d}-{self._batch.version}"
         self._made += 1
         shard = _Shard(self._context, name, model, self.rows, self._codec, self._limits)
+        self._names += (shard.requests, shard.row_ids)
         self._open[model] = shard
         return shard
 

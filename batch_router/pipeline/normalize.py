@@ -21,6 +21,7 @@ _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 
 _NOWHERE = -1
 _BUFFER = 1 << 18
+_MOST_DIGITS = 9
 _QUOTE = 200  # bytes of an unreadable answer that its error shows
 
 
@@ -78,8 +79,10 @@ def _row_number(row_id: str | None, prefix: str, rows: int) -> int | None:
     if row_id is None or not row_id.startswith(prefix):
         return None
     digits = row_id[len(prefix) :]
-    number = int(digits) if digits.isdecimal() and digits.isascii() else rows
-    return number if number < rows else None
+    if not digits.isdecimal() or not digits.isascii() or len(digits) > _MOST_DIGITS:
+        return None
+    number = int(digits)
+    return number if number < rows and digits == str(number) else None
 
 
 def _read_answer(line: bytes, codec: Codec) -> tuple[UnifiedResult, bool]:
@@ -97,7 +100,7 @@ def _explain_silence(shard: Shard) -> UnifiedResult:
     job = shard.job
     if job is not None and job.status is BatchStatus.EXPIRED:
         return _unanswered(ResultStatus.EXPIRED, ErrorType.EXPIRED, "the provider ran out of time", None)
-    if shard.cancel and (job is None or job.status is BatchStatus.CANCELLED):
+    if _was_cancelled(shard):
         return _unanswered(ResultStatus.CANCELLED, ErrorType.CANCELLED, "cancelled before it was answered", None)
     if shard.failure is not None:
         return _unanswered(ResultStatus.ERRORED, ErrorType.JOB_FAILED, shard.failure.message, shard.failure)
@@ -114,6 +117,11 @@ def _final_state(shard: Shard) -> State:
     status = shard.job.status if shard.job else None
     if status is BatchStatus.EXPIRED:
         return State.EXPIRED
-    if shard.cancel and status in (None, BatchStatus.CANCELLED):
+    if _was_cancelled(shard):
         return State.CANCELLED
     return State.FAILED if shard.failure is not None else State.COMPLETED
+
+
+def _was_cancelled(shard: Shard) -> bool:
+    """By the user before there was a job, or at the provider, whoever asked for it there."""
+    return shard.cancel if shard.job is None else shard.job.status is BatchStatus.CANCELLED

@@ -67,8 +67,9 @@ def describe(error: Exception, *, retryable: bool) -> Failure:
 
 
 def _delay(attempts: int, error: Exception) -> float:
-    asked = error.retry_after if isinstance(error, ProviderAPIError) else None
-    if asked is not None:
-        return min(asked, _LONGEST_RETRY_AFTER) * random.uniform(1.0, 1.1)  # noqa: S311
     longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(attempts, 20))
-    return longest * random.uniform(0.75, 1.0)  # noqa: S311
+    backoff = longest * random.uniform(0.75, 1.0)  # noqa: S311
+    asked = error.retry_after if isinstance(error, ProviderAPIError) else None
+    if asked is None:
+        return backoff
+    return max(backoff, min(asked, _LONGEST_RETRY_AFTER) * random.uniform(1.0, 1.1))  # noqa: S311

@@ -64,7 +64,7 @@ def fill_defaults(request: UnifiedRequest, defaults: Defaults) -> UnifiedRequest
         ValidationError: neither says which model.
     """
     if request.model is None:
-        if defaults.model is None:
+        if not defaults.model:
             raise ValidationError("model: missing; give it in the row, or for the whole batch with model=")
         request.model = defaults.model
     if request.system_prompt is None:
@@ -105,6 +105,8 @@ def _to_unified(value: dict[str, Any]) -> dict[str, Any]:
     if "body" in value:
         value = _from_openai_row(value)
     elif "prompt" in value and "messages" not in value:
+        if not isinstance(value["prompt"], (str, list)) or not value["prompt"]:
+            raise ValidationError("prompt: must be a text, or a list of content parts, that is not empty")
         rest = {key: each for key, each in value.items() if key != "prompt"}
         value = rest | {"messages": [{"role": "user", "content": value["prompt"]}]}
     return _lift_system_messages(value)
@@ -116,6 +118,8 @@ def _from_openai_row(value: dict[str, Any]) -> dict[str, Any]:
         raise ValidationError(f"unknown field {sorted(unknown)[0]!r} in an OpenAI batch row")
     if value.get("url") != CHAT_URL:
         raise ValidationError(f"url: {value.get('url')!r} is not supported; only {CHAT_URL} is")
+    if value.get("method", "POST") != "POST":
+        raise ValidationError(f"method: must be 'POST', not {value['method']!r}")
     if not isinstance(value["body"], dict):
         raise ValidationError("body: must be an object")
     return unified_from_chat(value.get("custom_id"), value["body"])
@@ -143,10 +147,13 @@ def _is_system(message: Any) -> bool:
     return isinstance(message, dict) and message.get("role") in ("system", "developer")
 
 
-def _texts(content: Any) -> list[Any]:
-    if isinstance(content, list):
-        return [part.get("text") if isinstance(part, dict) else part for part in content]
-    return [content]
+def _texts(content: Any) -> list[str]:
+    parts = content if isinstance(content, list) else [content]
+    said = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    texts = [text for text in said if isinstance(text, str) and text]
+    if not texts or len(texts) < len(said):
+        raise ValidationError("messages: the content of a system message must be a text, or text parts")
+    return texts
 
 
 class Problems:

@@ -71,7 +71,6 @@ def submit(
     if (requests is None) == (input is None):
         raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
     batch_id = chosen.batch_id or f"batch_{secrets.token_hex(8)}"
-    _check_storage(context)
     if context.store.get_batch(batch_id) is not None:
         raise _taken(batch_id)
     # Named at random, so that of two submissions of one id the loser cannot overwrite the winner's rows.
@@ -82,7 +81,7 @@ def submit(
         if requests is not None:
             rows = _store_requests(context, f"{name}-input.jsonl", kind, requests, chosen)
         else:
-            rows = _inspect_file(Path(str(input)), kind, chosen, check_rows)
+            rows = _inspect_file(_to_path(input), kind, chosen, check_rows)
         with context.storage.write(f"{name}-submission.json") as stream:
             stream.write(msgspec.json.encode(chosen))
         facts = {
@@ -92,6 +91,7 @@ def submit(
             "input": rows,
             "submission": f"{name}-submission.json",
         }
+        _check_storage(context)
         if not context.store.create(batch_id, facts, delay=context.settings.grace):
             raise _taken(batch_id)
         undo.pop_all()
@@ -114,7 +114,7 @@ def check_file(path: Path, provider: type[Provider], defaults: Defaults, limit: 
     finder = DuplicateFinder()
     with _readable(path) as stream:
         if not any(not line.isspace() for line in read_lines(stream) if line):
-            raise ValidationError(f"{path} is empty: there is nothing to send")
+            raise ValidationError(f"input: {path} is empty: there is nothing to send")
         stream.seek(0)
         for line, request in read_rows(islice(read_lines(stream), limit), defaults, problems):
             finder.add(request.custom_id)
@@ -132,7 +132,9 @@ def _readable(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as stream:
             yield stream
     except OSError as error:
-        raise ValidationError(f"{path} cannot be read: {error.strerror}") from error
+        raise ValidationError(f"input: {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a path with a null byte
+        raise ValidationError(f"input: {str(path)!r} cannot be read: {error}") from error
 
 
 def read_options(options: dict[str, Any]) -> Options:
@@ -179,7 +181,7 @@ def _store_requests(
         for number, value in enumerate(requests):
             try:
                 request = _to_request(value)
-                line = msgspec.json.encode(request) + b"\n"
+                line = _encode(request)
                 kind.codec.encode(fill_defaults(request, defaults), "0")
                 if (before := first.setdefault(request.custom_id, number)) != number:
                     raise ValidationError(f"custom_id: {request.custom_id!r} was used before, by request {before}")
@@ -198,6 +200,13 @@ def _store_requests(
     return InputFile(path=str(context.storage.path(name)), size=size, sha256=digest.hexdigest())
 
 
+def _encode(request: UnifiedRequest) -> bytes:
+    try:
+        return msgspec.json.encode(request) + b"\n"
+    except (TypeError, ValueError) as error:  # a value that JSON does not have; a lone surrogate
+        raise ValidationError(f"cannot be written as JSON: {error}") from None
+
+
 def _to_request(value: Any) -> UnifiedRequest:
     if isinstance(value, UnifiedRequest):
         return msgspec.structs.replace(value)
@@ -205,9 +214,13 @@ def _to_request(value: Any) -> UnifiedRequest:
     return request_from(dump(exclude_none=True) if callable(dump) else value)
 
 
+def _to_path(value: str | Path | None) -> Path:
+    if "://" in str(value):
+        raise ValidationError(f"input: {value} is a URL; only files on a path that all workers share are supported")
+    return Path(str(value))
+
+
 def _inspect_file(path: Path, kind: type[Provider], defaults: Defaults, limit: int | None) -> InputFile:
-    if "://" in str(path):
-        raise ValidationError(f"input: {path} is a URL; only files on a path that all workers share are supported")
     path = path.absolute()
     check_file(path, kind, defaults, limit)
     digest = BesideHash()

@@ -111,7 +111,7 @@ def read_retry_after(headers: Mapping[str, str], now: datetime | None = None) ->
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(value) - (now or datetime.now(UTC))).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return seconds if 0 <= seconds < float("inf") else None
 

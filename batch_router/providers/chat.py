@@ -76,13 +76,13 @@ def _encode_part(part: Content | str) -> dict[str, Any]:
     match part:
         case TextContent():
             return {"type": "text", "text": part.text}
-        case ImageContent(source_type="url"):
-            return {"type": "image_url", "image_url": {"url": part.data}}
         case ImageContent():
-            return {"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{part.data}"}}
+            inline = part.source_type == "base64"
+            image = {"url": f"data:{part.media_type};base64,{part.data}" if inline else part.data}
+            return {"type": "image_url", "image_url": image | ({"detail": part.detail} if part.detail else {})}
         case DocumentContent(source_type="base64"):
             data = f"data:{part.media_type};base64,{part.data}"
-            return {"type": "file", "file": {"filename": "document.pdf", "file_data": data}}
+            return {"type": "file", "file": {"filename": part.filename or "document.pdf", "file_data": data}}
     raise UnsupportedContentTypeError(
         "a document by URL is not taken by chat completions; send it as base64, or its text"
     )
@@ -138,16 +138,21 @@ def _unified_part(part: Any) -> Any:
     match part:
         case {"type": "text"}:
             return part
-        case {"type": "image_url", "image_url": {"url": str(url)}}:
-            if not url.startswith("data:"):
-                return {"type": "image", "source_type": "url", "media_type": "image/*", "data": url}
-            media_type, _, data = url.removeprefix("data:").partition(";base64,")
-            return {"type": "image", "source_type": "base64", "media_type": media_type, "data": data}
-        case {"type": "file", "file": {"file_data": str(url)}}:
-            media_type, _, data = url.removeprefix("data:").partition(";base64,")
-            return {"type": "document", "source_type": "base64", "media_type": media_type, "data": data}
+        case {"type": "image_url", "image_url": {"url": str(url), **extra}}:
+            image = _unified_data(url) or {"source_type": "url", "media_type": "image/*", "data": url}
+            return {"type": "image", **image, **extra}
+        case {"type": "file", "file": {"file_data": str(url), **extra}} if document := _unified_data(url):
+            return {"type": "document", **document, **extra}
     kind = part.get("type") if isinstance(part, dict) else part
     raise UnsupportedContentTypeError(f"a content part of type {kind!r} is not supported")
+
+
+def _unified_data(url: str) -> dict[str, str] | None:
+    """What a `data:` URL holds; None for any other."""
+    head, comma, data = url.partition(";base64,")
+    if not comma or not head.startswith("data:"):
+        return None
+    return {"source_type": "base64", "media_type": head.removeprefix("data:"), "data": data}
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
@@ -245,9 +250,10 @@ def _read_leniently(body: dict[str, Any]) -> _Completion:
 
 
 def _tool_call(call: Any) -> dict[str, Any]:
-    function = (call.get("function") if isinstance(call, dict) else None) or {}
-    call_id = call.get("id") if isinstance(call, dict) else None
-    return {"id": call_id, "name": function.get("name"), "arguments": function.get("arguments")}
+    call = call if isinstance(call, dict) else {}
+    function = call.get("function")
+    function = function if isinstance(function, dict) else {}
+    return {"id": call.get("id"), "name": function.get("name"), "arguments": function.get("arguments")}
 
 
 def _unified_usage(usage: _Usage) -> Usage:
@@ -276,7 +282,7 @@ _ERRORS: dict[int, tuple[ErrorType, bool]] = {
 
 def decode_error(row_id: str, status_code: int, error: Any, request_id: str | None, response: Any) -> UnifiedResult:
     """The result of a row that was refused with an HTTP status."""
-    inner = error if isinstance(error, dict) else {"message": str(error)}
+    inner = error if isinstance(error, dict) else {"message": error}
     kind, retryable = _ERRORS.get(status_code, (ErrorType.OTHER, False))
     if status_code >= 500:
         kind, retryable = ErrorType.SERVER, True

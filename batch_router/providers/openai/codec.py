@@ -87,7 +87,13 @@ def read_row_id(line: bytes) -> str | None:
     try:
         return _decode_row_id(line).custom_id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        row, _ = decode_leniently(line)
+    except ValueError:
         return None
+    row_id = row.get("custom_id") if isinstance(row, dict) else None
+    return row_id if isinstance(row_id, str) else None
 
 
 def decode(line: bytes) -> tuple[UnifiedResult, bool]:
@@ -116,6 +122,7 @@ def _decode_row(row: dict[str, Any]) -> UnifiedResult:
     status = response.get("status_code")
     body = response.get("body")
     request_id = response.get("request_id")
+    request_id = request_id if isinstance(request_id, str) else None
     if status == 200 and row.get("error") is None and isinstance(body, dict):
         return decode_completion(row_id, body, request_id)
     error = body.get("error") if isinstance(body, dict) else None
@@ -124,7 +131,7 @@ def _decode_row(row: dict[str, Any]) -> UnifiedResult:
 
 
 def _unexecuted(row_id: str, error: Any) -> UnifiedResult:
-    inner = error if isinstance(error, dict) else {}
+    inner = error if isinstance(error, dict) else {"message": error}
     code = inner.get("code")
     status, kind = _UNEXECUTED.get(str(code), (ResultStatus.ERRORED, ErrorType.OTHER))
     return UnifiedResult(
