@@ -91,6 +91,7 @@ def _stack(home: Path) -> Iterator[None]:
             yield
         finally:
             up.send_signal(signal.SIGTERM)
+            up.wait()  # after a Ctrl-C, Popen's own exit would wait for a quarter of a second only
 
 
 def _wait_for_workers(home: Path) -> BatchClient:

@@ -84,6 +84,7 @@ def _simulator(scenario: Path | None) -> Iterator[str]:
             yield str(process.stdout.readline()).strip() if process.stdout else ""
         finally:
             process.send_signal(signal.SIGTERM)
+            process.wait()
 
 
 def _simulated_providers(url: str) -> dict[str, str]:
