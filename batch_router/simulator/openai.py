@@ -12,6 +12,9 @@ from .files import FileStore, StoredFile
 from .jobs import Clock, Job, describe, validate, write_outputs
 from .scenario import Scenario
 
+#: What a request made, for the log: ids and labels.
+MADE = web.RequestKey("made", dict[str, Any])
+
 _MOST_BYTES = 200_000_000
 _CHUNK = 1 << 18
 _ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/moderations")
@@ -92,7 +95,7 @@ class OpenAI:
         if size > _MOST_BYTES:
             raise ApiError(413, "The file is larger than 200 MB.")
         stored = self._files.add(file_id, path, filename, purpose)
-        request["made"] = {"file": file_id, "filename": filename}
+        request[MADE] = {"file": file_id, "filename": filename}
         return web.json_response(stored.describe())
 
     async def list_files(self, request: web.Request) -> web.Response:
@@ -109,7 +112,7 @@ class OpenAI:
         """DELETE /files/{id}."""
         stored = self._file(request)
         self._files.delete(stored.id)
-        request["made"] = {"deleted": stored.id}
+        request[MADE] = {"deleted": stored.id}
         return web.json_response({"id": stored.id, "object": "file", "deleted": True})
 
     async def get_content(self, request: web.Request) -> web.StreamResponse:
@@ -141,7 +144,7 @@ class OpenAI:
         )
         await asyncio.to_thread(validate, job, stored.path, self._scenario)
         self._jobs[job.id] = job
-        request["made"] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets)}
+        request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets)}
         # However fast it is, the answer to create says `validating`.
         return web.json_response(describe(job, self._scenario, job.created_at - 1))
 

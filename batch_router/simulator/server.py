@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from .openai import OpenAI
+from .openai import MADE, OpenAI
 from .scenario import Fault, Scenario
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -40,7 +40,7 @@ class _Front:
         note = {"at": time.time(), "method": request.method, "path": request.path, "status": answer.status}
         note |= {"fault": fault.do} if fault else {}
         with self._log.open("a") as log:
-            log.write(json.dumps(note | request.get("made", {})) + "\n")
+            log.write(json.dumps(note | request.get(MADE, {})) + "\n")
         if not answer.prepared:
             answer.headers["x-request-id"] = request_id
         return answer
