@@ -1,6 +1,7 @@
 """Payload objects: there whole or not at all."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,20 @@ def test_objects_are_private(storage: LocalStorage) -> None:
     put(storage, "generated/openai/b/in.jsonl", b"prompt")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [storage.root, *storage.root.rglob("*")]}
     assert modes == {"home": 0o700, "generated": 0o700, "openai": 0o700, "b": 0o700, "in.jsonl": 0o600}
+
+
+def test_an_emptied_folder_is_no_trouble_to_others(storage: LocalStorage) -> None:
+    """Deleting the last object of a folder while somebody writes beside it costs neither of them anything."""
+
+    def work(number: int) -> bytes:
+        for _ in range(200):
+            put(storage, f"generated/openai/{number}/a", b"1")
+            storage.delete(f"generated/openai/{number}/a")
+        put(storage, f"generated/openai/{number}/b", b"2")
+        return read(storage, f"generated/openai/{number}/b")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [b"2"] * 4
 
 
 def test_a_missing_object_is_an_error(storage: LocalStorage) -> None:

@@ -1,5 +1,6 @@
 """`batch-router ...`: what a person types."""
 
+import signal
 import sys
 
 import click
@@ -40,6 +41,9 @@ for command in (demo, up, submit, status, watch, results, list_batches, cancel, 
 
 def main() -> None:
     """Run the command line; errors of ours are one sentence and an exit code, never a traceback."""
+    # Whatever the parent made of these signals: both end a command by way of its clean-up.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as error:

@@ -1,7 +1,6 @@
 """`batch-router demo`: the whole system on this machine, offline, without keys."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from ..exceptions import NoWorkerError
 from ..settings import PREFIX, Settings
 from .display import follow, stderr, summary
 from .exit_codes import ExitCode
+from .stack import end_process
 
 _ROWS = 60
 _ROWS_PER_SHARD = 20
@@ -90,8 +90,7 @@ def _stack(home: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            up.send_signal(signal.SIGTERM)
-            up.wait()  # after a Ctrl-C, Popen's own exit would wait for a quarter of a second only
+            end_process(up)
 
 
 def _wait_for_workers(home: Path) -> BatchClient:

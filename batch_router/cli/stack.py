@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from honcho.environ import parse_procfile
@@ -19,6 +20,8 @@ from ..settings import Settings
 from .exit_codes import ExitCode
 
 _FLOWER_PORT = 5555
+# Longer than honcho gives the processes of the stack before it kills them.
+_END_WITHIN = 15.0
 _HERE = Path(__file__).parent
 
 
@@ -83,8 +86,17 @@ def _simulator(scenario: Path | None) -> Iterator[str]:
         try:
             yield str(process.stdout.readline()).strip() if process.stdout else ""
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+            end_process(process)
+
+
+def end_process(process: subprocess.Popen[Any]) -> None:
+    """Ask a process to end, and make it end if it does not."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_END_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _simulated_providers(url: str) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """A local stack as a user starts it: `batch-router up` with simulated providers, in a home of its own."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from batch_router.cli.stack import end_process
 from batch_router.client import BatchClient
 from batch_router.connect import open_context
 from batch_router.embedded import running_url
@@ -65,12 +65,7 @@ def run_stack(home: Path, scenario: str, *processes: str, **settings: str) -> It
         _wait_for_workers(stack, up)
         yield stack
     finally:
-        up.send_signal(signal.SIGTERM)
-        try:
-            up.wait(20)
-        except subprocess.TimeoutExpired:
-            up.kill()
-            up.wait()
+        end_process(up)
 
 
 def _wait_for_workers(stack: Stack, up: "subprocess.Popen[bytes]") -> None:

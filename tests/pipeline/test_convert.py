@@ -86,15 +86,21 @@ def test_shards_are_cut_by_model_and_rows(
     assert cut(context, convert(context, submitted(context, requests=rows(*models)))) == expected
 
 
-def test_shards_are_cut_by_bytes(make_context: MakeContext) -> None:
-    """No shard is larger than a job may be, and none is begun before the next row would make it so."""
+@pytest.mark.parametrize(
+    ("spare", "expected"),
+    [
+        (-1, [[0, 1], [2, 3], [4, 5], [6]]),
+        (0, [[0, 1, 2], [3, 4, 5], [6]]),
+        (500, [[0, 1, 2], [3, 4, 5], [6]]),
+    ],
+)
+def test_shards_are_cut_by_bytes(make_context: MakeContext, spare: int, expected: list[list[int]]) -> None:
+    """No shard is a byte larger than a job may be, and none is ended while the next row fits."""
     whole = make_context()
     one = convert(whole, submitted(whole, requests=rows("m", size=1000))).spawn[0].facts["size"]
-    limit = 3 * one + 500
-    context = make_context(max_shard_bytes=limit)
+    context = make_context(max_shard_bytes=3 * one + spare)
     outcome = convert(context, submitted(context, requests=rows(*"mmmmmmm", size=1000)))
-    assert cut(context, outcome) == [("m", [0, 1, 2]), ("m", [3, 4, 5]), ("m", [6])]
-    assert all(spawn.facts["size"] <= limit for spawn in outcome.spawn)
+    assert [numbers for _, numbers in cut(context, outcome)] == expected
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)

@@ -113,6 +113,9 @@ def test_a_batch_can_be_named(context: Context, batch_id: str) -> None:
 
 ROW: dict[str, Any] = {"custom_id": "a", "prompt": "1"}
 
+ENDLESS: dict[str, Any] = {}
+ENDLESS["more"] = ENDLESS
+
 #: what is given -> what the refusal says
 BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({}, "either requests= .*or input="),
@@ -155,9 +158,9 @@ BAD_ROWS: list[tuple[list[Any], str]] = [
 
 #: the bytes of a file -> what the refusal says
 BAD_FILES: list[tuple[bytes, str]] = [
-    (b"", "in.jsonl is empty: there is nothing to send"),
-    (b"\n \r\n\t\n", "in.jsonl is empty: there is nothing to send"),
-    (b"\xef\xbb\xbf", "in.jsonl is empty: there is nothing to send"),
+    (b"", r"^(input: )?[^ ]*in.jsonl is empty: there is nothing to send"),
+    (b"\n \r\n\t\n", r"^(input: )?[^ ]*in.jsonl is empty: there is nothing to send"),
+    (b"\xef\xbb\xbf", r"^(input: )?[^ ]*in.jsonl is empty: there is nothing to send"),
     (LINES + b"hello\n", "in.jsonl, line 3: not valid JSON.*each line must be one JSON object"),
     (LINES + LINES[:20], "in.jsonl, line 3: not valid JSON"),
     (
@@ -269,6 +272,7 @@ def test_a_missing_model_leaves_nothing(refused: Any, tmp_path: Path) -> None:
         {"custom_id": "\ud800", "prompt": "1"},
         {"custom_id": "a", "prompt": "\ud800"},
         {"custom_id": "a", "prompt": "1", "provider_kwargs": {"stop": {"a": object()}}},
+        {"custom_id": "a", "prompt": "1", "provider_kwargs": ENDLESS},
     ],
 )
 def test_what_json_cannot_hold_leaves_nothing(refused: Any, value: dict[str, Any]) -> None:
