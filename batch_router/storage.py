@@ -10,6 +10,7 @@ from typing import BinaryIO
 from .exceptions import FileOperationError
 
 _BUFFER = 1 << 18
+_TRIES = 20
 
 
 class LocalStorage:
@@ -29,8 +30,7 @@ class LocalStorage:
         """A stream whose content becomes the object when the block ends; if it raises, nothing is left."""
         path = self.path(name)
         with _translated(name):
-            _make_folders(path.parent, self.root)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            handle, temporary = _make_temporary(path, self.root)
         try:
             with open(handle, "wb", buffering=_BUFFER) as stream:
                 yield stream
@@ -56,13 +56,20 @@ class LocalStorage:
         return self.root / name
 
     def delete(self, name: str) -> None:
-        """Remove the object, if it is there, and folders that this leaves empty."""
+        """Remove the object, if it is there, and its folder, if that is empty then."""
         path = self.path(name)
         with _translated(name):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # not empty
-            for folder in path.relative_to(self.root).parents[:-1]:
-                (self.root / folder).rmdir()
+            path.parent.rmdir()
+
+
+def _make_temporary(path: Path, root: Path) -> tuple[int, str]:
+    for _ in range(_TRIES):
+        _make_folders(path.parent, root)
+        with suppress(FileNotFoundError):  # somebody's `delete` found the folder empty in between
+            return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    raise FileNotFoundError(f"{path.parent} is removed as often as it is made")
 
 
 def _make_folders(folder: Path, root: Path) -> None:

@@ -1,6 +1,6 @@
 """Turn the GSM8K questions into requests: `python examples/gsm8k.py gsm8k_test.jsonl > requests.jsonl`.
 
-Each line of the input is `{"question": ..., "answer": ...}`; the line number becomes the `custom_id`, so that results and
+Each line of the input is `{"question": ..., "answer": ...}`; its number becomes the `custom_id`, so that results and
 answers can be laid side by side.
 """
 

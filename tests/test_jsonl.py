@@ -4,80 +4,55 @@ import hashlib
 import io
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_router.jsonl import BesideHash, decode_leniently, is_clean, read_lines
+from batch_router.jsonl import decode_leniently, hash_beside, hash_file, is_clean, read_lines
 
 BOM = b"\xef\xbb\xbf"
 
 
-class Trickle(io.BytesIO):
-    """A stream that gives its bytes in blocks of the sizes asked for, as a pipe or a socket would."""
-
-    def __init__(self, data: bytes, sizes: list[int]) -> None:
-        super().__init__(data)
-        self._sizes = sizes
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(self._sizes.pop(0) if self._sizes else size)
-
-
 def split(data: bytes) -> list[bytes]:
     lines = data.removeprefix(BOM).split(b"\n")
-    return lines if lines[-1] else lines[:-1]
+    return [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
 ANY_BYTES = st.lists(st.sampled_from([b"\n", b"\r\n", b"a", b"{}", BOM, "\u2028".encode(), b"\x85", b""])).map(b"".join)
 
 
-@given(data=ANY_BYTES, sizes=st.lists(st.integers(min_value=1, max_value=7), max_size=50))
-def test_lines_do_not_depend_on_the_blocks(data: bytes, sizes: list[int]) -> None:
-    """However the bytes arrive, the lines are those of the whole."""
-    assert list(read_lines(Trickle(data, sizes))) == split(data)
+@given(data=ANY_BYTES)
+def test_lines_end_at_newlines_and_nowhere_else(data: bytes) -> None:
+    """Put together again they are the stream, but for the mark in front."""
+    assert list(read_lines(io.BytesIO(data))) == split(data)
 
 
 @pytest.mark.parametrize(
     ("data", "lines"),
     [
         (b"", []),
+        (BOM, []),
         (b"a", [b"a"]),
-        (b"a\n", [b"a"]),
-        (b"a\n\nb", [b"a", b"", b"b"]),
-        (b"\n\n", [b"", b""]),
-        (b"a\r\nb\r\n", [b"a\r", b"b\r"]),
-        (BOM + b"a\n" + BOM + b"b", [b"a", BOM + b"b"]),
-        ("a\u2028b\u2029c\x85d\x0b\x0ce\x1cf\n".encode(), ["a\u2028b\u2029c\x85d\x0b\x0ce\x1cf".encode()]),
+        (b"a\n\nb", [b"a\n", b"\n", b"b"]),
+        (b"a\r\nb\r\n", [b"a\r\n", b"b\r\n"]),
+        (BOM + b"a\n" + BOM + b"b", [b"a\n", BOM + b"b"]),
+        ("a\u2028b\u2029c\x85d\x0b\x0ce\x1cf\n".encode(), ["a\u2028b\u2029c\x85d\x0b\x0ce\x1cf\n".encode()]),
     ],
 )
-def test_lines_end_at_newlines_only(data: bytes, lines: list[bytes]) -> None:
+def test_odd_characters_are_part_of_a_line(data: bytes, lines: list[bytes]) -> None:
     """Blank lines count, the last newline may be missing, and no other character ends a line."""
     assert list(read_lines(io.BytesIO(data))) == lines
 
 
-def test_long_lines_are_whole() -> None:
-    """A row of many blocks, its end within one, and rows that begin in its last block."""
-    lines = [b"a" * 3_000_000, b"b", b"c" * 1_000_000]
-    assert list(read_lines(io.BytesIO(b"\n".join(lines)))) == lines
-
-
-@given(st.lists(st.binary(max_size=20)))
-def test_the_hash_is_that_of_all_bytes(blocks: list[bytes]) -> None:
-    """Blocks are hashed in order, as if they were one."""
-    digest = BesideHash()
-    for block in blocks:
-        digest.update(block)
-    assert digest.hexdigest() == hashlib.sha256(b"".join(blocks)).hexdigest()
-
-
-def test_reading_feeds_the_hash() -> None:
-    """All bytes of the stream are hashed, the byte order mark and the newlines too."""
+def test_a_file_is_hashed_beside_the_block(tmp_path: Path) -> None:
+    """The hash is that of all bytes, whichever thread computes it."""
     data = BOM + b"a\r\n" + b"b" * 600_000 + b"\n\n"
-    digest = BesideHash()
-    assert len(list(read_lines(io.BytesIO(data), digest))) == 3
-    assert digest.hexdigest() == hashlib.sha256(data).hexdigest()
+    (tmp_path / "file").write_bytes(data)
+    with hash_beside(tmp_path / "file") as digest:
+        pass
+    assert digest.result() == hash_file(tmp_path / "file") == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Rows to shards: one streaming pass that checks every row, puts it into the provider's format, and cuts."""
 
+import os
 import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +12,7 @@ import msgspec
 
 from ..core import UnifiedRequest
 from ..exceptions import FileOperationError, ValidationError
-from ..jsonl import BesideHash, read_lines
+from ..jsonl import hash_beside, read_lines
 from ..providers import Codec, Limits
 from ..state.base import Spawn
 from ..state.items import Batch
@@ -38,17 +40,19 @@ def convert(context: Context, batch: Batch) -> Outcome:
     path = Path(batch.input.path)
     problems = Problems(str(path))
     finder = DuplicateFinder()
-    digest = BesideHash()
     limits = _limits(context, provider.limits)
-    with _Cutter(context, batch, provider.codec, limits) as cutter:
+    with _Cutter(context, batch, provider.codec, limits) as cutter, hash_beside(path) as digest:
         with _open_input(path) as stream:
-            for line, request in read_rows(read_lines(stream, digest), defaults, problems):
+            before = os.fstat(stream.fileno())
+            for line, request in read_rows(read_lines(stream), defaults, problems):
                 finder.add(request.custom_id)
                 try:
                     cutter.add(request)
                 except ValidationError as error:
                     problems.add(line, error)
-        if digest.hexdigest() != batch.input.sha256:
+            after = os.fstat(stream.fileno())
+        # The thread reads the file for itself; a change between its reading and ours shows in the time stamp.
+        if _digest(digest, path) != batch.input.sha256 or before.st_mtime_ns != after.st_mtime_ns:
             raise ValidationError(f"{path} changed after it was submitted; submit it again")
         finder.report(lambda: read_custom_ids(path, defaults), problems)
         problems.raise_any()
@@ -71,7 +75,14 @@ def _limits(context: Context, limits: Limits) -> Limits:
 
 def _open_input(path: Path) -> BinaryIO:
     try:
-        return path.open("rb", buffering=0)
+        return path.open("rb", buffering=_BLOCK)
+    except OSError as error:
+        raise FileOperationError(f"{path}: {error.strerror}") from error
+
+
+def _digest(digest: Future[str], path: Path) -> str:
+    try:
+        return digest.result()
     except OSError as error:
         raise FileOperationError(f"{path}: {error.strerror}") from error
 
@@ -79,7 +90,9 @@ def _open_input(path: Path) -> BinaryIO:
 class _Shard:
     """A shard that is being written: the rows in the provider's format, and whose they are."""
 
-    def __init__(self, context: Context, name: str, model: str, first_row: int, codec: Codec, limits: Limits) -> None:
+    def __init__(
+        self, context: Context, name: str, model: str | None, first_row: int, codec: Codec, limits: Limits
+    ) -> None:
         self.model = model
         # Random, not derived: another deployment on the same account may use the same batch ids.
         self.token = secrets.token_hex(8)
@@ -141,9 +154,11 @@ class _Cutter:
         self._batch = batch
         self._codec = codec
         self._limits = limits
-        self._open: dict[str, _Shard] = {}
+        self._open: dict[str | None, _Shard] = {}
         self._made = 0
         self._names: list[str] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shard-close")
+        self._closed: list[Future[None]] = []
         self._ended: list[Spawn] = []
         self.rows = 0
 
@@ -153,8 +168,7 @@ class _Cutter:
         Raises:
             ValidationError: the provider does not take it, or not even alone in a job.
         """
-        model = str(request.model)
-        shard = self._open.get(model) or self._begin(model)
+        shard = self._open.get(request.model) or self._begin(request.model)
         if not shard.add(request, self.rows):
             if not shard.rows:
                 raise ValidationError(f"the row is larger than a job may be, {self._limits.bytes} bytes; shorten it")
@@ -167,6 +181,9 @@ class _Cutter:
         """End what is open; the shards in the order of their first rows."""
         for shard in list(self._open.values()):
             self._end(shard)
+        self._thread.shutdown()
+        for closed in self._closed:
+            closed.result()
         self._ended.sort(key=lambda spawn: int(spawn.facts["first_row"]))
         return [Spawn(number, spawn.facts) for number, spawn in enumerate(self._ended)]
 
@@ -179,6 +196,7 @@ class _Cutter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._thread.shutdown()
         if error is None:
             return
         for shard in self._open.values():
@@ -188,7 +206,7 @@ class _Cutter:
             with suppress(FileOperationError):  # what cannot be deleted either is never read
                 self._context.storage.delete(name)
 
-    def _begin(self, model: str) -> _Shard:
+    def _begin(self, model: str | None) -> _Shard:
         if len(self._open) >= MAX_MODELS:
             raise ValidationError(f"model: more than {MAX_MODELS} different models in one batch; split it")
         # The fence is in the name: whoever lost the batch writes where nobody reads.
@@ -200,7 +218,8 @@ class _Cutter:
         return shard
 
     def _end(self, shard: _Shard) -> None:
-        shard.close()
+        # Syncing 200 MB takes a while, and lets go of the interpreter lock: the next shard is cut meanwhile.
+        self._closed.append(self._thread.submit(shard.close))
         del self._open[shard.model]
         facts = {
             "provider": self._batch.provider,

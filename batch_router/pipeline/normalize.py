@@ -16,7 +16,7 @@ from ..state.table import State
 from .context import Context, Outcome
 from .download import shard_folder
 
-_encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
 _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 
 _NOWHERE = -1
@@ -33,7 +33,8 @@ def normalize(context: Context, shard: Shard) -> Outcome:
     offsets, lengths, unexpected = _locate(answers, shard, codec)
     silence = _explain_silence(shard)
     counts: Counter[str] = Counter()
-    repaired = 0
+    succeeded = repaired = 0
+    buffer = bytearray()
     with (
         context.storage.write(name) as results,
         context.storage.open(shard.row_ids) as row_ids,
@@ -47,9 +48,17 @@ def normalize(context: Context, shard: Shard) -> Outcome:
                 result, was_repaired = _read_answer(os.pread(handle, lengths[row], offsets[row]), codec)
                 repaired += was_repaired
             result.custom_id = _decode_row_id(line)[1]
-            results.write(b"%b\n" % _encode(result))
-            counts[result.status] += 1
-    part = Part(name=name, unexpected=unexpected, repaired=repaired, **counts)
+            _encode_into(result, buffer, -1)
+            buffer += b"\n"
+            if len(buffer) > _BUFFER:
+                results.write(buffer)
+                buffer.clear()
+            if result.status is ResultStatus.SUCCEEDED:
+                succeeded += 1
+            else:
+                counts[result.status] += 1
+        results.write(buffer)
+    part = Part(name=name, unexpected=unexpected, repaired=repaired, succeeded=succeeded, **counts)
     return Outcome(_final_state(shard), patch={"part": part})
 
 
@@ -79,7 +88,7 @@ def _row_number(row_id: str | None, prefix: str, rows: int) -> int | None:
     if row_id is None or not row_id.startswith(prefix):
         return None
     digits = row_id[len(prefix) :]
-    if not digits.isdecimal() or not digits.isascii() or len(digits) > _MOST_DIGITS:
+    if len(digits) > _MOST_DIGITS or not digits.isdecimal():
         return None
     number = int(digits)
     return number if number < rows and digits == str(number) else None

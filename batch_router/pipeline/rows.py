@@ -33,6 +33,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def read_rows(lines: Iterable[bytes], defaults: Defaults, problems: "Problems") -> Iterator[tuple[int, UnifiedRequest]]:
     """`(line, request)` of each good row; bad ones go to `problems`, blank lines are passed over."""
+    anything = defaults.system_prompt is not None or defaults.generation_config is not None
     for number, line in enumerate(lines, 1):
         try:
             request = _decode_request(line)
@@ -44,10 +45,13 @@ def read_rows(lines: Iterable[bytes], defaults: Defaults, problems: "Problems") 
             except ValidationError as error:
                 problems.add(number, error)
                 continue
-        try:
-            yield number, fill_defaults(request, defaults)
-        except ValidationError as error:
-            problems.add(number, error)
+        if request.model is None or anything:
+            try:
+                fill_defaults(request, defaults)
+            except ValidationError as error:
+                problems.add(number, error)
+                continue
+        yield number, request
 
 
 def read_custom_ids(path: Path, defaults: Defaults, limit: int | None = None) -> Iterator[tuple[int, str]]:

@@ -1,5 +1,7 @@
 """A batch enters: checked, its rows in storage, its state in the store. Runs in the caller's process."""
 
+import hashlib
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -11,8 +13,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ..core import UnifiedRequest
-from ..exceptions import MAX_PROBLEMS, InvalidInputError, ValidationError
-from ..jsonl import BesideHash, read_lines
+from ..exceptions import MAX_PROBLEMS, BrokerUnavailableError, InvalidInputError, ValidationError
+from ..jsonl import hash_file, read_lines
 from ..providers import Provider, find_provider
 from ..state.base import Hint
 from ..state.items import InputFile
@@ -92,7 +94,12 @@ def submit(
             "submission": f"{name}-submission.json",
         }
         _check_storage(context)
-        if not context.store.create(batch_id, facts, delay=context.settings.grace):
+        try:
+            created = context.store.create(batch_id, facts, delay=context.settings.grace)
+        except BrokerUnavailableError:
+            undo.pop_all()  # the reply may be all that was lost: then the rows are the batch's
+            raise
+        if not created:
             raise _taken(batch_id)
         undo.pop_all()
     return Hint(batch_id, 1, State.QUEUED, provider)
@@ -113,7 +120,7 @@ def check_file(path: Path, provider: type[Provider], defaults: Defaults, limit: 
     problems = Problems(str(path))
     finder = DuplicateFinder()
     with _readable(path) as stream:
-        if not any(not line.isspace() for line in read_lines(stream) if line):
+        if all(line.isspace() for line in read_lines(stream)):
             raise ValidationError(f"input: {path} is empty: there is nothing to send")
         stream.seek(0)
         for line, request in read_rows(islice(read_lines(stream), limit), defaults, problems):
@@ -133,6 +140,8 @@ def _readable(path: Path) -> Iterator[BinaryIO]:
             yield stream
     except OSError as error:
         raise ValidationError(f"input: {path} cannot be read: {error.strerror}") from error
+    except ValidationError:
+        raise
     except ValueError as error:  # a path with a null byte
         raise ValidationError(f"input: {str(path)!r} cannot be read: {error}") from error
 
@@ -176,7 +185,7 @@ def _store_requests(
     described: list[str] = []
     total = size = 0
     first: dict[str, int] = {}
-    digest = BesideHash()
+    digest = hashlib.sha256()
     with context.storage.write(name) as stream:
         for number, value in enumerate(requests):
             try:
@@ -203,7 +212,7 @@ def _store_requests(
 def _encode(request: UnifiedRequest) -> bytes:
     try:
         return msgspec.json.encode(request) + b"\n"
-    except (TypeError, ValueError) as error:  # a value that JSON does not have; a lone surrogate
+    except (TypeError, ValueError, RecursionError) as error:  # what JSON does not have; a lone surrogate
         raise ValidationError(f"cannot be written as JSON: {error}") from None
 
 
@@ -223,8 +232,6 @@ def _to_path(value: str | Path | None) -> Path:
 def _inspect_file(path: Path, kind: type[Provider], defaults: Defaults, limit: int | None) -> InputFile:
     path = path.absolute()
     check_file(path, kind, defaults, limit)
-    digest = BesideHash()
     with _readable(path) as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-        return InputFile(path=str(path), size=stream.tell(), sha256=digest.hexdigest())
+        size = os.fstat(stream.fileno()).st_size
+        return InputFile(path=str(path), size=size, sha256=hash_file(path))

@@ -58,10 +58,8 @@ def encode_messages(request: UnifiedRequest) -> list[Any]:
     return messages
 
 
-def merge_body(body: ChatBody, provider_kwargs: dict[str, Any]) -> ChatBody | dict[str, Any]:
+def merge_body(body: ChatBody, provider_kwargs: dict[str, Any]) -> dict[str, Any]:
     """The body with the user's own keys laid over it."""
-    if not provider_kwargs:
-        return body
     plain: dict[str, Any] = msgspec.to_builtins(body)
     return plain | provider_kwargs
 

@@ -77,7 +77,7 @@ def encode(request: UnifiedRequest, row_id: str) -> WireRow:
             presence_penalty=config.presence_penalty,
             frequency_penalty=config.frequency_penalty,
         )
-    return WireRow(row_id, merge_body(body, request.provider_kwargs))
+    return WireRow(row_id, merge_body(body, request.provider_kwargs) if request.provider_kwargs else body)
 
 
 def read_row_id(line: bytes) -> str | None:
