@@ -1,0 +1,78 @@
+"""What the docs say, held against the code."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from batch_router.cli import cli
+from batch_router.cli.exit_codes import ExitCode
+from batch_router.providers import find_provider, provider_names
+from batch_router.settings import PREFIX, Settings
+from batch_router.simulator import Scenario
+from batch_router.state.table import TABLE
+
+ROOT = Path(__file__).parent.parent
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def test_the_picture_of_the_states_is_the_table() -> None:
+    """Every arrow of the picture is a row of the state table, and the other way round."""
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", read("docs/architecture.md"), re.MULTILINE))
+    assert drawn == {(old.value, new.value) for old, row in TABLE.items() for new in row.successors}
+
+
+def test_each_exit_code_is_explained() -> None:
+    """The table has the codes that there are."""
+    explained = re.findall(r"^\| (\d+) \| ", read("docs/cli.md"), re.MULTILINE)
+    assert explained == [str(code.value) for code in ExitCode]
+
+
+def test_each_command_is_listed() -> None:
+    """What the page lists is what the program has."""
+    assert set(re.findall(r"^    batch-router ([a-z]+)", read("docs/cli.md"), re.MULTILINE)) == set(cli.commands)
+
+
+def test_each_setting_is_listed() -> None:
+    """With its default; and no variable is listed that does not exist."""
+    rows = re.findall(r"^\| `BATCH_ROUTER_(\w+)` \| (.*?) \|", read("docs/cli.md"), re.MULTILINE)
+    listed = {name.lower(): default for name, default in rows if not name.endswith("BASE_URL")}
+    assert set(listed) == set(Settings.__struct_fields__) - {"base_urls"}
+    for name in ("lease", "renew_every", "grace", "sweep_every", "queue_gate", "http_timeout"):
+        assert float(listed[name]) == getattr(Settings(), name)
+
+
+def test_the_example_scenario_is_one() -> None:
+    """The TOML on the page is accepted."""
+    (example,) = re.findall(r"```toml\n(.*?)```", read("docs/cli.md"), re.DOTALL)
+    assert msgspec.convert(tomllib.loads(example), Scenario).seed == 7
+
+
+def test_each_dependency_has_its_reason() -> None:
+    """What pyproject.toml asks for is in the table of reasons, and pinned."""
+    project = tomllib.loads(read("pyproject.toml"))
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    names = {re.split(r"[\[<>=!; ]", each)[0] for each in wanted}
+    reasons, pins = read("docs/dependencies.md"), read("constraints.txt")
+    assert {name for name in names if not re.search(rf"\b{re.escape(name)}\b", reasons)} == set()
+    assert {name for name in names if not re.search(rf"^{re.escape(name)}==", pins, re.MULTILINE)} == set()
+
+
+def test_the_procfile_serves_every_queue() -> None:
+    """Each queue of the state table and of a provider has a process in the Procfile."""
+    served = {queue for queues in re.findall(r"-Q (\S+)", read("Procfile")) for queue in queues.split(",")}
+    needed = {row.queue for row in TABLE.values()} | {find_provider(name).queue for name in provider_names()}
+    assert {queue for queue in needed if queue} <= served
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/cli.md", "CONTRIBUTING.md"])
+def test_variables_that_are_named_exist(name: str) -> None:
+    """No page speaks of a setting that the code does not have."""
+    named = set(re.findall(rf"{PREFIX}(\w+)", read(name)))
+    known = {field.upper() for field in Settings.__struct_fields__} | {"OPENAI_BASE_URL"}
+    assert named <= known
