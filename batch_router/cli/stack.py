@@ -9,15 +9,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
 
 from ..embedded import EmbeddedServer
+from ..exceptions import ValidationError
 from ..settings import Settings
 from .exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from ..simulator import Scenario
 
 _FLOWER_PORT = 5555
 # Longer than honcho gives the processes of the stack before it kills them.
@@ -64,10 +68,19 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
 @click.option("--directory", type=click.Path(path_type=Path), help="Keep files and the log here.")
 def simulate(port: int, scenario: Path | None, directory: Path | None) -> int:
     """Serve the providers' wire protocols on this machine; the first line printed is the URL."""
-    from ..simulator import load_scenario, serve
+    from ..simulator import serve  # aiohttp: only here
 
-    serve(port, load_scenario(scenario), directory, on_ready=lambda url: click.echo(url))
+    serve(port, _load_scenario(scenario), directory, on_ready=lambda url: click.echo(url))
     return ExitCode.OK
+
+
+def _load_scenario(path: Path | None) -> "Scenario":
+    from ..simulator import load_scenario
+
+    try:
+        return load_scenario(path)
+    except ValueError as error:
+        raise ValidationError(f"scenario: {error}") from error
 
 
 def _procfile() -> Path:
@@ -79,12 +92,17 @@ def _procfile() -> Path:
 @contextmanager
 def _simulator(scenario: Path | None) -> Iterator[str]:
     """A simulator as a process of its own, for as long as the block runs; gives its URL."""
+    _load_scenario(scenario)  # to refuse a bad one in one sentence, here
     arguments = [sys.executable, "-m", "batch_router.simulator", "--port", "0"]
     if scenario:
         arguments += ["--scenario", str(scenario)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
-            yield str(process.stdout.readline()).strip() if process.stdout else ""
+            url = str(process.stdout.readline()).strip() if process.stdout else ""
+            if not url:
+                raise click.ClickException("the simulator did not start")
+            click.echo(f"Simulated providers: {url}", err=True)
+            yield url
         finally:
             end_process(process)
 

@@ -108,5 +108,6 @@ def _describe_shard(shard: Shard) -> dict[str, Any]:
         "failed": job.failed if job else 0,
         "polls": shard.polls,
         "attempts": shard.attempts,
+        "claimed_by": shard.claimed_by,
         "error": msgspec.to_builtins(shard.failure or shard.error),
     }

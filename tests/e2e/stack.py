@@ -1,6 +1,7 @@
 """A local stack as a user starts it: `batch-router up` with simulated providers, in a home of its own."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from batch_router.embedded import running_url
 from batch_router.settings import Settings
 
 KEY = "sk-canary-key-4711"
+_QUEUES = {"io": ("io", "poll"), "cpu": ("cpu",)}
 
 
 class Stack:
@@ -26,6 +28,13 @@ class Stack:
     @property
     def client(self) -> BatchClient:
         return BatchClient(open_context(Settings(home=self.home)))
+
+    @property
+    def simulator_url(self) -> str:
+        """Where the simulated providers are, as `up` said."""
+        found = re.search(r"Simulated providers: (\S+)", self.log.read_text())
+        assert found
+        return found[1]
 
     def cli(self, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `batch-router` as a user would, in the stack's home."""
@@ -62,16 +71,16 @@ def run_stack(home: Path, scenario: str, *processes: str, **settings: str) -> It
     with stack.log.open("wb") as log:
         up = subprocess.Popen(command, env=stack.environment, cwd=home, stdout=log, stderr=log)
     try:
-        _wait_for_workers(stack, up)
+        _wait_for_workers(stack, up, [queue for name in processes for queue in _QUEUES[name]])
         yield stack
     finally:
         end_process(up)
 
 
-def _wait_for_workers(stack: Stack, up: "subprocess.Popen[bytes]") -> None:
+def _wait_for_workers(stack: Stack, up: "subprocess.Popen[bytes]", queues: list[str]) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and up.poll() is None:
-        if running_url(stack.home) and all(stack.client.listeners(queue) for queue in ("io", "poll", "cpu")):
+        if running_url(stack.home) and all(stack.client.listeners(queue) for queue in queues):
             return
         time.sleep(0.1)
     raise AssertionError(f"the stack did not start:\n{stack.log.read_text()[-3000:]}")

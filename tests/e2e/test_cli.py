@@ -104,6 +104,15 @@ def test_results_of_an_unfinished_batch_are_not_there(stack: Stack) -> None:
     assert stack.cli("results", batch_id).returncode == 0
 
 
+def test_a_bad_scenario_is_one_sentence(stack: Stack) -> None:
+    """`simulate` and `up` name the file and the key, with exit code 2."""
+    (stack.home / "bad.toml").write_text("colour = 1\n")
+    for command in ("simulate", "up"):
+        done = stack.cli(command, "--scenario", "bad.toml")
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+        assert "bad.toml: Object contains unknown field `colour`" in done.stderr
+
+
 def test_doctor_finds_nothing_in_a_running_stack(stack: Stack) -> None:
     """Exit code 0, and the server, the queues and the key are named."""
     done = stack.cli("doctor")

@@ -100,8 +100,8 @@ class OpenAIClient:
         try:
             with self._translated():
                 self._sdk.batches.with_raw_response.cancel(job_id)
-        except RequestRefusedError:
-            if not self.get(job_id).status.is_final:
+        except ProviderAPIError as error:
+            if error.status_code not in (400, 409) or not self.get(job_id).status.is_final:
                 raise
 
     def download(self, job: Job, into: BinaryIO) -> None:
