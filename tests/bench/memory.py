@@ -1,9 +1,9 @@
 """Peak memory of one step in a process of its own: `python -m tests.bench.memory convert|normalize HOME URL`."""
 
-import resource
 import sys
 from pathlib import Path
 
+from ..memory import peak_memory
 from .road import (
     claim_answered,
     convert_and_commit,
@@ -23,5 +23,4 @@ if __name__ == "__main__":
         for shard in shards_of(context):
             normalize_and_commit(context, claim_answered(context, shard))
         finish_and_commit(context)
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    print(peak_memory())
