@@ -21,17 +21,22 @@ _FINALS = msgspec.json.encode([state.value for state in State if is_final(state)
 _LOST = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
 
 
-def _translated(method: "type[Any] | Any") -> Any:
+def _translated(method: Any) -> Any:
     """Redis' errors as ours, at the one border to it."""
 
     @wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(self: "RedisStore", *args: Any, **kwargs: Any) -> Any:
         try:
-            return method(*args, **kwargs)
+            return method(self, *args, **kwargs)
+        except redis.AuthenticationError as error:  # a kind of ConnectionError
+            raise BrokerUnavailableError(f"Redis at {self.address} refuses the password of its URL") from error
         except _LOST as error:
-            raise BrokerUnavailableError(f"Redis does not answer: {type(error).__name__}") from error
+            raise BrokerUnavailableError(
+                f"Redis at {self.address} does not answer ({type(error).__name__}): "
+                "is it running, and is BATCH_ROUTER_REDIS_URL right?"
+            ) from error
         except redis.OutOfMemoryError as error:
-            raise BrokerUnavailableError("Redis is full (maxmemory); nothing was changed") from error
+            raise BrokerUnavailableError(f"Redis at {self.address} is full (maxmemory); nothing was changed") from error
 
     return call
 
@@ -48,6 +53,8 @@ class RedisStore:
         self._redis = client
         self._prefix = prefix
         self._script = client.register_script(_LUA)
+        known = client.connection_pool.connection_kwargs
+        self.address = known.get("path") or f"{known.get('host')}:{known.get('port')}"
 
     @_translated
     def _call(self, name: str, *args: Any) -> Any:

@@ -16,7 +16,7 @@ from batch_router.embedded import running_url
 from batch_router.settings import Settings
 
 KEY = "sk-canary-key-4711"
-_QUEUES = {"io": ("io", "poll"), "cpu": ("cpu",)}
+_QUEUES = {"io": ("io", "poll"), "cpu": ("cpu",), "gpu": ("gpu",), "flower": ()}
 
 
 class Stack:

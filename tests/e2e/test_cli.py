@@ -137,6 +137,16 @@ def test_no_broker_is_one_sentence(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+def test_a_broker_that_is_away_is_one_sentence(tmp_path: Path) -> None:
+    """Where the URL leads nowhere, it says where it looked, without the password."""
+    environment = clean_environment(tmp_path, BATCH_ROUTER_REDIS_URL="redis://:hush@127.0.0.1:1/0")
+    command = [sys.executable, "-m", "batch_router.cli", "list"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
+    assert "Redis at 127.0.0.1:1 does not answer" in done.stderr
+    assert "hush" not in done.stderr
+
+
 def test_no_worker_is_one_sentence(tmp_path: Path, valkey: str) -> None:
     """With a broker and nobody listening, `submit` sends nothing and says what to start."""
     (tmp_path / "good.jsonl").write_text(GOOD)
