@@ -6,7 +6,7 @@ from typing import Any
 import redis
 from celery.signals import worker_ready, worker_shutting_down
 
-from batch_router.exceptions import BrokerUnavailableError
+from batch_router.exceptions import BrokerUnavailableError, ProviderNotFoundError
 from batch_router.pipeline.context import Context
 from batch_router.pipeline.drive import log
 
@@ -54,7 +54,11 @@ def sweep(context: Context, broker: "redis.Redis") -> None:
     """Send a message for each overdue item, unless its queue is long: then the last one is probably still in it."""
     lengths: dict[str, int] = {}
     for hint in context.store.take_due(_LIMIT, grace=context.settings.grace):
-        queue = queue_of(hint.state, hint.provider)
+        try:
+            queue = queue_of(hint.state, hint.provider)
+        except ProviderNotFoundError as error:  # another worker may have the package; the rest is not to wait for it
+            log.warning("action=sweep_skipped item=%s error=%s", hint.id, error)
+            continue
         if queue not in lengths:
             lengths[queue] = int(broker.llen(queue))
         if lengths[queue] <= context.settings.queue_gate:

@@ -40,6 +40,41 @@ print([(r.custom_id, r.get_content()) for r in BatchClient().results(job.id)][:2
     assert done.stdout == "True SUCCESS completed 20\n[('q 0', 'It is 0.'), ('q 1', 'It is 1.')]\n", done.stderr
 
 
+def test_a_signature_submits_too(stack: Stack) -> None:
+    """`submit_batch.s(...)` can be kept and applied later; what would change how it runs is refused."""
+    app = """
+from workers.tasks import submit_batch
+signature = submit_batch.s("openai", model="m", requests=[{"custom_id": "a", "prompt": "Hello"}])
+print(signature.apply_async(task_id="by-signature").get(timeout=60)["batch_id"])
+try:
+    signature.apply_async(countdown=60)
+except ValueError as error:
+    print(error)
+"""
+    done = stack.python("-c", app)
+    said = "submit_batch takes no option 'countdown': it runs in the caller's process"
+    assert done.stdout == f"by-signature\n{said}\n", done.stderr
+
+
+def test_a_failed_batch_raises_in_the_app(stack: Stack, tmp_path: Path) -> None:
+    """Celery's `get` raises, with the error that `status` shows; rows that only a worker looks at are reported."""
+    path = stack.home / "late.jsonl"
+    path.write_text('{"custom_id": "a", "prompt": "Hello"}\n' * 2 + "{broken\n")
+    app = f"""
+from batch_router import BatchClient, BatchFailedError
+from workers.tasks import submit_batch
+job = submit_batch.delay("openai", model="m", input="{path}", check_rows=1)
+try:
+    job.get(timeout=60)
+except BatchFailedError as error:
+    print(error.error_details["type"], job.status)
+print(BatchClient().status(job.id).error["problems"][0].partition(", ")[2])
+"""
+    done = stack.python("-c", app)
+    assert done.stdout.split("\n")[0] == "invalid_input FAILURE", done.stderr
+    assert done.stdout.split("\n")[1].startswith("line 3: not valid JSON")
+
+
 def test_the_questions_go_through_as_three_shards(stack: Stack, shared: Path) -> None:
     """1,319 school maths questions, with shards of at most 500 rows: three jobs, every answer once, in order."""
     example = stack.python(str(ROOT / "examples" / "gsm8k.py"), str(shared / "data" / "gsm8k_test.jsonl"))
