@@ -1,5 +1,6 @@
 """What apps and the command line use: submit, status, wait, results, cancel, list."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 
 from .connect import open_context
 from .core import BatchStatus, BatchStatusResponse, UnifiedResult
+from .display import follow, stderr
 from .exceptions import BatchFailedError, BatchNotFinishedError, BatchNotFoundError, BatchTimeoutError
 from .pipeline.context import Context
 from .pipeline.results import read_results
@@ -71,17 +73,24 @@ class BatchClient:
         Args:
             batch_id: which.
             timeout: seconds; None: for ever. The batch goes on when it is over.
-            on_status: is given each status that was seen on the way.
+            on_status: is given each status that was seen on the way; by default a terminal shows them on stderr.
 
         Raises:
             BatchTimeoutError: it had not ended after `timeout`.
             BatchFailedError: it ended without a single answer.
         """
+        if on_status is None and sys.stderr.isatty():
+            with follow(stderr()) as show:
+                return self._wait(batch_id, timeout, show)
+        return self._wait(batch_id, timeout, on_status or (lambda _: None))
+
+    def _wait(
+        self, batch_id: str, timeout: float | None, on_status: Callable[[BatchStatusResponse], None]
+    ) -> BatchStatusResponse:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             status = self.status(batch_id)
-            if on_status is not None:
-                on_status(status)
+            on_status(status)
             if status.status is BatchStatus.FAILED:
                 raise BatchFailedError(batch_id, status.error or {})
             if status.is_complete():

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse
+from ..display import follow, render, stderr, summary
 from ..exceptions import BatchFailedError, NoWorkerError
 from ..pipeline.submit import check_file, read_options
 from ..providers import find_provider
 from ..state.table import TABLE, State
-from .display import follow, render, stderr, summary
 from .exit_codes import ExitCode
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..core import BatchStatus, BatchStatusResponse
+from .core import BatchStatus, BatchStatusResponse
 
 _MOST_SHARDS = 12
 _COLOURS = {
