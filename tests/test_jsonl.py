@@ -1,16 +1,16 @@
 r"""Bytes to lines and values: split on `\n` only, whatever the blocks; paid answers are read even when they are odd."""
 
-import hashlib
 import io
 import json
 import math
 from pathlib import Path
 
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_router.jsonl import decode_leniently, hash_beside, hash_file, is_clean, read_lines
+from batch_router.jsonl import HashingReader, decode_leniently, hash_file, is_clean, read_lines
 
 BOM = b"\xef\xbb\xbf"
 
@@ -46,13 +46,14 @@ def test_odd_characters_are_part_of_a_line(data: bytes, lines: list[bytes]) -> N
     assert list(read_lines(io.BytesIO(data))) == lines
 
 
-def test_a_file_is_hashed_beside_the_block(tmp_path: Path) -> None:
-    """The hash is that of all bytes, whichever thread computes it."""
+def test_a_file_is_hashed_while_it_is_read(tmp_path: Path) -> None:
+    """The hash is that of all bytes, however few the reader asks for at a time."""
     data = BOM + b"a\r\n" + b"b" * 600_000 + b"\n\n"
     (tmp_path / "file").write_bytes(data)
-    with hash_beside(tmp_path / "file") as digest:
-        pass
-    assert digest.result() == hash_file(tmp_path / "file") == hashlib.sha256(data).hexdigest()
+    with (tmp_path / "file").open("rb", buffering=0) as file:
+        reader = HashingReader(file)
+        assert b"".join(io.BufferedReader(reader, 100)) == data
+    assert reader.hexdigest() == hash_file(tmp_path / "file") == xxhash.xxh3_128(data).hexdigest()
 
 
 @pytest.mark.parametrize(

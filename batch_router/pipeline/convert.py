@@ -1,18 +1,17 @@
 """Rows to shards: one streaming pass that checks every row, puts it into the provider's format, and cuts."""
 
-import os
+import io
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import msgspec
 
 from ..core import UnifiedRequest
 from ..exceptions import FileOperationError, ValidationError
-from ..jsonl import hash_beside, read_lines
+from ..jsonl import HashingReader, read_lines
 from ..providers import Codec, Limits
 from ..state.base import Spawn
 from ..state.items import Batch
@@ -25,6 +24,7 @@ from .submit import Options, batch_folder
 MAX_MODELS = 100
 
 _encode_into = msgspec.json.Encoder().encode_into
+_encode_lines = msgspec.json.Encoder().encode_lines
 _BLOCK = 1 << 18
 
 
@@ -41,18 +41,15 @@ def convert(context: Context, batch: Batch) -> Outcome:
     problems = Problems(str(path))
     finder = DuplicateFinder()
     limits = _limits(context, provider.limits)
-    with _Cutter(context, batch, provider.codec, limits) as cutter, hash_beside(path) as digest:
-        with _open_input(path) as stream:
-            before = os.fstat(stream.fileno())
-            for line, request in read_rows(read_lines(stream), defaults, problems):
-                finder.add(request.custom_id)
-                try:
-                    cutter.add(request)
-                except ValidationError as error:
-                    problems.add(line, error)
-            after = os.fstat(stream.fileno())
-        # The thread reads the file for itself; a change between its reading and ours shows in the time stamp.
-        if _digest(digest, path) != batch.input.sha256 or before.st_mtime_ns != after.st_mtime_ns:
+    with _Cutter(context, batch, provider.codec, limits) as cutter, _open_input(path) as file:
+        reader = HashingReader(file)
+        for line, request in read_rows(read_lines(io.BufferedReader(reader, _BLOCK)), defaults, problems):
+            finder.add(request.custom_id)
+            try:
+                cutter.add(request)
+            except ValidationError as error:
+                problems.add(line, error)
+        if reader.hexdigest() != batch.input.hash:
             raise ValidationError(f"{path} changed after it was submitted; submit it again")
         finder.report(lambda: read_custom_ids(path, defaults), problems)
         problems.raise_any()
@@ -73,16 +70,9 @@ def _limits(context: Context, limits: Limits) -> Limits:
     )
 
 
-def _open_input(path: Path) -> BinaryIO:
+def _open_input(path: Path) -> io.FileIO:
     try:
-        return path.open("rb", buffering=_BLOCK)
-    except OSError as error:
-        raise FileOperationError(f"{path}: {error.strerror}") from error
-
-
-def _digest(digest: Future[str], path: Path) -> str:
-    try:
-        return digest.result()
+        return path.open("rb", buffering=0)
     except OSError as error:
         raise FileOperationError(f"{path}: {error.strerror}") from error
 
@@ -104,9 +94,9 @@ class _Shard:
         self.files = ExitStack()
         self._requests = self.files.enter_context(context.storage.write(self.requests))
         self._row_ids = self.files.enter_context(context.storage.write(self.row_ids))
-        # Rows are encoded right into these: a row of this path is copied once, not four times.
+        # Rows are encoded right into this: a row of this path is copied once, not four times.
         self._buffer = bytearray()
-        self._id_buffer = bytearray()
+        self._custom_ids: list[tuple[int, str]] = []
         self._encode = codec.encode
         self._most_rows, self._most_bytes = limits
 
@@ -118,15 +108,14 @@ class _Shard:
         start = len(buffer)
         _encode_into(self._encode(request, f"{self.token}-{self.rows}"), buffer, -1)
         buffer += b"\n"
-        size = self.size + len(buffer) - start
-        if size > self._most_bytes:
+        end = len(buffer)
+        if self.size + end - start > self._most_bytes:
             del buffer[start:]
             return False
-        self.size = size
+        self.size += end - start
         self.rows += 1
-        _encode_into((row, request.custom_id), self._id_buffer, -1)
-        self._id_buffer += b"\n"
-        if len(buffer) > _BLOCK:
+        self._custom_ids.append((row, request.custom_id))
+        if end > _BLOCK:
             self._flush()
         return True
 
@@ -137,9 +126,9 @@ class _Shard:
 
     def _flush(self) -> None:
         self._requests.write(self._buffer)
-        self._row_ids.write(self._id_buffer)
+        self._row_ids.write(_encode_lines(self._custom_ids))
         self._buffer.clear()
-        self._id_buffer.clear()
+        self._custom_ids.clear()
 
 
 class _Cutter:

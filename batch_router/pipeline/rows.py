@@ -5,9 +5,10 @@
 {"custom_id", "method", "url", "body"}         a row of an OpenAI batch file
 """
 
+import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from heapq import merge
 from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any
@@ -185,12 +186,12 @@ class Problems:
 
 
 class DuplicateFinder:
-    """Finds repeated `custom_id`s among millions in 8 bytes each: hashes in sorted runs, merged at the end.
+    """Finds repeated `custom_id`s among millions in 8 bytes each: their hashes, in sorted runs.
 
-    Different ids may share a hash, however unlikely, so `repeated` looks at the rows themselves once more.
+    Different ids may share a hash, however unlikely, so `report` looks at the rows themselves once more.
     """
 
-    _RUN = 1 << 16
+    _RUN = 1 << 14
     _MOST = 1000  # repeated ids that are looked at; beyond, they are only counted
 
     def __init__(self) -> None:
@@ -200,7 +201,7 @@ class DuplicateFinder:
     def add(self, custom_id: str) -> None:
         """Take in an id."""
         self._fresh.append(hash(custom_id))
-        if len(self._fresh) >= self._RUN:
+        if len(self._fresh) == self._RUN:
             self._end_run()
 
     def report(self, reread: Callable[[], Iterator[tuple[int, str]]], problems: Problems) -> None:
@@ -208,11 +209,14 @@ class DuplicateFinder:
         self._end_run()
         candidates: set[int] = set()
         uncounted = 0
-        for one, other in pairwise(merge(*self._runs)):
-            if one == other and (one in candidates or len(candidates) < self._MOST):
-                candidates.add(one)
-            elif one == other:
-                uncounted += 1
+        for hashes in self._slices():
+            if len(set(hashes)) == len(hashes):
+                continue
+            for one, other in pairwise(sorted(hashes)):
+                if one == other and (one in candidates or len(candidates) < self._MOST):
+                    candidates.add(one)
+                elif one == other:
+                    uncounted += 1
         if not candidates:
             return
         first: dict[str, int] = {}
@@ -220,6 +224,17 @@ class DuplicateFinder:
             if hash(custom_id) in candidates and (before := first.setdefault(custom_id, line)) != line:
                 problems.add(line, f"custom_id: {custom_id!r} was used before, on line {before}; make it unique")
         problems.total += uncounted
+
+    def _slices(self) -> Iterator[list[int]]:
+        """All hashes, in lists of about one run each; equal ones are in the same list."""
+        width = sys.hash_info.width
+        count = len(self._runs)
+        edges = [(index << width) // count - (1 << width - 1) for index in range(1, count)]
+        begins = [0] * count
+        for edge in [*edges, 1 << width - 1]:
+            ends = [bisect_left(run, edge) for run in self._runs]
+            yield [each for run, begin, end in zip(self._runs, begins, ends, strict=True) for each in run[begin:end]]
+            begins = ends
 
     def _end_run(self) -> None:
         self._runs.append(array("q", sorted(self._fresh)))

@@ -1,6 +1,5 @@
 """A batch enters: checked, its rows in storage, its state in the store. Runs in the caller's process."""
 
-import hashlib
 import os
 import re
 import secrets
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
+from xxhash import xxh3_128
 
 from ..core import UnifiedRequest
 from ..exceptions import MAX_PROBLEMS, BrokerUnavailableError, InvalidInputError, ValidationError
@@ -185,7 +185,7 @@ def _store_requests(
     described: list[str] = []
     total = size = 0
     first: dict[str, int] = {}
-    digest = hashlib.sha256()
+    digest = xxh3_128()
     with context.storage.write(name) as stream:
         for number, value in enumerate(requests):
             try:
@@ -206,7 +206,7 @@ def _store_requests(
             raise InvalidInputError(described, total)
         if not first:
             raise ValidationError("requests is empty: there is nothing to send")
-    return InputFile(path=str(context.storage.path(name)), size=size, sha256=digest.hexdigest())
+    return InputFile(path=str(context.storage.path(name)), size=size, hash=digest.hexdigest())
 
 
 def _encode(request: UnifiedRequest) -> bytes:
@@ -234,4 +234,4 @@ def _inspect_file(path: Path, kind: type[Provider], defaults: Defaults, limit: i
     check_file(path, kind, defaults, limit)
     with _readable(path) as stream:
         size = os.fstat(stream.fileno()).st_size
-        return InputFile(path=str(path), size=size, sha256=hash_file(path))
+        return InputFile(path=str(path), size=size, hash=hash_file(path))

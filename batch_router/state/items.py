@@ -21,12 +21,12 @@ class InputFile(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: absolute path of a JSONL file that every worker can read.
         size: bytes.
-        sha256: of all of them, in hex.
+        hash: of all of them, as `jsonl.hash_file` gives it.
     """
 
     path: str
     size: int
-    sha256: str
+    hash: str
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

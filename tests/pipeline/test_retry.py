@@ -46,7 +46,7 @@ STEPS = [state for state, row in TABLE.items() if row.step]
 def item(state: State, attempts: int = 0, **facts: Any) -> Batch | Shard:
     common: dict[str, Any] = {"state": state, "version": 2, "provider": "openai", "attempts": attempts, **facts}
     if state in (S.QUEUED, S.FINISHING):
-        return Batch(id="b", input=InputFile(path="/in", size=1, sha256="0"), submission="s", **common)
+        return Batch(id="b", input=InputFile(path="/in", size=1, hash="0"), submission="s", **common)
     names = {"token": "t", "model": "m", "requests": "r", "row_ids": "i"}
     return Shard(id="b.0", batch="b", rows=1, size=1, first_row=0, **names, **common)
 

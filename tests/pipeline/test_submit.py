@@ -1,6 +1,5 @@
 """A batch enters: good input is stored as it will be needed, bad input leaves nothing behind."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 
 from batch_router.core import GenerationConfig, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import BatchRouterError, InvalidInputError, ProviderNotFoundError, ValidationError
@@ -65,7 +65,7 @@ def test_the_input_is_sealed(context: Context, tmp_path: Path) -> None:
         batch = in_store(context, submit(context, "openai", model="m", **arguments).id)
         content = Path(batch.input.path).read_bytes()
         assert Path(batch.input.path).is_absolute()
-        assert (batch.input.size, batch.input.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+        assert (batch.input.size, batch.input.hash) == (len(content), xxhash.xxh3_128(content).hexdigest())
 
 
 def test_a_file_is_used_where_it_lies(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

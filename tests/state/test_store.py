@@ -17,7 +17,7 @@ from batch_router.state.table import State
 BATCH = {
     "provider": "openai",
     "model": "gpt-5-mini",
-    "input": {"path": "/in.jsonl", "size": 10, "sha256": "00"},
+    "input": {"path": "/in.jsonl", "size": 10, "hash": "00"},
     "submission": "submission.json",
 }
 _prefixes = itertools.count()
