@@ -1,8 +1,8 @@
 """The records that travel the road: no I/O, no clock."""
 
-from .config import GenerationConfig
-from .content import Content, DocumentContent, ImageContent, TextContent
-from .enums import BatchStatus, ErrorType, FinishReason, ResultStatus
+from .config import GenerationConfig, NamedTool, OutputSchema, Tool
+from .content import Content, DocumentContent, ImageContent, TextContent, ToolCallContent, ToolResultContent
+from .enums import BatchStatus, Endpoint, ErrorType, FinishReason, ResultStatus
 from .messages import UnifiedMessage
 from .requests import UnifiedBatchMetadata, UnifiedRequest
 from .responses import BatchStatusResponse, RequestCounts, ResultError, UnifiedResult, Usage
@@ -12,14 +12,20 @@ __all__ = [
     "BatchStatusResponse",
     "Content",
     "DocumentContent",
+    "Endpoint",
     "ErrorType",
     "FinishReason",
     "GenerationConfig",
     "ImageContent",
+    "NamedTool",
+    "OutputSchema",
     "RequestCounts",
     "ResultError",
     "ResultStatus",
     "TextContent",
+    "Tool",
+    "ToolCallContent",
+    "ToolResultContent",
     "UnifiedBatchMetadata",
     "UnifiedMessage",
     "UnifiedRequest",

@@ -1,10 +1,48 @@
 """Generation parameters, in one spelling for all providers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from .record import Record
+
+#: How hard to think before answering; what it means in tokens is the provider's business.
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
+
+
+class Tool(Record, kw_only=True, omit_defaults=True):
+    """A function that the model may ask to be called.
+
+    Attributes:
+        parameters: the arguments, as a JSON schema of an object; in Python a pydantic class is taken too.
+        strict: whether the arguments must fit the schema exactly, where the provider can promise that.
+    """
+
+    name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool | None = None
+
+
+class NamedTool(Record, kw_only=True):
+    """The one tool that must be called."""
+
+    name: str
+
+
+class OutputSchema(Record, kw_only=True, omit_defaults=True):
+    """The form that the answer's text must have: JSON of a schema.
+
+    Attributes:
+        schema: a JSON schema; in Python a pydantic class is taken too.
+        name: what the model is told that the form is called.
+        strict: whether the provider must enforce it; OpenAI then wants every property required and no others allowed.
+    """
+
+    schema: dict[str, Any]
+    name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")] = "output"
+    strict: bool | None = None
 
 
 class GenerationConfig(Record, kw_only=True, omit_defaults=True):
@@ -13,6 +51,10 @@ class GenerationConfig(Record, kw_only=True, omit_defaults=True):
     Attributes:
         max_tokens: the most tokens to generate, reasoning included where the provider counts it.
         stop_sequences: texts at which generation stops.
+        seed: for answers that repeat, as far as the provider goes with it.
+        tools: what the model may call; the calls come back in `UnifiedResult.tool_calls`.
+        tool_choice: whether it may (`auto`), must not (`none`), must (`required`), or must call the one that is named.
+        output_schema: the form of the answer.
     """
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -22,11 +64,18 @@ class GenerationConfig(Record, kw_only=True, omit_defaults=True):
     stop_sequences: list[str] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    seed: int | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    tools: Annotated[list[Tool], Meta(min_length=1)] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    output_schema: OutputSchema | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The parameters that are set."""
-        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        """The parameters that are set, as plain data."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
     def over(self, defaults: "GenerationConfig") -> "GenerationConfig":
         """This configuration, with `defaults` for whatever it leaves out."""
-        return GenerationConfig(**(defaults.to_dict() | self.to_dict()))
+        own = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        return msgspec.structs.replace(defaults, **own)

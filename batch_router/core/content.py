@@ -1,6 +1,6 @@
 """The parts of a message."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -60,4 +60,43 @@ class DocumentContent(Record, kw_only=True, tag_field="type", tag="document", om
         return "document"
 
 
-Content = TextContent | ImageContent | DocumentContent
+class ToolCallContent(Record, kw_only=True, tag_field="type", tag="tool_call"):
+    """A tool that the assistant called in an earlier turn; the `tool_calls` of a result have the same fields.
+
+    Attributes:
+        id: ties the tool's result to this call.
+        arguments: as the model gave them.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+    @property
+    def type(self) -> Literal["tool_call"]:
+        """The part's tag on the wire."""
+        return "tool_call"
+
+
+class ToolResultContent(Record, kw_only=True, tag_field="type", tag="tool_result", omit_defaults=True):
+    """What a tool returned; it belongs in a turn of the user.
+
+    Attributes:
+        tool_call_id: the call that it answers.
+        content: the outcome, as text; JSON where it is data.
+        name: the tool's name, where the call itself is not among the messages.
+        is_error: whether the tool failed.
+    """
+
+    tool_call_id: str
+    content: str
+    name: str | None = None
+    is_error: bool = False
+
+    @property
+    def type(self) -> Literal["tool_result"]:
+        """The part's tag on the wire."""
+        return "tool_result"
+
+
+Content = TextContent | ImageContent | DocumentContent | ToolCallContent | ToolResultContent

@@ -22,6 +22,14 @@ class BatchStatus(StrEnum):
         return self in (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED, BatchStatus.EXPIRED)
 
 
+class Endpoint(StrEnum):
+    """What a request asks for."""
+
+    CHAT = "chat"
+    RESPONSES = "responses"  # the same as chat, over OpenAI's newer API
+    EMBEDDINGS = "embeddings"  # the text of the user's turn as numbers
+
+
 class ResultStatus(StrEnum):
     """How one request ended."""
 

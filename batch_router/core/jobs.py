@@ -2,7 +2,7 @@
 
 import msgspec
 
-from .enums import BatchStatus
+from .enums import BatchStatus, Endpoint
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     token: str
     model: str
+    endpoint: Endpoint = Endpoint.CHAT
     rows: int
     upload: str | None
     since: float

@@ -17,9 +17,9 @@ class _Checked(msgspec.StructMeta):
     if not TYPE_CHECKING:  # for a type checker the fields are the signature
 
         def __call__(cls, **fields: Any) -> Any:  # noqa: N805 - of a metaclass
-            """The record with these fields; dicts in place of nested records are taken too."""
+            """The record with these fields; dicts in place of nested records, pydantic classes in place of schemas."""
             try:
-                return msgspec.convert(fields, cls)
+                return msgspec.convert({name: _schema_of(value) for name, value in fields.items()}, cls)
             except msgspec.ValidationError as error:
                 raise ValidationError(explain(error)) from None
 
@@ -29,6 +29,12 @@ class Record(msgspec.Struct, metaclass=_Checked, forbid_unknown_fields=True, gc=
 
     The garbage collector does not look at them (`gc=False`): they hold plain data, which makes no cycles.
     """
+
+
+def _schema_of(value: Any) -> Any:
+    """The JSON schema of a pydantic class, known by its method: pydantic need not be there. All else as it is."""
+    schema = getattr(value, "model_json_schema", None) if isinstance(value, type) else None
+    return schema() if callable(schema) else value
 
 
 def explain(error: msgspec.ValidationError) -> str:

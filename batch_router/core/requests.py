@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from ..exceptions import ValidationError
 from .config import GenerationConfig
+from .enums import Endpoint
 from .messages import UnifiedMessage
 from .record import Record
 
@@ -18,6 +19,7 @@ class UnifiedRequest(Record, kw_only=True, omit_defaults=True):
     Attributes:
         custom_id: the user's name for it, unique in its batch; the result carries it.
         model: the provider's model id; where it is left out, the batch's model.
+        endpoint: what is asked for; where it is left out, the batch's endpoint, or `chat`. A batch may mix them.
         messages: the turns so far.
         system_prompt: a text, or several that are joined by a blank line.
         generation_config: parameters; where one is left out, the batch's.
@@ -26,6 +28,7 @@ class UnifiedRequest(Record, kw_only=True, omit_defaults=True):
 
     custom_id: Annotated[str, Meta(min_length=1)]
     model: Annotated[str, Meta(min_length=1)] | None = None
+    endpoint: Endpoint | None = None
     messages: Annotated[list[UnifiedMessage], Meta(min_length=1)]
     system_prompt: str | list[str] | None = None
     generation_config: GenerationConfig | None = None

@@ -87,6 +87,8 @@ class UnifiedResult(msgspec.Struct, kw_only=True):
     Attributes:
         custom_id: the request's.
         text: the answer's text.
+        tool_calls: `{"id", "name", "arguments"}` each; `arguments` is an object, or what the model wrote if it is not.
+        embedding: the numbers, in results of embeddings only.
         finish_reason: why the model stopped; `finish_reason_raw` is the provider's word for it.
         request_id: the provider's id of the call, for its support desk.
         response: the provider's body, whole.
@@ -105,6 +107,7 @@ class UnifiedResult(msgspec.Struct, kw_only=True):
     request_id: str | None = None
     error: ResultError | None = None
     response: Any = None
+    embedding: list[float] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if self.status is ResultStatus.SUCCEEDED and self.response is None:

@@ -2,6 +2,7 @@
 
 import io
 import secrets
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -9,19 +10,22 @@ from types import TracebackType
 
 import msgspec
 
-from ..core import UnifiedRequest
+from ..core import Endpoint, UnifiedRequest
 from ..exceptions import FileOperationError, ValidationError
 from ..jsonl import HashingReader, read_lines
-from ..providers import Codec, Limits
+from ..providers import Limits
 from ..state.base import Spawn
 from ..state.items import Batch
 from ..state.table import State
 from .context import Context, Outcome
+from .encode import RowEncoder
 from .rows import DuplicateFinder, Problems, read_custom_ids, read_rows
 from .submit import Options, batch_folder
 
-#: Each model has its own shards, and while they are cut each holds two open files.
-MAX_MODELS = 100
+#: Each model, and each endpoint of it, has its own shards, and while they are cut each holds two open files.
+MAX_KINDS = 100
+_Kind = tuple[str | None, Endpoint | None]
+_Encode = Callable[[UnifiedRequest, str], object]
 
 _encode_into = msgspec.json.Encoder().encode_into
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -36,14 +40,15 @@ def convert(context: Context, batch: Batch) -> Outcome:
         FileOperationError: the input cannot be read, or the shards not be written.
     """
     provider = context.clients.provider(batch.provider)
-    defaults = _submitted_options(context, batch)
+    options = _submitted_options(context, batch)
+    encoder = RowEncoder(provider, options.unsupported)
     path = Path(batch.input.path)
     problems = Problems(str(path))
     finder = DuplicateFinder()
     limits = _limits(context, provider.limits)
-    with _Cutter(context, batch, provider.codec, limits) as cutter, _open_input(path) as file:
+    with _Cutter(context, batch, encoder.encode, limits) as cutter, _open_input(path) as file:
         reader = HashingReader(file)
-        for line, request in read_rows(read_lines(io.BufferedReader(reader, _BLOCK)), defaults, problems):
+        for line, request in read_rows(read_lines(io.BufferedReader(reader, _BLOCK)), options, problems):
             finder.add(request.custom_id)
             try:
                 cutter.add(request)
@@ -51,10 +56,14 @@ def convert(context: Context, batch: Batch) -> Outcome:
                 problems.add(line, error)
         if reader.hexdigest() != batch.input.hash:
             raise ValidationError(f"{path} changed after it was submitted; submit it again")
-        finder.report(lambda: read_custom_ids(path, defaults), problems)
+        finder.report(lambda: read_custom_ids(path, options), problems)
         problems.raise_any()
         shards = cutter.finish()
-    return Outcome(State.RUNNING, patch={"rows": cutter.rows}, spawn=shards)
+    return Outcome(
+        State.RUNNING,
+        patch={"rows": cutter.rows} | ({"dropped": dict(encoder.dropped)} if encoder.dropped else {}),
+        spawn=shards,
+    )
 
 
 def _submitted_options(context: Context, batch: Batch) -> Options:
@@ -81,9 +90,9 @@ class _Shard:
     """A shard that is being written: the rows in the provider's format, and whose they are."""
 
     def __init__(
-        self, context: Context, name: str, model: str | None, first_row: int, codec: Codec, limits: Limits
+        self, context: Context, name: str, kind: _Kind, first_row: int, encode: _Encode, limits: Limits
     ) -> None:
-        self.model = model
+        self.kind = kind
         # Random, not derived: another deployment on the same account may use the same batch ids.
         self.token = secrets.token_hex(8)
         self.first_row = first_row
@@ -97,7 +106,7 @@ class _Shard:
         # Rows are encoded right into this: a row of this path is copied once, not four times.
         self._buffer = bytearray()
         self._custom_ids: list[tuple[int, str]] = []
-        self._encode = codec.encode
+        self._encode = encode
         self._most_rows, self._most_bytes = limits
 
     def add(self, request: UnifiedRequest, row: int) -> bool:
@@ -132,18 +141,18 @@ class _Shard:
 
 
 class _Cutter:
-    """Cuts rows into shards: one model each, within the limits, rows in input order.
+    """Cuts rows into shards: one model and endpoint each, within the limits, rows in input order.
 
     Attributes:
         rows: how many rows were added.
     """
 
-    def __init__(self, context: Context, batch: Batch, codec: Codec, limits: Limits) -> None:
+    def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits) -> None:
         self._context = context
         self._batch = batch
-        self._codec = codec
+        self._encode = encode
         self._limits = limits
-        self._open: dict[str | None, _Shard] = {}
+        self._open: dict[_Kind, _Shard] = {}
         self._made = 0
         self._names: list[str] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shard-close")
@@ -152,12 +161,13 @@ class _Cutter:
         self.rows = 0
 
     def add(self, request: UnifiedRequest) -> None:
-        """Put a request into the open shard of its model, or into a new one.
+        """Put a request into the open shard of its kind, or into a new one.
 
         Raises:
             ValidationError: the provider does not take it, or not even alone in a job.
         """
-        shard = self._open.get(request.model) or self._begin(request.model)
+        kind = (request.model, request.endpoint)
+        shard = self._open.get(kind) or self._begin(kind)
         if not shard.add(request, self.rows):
             if not shard.rows:
                 raise ValidationError(f"the row is larger than a job may be, {self._limits.bytes} bytes; shorten it")
@@ -195,25 +205,26 @@ class _Cutter:
             with suppress(FileOperationError):  # what cannot be deleted either is never read
                 self._context.storage.delete(name)
 
-    def _begin(self, model: str | None) -> _Shard:
-        if len(self._open) >= MAX_MODELS:
-            raise ValidationError(f"model: more than {MAX_MODELS} different models in one batch; split it")
+    def _begin(self, kind: _Kind) -> _Shard:
+        if len(self._open) >= MAX_KINDS:
+            raise ValidationError(f"model: more than {MAX_KINDS} different models in one batch; split it")
         # The fence is in the name: whoever lost the batch writes where nobody reads.
         name = f"{batch_folder(self._batch.provider, self._batch.id)}/{self._made:05d}-{self._batch.version}"
         self._made += 1
-        shard = _Shard(self._context, name, model, self.rows, self._codec, self._limits)
+        shard = _Shard(self._context, name, kind, self.rows, self._encode, self._limits)
         self._names += (shard.requests, shard.row_ids)
-        self._open[model] = shard
+        self._open[kind] = shard
         return shard
 
     def _end(self, shard: _Shard) -> None:
         # Syncing 200 MB takes a while, and lets go of the interpreter lock: the next shard is cut meanwhile.
         self._closed.append(self._thread.submit(shard.close))
-        del self._open[shard.model]
+        del self._open[shard.kind]
         facts = {
             "provider": self._batch.provider,
             "token": shard.token,
-            "model": shard.model,
+            "model": shard.kind[0],
+            "endpoint": shard.kind[1] or Endpoint.CHAT,
             "rows": shard.rows,
             "size": shard.size,
             "first_row": shard.first_row,

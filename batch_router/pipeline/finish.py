@@ -42,6 +42,7 @@ def finish(context: Context, batch: Batch) -> Outcome:
         "completed_at": iso_time(context.store.now()),
         "error": msgspec.to_builtins(failure),
         "metadata": batch.metadata,
+        "dropped": batch.dropped,
         "unexpected": sum(shard.part.unexpected for shard in shards if shard.part),
         "repaired": sum(shard.part.repaired for shard in shards if shard.part),
         "storage": str(context.storage.root),

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ..core import GenerationConfig, UnifiedRequest
+from ..core import Endpoint, GenerationConfig, UnifiedRequest
 from ..core.record import explain
 from ..exceptions import MAX_PROBLEMS, InvalidInputError, ValidationError
 from ..jsonl import read_lines
@@ -28,13 +28,14 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What the batch says for rows that do not say it themselves."""
 
     model: str | None = None
+    endpoint: Endpoint | None = None
     system_prompt: str | list[str] | None = None
     generation_config: GenerationConfig | None = None
 
 
 def read_rows(lines: Iterable[bytes], defaults: Defaults, problems: "Problems") -> Iterator[tuple[int, UnifiedRequest]]:
     """`(line, request)` of each good row; bad ones go to `problems`, blank lines are passed over."""
-    anything = defaults.system_prompt is not None or defaults.generation_config is not None
+    anything = defaults != Defaults(model=defaults.model)
     for number, line in enumerate(lines, 1):
         try:
             request = _decode_request(line)
@@ -72,6 +73,8 @@ def fill_defaults(request: UnifiedRequest, defaults: Defaults) -> UnifiedRequest
         if not defaults.model:
             raise ValidationError("model: missing; give it in the row, or for the whole batch with model=")
         request.model = defaults.model
+    if request.endpoint is None:
+        request.endpoint = defaults.endpoint
     if request.system_prompt is None:
         request.system_prompt = defaults.system_prompt
     if defaults.generation_config is not None:

@@ -20,6 +20,7 @@ from ..state.base import Hint
 from ..state.items import InputFile
 from ..state.table import State
 from .context import Context
+from .encode import RowEncoder, Unsupported
 from .rows import Defaults, DuplicateFinder, Problems, fill_defaults, read_custom_ids, read_rows, request_from
 
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -29,10 +30,12 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     """What `submit_batch` takes besides the rows.
 
     Attributes:
+        unsupported: what becomes of a parameter that the provider does not take: an error, or it is left out.
         batch_id: the caller's own id for the batch: letters, digits, `_` and `-`, at most 64.
         metadata: the caller's own notes; `status` shows them.
     """
 
+    unsupported: Unsupported = "error"
     batch_id: str | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -110,7 +113,7 @@ def batch_folder(provider: str, batch_id: str) -> str:
     return f"generated/{provider}/{batch_id}"
 
 
-def check_file(path: Path, provider: type[Provider], defaults: Defaults, limit: int | None = None) -> None:
+def check_file(path: Path, provider: type[Provider], options: Options, limit: int | None = None) -> None:
     """Check the rows of a file, all or the first `limit` lines, against the provider's rules.
 
     Raises:
@@ -119,17 +122,18 @@ def check_file(path: Path, provider: type[Provider], defaults: Defaults, limit: 
     """
     problems = Problems(str(path))
     finder = DuplicateFinder()
+    encoder = RowEncoder(provider, options.unsupported)
     with _readable(path) as stream:
         if all(line.isspace() for line in read_lines(stream)):
             raise ValidationError(f"input: {path} is empty: there is nothing to send")
         stream.seek(0)
-        for line, request in read_rows(islice(read_lines(stream), limit), defaults, problems):
+        for line, request in read_rows(islice(read_lines(stream), limit), options, problems):
             finder.add(request.custom_id)
             try:
-                provider.codec.encode(request, "0")
+                encoder.encode(request, "0")
             except ValidationError as error:
                 problems.add(line, error)
-        finder.report(lambda: read_custom_ids(path, defaults, limit), problems)
+        finder.report(lambda: read_custom_ids(path, options, limit), problems)
     problems.raise_any()
 
 
@@ -178,7 +182,7 @@ def _taken(batch_id: str) -> ValidationError:
 
 
 def _store_requests(
-    context: Context, name: str, kind: type[Provider], requests: Iterable[Any], defaults: Defaults
+    context: Context, name: str, kind: type[Provider], requests: Iterable[Any], options: Options
 ) -> InputFile:
     if isinstance(requests, (str, bytes, dict)) or not isinstance(requests, Iterable):
         raise ValidationError(f"requests must be a list of requests, not {type(requests).__name__}")
@@ -186,12 +190,13 @@ def _store_requests(
     total = size = 0
     first: dict[str, int] = {}
     digest = xxh3_128()
+    encoder = RowEncoder(kind, options.unsupported)
     with context.storage.write(name) as stream:
         for number, value in enumerate(requests):
             try:
                 request = _to_request(value)
                 line = _encode(request)
-                kind.codec.encode(fill_defaults(request, defaults), "0")
+                encoder.encode(fill_defaults(request, options), "0")
                 if (before := first.setdefault(request.custom_id, number)) != number:
                     raise ValidationError(f"custom_id: {request.custom_id!r} was used before, by request {before}")
             except ValidationError as error:
@@ -229,9 +234,9 @@ def _to_path(value: str | Path | None) -> Path:
     return Path(str(value))
 
 
-def _inspect_file(path: Path, kind: type[Provider], defaults: Defaults, limit: int | None) -> InputFile:
+def _inspect_file(path: Path, kind: type[Provider], options: Options, limit: int | None) -> InputFile:
     path = path.absolute()
-    check_file(path, kind, defaults, limit)
+    check_file(path, kind, options, limit)
     with _readable(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         return InputFile(path=str(path), size=size, hash=hash_file(path))

@@ -20,6 +20,7 @@ def job_spec(shard: Shard) -> JobSpec:
     return JobSpec(
         token=shard.token,
         model=shard.model,
+        endpoint=shard.endpoint,
         rows=shard.rows,
         upload=shard.upload,
         since=shard.intent.at if shard.intent else shard.created_at,

@@ -1,14 +1,14 @@
 """What a provider must offer: a codec (pure), a client (I/O), and its limits as data."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple, Protocol
 
-from ..core import UnifiedRequest, UnifiedResult
+from ..core import Endpoint, UnifiedRequest, UnifiedResult
 from ..core.jobs import Job, JobSpec
 
 
@@ -60,6 +60,9 @@ class Client(Protocol):
     def get(self, job_id: str) -> Job:
         """The job as it stands."""
 
+    def list(self, limit: int) -> Iterator[Job]:
+        """The jobs of the account, newest first, at most `limit`; not only ours."""
+
     def cancel(self, job_id: str) -> None:
         """Ask for the job to end early. Answers are kept."""
 
@@ -68,6 +71,9 @@ class Client(Protocol):
 
     def delete_upload(self, upload: str) -> None:
         """Delete uploaded rows; a job that would still be created from them fails. Fine if they are gone."""
+
+    def delete(self, job: Job) -> None:
+        """Delete an ended job's answers, and the job where the provider has that. Fine if they are gone."""
 
 
 class Provider(ABC):
@@ -80,6 +86,9 @@ class Provider(ABC):
 
     name: ClassVar[str]
     limits: ClassVar[Limits]
+    #: The endpoints that it has, and what each of them does not take: a `GenerationConfig` field ("top_k") or a kind of
+    #: content part ("document.url"), with what the user can do instead.
+    endpoints: ClassVar[Mapping[Endpoint, Mapping[str, str]]] = {Endpoint.CHAT: {}}
     key_variable: ClassVar[str | None] = None
     #: A Celery queue for all steps of this provider, where the usual ones will not do.
     queue: ClassVar[str | None] = None

@@ -13,6 +13,9 @@ from ..core import (
     ResultError,
     ResultStatus,
     TextContent,
+    Tool,
+    ToolCallContent,
+    ToolResultContent,
     UnifiedMessage,
     UnifiedRequest,
     UnifiedResult,
@@ -41,6 +44,40 @@ class ChatBody(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     stop: list[str] | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    seed: int | None = None
+    reasoning_effort: str | None = None
+    tools: list[Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+
+
+def encode_body(request: UnifiedRequest) -> ChatBody:
+    """The body with all that the dialect's users share; how the most tokens are called, they do not."""
+    config = request.generation_config
+    if config is None:
+        return ChatBody(model=request.model, messages=encode_messages(request))
+    body = ChatBody(
+        model=request.model,
+        messages=encode_messages(request),
+        temperature=config.temperature,
+        top_p=config.top_p,
+        stop=config.stop_sequences,
+        presence_penalty=config.presence_penalty,
+        frequency_penalty=config.frequency_penalty,
+        seed=config.seed,
+        reasoning_effort=config.reasoning_effort,
+    )
+    if config.tools is not None:
+        body.tools = [_encode_tool(tool) for tool in config.tools]
+    if (choice := config.tool_choice) is not None:
+        body.tool_choice = choice if isinstance(choice, str) else {"type": "function", "function": choice}
+    if config.output_schema is not None:
+        body.response_format = {"type": "json_schema", "json_schema": config.output_schema}
+    return body
+
+
+def _encode_tool(tool: Tool) -> dict[str, Any]:
+    return {"type": "function", "function": tool}
 
 
 def encode_messages(request: UnifiedRequest) -> list[Any]:
@@ -54,7 +91,7 @@ def encode_messages(request: UnifiedRequest) -> list[Any]:
         if message.content.__class__ is str and not message.provider_kwargs:
             messages.append(message)
         else:
-            messages.append(_encode_message(message))
+            messages += _encode_message(message)
     return messages
 
 
@@ -64,10 +101,25 @@ def merge_body(body: ChatBody, provider_kwargs: dict[str, Any]) -> dict[str, Any
     return plain | provider_kwargs
 
 
-def _encode_message(message: UnifiedMessage) -> dict[str, Any]:
-    text_only = message.is_text_only()
-    content = message.get_text() if text_only else [_encode_part(part) for part in message.content]
-    return {"role": message.role, "content": content, **message.provider_kwargs}
+def _encode_message(message: UnifiedMessage) -> list[dict[str, Any]]:
+    """Usually one message; the results of tools are messages of their own, in front of what the user says to them."""
+    if message.is_text_only():
+        return [{"role": message.role, "content": message.get_text(), **message.provider_kwargs}]
+    encoded: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    for part in message.content:
+        if isinstance(part, ToolResultContent):
+            encoded.append({"role": "tool", "tool_call_id": part.tool_call_id, "content": part.content})
+        elif isinstance(part, ToolCallContent):
+            function = {"name": part.name, "arguments": msgspec.json.encode(part.arguments).decode()}
+            calls.append({"id": part.id, "type": "function", "function": function})
+        else:
+            parts.append(_encode_part(part))
+    if parts or calls:
+        own: dict[str, Any] = {"role": message.role, "content": parts or None}
+        encoded.append(own | ({"tool_calls": calls} if calls else {}) | message.provider_kwargs)
+    return encoded
 
 
 def _encode_part(part: Content | str) -> dict[str, Any]:
@@ -81,9 +133,7 @@ def _encode_part(part: Content | str) -> dict[str, Any]:
         case DocumentContent(source_type="base64"):
             data = f"data:{part.media_type};base64,{part.data}"
             return {"type": "file", "file": {"filename": part.filename or "document.pdf", "file_data": data}}
-    raise UnsupportedContentTypeError(
-        "a document by URL is not taken by chat completions; send it as base64, or its text"
-    )
+    raise UnsupportedContentTypeError(f"chat completions take no {getattr(part, 'type', 'such')} part here")
 
 
 # --- the other way: a chat request that somebody wrote for this dialect ---------------------------------------------
@@ -251,7 +301,20 @@ def _tool_call(call: Any) -> dict[str, Any]:
     call = call if isinstance(call, dict) else {}
     function = call.get("function")
     function = function if isinstance(function, dict) else {}
-    return {"id": call.get("id"), "name": function.get("name"), "arguments": function.get("arguments")}
+    return {
+        "id": call.get("id"),
+        "name": function.get("name"),
+        "arguments": read_arguments(function.get("arguments")),
+    }
+
+
+def read_arguments(arguments: Any) -> Any:
+    """A tool call's arguments: the object that their text holds, or what the model wrote where it is none."""
+    try:
+        value = msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, TypeError, UnicodeError, RecursionError):
+        return arguments
+    return value if isinstance(value, dict) else arguments
 
 
 def _unified_usage(usage: _Usage) -> Usage:

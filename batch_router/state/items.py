@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..core import Endpoint
 from ..core.jobs import Failure, Job
 from .table import State
 
@@ -81,6 +82,7 @@ class Batch(Item, frozen=True, kw_only=True):
         shards: how many shards were ever made; they are named `<batch id>.<number>`.
         open: how many of them have not ended.
         manifest: storage name of the manifest, once there is one.
+        dropped: what its requests asked for and the provider does not take, by name, with `unsupported="drop"`.
         report: storage name of the list of refused rows, if any were.
     """
 
@@ -91,6 +93,7 @@ class Batch(Item, frozen=True, kw_only=True):
     rows: int | None = None
     shards: int = 0
     open: int = 0
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
     manifest: str | None = None
     report: str | None = None
 
@@ -119,6 +122,7 @@ class Shard(Item, frozen=True, kw_only=True):
     Attributes:
         batch: id of its batch.
         token: names the job at the provider; every wire row id starts with it.
+        endpoint: what its requests ask for.
         rows: how many requests.
         first_row: the batch's row number of its first request.
         requests: storage name of the rows in the provider's format.
@@ -133,6 +137,7 @@ class Shard(Item, frozen=True, kw_only=True):
     batch: str
     token: str
     model: str
+    endpoint: Endpoint = Endpoint.CHAT
     rows: int
     size: int
     first_row: int

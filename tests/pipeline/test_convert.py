@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batch_router.exceptions import FileOperationError, InvalidInputError, ValidationError
 from batch_router.pipeline.context import Context, Outcome
-from batch_router.pipeline.convert import MAX_MODELS, convert
+from batch_router.pipeline.convert import MAX_KINDS, convert
 from batch_router.pipeline.submit import submit
 from batch_router.state.items import Batch
 from batch_router.state.table import State, check_transition
@@ -261,9 +261,9 @@ def test_one_bad_row_ends_the_batch(
 
 def test_too_many_models_are_refused(context: Context, stored: Stored) -> None:
     """Each row of a model too many is named; what was cut for the others is gone."""
-    batch = submitted(context, requests=rows(*(f"m{number}" for number in range(MAX_MODELS + 2))))
+    batch = submitted(context, requests=rows(*(f"m{number}" for number in range(MAX_KINDS + 2))))
     before = stored()
-    with pytest.raises(InvalidInputError, match=f"line {MAX_MODELS + 1}: model: more than {MAX_MODELS}") as caught:
+    with pytest.raises(InvalidInputError, match=f"line {MAX_KINDS + 1}: model: more than {MAX_KINDS}") as caught:
         convert(context, batch)
     assert caught.value.total == 2
     assert stored() == before

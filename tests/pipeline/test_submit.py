@@ -12,7 +12,6 @@ import xxhash
 from batch_router.core import GenerationConfig, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import BatchRouterError, InvalidInputError, ProviderNotFoundError, ValidationError
 from batch_router.pipeline.context import Context
-from batch_router.pipeline.rows import Defaults
 from batch_router.pipeline.submit import Options, check_file, read_options, submit
 from batch_router.providers import find_provider
 from batch_router.state.items import Batch
@@ -338,11 +337,11 @@ def test_a_file_can_be_checked_alone(tmp_path: Path) -> None:
     """The command line reads the whole file before anything else."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(LINES)
-    check_file(path, find_provider("openai"), Defaults(model="m"))
+    check_file(path, find_provider("openai"), Options(model="m"))
     path.write_bytes(LINES + LINES)
-    check_file(path, find_provider("openai"), Defaults(model="m"), limit=2)
+    check_file(path, find_provider("openai"), Options(model="m"), limit=2)
     with pytest.raises(InvalidInputError, match="line 3: custom_id: 'a' was used before, on line 1; make it unique"):
-        check_file(path, find_provider("openai"), Defaults(model="m"))
+        check_file(path, find_provider("openai"), Options(model="m"))
 
 
 def test_options_are_read() -> None:

@@ -3,6 +3,7 @@
 import os
 from typing import ClassVar
 
+from ...core import Endpoint
 from ...exceptions import CredentialsError
 from ..base import Client, Codec, Limits, Provider
 from . import codec
@@ -14,6 +15,12 @@ class OpenAIProvider(Provider):
     name = "openai"
     # developers.openai.com/api/docs/guides/batch: 50,000 requests and 200 MB per input file.
     limits = Limits(rows=50_000, bytes=200_000_000)
+    endpoints = {  # noqa: RUF012 - data
+        Endpoint.CHAT: {
+            "top_k": "leave it out",
+            "document.url": "send it as base64",
+        },
+    }
     key_variable = "OPENAI_API_KEY"
     codec: ClassVar[Codec] = codec
 

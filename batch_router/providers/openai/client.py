@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,7 @@ from ...exceptions import (
     RequestRefusedError,
 )
 from ..base import quote_start, read_retry_after
+from .codec import URLS
 
 NAME = "openai"
 TOKEN_KEY = "batch_router_token"  # noqa: S105 - a metadata key, not a secret
@@ -73,7 +75,7 @@ class OpenAIClient:
         with self._translated():
             answer = self._sdk.batches.with_raw_response.create(
                 input_file_id=str(spec.upload),
-                endpoint="/v1/chat/completions",
+                endpoint=URLS[spec.endpoint],
                 completion_window="24h",
                 metadata={TOKEN_KEY: spec.token},
             )
@@ -114,6 +116,15 @@ class OpenAIClient:
                     last = chunk or last
             if not last.endswith(b"\n"):
                 into.write(b"\n")
+
+    def list(self, limit: int) -> Iterator[Job]:
+        """Walk the jobs back from the newest."""
+        return islice((self._job(batch) for batch in self._newest_first()), limit)
+
+    def delete(self, job: Job) -> None:
+        """Delete the output and the error file; a batch itself cannot be deleted."""
+        for file_id in job.outputs:
+            self.delete_upload(file_id)
 
     def delete_upload(self, upload: str) -> None:
         """Delete the input file."""

@@ -5,17 +5,22 @@ from typing import Any, Literal
 
 import msgspec
 
-from ...core import ErrorType, ResultError, ResultStatus, UnifiedRequest, UnifiedResult
-from ...exceptions import ValidationError
+from ...core import Endpoint, ErrorType, ResultError, ResultStatus, UnifiedRequest, UnifiedResult
 from ...jsonl import decode_leniently, is_clean
 from ..chat import (
     CHAT_URL,
     ChatBody,
     decode_completion,
     decode_error,
-    encode_messages,
+    encode_body,
     merge_body,
 )
+
+URLS: dict[Endpoint, Any] = {
+    Endpoint.CHAT: "/v1/chat/completions",
+    Endpoint.RESPONSES: "/v1/responses",
+    Endpoint.EMBEDDINGS: "/v1/embeddings",
+}
 
 
 class WireRow(msgspec.Struct, gc=False):
@@ -61,22 +66,9 @@ _UNEXECUTED = {
 
 def encode(request: UnifiedRequest, row_id: str) -> WireRow:
     """See `Codec.encode`. `max_tokens` travels as `max_completion_tokens`: reasoning models refuse the old name."""
-    config = request.generation_config
-    if config is None:
-        body = ChatBody(model=request.model, messages=encode_messages(request))
-    else:
-        if config.top_k is not None:
-            raise ValidationError("generation_config.top_k: OpenAI has no such parameter; leave it out")
-        body = ChatBody(
-            model=request.model,
-            messages=encode_messages(request),
-            temperature=config.temperature,
-            max_completion_tokens=config.max_tokens,
-            top_p=config.top_p,
-            stop=config.stop_sequences,
-            presence_penalty=config.presence_penalty,
-            frequency_penalty=config.frequency_penalty,
-        )
+    body = encode_body(request)
+    if request.generation_config is not None:
+        body.max_completion_tokens = request.generation_config.max_tokens
     return WireRow(row_id, merge_body(body, request.provider_kwargs) if request.provider_kwargs else body)
 
 

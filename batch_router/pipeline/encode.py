@@ -1,0 +1,89 @@
+"""A request in its provider's format; what the provider cannot do is refused, or dropped and counted."""
+
+from collections import Counter
+from typing import Literal
+
+import msgspec
+
+from ..core import Endpoint, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
+from ..core.content import Content
+from ..exceptions import UnsupportedContentTypeError, ValidationError
+from ..providers import Provider
+
+#: What to do with a parameter or a part that the provider does not take.
+Unsupported = Literal["error", "drop"]
+
+_CONFIG_FIELDS = frozenset(GenerationConfig.__struct_fields__)
+
+
+class RowEncoder:
+    """Encodes the requests of one batch.
+
+    Attributes:
+        dropped: what was left out, by name, and in how many requests or parts.
+    """
+
+    def __init__(self, provider: Provider | type[Provider], unsupported: Unsupported) -> None:
+        self._name = provider.name
+        self._codec_encode = provider.codec.encode
+        self._drop = unsupported == "drop"
+        # Per endpoint, what it lacks: parameters, and kinds of content parts.
+        self._lacking = {
+            endpoint: (
+                [field for field in lacks if field in _CONFIG_FIELDS],
+                {kind: remedy for kind, remedy in lacks.items() if kind not in _CONFIG_FIELDS},
+            )
+            for endpoint, lacks in provider.endpoints.items()
+        }
+        self._remedies = provider.endpoints
+        self.dropped: Counter[str] = Counter()
+
+    def encode(self, request: UnifiedRequest, row_id: str) -> object:
+        """The row to send. The request is changed in place where something is dropped.
+
+        Raises:
+            ValidationError: the provider does not take it; says which field, and what to do.
+        """
+        endpoint = request.endpoint or Endpoint.CHAT
+        try:
+            fields, kinds = self._lacking[endpoint]
+        except KeyError:
+            has = ", ".join(self._remedies)
+            raise ValidationError(f"endpoint: {self._name} has no {endpoint.value!r}; it has: {has}") from None
+        config = request.generation_config
+        if config is not None:
+            for field in fields:
+                if getattr(config, field) is not None:
+                    self._refuse(ValidationError, "generation_config.", field, self._remedies[endpoint][field])
+                    config = request.generation_config = msgspec.structs.replace(config, **{field: None})
+        if kinds:
+            for number, message in enumerate(request.messages):
+                if message.content.__class__ is not str:
+                    self._check_parts(message, f"messages[{number}]", kinds)
+        return self._codec_encode(request, row_id)
+
+    def _check_parts(self, message: UnifiedMessage, where: str, kinds: dict[str, str]) -> None:
+        kept: list[Content] = []
+        for part in message.content:
+            assert not isinstance(part, str)
+            kind = kind_of(part)
+            if kind in kinds:
+                self._refuse(UnsupportedContentTypeError, f"{where}: ", kind, kinds[kind])
+            else:
+                kept.append(part)
+        if not kept:
+            raise ValidationError(f"{where}: nothing is left of it without what {self._name} does not take")
+        message.content = kept
+
+    def _refuse(self, error: type[ValidationError], where: str, what: str, remedy: str) -> None:
+        if not self._drop:
+            raise error(f"{where}{what}: {self._name} does not take it; {remedy}, or submit with unsupported='drop'")
+        self.dropped[what] += 1
+
+
+def kind_of(part: Content) -> str:
+    """What a part is, as `Provider.endpoints` names it: `image.url`, `document.base64`, `tool_call`..."""
+    if isinstance(part, TextContent):
+        return "text"
+    source: str | None = getattr(part, "source_type", None)
+    return f"{part.type}.{source}" if source else part.type
