@@ -17,9 +17,14 @@ from .core import (
     DocumentContent,
     GenerationConfig,
     ImageContent,
+    NamedTool,
+    OutputSchema,
     RequestCounts,
     ResultStatus,
     TextContent,
+    Tool,
+    ToolCallContent,
+    ToolResultContent,
     UnifiedBatchMetadata,
     UnifiedMessage,
     UnifiedRequest,
@@ -36,6 +41,7 @@ from .exceptions import (
     ProviderNotFoundError,
     ValidationError,
 )
+from .router import BatchRouter
 
 __version__ = "0.1.0"
 
@@ -44,6 +50,7 @@ __all__ = [
     "BatchFailedError",
     "BatchNotFinishedError",
     "BatchNotFoundError",
+    "BatchRouter",
     "BatchRouterError",
     "BatchStatus",
     "BatchStatusResponse",
@@ -52,11 +59,16 @@ __all__ = [
     "FileOperationError",
     "GenerationConfig",
     "ImageContent",
+    "NamedTool",
+    "OutputSchema",
     "ProviderAPIError",
     "ProviderNotFoundError",
     "RequestCounts",
     "ResultStatus",
     "TextContent",
+    "Tool",
+    "ToolCallContent",
+    "ToolResultContent",
     "UnifiedBatchMetadata",
     "UnifiedMessage",
     "UnifiedRequest",

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -10,7 +11,9 @@ from .embedded import running_url
 from .exceptions import BrokerUnavailableError, ValidationError
 from .pipeline.context import Clients, Context
 from .pipeline.lease import LeaseKeeper
+from .providers import Provider
 from .settings import Settings
+from .state.base import Store
 from .state.redis import RedisStore
 from .storage import LocalStorage
 
@@ -54,14 +57,22 @@ def open_store(settings: Settings) -> RedisStore:
     return RedisStore(client)
 
 
-def open_context(settings: Settings) -> Context:
-    """What the steps of this process work with."""
-    store = open_store(settings)
+def open_context(
+    settings: Settings, store: Store | None = None, providers: Mapping[str, Provider] | None = None
+) -> Context:
+    """What the steps of this process work with.
+
+    Args:
+        settings: of this process.
+        store: by default the one that the settings name.
+        providers: objects to use in place of those that are installed; may grow later.
+    """
+    store = store or open_store(settings)
     return Context(
         settings=settings,
         store=store,
         storage=LocalStorage(settings.home),
         worker=f"{socket.gethostname()}:{os.getpid()}",
-        clients=Clients(settings),
+        clients=Clients(settings, providers),
         keeper=LeaseKeeper(store, lease=settings.lease, every=settings.renew_every),
     )

@@ -6,11 +6,17 @@ from .enums import BatchStatus, Endpoint
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong, in words that `status` shows: no key and no prompt may be in them."""
+    """What went wrong, in words that `status` shows: no key and no prompt may be in them.
+
+    Attributes:
+        retryable: whether it is a passing condition.
+        status_code: the provider's HTTP status; 0: there was none.
+    """
 
     type: str
     message: str
     retryable: bool = False
+    status_code: int = 0
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

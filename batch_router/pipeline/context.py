@@ -1,7 +1,7 @@
 """What a step works with."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,13 +32,16 @@ class Outcome(NamedTuple):
 class Clients:
     """The providers' clients of this process, made when they are first needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, providers: Mapping[str, Provider] | None = None) -> None:
         self._settings = settings
+        self._providers = {} if providers is None else providers
         self._lock = threading.Lock()
         self._clients: dict[str, Client] = {}
 
     def provider(self, name: str) -> Provider:
-        """A provider as the settings have it."""
+        """A provider as this process was given it, or as the settings have it."""
+        if name in self._providers:
+            return self._providers[name]
         return find_provider(name)(base_url=self._settings.base_urls.get(name))
 
     def get(self, name: str) -> Client:

@@ -61,7 +61,8 @@ def describe(error: Exception, *, retryable: bool) -> Failure:
         message = f"{error.total} rows were refused; nothing was sent"
         return Failure(type=error.type, message=message)
     if isinstance(error, BatchRouterError):
-        return Failure(type=error.type, message=str(error), retryable=retryable)
+        code = error.status_code if isinstance(error, ProviderAPIError) else 0
+        return Failure(type=error.type, message=str(error), retryable=retryable, status_code=code)
     # The words of an error that we did not foresee may quote anything.
     return Failure(type="internal_error", message=f"{type(error).__name__}; see the log", retryable=retryable)
 

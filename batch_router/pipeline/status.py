@@ -7,7 +7,6 @@ import msgspec
 
 from ..core import BatchStatus, BatchStatusResponse, RequestCounts
 from ..core.jobs import Failure
-from ..providers import find_provider
 from ..state.items import Batch, Shard
 from ..state.table import TABLE, State, is_final
 from .context import Context
@@ -80,7 +79,7 @@ def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str
     troubled = next((item for item in items if item.error is not None), None)
     if troubled is not None and troubled.error is not None:
         return _trouble(context, troubled, troubled.error)
-    own = find_provider(batch.provider).queue
+    own = context.clients.provider(batch.provider).queue
     queues = {own or row.queue for item in items if (row := TABLE[item.state]).queue is not None}
     deaf = sorted(str(queue) for queue in queues if not context.store.listeners(str(queue)))
     if deaf:

@@ -15,7 +15,7 @@ from xxhash import xxh3_128
 from ..core import UnifiedRequest
 from ..exceptions import MAX_PROBLEMS, BrokerUnavailableError, InvalidInputError, ValidationError
 from ..jsonl import hash_file, read_lines
-from ..providers import Provider, find_provider
+from ..providers import Provider
 from ..state.base import Hint
 from ..state.items import InputFile
 from ..state.table import State
@@ -71,7 +71,7 @@ def submit(
         FileOperationError: the storage cannot be written.
         BrokerUnavailableError: the store cannot be reached.
     """
-    kind = find_provider(provider)
+    kind = context.clients.provider(provider)
     chosen = read_options(options)
     if (requests is None) == (input is None):
         raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
@@ -113,7 +113,7 @@ def batch_folder(provider: str, batch_id: str) -> str:
     return f"generated/{provider}/{batch_id}"
 
 
-def check_file(path: Path, provider: type[Provider], options: Options, limit: int | None = None) -> None:
+def check_file(path: Path, provider: Provider | type[Provider], options: Options, limit: int | None = None) -> None:
     """Check the rows of a file, all or the first `limit` lines, against the provider's rules.
 
     Raises:
@@ -182,7 +182,7 @@ def _taken(batch_id: str) -> ValidationError:
 
 
 def _store_requests(
-    context: Context, name: str, kind: type[Provider], requests: Iterable[Any], options: Options
+    context: Context, name: str, kind: Provider, requests: Iterable[Any], options: Options
 ) -> InputFile:
     if isinstance(requests, (str, bytes, dict)) or not isinstance(requests, Iterable):
         raise ValidationError(f"requests must be a list of requests, not {type(requests).__name__}")
@@ -234,7 +234,7 @@ def _to_path(value: str | Path | None) -> Path:
     return Path(str(value))
 
 
-def _inspect_file(path: Path, kind: type[Provider], options: Options, limit: int | None) -> InputFile:
+def _inspect_file(path: Path, kind: Provider, options: Options, limit: int | None) -> InputFile:
     path = path.absolute()
     check_file(path, kind, options, limit)
     with _readable(path) as stream:

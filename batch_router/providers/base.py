@@ -96,7 +96,7 @@ class Provider(ABC):
 
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
         self._api_key = api_key
-        self._base_url = base_url
+        self.base_url = base_url
 
     @classmethod
     def preload(cls) -> None:

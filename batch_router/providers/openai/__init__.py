@@ -31,7 +31,7 @@ class OpenAIProvider(Provider):
         key = self._api_key or os.environ.get(self.key_variable)
         if not key:
             raise CredentialsError(self.name, 0, f"no API key: set {self.key_variable} where the workers run")
-        return OpenAIClient(key, base_url=self._base_url, timeout=timeout)
+        return OpenAIClient(key, base_url=self.base_url, timeout=timeout)
 
 
 PROVIDER = OpenAIProvider

@@ -1,0 +1,291 @@
+"""The whole road in one process, without Celery: send, wait, read results, from asyncio.
+
+router = BatchRouter()
+router.register_provider(OpenAIProvider(api_key="..."))
+batch_id = await router.send_batch("openai", requests)
+await router.wait_for_completion("openai", batch_id)
+async for result in router.get_results("openai", batch_id):
+    print(result.custom_id, result.get_content())
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Self
+
+import msgspec
+
+from .client import BatchClient
+from .connect import open_context
+from .core import BatchStatus, BatchStatusResponse, UnifiedResult
+from .embedded import EmbeddedServer
+from .exceptions import (
+    BatchFailedError,
+    BatchNotFoundError,
+    BatchTimeoutError,
+    BrokerUnavailableError,
+    ProviderAPIError,
+    ProviderNotFoundError,
+)
+from .pipeline.drive import advance, log
+from .providers import Provider
+from .settings import Settings
+from .state.base import Hint, Store
+from .state.memory import MemoryStore
+from .state.table import State, is_final
+
+DEFAULT_TIMEOUT = 24 * 3600.0
+#: Seconds between two looks at the store; they grow by the factor up to the cap. The provider is asked less often.
+DEFAULT_POLL_INTERVAL = 0.2
+MAX_POLL_INTERVAL = 5.0
+BACKOFF_MULTIPLIER = 1.5
+
+# Results that are read at once in a thread: one by one would cost more for the hand-over than for the reading.
+_BLOCK = 500
+
+
+class BatchRouter:
+    """Batches of one process. The state outlives it: a new router, given the same batch id, carries on.
+
+    Args:
+        settings: by default what the environment says.
+        in_memory: keep the state in this process only; what has not ended then is lost with it.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, in_memory: bool = False) -> None:
+        self._settings = settings or Settings.from_env()
+        self._in_memory = in_memory
+        self._providers: dict[str, Provider] = {}
+        self._lock = threading.Lock()
+        self._driver: _Driver | None = None
+
+    def register_provider(self, provider: Provider) -> None:
+        """Make a provider known. A key that it was given stays in this process."""
+        if provider.base_url is None:
+            provider.base_url = self._settings.base_urls.get(provider.name)
+        self._providers[provider.name] = provider
+
+    def get_provider(self, name: str) -> Provider:
+        """A provider that was registered.
+
+        Raises:
+            ProviderNotFoundError: it was not.
+        """
+        if name not in self._providers:
+            raise ProviderNotFoundError(name, tuple(self._providers))
+        return self._providers[name]
+
+    def list_providers(self) -> list[str]:
+        """The names of those that were registered."""
+        return list(self._providers)
+
+    async def send_batch(
+        self, provider_name: str, requests: Iterable[Any], metadata: dict[str, str] | None = None, **options: Any
+    ) -> str:
+        """Send requests; returns once every shard has its job, or a shard has to wait for something.
+
+        Args:
+            provider_name: a provider that was registered.
+            requests: `UnifiedRequest`s, dicts or pydantic models.
+            metadata: your own notes, which `get_status` shows.
+            options: as `submit_batch` takes them: `model`, `system_prompt`, `generation_config`, `unsupported`...
+
+        Returns:
+            The batch id.
+
+        Raises:
+            ProviderNotFoundError: the provider was not registered.
+            ValidationError: says which request is wrong and what to do; nothing was sent.
+            ProviderAPIError: the provider refused the batch.
+        """
+        self.get_provider(provider_name)
+        client = await self._client()
+        batch_id = await asyncio.to_thread(
+            client.submit, provider_name, requests=requests, metadata=metadata or {}, **options
+        )
+        async for status in _looks(client, batch_id, DEFAULT_POLL_INTERVAL):
+            if status.status is BatchStatus.FAILED:
+                error = status.error or {}
+                raise ProviderAPIError(provider_name, error.get("status_code", 0), str(error.get("message")))
+            if status.is_complete() or _is_sent(status):
+                break
+        return batch_id
+
+    async def get_status(self, provider_name: str, batch_id: str) -> BatchStatusResponse:
+        """How a batch stands. One that another process has begun is carried on from here.
+
+        Raises:
+            ProviderNotFoundError: the provider was not registered.
+            BatchNotFoundError: it has no batch of that id.
+        """
+        self.get_provider(provider_name)
+        client = await self._client()
+        status = await asyncio.to_thread(client.status, batch_id)
+        if status.provider != provider_name:
+            raise BatchNotFoundError(batch_id)
+        return status
+
+    async def wait_for_completion(
+        self,
+        provider_name: str,
+        batch_id: str,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        timeout: float = DEFAULT_TIMEOUT,
+        verbose: bool = True,
+    ) -> BatchStatusResponse:
+        """Wait until a batch has ended, looking ever more rarely.
+
+        Args:
+            provider_name: the batch's provider.
+            batch_id: which.
+            poll_interval: seconds until the second look at the state; how often the provider is asked is the road's.
+            timeout: seconds; the batch itself goes on when they are over.
+            verbose: whether to log each change (logger `batch_router`, level INFO).
+
+        Raises:
+            BatchTimeoutError: it had not ended in time.
+            BatchFailedError: it ended without a single answer.
+        """
+        await self.get_status(provider_name, batch_id)
+        deadline = time.monotonic() + timeout
+        said: object = None
+        async for status in _looks(await self._client(), batch_id, poll_interval, deadline):
+            counts = status.request_counts
+            if verbose and (status.status, counts.succeeded) != said:
+                said = (status.status, counts.succeeded)
+                log.info("batch=%s status=%s succeeded=%d/%d", batch_id, status.status, counts.succeeded, counts.total)
+            if status.status is BatchStatus.FAILED:
+                raise BatchFailedError(batch_id, status.error or {})
+            if status.is_complete():
+                return status
+        raise BatchTimeoutError(batch_id, timeout)
+
+    async def get_results(self, provider_name: str, batch_id: str) -> AsyncIterator[UnifiedResult]:
+        """The results in the order of the requests, one for each.
+
+        Raises:
+            BatchNotFinishedError: the batch has not ended.
+        """
+        await self.get_status(provider_name, batch_id)
+        results = (await self._client()).results(batch_id)
+        while block := await asyncio.to_thread(lambda: list(islice(results, _BLOCK))):
+            for result in block:
+                yield result
+
+    async def cancel_batch(self, provider_name: str, batch_id: str) -> bool:
+        """Ask for a batch to end early; finished answers are kept. False if it has ended already."""
+        await self.get_status(provider_name, batch_id)
+        return await asyncio.to_thread((await self._client()).cancel, batch_id)
+
+    async def list_batches(self, provider_name: str | None = None, limit: int = 20) -> list[BatchStatusResponse]:
+        """The newest batches of the store first; only those of one provider if it is named."""
+        client = await self._client()
+        found = await asyncio.to_thread(client.list, limit)
+        return [status for status in found if provider_name in (None, status.provider)]
+
+    def close(self) -> None:
+        """Stop the work here, after the steps that run. What has not ended waits for the next router."""
+        with self._lock:
+            if self._driver is not None:
+                self._driver.stop()
+                self._driver = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
+
+    async def _client(self) -> BatchClient:
+        return await asyncio.to_thread(self._start)
+
+    def _start(self) -> BatchClient:
+        with self._lock:
+            if self._driver is None:
+                self._driver = _Driver(self._settings, self._providers, in_memory=self._in_memory)
+            return self._driver.client
+
+
+class _Driver:
+    """Runs the steps of what is due. No messages: the store says what to do, and the lease who does it."""
+
+    _EVERY = 0.05  # seconds between two looks at what is due
+    _THREADS = 8
+
+    def __init__(self, settings: Settings, providers: dict[str, Provider], *, in_memory: bool) -> None:
+        # The fleet waits this long for a message before it sweeps; here nothing else will come.
+        settings = msgspec.structs.replace(settings, grace=self._EVERY)
+        self._server = None
+        if not in_memory and settings.redis_url is None:
+            self._server = EmbeddedServer(settings.home)
+            settings = msgspec.structs.replace(settings, redis_url=self._server.start())
+        store: Store | None = MemoryStore() if in_memory else None
+        self._context = open_context(settings, store=store, providers=providers)
+        self._providers = providers
+        self._stopping = threading.Event()
+        self._pool = ThreadPoolExecutor(self._THREADS, thread_name_prefix="batch-router")
+        self._thread = threading.Thread(target=self._run, name="batch-router", daemon=True)
+        self.client = BatchClient(self._context)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._pool.shutdown()
+        if self._server is not None:
+            self._server.stop()
+
+    def _run(self) -> None:
+        store, lease = self._context.store, self._context.settings.lease
+        while not self._stopping.wait(self._EVERY):
+            try:
+                store.announce(self._context.worker, self._queues(), ttl=lease)
+                for hint in store.take_due(self._THREADS, grace=lease):
+                    if hint.provider in self._providers:
+                        self._pool.submit(self._carry, hint)
+            except BrokerUnavailableError as error:
+                log.warning("action=store_away error=%s", error)
+            except Exception:
+                log.exception("action=look_failed")
+
+    def _carry(self, hint: Hint) -> None:
+        """Take an item on, step by step, until it has to wait."""
+        following: Hint | None = hint
+        try:
+            while following is not None and not self._stopping.is_set():
+                done = advance(self._context, following.id, following.version)
+                following = done.hint if done is not None and done.delay == 0 else None
+        except BrokerUnavailableError as error:
+            log.warning("action=store_away item=%s error=%s", hint.id, error)
+        except Exception:
+            log.exception("action=step_lost item=%s", hint.id)
+
+    def _queues(self) -> list[str]:
+        own = {provider.queue for provider in self._providers.values() if provider.queue}
+        return ["io", "poll", "cpu", *sorted(own)]
+
+
+async def _looks(
+    client: BatchClient, batch_id: str, interval: float, deadline: float | None = None
+) -> AsyncIterator[BatchStatusResponse]:
+    """The batch's status again and again, ever more rarely, until the deadline; at least once."""
+    while True:
+        yield await asyncio.to_thread(client.status, batch_id)
+        left = interval if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            return
+        await asyncio.sleep(min(interval, left))
+        interval = min(interval * BACKOFF_MULTIPLIER, MAX_POLL_INTERVAL)
+
+
+def _is_sent(status: BatchStatusResponse) -> bool:
+    """Whether each shard has its job or has ended, or has trouble that may take longer than anybody wants to wait."""
+    if status.error is not None:
+        return True
+    return bool(status.shards) and all(
+        shard["job_id"] or is_final(State(shard["state"])) or (shard["error"] and shard["error"]["retryable"])
+        for shard in status.shards
+    )

@@ -1,0 +1,219 @@
+"""The router: the road in one process, over a real store and simulated providers; no Celery."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from batch_router import (
+    BatchFailedError,
+    BatchNotFinishedError,
+    BatchNotFoundError,
+    BatchRouter,
+    BatchStatus,
+    BatchTimeoutError,
+    ProviderAPIError,
+    ProviderNotFoundError,
+    UnifiedMessage,
+    UnifiedRequest,
+    ValidationError,
+)
+from batch_router.providers import OpenAIProvider
+from batch_router.settings import Settings
+from batch_router.simulator import Scenario, Simulator
+from batch_router.simulator.scenario import Latency
+
+T = TypeVar("T")
+KEY = "sk-canary-router-1"
+SLOW = Scenario(latency=Latency(in_progress=60), keys=(KEY,))
+
+
+def requests(count: int) -> list[UnifiedRequest]:
+    return [
+        UnifiedRequest(
+            custom_id=f"q{number}", model="gpt-4o", messages=[UnifiedMessage.from_text("user", f"Question {number}")]
+        )
+        for number in range(count)
+    ]
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+class World:
+    """A simulated provider, and routers that talk to it."""
+
+    def __init__(self, home: Path, scenario: Scenario) -> None:
+        self.simulator = Simulator(scenario)
+        self.home = home
+        self.routers: list[BatchRouter] = []
+
+    def router(self, *, key: str = KEY, **arguments: Any) -> BatchRouter:
+        url = f"{self.simulator.url}/openai/v1"
+        router = BatchRouter(Settings(home=self.home, max_shard_rows=4), **arguments)
+        router.register_provider(OpenAIProvider(api_key=key, base_url=url))
+        self.routers.append(router)
+        return router
+
+    def jobs(self) -> list[str]:
+        return [note["job"] for note in self.simulator.requests() if "job" in note]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Any]:
+    """Makes a world of a scenario; it ends with the test."""
+    worlds = []
+
+    def make(scenario: Scenario | None = None) -> World:
+        world = World(tmp_path / "home", scenario or Scenario(keys=(KEY,)))
+        world.simulator.__enter__()
+        worlds.append(world)
+        return world
+
+    yield make
+    for world in worlds:
+        for router in world.routers:
+            router.close()
+        world.simulator.__exit__()
+
+
+async def answers(router: BatchRouter, batch_id: str) -> list[tuple[str, str | None]]:
+    return [(result.custom_id, result.get_content()) async for result in router.get_results("openai", batch_id)]
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_batch_goes_there_and_back(begin: Any, in_memory: bool) -> None:
+    """Ten requests in three shards: every answer once, in the order of the requests, one job per shard."""
+    world = begin()
+
+    async def main() -> list[tuple[str, str | None]]:
+        async with world.router(in_memory=in_memory) as router:
+            batch_id = await router.send_batch("openai", requests(10), metadata={"who": "ada"})
+            status = await router.wait_for_completion("openai", batch_id)
+            assert (status.status, status.request_counts.succeeded) == (BatchStatus.COMPLETED, 10)
+            assert [each.batch_id for each in await router.list_batches()] == [batch_id]
+            assert status.metadata == {"who": "ada"}
+            return await answers(router, batch_id)
+
+    assert run(main()) == [(f"q{number}", f"Question {number}") for number in range(10)]
+    assert len(world.jobs()) == 3
+
+
+def test_a_batch_outlives_its_process(begin: Any) -> None:
+    """The process is killed right after sending; a new router, asked for the status, carries the same jobs on."""
+    world = begin(Scenario(latency=Latency(in_progress=2), keys=(KEY,)))
+    program = f"""
+import asyncio
+from pathlib import Path
+from batch_router import BatchRouter
+from batch_router.providers import OpenAIProvider
+from batch_router.settings import Settings
+async def main():
+    router = BatchRouter(Settings(home=Path({str(world.home)!r}), max_shard_rows=4))
+    router.register_provider(OpenAIProvider(api_key={KEY!r}, base_url={world.simulator.url + "/openai/v1"!r}))
+    rows = [{{"custom_id": f"q{{n}}", "prompt": "hi"}} for n in range(6)]
+    print(await router.send_batch("openai", rows, model="gpt-4o"), flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        batch_id = process.stdout.readline().strip()
+        os.kill(process.pid, signal.SIGKILL)
+
+    async def main() -> list[tuple[str, str | None]]:
+        async with world.router() as router:
+            assert not (await router.get_status("openai", batch_id)).is_complete()
+            with pytest.raises(BatchNotFinishedError):
+                await answers(router, batch_id)
+            await router.wait_for_completion("openai", batch_id, timeout=60)
+            return await answers(router, batch_id)
+
+    assert [custom_id for custom_id, _ in run(main())] == [f"q{number}" for number in range(6)]
+    assert len(world.jobs()) == 2
+
+
+def test_the_wait_ends_when_the_time_is_over(begin: Any) -> None:
+    """The error says which batch and how long; the batch itself goes on, and can be cancelled then."""
+    world = begin(SLOW)
+
+    async def main() -> None:
+        async with world.router() as router:
+            batch_id = await router.send_batch("openai", requests(2))
+            with pytest.raises(BatchTimeoutError, match=batch_id):
+                await router.wait_for_completion("openai", batch_id, timeout=0.5)
+            assert await router.cancel_batch("openai", batch_id)
+            status = await router.wait_for_completion("openai", batch_id, timeout=60)
+            assert status.status is BatchStatus.CANCELLED
+            assert not await router.cancel_batch("openai", batch_id)
+
+    run(main())
+
+
+def test_a_failed_batch_is_an_error(begin: Any) -> None:
+    """The provider refuses the job after it took it: waiting for it raises, with the provider's words."""
+    world = begin(Scenario(fail_job="model_not_found", latency=Latency(validating=1), keys=(KEY,)))
+
+    async def main() -> None:
+        async with world.router() as router:
+            batch_id = await router.send_batch("openai", requests(2))
+            with pytest.raises(BatchFailedError) as caught:
+                await router.wait_for_completion("openai", batch_id, timeout=60)
+            assert caught.value.error_details["type"] == "model_not_found"
+
+    run(main())
+
+
+def test_a_bad_key_is_an_error_of_sending(begin: Any) -> None:
+    """With the provider's status, and without the key."""
+    world = begin()
+
+    async def main() -> None:
+        async with world.router(key="sk-wrong-canary") as router:
+            with pytest.raises(ProviderAPIError) as caught:
+                await router.send_batch("openai", requests(2))
+            assert caught.value.status_code == 401
+            assert "sk-wrong-canary" not in str(caught.value)
+
+    run(main())
+    assert world.jobs() == []
+
+
+def test_what_was_not_registered_is_not_found(begin: Any) -> None:
+    """A provider that is installed, but was not registered, is refused by name; so is an unknown batch."""
+    world = begin()
+    router = world.router()
+    assert router.list_providers() == ["openai"]
+    for call in (
+        router.send_batch("anthropic", requests(1)),
+        router.get_status("anthropic", "x"),
+        router.wait_for_completion("anthropic", "x"),
+        router.cancel_batch("anthropic", "x"),
+    ):
+        with pytest.raises(ProviderNotFoundError, match="'anthropic' not found; known: openai"):
+            run(call)
+    with pytest.raises(BatchNotFoundError):
+        run(router.get_status("openai", "x"))
+
+
+def test_bad_requests_are_refused_before_anything_is_sent(begin: Any) -> None:
+    """Duplicates, a parameter that the provider does not take: a ValidationError that says which row."""
+    world = begin()
+    router = world.router()
+    with pytest.raises(ValidationError, match=r"requests\[1\]: custom_id: 'q0' was used before"):
+        run(router.send_batch("openai", requests(1) * 2))
+    with pytest.raises(ValidationError, match=r"requests\[0\]: generation_config.top_k: openai does not take it"):
+        run(
+            router.send_batch(
+                "openai", [{"custom_id": "a", "prompt": "b", "generation_config": {"top_k": 2}}], model="m"
+            )
+        )
+    assert world.simulator.requests() == []
+    assert run(router.list_batches()) == []
