@@ -24,7 +24,7 @@ from .submit import Options, batch_folder
 
 #: Each model, and each endpoint of it, has its own shards, and while they are cut each holds two open files.
 MAX_KINDS = 100
-_Kind = tuple[str | None, Endpoint | None]
+_Kind = tuple[str | None, Endpoint]
 _Encode = Callable[[UnifiedRequest, str], object]
 
 _encode_into = msgspec.json.Encoder().encode_into
@@ -166,7 +166,7 @@ class _Cutter:
         Raises:
             ValidationError: the provider does not take it, or not even alone in a job.
         """
-        kind = (request.model, request.endpoint)
+        kind = (request.model, request.endpoint or Endpoint.CHAT)
         shard = self._open.get(kind) or self._begin(kind)
         if not shard.add(request, self.rows):
             if not shard.rows:
@@ -224,7 +224,7 @@ class _Cutter:
             "provider": self._batch.provider,
             "token": shard.token,
             "model": shard.kind[0],
-            "endpoint": shard.kind[1] or Endpoint.CHAT,
+            "endpoint": shard.kind[1],
             "rows": shard.rows,
             "size": shard.size,
             "first_row": shard.first_row,

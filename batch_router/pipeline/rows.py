@@ -19,7 +19,7 @@ from ..core import Endpoint, GenerationConfig, UnifiedRequest
 from ..core.record import explain
 from ..exceptions import MAX_PROBLEMS, InvalidInputError, ValidationError
 from ..jsonl import read_lines
-from ..providers.chat import CHAT_URL, unified_from_chat
+from ..providers.chat_rows import READERS
 
 _decode_request = msgspec.json.Decoder(UnifiedRequest).decode
 
@@ -124,13 +124,14 @@ def _from_openai_row(value: dict[str, Any]) -> dict[str, Any]:
     unknown = value.keys() - {"custom_id", "method", "url", "body"}
     if unknown:
         raise ValidationError(f"unknown field {sorted(unknown)[0]!r} in an OpenAI batch row")
-    if value.get("url") != CHAT_URL:
-        raise ValidationError(f"url: {value.get('url')!r} is not supported; only {CHAT_URL} is")
+    reader = READERS.get(str(value.get("url")))
+    if reader is None:
+        raise ValidationError(f"url: {value.get('url')!r} is not supported; these are: {', '.join(READERS)}")
     if value.get("method", "POST") != "POST":
         raise ValidationError(f"method: must be 'POST', not {value['method']!r}")
     if not isinstance(value["body"], dict):
         raise ValidationError("body: must be an object")
-    return unified_from_chat(value.get("custom_id"), value["body"])
+    return reader(value.get("custom_id"), value["body"])
 
 
 def _lift_system_messages(value: dict[str, Any]) -> dict[str, Any]:

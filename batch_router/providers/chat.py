@@ -1,4 +1,7 @@
-"""The chat-completions dialect, which OpenAI and vLLM share: bodies there, answers back."""
+"""The chat-completions dialect, which OpenAI and vLLM share: bodies there, answers back.
+
+The way from such a body to a unified request is in `chat_rows`.
+"""
 
 from typing import Any, Literal
 
@@ -21,7 +24,7 @@ from ..core import (
     UnifiedResult,
     Usage,
 )
-from ..exceptions import UnsupportedContentTypeError, ValidationError
+from ..exceptions import UnsupportedContentTypeError
 
 CHAT_URL = "/v1/chat/completions"
 
@@ -136,73 +139,6 @@ def _encode_part(part: Content | str) -> dict[str, Any]:
     raise UnsupportedContentTypeError(f"chat completions take no {getattr(part, 'type', 'such')} part here")
 
 
-# --- the other way: a chat request that somebody wrote for this dialect ---------------------------------------------
-
-_CONFIG_NAMES = {
-    "temperature": "temperature",
-    "max_completion_tokens": "max_tokens",
-    "max_tokens": "max_tokens",
-    "top_p": "top_p",
-    "stop": "stop_sequences",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-}
-
-
-def unified_from_chat(custom_id: Any, body: dict[str, Any]) -> dict[str, Any]:
-    """A unified request, as plain data, from a chat body; unknown keys become `provider_kwargs`."""
-    config: dict[str, Any] = {}
-    unknown: dict[str, Any] = {}
-    for key, value in body.items():
-        if key in _CONFIG_NAMES:
-            config[_CONFIG_NAMES[key]] = [value] if key == "stop" and isinstance(value, str) else value
-        elif key not in ("model", "messages"):
-            unknown[key] = value
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        raise ValidationError("body.messages must be a list")
-    return {
-        "custom_id": custom_id,
-        "model": body.get("model"),
-        "messages": [_unified_message(message) for message in messages],
-        "generation_config": config or None,
-        "provider_kwargs": unknown,
-    }
-
-
-def _unified_message(message: Any) -> Any:
-    if not isinstance(message, dict):
-        return message
-    content = message.get("content")
-    parts = [_unified_part(part) for part in content] if isinstance(content, list) else content
-    known = {"role": message.get("role"), "content": parts}
-    extra = {key: value for key, value in message.items() if key not in known}
-    if message.get("role") == "tool" or "tool_calls" in extra:
-        raise UnsupportedContentTypeError("tool calls and tool results are not supported yet")
-    return known | ({"provider_kwargs": extra} if extra else {})
-
-
-def _unified_part(part: Any) -> Any:
-    match part:
-        case {"type": "text"}:
-            return part
-        case {"type": "image_url", "image_url": {"url": str(url), **extra}}:
-            image = _unified_data(url) or {"source_type": "url", "media_type": "image/*", "data": url}
-            return {"type": "image", **image, **extra}
-        case {"type": "file", "file": {"file_data": str(url), **extra}} if document := _unified_data(url):
-            return {"type": "document", **document, **extra}
-    kind = part.get("type") if isinstance(part, dict) else part
-    raise UnsupportedContentTypeError(f"a content part of type {kind!r} is not supported")
-
-
-def _unified_data(url: str) -> dict[str, str] | None:
-    """What a `data:` URL holds; None for any other."""
-    head, comma, data = url.partition(";base64,")
-    if not comma or not head.startswith("data:"):
-        return None
-    return {"source_type": "base64", "media_type": head.removeprefix("data:"), "data": data}
-
-
 # --- answers --------------------------------------------------------------------------------------------------------
 
 _FINISH_REASONS = {
@@ -245,6 +181,7 @@ class _Usage(msgspec.Struct):
 class _Completion(msgspec.Struct):
     """The parts of a completion that a result is made of."""
 
+    object: Literal["chat.completion"] | None = None  # OpenAI's other endpoints answer something else
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: _Usage | None = None

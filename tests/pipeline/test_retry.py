@@ -145,7 +145,7 @@ def test_a_day_of_trouble_is_outlasted() -> None:
         (FileOperationError("a: disk full"), Failure(type="storage_error", message="a: disk full", retryable=True)),
         (
             RateLimitedError("openai", 429, "slow down"),
-            Failure(type="rate_limited", message="openai API error (429): slow down", retryable=True),
+            Failure(type="rate_limited", message="openai API error (429): slow down", retryable=True, status_code=429),
         ),
         (
             InvalidInputError(["in.jsonl, line 1: hush"], 3),

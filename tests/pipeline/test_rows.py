@@ -83,9 +83,11 @@ def test_the_short_form_takes_the_other_fields() -> None:
 
 def test_an_openai_row_is_translated() -> None:
     """Parameters get our names, a single stop text becomes a list, and unknown keys go on to the provider."""
-    read = parse(openai_row(max_completion_tokens=3, stop="END", top_p=0.5, seed=1, response_format={"type": "json"}))
+    read = parse(
+        openai_row(max_completion_tokens=3, stop="END", top_p=0.5, logprobs=True, response_format={"type": "x"})
+    )
     assert read.generation_config == GenerationConfig(max_tokens=3, stop_sequences=["END"], top_p=0.5)
-    assert read.provider_kwargs == {"seed": 1, "response_format": {"type": "json"}}
+    assert read.provider_kwargs == {"logprobs": True, "response_format": {"type": "x"}}
 
 
 @pytest.mark.parametrize(
@@ -168,14 +170,18 @@ def changed(**change: Any) -> dict[str, Any]:
         (changed(messages=[{"role": "system", "content": [{"type": "image_url"}]}, HI]), ".*(content|system)"),
         ({"custom_id": "q1", "prompt": 5}, "prompt: "),
         ({"custom_id": "q1", "prompt": ""}, "prompt: "),
-        (openai_row() | {"url": "/v1/embeddings"}, "url: '/v1/embeddings' is not supported; only /v1/chat"),
+        (openai_row() | {"url": "/v1/images/edits"}, "url: '/v1/images/edits' is not supported; these are: /v1/chat"),
+        (openai_row() | {"url": "/v1/embeddings"}, "body.input: must be one text"),
         ({"custom_id": "q1", "body": {"messages": [HI]}}, "url: "),
         (openai_row() | {"method": "GET"}, "method: "),
         (openai_row() | {"body": "hi"}, "body: must be an object"),
         (openai_row() | {"model": "m"}, "unknown field 'model' in an OpenAI batch row"),
         (openai_row(messages=None), "body.messages must be a list"),
         (openai_row(temperature=3), ".*temperature: .*2"),
-        (openai_row(messages=[{"role": "tool", "content": "4"}]), "tool calls and tool results are not supported"),
+        (
+            openai_row(messages=[{"role": "tool", "content": "4"}]),
+            r"messages\[0\].content\[0\].tool_call_id: Expected `str`",
+        ),
         (openai_row(messages=[HI | {"content": [{"type": "input_audio"}]}]), ".*'input_audio' is not supported"),
         ([], ".*must be an object, not list"),
         ("hi", ".*must be an object, not str"),

@@ -3,10 +3,12 @@
 import os
 from typing import ClassVar
 
-from ...core import Endpoint
+from ...core import Endpoint, GenerationConfig
 from ...exceptions import CredentialsError
 from ..base import Client, Codec, Limits, Provider
 from . import codec
+
+_ONLY_CHAT = "leave it out, or use the endpoint 'chat'"
 
 
 class OpenAIProvider(Provider):
@@ -18,8 +20,16 @@ class OpenAIProvider(Provider):
     endpoints = {  # noqa: RUF012 - data
         Endpoint.CHAT: {
             "top_k": "leave it out",
-            "document.url": "send it as base64",
+            "document.url": "send it as base64, or over the endpoint 'responses'",
         },
+        Endpoint.RESPONSES: {
+            "top_k": "leave it out",
+            "stop_sequences": _ONLY_CHAT,
+            "presence_penalty": _ONLY_CHAT,
+            "frequency_penalty": _ONLY_CHAT,
+            "seed": _ONLY_CHAT,
+        },
+        Endpoint.EMBEDDINGS: dict.fromkeys(GenerationConfig.__struct_fields__, "embeddings have no such parameter"),
     }
     key_variable = "OPENAI_API_KEY"
     codec: ClassVar[Codec] = codec

@@ -15,6 +15,8 @@ from ..chat import (
     encode_body,
     merge_body,
 )
+from .embeddings import decode_embedding, encode_embedding_body
+from .responses import decode_response, encode_response_body
 
 URLS: dict[Endpoint, Any] = {
     Endpoint.CHAT: "/v1/chat/completions",
@@ -66,10 +68,17 @@ _UNEXECUTED = {
 
 def encode(request: UnifiedRequest, row_id: str) -> WireRow:
     """See `Codec.encode`. `max_tokens` travels as `max_completion_tokens`: reasoning models refuse the old name."""
+    if request.endpoint is not None and request.endpoint is not Endpoint.CHAT:
+        return _encode_other(request, request.endpoint, row_id)
     body = encode_body(request)
     if request.generation_config is not None:
         body.max_completion_tokens = request.generation_config.max_tokens
     return WireRow(row_id, merge_body(body, request.provider_kwargs) if request.provider_kwargs else body)
+
+
+def _encode_other(request: UnifiedRequest, endpoint: Endpoint, row_id: str) -> WireRow:
+    encode_other = encode_response_body if endpoint is Endpoint.RESPONSES else encode_embedding_body
+    return WireRow(row_id, encode_other(request) | request.provider_kwargs, url=URLS[endpoint])
 
 
 def read_row_id(line: bytes) -> str | None:
@@ -101,6 +110,10 @@ def decode(line: bytes) -> tuple[UnifiedResult, bool]:
     return _decode_row(row if isinstance(row, dict) else {}), repaired
 
 
+#: What a body calls itself -> what it is read as; all else is a chat completion.
+_DECODERS = {"response": decode_response, "list": decode_embedding}
+
+
 def _decode_row(row: dict[str, Any]) -> UnifiedResult:
     """Any answer.
 
@@ -116,7 +129,7 @@ def _decode_row(row: dict[str, Any]) -> UnifiedResult:
     request_id = response.get("request_id")
     request_id = request_id if isinstance(request_id, str) else None
     if status == 200 and row.get("error") is None and isinstance(body, dict):
-        return decode_completion(row_id, body, request_id)
+        return _DECODERS.get(str(body.get("object")), decode_completion)(row_id, body, request_id)
     error = body.get("error") if isinstance(body, dict) else None
     code = status if isinstance(status, int) else 0
     return decode_error(row_id, code, error or row.get("error") or body, request_id, body)

@@ -1,0 +1,177 @@
+"""The dialect of `/v1/responses`: the same requests as chat completions, in other words."""
+
+from typing import Any
+
+import msgspec
+
+from ...core import (
+    Content,
+    DocumentContent,
+    ErrorType,
+    FinishReason,
+    ImageContent,
+    NamedTool,
+    ResultError,
+    ResultStatus,
+    TextContent,
+    ToolCallContent,
+    ToolResultContent,
+    UnifiedMessage,
+    UnifiedRequest,
+    UnifiedResult,
+    Usage,
+)
+from ..chat import read_arguments
+
+
+def encode_response_body(request: UnifiedRequest) -> dict[str, Any]:
+    """The body, with the turns as items: a tool's call and its result are items of their own."""
+    body: dict[str, Any] = {"model": request.model}
+    if request.system_prompt:
+        prompt = request.system_prompt
+        body["instructions"] = prompt if isinstance(prompt, str) else "\n\n".join(prompt)
+    body["input"] = [item for message in request.messages for item in _items(message)]
+    if request.generation_config is not None:
+        config = request.generation_config
+        known = {
+            "max_output_tokens": config.max_tokens,
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "reasoning": {"effort": config.reasoning_effort} if config.reasoning_effort else None,
+            "tools": [_tool(msgspec.to_builtins(tool)) for tool in config.tools or ()] or None,
+            "tool_choice": _tool_choice(config.tool_choice),
+        }
+        body |= {name: value for name, value in known.items() if value is not None}
+        if config.output_schema is not None:
+            schema = {"strict": False} | msgspec.to_builtins(config.output_schema)
+            body["text"] = {"format": {"type": "json_schema"} | schema}
+    return body
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    # Left out, `strict` is true here, and a schema that is not made for it is refused.
+    return {"type": "function", "strict": False} | tool
+
+
+def _tool_choice(choice: str | NamedTool | None) -> Any:
+    return {"type": "function", "name": choice.name} if isinstance(choice, NamedTool) else choice
+
+
+def _items(message: UnifiedMessage) -> list[dict[str, Any]]:
+    if isinstance(message.content, str):
+        return [{"role": message.role, "content": message.content, **message.provider_kwargs}]
+    items: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
+    for part in message.content:
+        if isinstance(part, ToolResultContent):
+            items.append({"type": "function_call_output", "call_id": part.tool_call_id, "output": part.content})
+        elif isinstance(part, ToolCallContent):
+            arguments = msgspec.json.encode(part.arguments).decode()
+            items.append({"type": "function_call", "call_id": part.id, "name": part.name, "arguments": arguments})
+        else:
+            parts.append(_part(part, message.role))
+    if parts:
+        items.insert(0, {"role": message.role, "content": parts, **message.provider_kwargs})
+    return items
+
+
+def _part(part: Content, role: str) -> dict[str, Any]:
+    match part:
+        case TextContent():
+            return {"type": "output_text" if role == "assistant" else "input_text", "text": part.text}
+        case ImageContent():
+            inline = part.source_type == "base64"
+            url = f"data:{part.media_type};base64,{part.data}" if inline else part.data
+            return {"type": "input_image", "detail": part.detail or "auto", "image_url": url}
+        case DocumentContent(source_type="url"):
+            return {"type": "input_file", "file_url": part.data}
+        case DocumentContent():
+            data = f"data:{part.media_type};base64,{part.data}"
+            return {"type": "input_file", "filename": part.filename or "document.pdf", "file_data": data}
+    raise AssertionError(f"{part.type} is an item, not a part")
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+_INCOMPLETE = {"max_output_tokens": FinishReason.LENGTH, "content_filter": FinishReason.CONTENT_FILTER}
+
+
+def decode_response(row_id: str, body: dict[str, Any], request_id: str | None) -> UnifiedResult:
+    """The result that a response holds, read leniently."""
+    texts: list[str] = []
+    refusals: list[str] = []
+    thoughts: list[str] = []
+    calls: list[dict[str, Any]] = []
+    for item in _objects(body.get("output")):
+        match item.get("type"):
+            case "message":
+                for part in _objects(item.get("content")):
+                    _collect(part.get("text"), texts)
+                    _collect(part.get("refusal"), refusals)
+            case "reasoning":
+                for part in _objects(item.get("summary")) + _objects(item.get("content")):
+                    _collect(part.get("text"), thoughts)
+            case "function_call":
+                arguments = read_arguments(item.get("arguments"))
+                calls.append({"id": item.get("call_id"), "name": item.get("name"), "arguments": arguments})
+    result = UnifiedResult(
+        custom_id=row_id,
+        status=ResultStatus.SUCCEEDED,
+        text="".join(texts) if texts else None,
+        tool_calls=calls,
+        reasoning="\n".join(thoughts) or None,
+        refusal="".join(refusals) or None,
+        usage=_usage(body.get("usage")),
+        model=body["model"] if isinstance(body.get("model"), str) else None,
+        request_id=request_id,
+        response=body,
+    )
+    return _with_end(result, body)
+
+
+def _with_end(result: UnifiedResult, body: dict[str, Any]) -> UnifiedResult:
+    """The result, with why the model stopped."""
+    status = body.get("status")
+    details = body.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, dict) else None
+    raw = reason or status
+    result.finish_reason_raw = raw if isinstance(raw, str) else None
+    if status == "failed":
+        error = body.get("error")
+        message = error.get("message") if isinstance(error, dict) else None
+        result.status = ResultStatus.ERRORED
+        result.error = ResultError(
+            type=ErrorType.SERVER, message=str(message or "the model failed to respond"), retryable=True, raw=error
+        )
+    elif status == "incomplete":
+        result.finish_reason = _INCOMPLETE.get(str(reason), FinishReason.OTHER)
+    elif result.refusal:
+        result.finish_reason = FinishReason.REFUSAL
+    else:
+        result.finish_reason = FinishReason.TOOL_CALLS if result.tool_calls else FinishReason.STOP
+    return result
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _collect(text: Any, into: list[str]) -> None:
+    if isinstance(text, str):
+        into.append(text)
+
+
+def _usage(usage: Any) -> Usage | None:
+    if not isinstance(usage, dict):
+        return None
+    return Usage(
+        input_tokens=_count(usage, "input_tokens"),
+        cached_tokens=_count(usage.get("input_tokens_details"), "cached_tokens"),
+        output_tokens=_count(usage, "output_tokens"),
+        reasoning_tokens=_count(usage.get("output_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _count(usage: Any, name: str) -> int | None:
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) else None
