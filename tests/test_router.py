@@ -57,7 +57,7 @@ class World:
 
     def router(self, *, key: str = KEY, **arguments: Any) -> BatchRouter:
         url = f"{self.simulator.url}/openai/v1"
-        router = BatchRouter(Settings(home=self.home, max_shard_rows=4), **arguments)
+        router = BatchRouter(Settings(home=self.home, max_shard_rows=4, lease=3, renew_every=1), **arguments)
         router.register_provider(OpenAIProvider(api_key=key, base_url=url))
         self.routers.append(router)
         return router
@@ -88,6 +88,27 @@ async def answers(router: BatchRouter, batch_id: str) -> list[tuple[str, str | N
     return [(result.custom_id, result.get_content()) async for result in router.get_results("openai", batch_id)]
 
 
+def test_endpoints_have_jobs_of_their_own(begin: Any) -> None:
+    """A chat, a response and an embedding in one batch: three jobs, and the results in the order of the requests."""
+    world = begin()
+    rows = [
+        {"custom_id": "a", "prompt": "Hello"},
+        {"custom_id": "b", "prompt": "World", "endpoint": "embeddings", "provider_kwargs": {"dimensions": 3}},
+        {"custom_id": "c", "prompt": "Again", "endpoint": "responses"},
+    ]
+
+    async def main() -> list[Any]:
+        async with world.router() as router:
+            batch_id = await router.send_batch("openai", rows, model="gpt-5-mini")
+            await router.wait_for_completion("openai", batch_id)
+            return [result async for result in router.get_results("openai", batch_id)]
+
+    first, second, third = run(main())
+    assert (first.text, third.text, second.text) == ("Hello", "Again", None)
+    assert len(second.embedding) == 3
+    assert len(world.jobs()) == 3
+
+
 @pytest.mark.parametrize("in_memory", [False, True])
 def test_a_batch_goes_there_and_back(begin: Any, in_memory: bool) -> None:
     """Ten requests in three shards: every answer once, in the order of the requests, one job per shard."""
@@ -116,7 +137,7 @@ from batch_router import BatchRouter
 from batch_router.providers import OpenAIProvider
 from batch_router.settings import Settings
 async def main():
-    router = BatchRouter(Settings(home=Path({str(world.home)!r}), max_shard_rows=4))
+    router = BatchRouter(Settings(home=Path({str(world.home)!r}), max_shard_rows=4, lease=3, renew_every=1))
     router.register_provider(OpenAIProvider(api_key={KEY!r}, base_url={world.simulator.url + "/openai/v1"!r}))
     rows = [{{"custom_id": f"q{{n}}", "prompt": "hi"}} for n in range(6)]
     print(await router.send_batch("openai", rows, model="gpt-4o"), flush=True)

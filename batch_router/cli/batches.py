@@ -1,7 +1,8 @@
-"""The commands about batches: submit, status, watch, results, list, cancel."""
+"""The commands about batches: submit, convert, status, watch, results, list, cancel."""
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ..client import BatchClient
-from ..core import BatchStatus, BatchStatusResponse
+from ..core import BatchStatus, BatchStatusResponse, Endpoint
 from ..display import follow, render, stderr, summary
 from ..exceptions import BatchFailedError, NoWorkerError
+from ..jsonl import read_lines
+from ..pipeline.encode import RowEncoder
+from ..pipeline.rows import Problems, read_rows
 from ..pipeline.submit import check_file, read_options
 from ..providers import find_provider
 from ..state.table import TABLE, State
@@ -22,13 +26,31 @@ from .exit_codes import ExitCode
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+def _row_options(command: Callable[..., int]) -> Callable[..., int]:
+    """What is said of the rows as a whole, by the commands that read rows."""
+    for option in reversed(
+        (
+            click.argument("file", type=click.Path(path_type=Path)),
+            click.option("--provider", required=True, help="openai, anthropic, google, vllm ..."),
+            click.option("--model", help="The model of the rows that name none."),
+            click.option("--endpoint", type=click.Choice(list(Endpoint)), help="For the rows that do not say."),
+            click.option("--system-prompt", help="For the rows that have none."),
+            click.option("--temperature", type=float, help="For the rows that do not say."),
+            click.option("--max-tokens", type=int, help="For the rows that do not say."),
+            click.option(
+                "--unsupported",
+                type=click.Choice(["error", "drop"]),
+                default="error",
+                help="What the provider does not take is refused, or left out and counted.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--provider", required=True, help="openai, ...")
-@click.option("--model", help="The model of the rows that name none.")
-@click.option("--system-prompt", help="For the rows that have none.")
-@click.option("--temperature", type=float, help="For the rows that do not say.")
-@click.option("--max-tokens", type=int, help="For the rows that do not say.")
+@_row_options
 @click.option("--batch-id", help="An id of your own: letters, digits, _ and -.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; may be repeated.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, and show how it goes.")
@@ -36,23 +58,14 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for pr
 def submit(
     file: Path,
     provider: str,
-    model: str | None,
-    system_prompt: str | None,
-    temperature: float | None,
-    max_tokens: int | None,
     batch_id: str | None,
     metadata: Sequence[str],
     wait: bool,
     as_json: bool,
+    **about_rows: Any,
 ) -> int:
     """Send the requests of a JSONL FILE. Every row is checked before anything is sent."""
-    options: dict[str, Any] = {
-        "model": model,
-        "system_prompt": system_prompt,
-        "batch_id": batch_id,
-        "generation_config": {"temperature": temperature, "max_tokens": max_tokens},
-        "metadata": _read_metadata(metadata),
-    }
+    options = _options(about_rows) | {"batch_id": batch_id, "metadata": _read_metadata(metadata)}
     kind = find_provider(provider)
     check_file(file, kind, read_options(options))
     client = BatchClient()
@@ -70,6 +83,29 @@ def submit(
         click.echo(_encode({"batch_id": job.id}) if as_json else job.id)
         return ExitCode.OK
     return _wait(client, job.id, as_json)
+
+
+@click.command()
+@_row_options
+def convert(file: Path, provider: str, **about_rows: Any) -> int:
+    """Print the rows of a JSONL FILE as they would go to the provider. Nothing is sent, and no server is needed."""
+    kind = find_provider(provider)
+    options = read_options(_options(about_rows))
+    check_file(file, kind, options)
+    encoder = RowEncoder(kind, options.unsupported)
+    encode = msgspec.json.Encoder().encode
+    with file.open("rb") as stream:
+        requests = read_rows(read_lines(stream), options, Problems(str(file)))
+        rows = (encode(encoder.encode(request, str(number))) + b"\n" for number, (_, request) in enumerate(requests))
+        _write_lines(rows)
+    for what, count in encoder.dropped.items():
+        click.echo(f"dropped: {what} in {count} places, which {provider} does not take", err=True)
+    return ExitCode.OK
+
+
+def _options(about_rows: dict[str, Any]) -> dict[str, Any]:
+    config = {name: about_rows.pop(name) for name in ("temperature", "max_tokens")}
+    return about_rows | {"generation_config": config}
 
 
 @click.command()
@@ -100,14 +136,20 @@ def results(batch_id: str) -> int:
     """Print the results of a finished batch: JSON lines in input order, one per request."""
     client = BatchClient()
     found = client.status(batch_id)
-    lines = client.result_lines(batch_id)
+    if not _write_lines(client.result_lines(batch_id)):
+        return ExitCode.OK
+    return _exit_code(found)
+
+
+def _write_lines(lines: Iterable[bytes]) -> bool:
+    """Write to stdout; False if its reader has seen enough (`| head`)."""
     try:
         sys.stdout.buffer.writelines(lines)
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
-        sys.stderr.close()
-        return ExitCode.OK
-    return _exit_code(found)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return False
+    return True
 
 
 @click.command("list")

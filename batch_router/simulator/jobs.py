@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .answers import completion, prompt_of, refusal_of
+from .answers import answer_for, prompt_of, refusal_of
 from .files import FileStore
 from .scenario import Scenario
 
@@ -169,7 +169,7 @@ def _answer(scenario: Scenario, row: dict[str, Any], good: BinaryIO, bad: Binary
         bad.write(_line({"custom_id": row_id, "response": response}))
         return 1
     prompt = prompt_of(body)
-    answered = completion(scenario, body, row_id, int(time.time()))
+    answered = answer_for(scenario, row["url"], body, row_id, int(time.time()))
     response = {"status_code": 200, "request_id": f"req_{row_id}", "body": answered}
     line = _line({"custom_id": row_id, "response": response})
     if not (scenario.drop and re.search(scenario.drop, prompt)):
