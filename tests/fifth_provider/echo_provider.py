@@ -1,0 +1,88 @@
+"""A fifth provider, whole, in one file of another package: it answers each prompt with the prompt itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import msgspec
+
+from batch_router.core import BatchStatus, FinishReason, ResultStatus, UnifiedRequest, UnifiedResult
+from batch_router.core.jobs import Job, JobSpec
+from batch_router.exceptions import ValidationError
+from batch_router.providers import Client, Limits, Provider
+
+
+class EchoCodec:
+    """Rows are `{"id", "say"}`, answers `{"id", "said"}`."""
+
+    def encode(self, request: UnifiedRequest, row_id: str) -> object:
+        last = request.messages[-1]
+        if not last.is_text_only():
+            raise ValidationError("messages: echo repeats text only; send a text")
+        return {"id": row_id, "say": last.get_text()}
+
+    def read_row_id(self, line: bytes) -> str | None:
+        return str(msgspec.json.decode(line)["id"])
+
+    def decode(self, line: bytes) -> tuple[UnifiedResult, bool]:
+        row = msgspec.json.decode(line)
+        answer = UnifiedResult(
+            custom_id=row["id"],
+            status=ResultStatus.SUCCEEDED,
+            text=row["said"],
+            finish_reason=FinishReason.STOP,
+            response=row,
+        )
+        return answer, False
+
+
+class EchoClient:
+    """The service, too: a job is done when it is created, and its answers are made when they are fetched."""
+
+    jobs: ClassVar[dict[str, Path]] = {}
+
+    def upload(self, path: Path, spec: JobSpec) -> str | None:
+        return None
+
+    def create(self, path: Path, spec: JobSpec) -> Job:
+        self.jobs[spec.token] = path
+        return self.get(spec.token)
+
+    def find(self, spec: JobSpec) -> Job | None:
+        return self.get(spec.token) if spec.token in self.jobs else None
+
+    def get(self, job_id: str) -> Job:
+        return Job(id=job_id, status=BatchStatus.COMPLETED, created_at=0)
+
+    def list(self, limit: int) -> Iterator[Job]:
+        return (self.get(token) for token in list(self.jobs)[: -limit - 1 : -1])
+
+    def cancel(self, job_id: str) -> None:
+        pass
+
+    def download(self, job: Job, into: BinaryIO) -> None:
+        with self.jobs[job.id].open("rb") as rows:
+            for line in rows:
+                row: dict[str, Any] = msgspec.json.decode(line)
+                into.write(msgspec.json.encode({"id": row["id"], "said": row["say"]}) + b"\n")
+
+    def delete_upload(self, upload: str) -> None:
+        pass
+
+    def delete(self, job: Job) -> None:
+        self.jobs.pop(job.id, None)
+
+
+class EchoProvider(Provider):
+    """Nobody's API."""
+
+    name = "echo"
+    limits = Limits(rows=100, bytes=1_000_000)
+    codec = EchoCodec()
+
+    @classmethod
+    def preload(cls) -> None:
+        """Nothing to import."""
+
+    def connect(self, *, timeout: float) -> Client:
+        return EchoClient()
