@@ -52,6 +52,7 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.command()
 @_row_options
 @click.option("--batch-id", help="An id of your own: letters, digits, _ and -.")
+@click.option("--idempotency-key", help="Sent again with the same key, the same file is the same batch.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; may be repeated.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, and show how it goes.")
 @_json
@@ -59,13 +60,18 @@ def submit(
     file: Path,
     provider: str,
     batch_id: str | None,
+    idempotency_key: str | None,
     metadata: Sequence[str],
     wait: bool,
     as_json: bool,
     **about_rows: Any,
 ) -> int:
     """Send the requests of a JSONL FILE. Every row is checked before anything is sent."""
-    options = _options(about_rows) | {"batch_id": batch_id, "metadata": _read_metadata(metadata)}
+    options = _options(about_rows) | {
+        "batch_id": batch_id,
+        "idempotency_key": idempotency_key,
+        "metadata": _read_metadata(metadata),
+    }
     kind = find_provider(provider)
     check_file(file, kind, read_options(options))
     client = BatchClient()

@@ -1,5 +1,6 @@
 """A batch enters: checked, its rows in storage, its state in the store. Runs in the caller's process."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -7,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
+from msgspec import Meta
 from xxhash import xxh3_128
 
 from ..core import UnifiedRequest
@@ -32,16 +34,26 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     Attributes:
         unsupported: what becomes of a parameter that the provider does not take: an error, or it is left out.
         batch_id: the caller's own id for the batch: letters, digits, `_` and `-`, at most 64.
+        idempotency_key: any text; a second submission with the same key and the same content is the same batch.
         metadata: the caller's own notes; `status` shows them.
     """
 
     unsupported: Unsupported = "error"
     batch_id: str | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.batch_id is not None and not _BATCH_ID.fullmatch(self.batch_id):
             raise ValidationError("batch_id must be 1 to 64 letters, digits, '_' or '-'")
+        if self.batch_id is not None and self.idempotency_key is not None:
+            raise ValidationError("give either batch_id or idempotency_key: the key makes the id")
+
+    def choose_id(self) -> str:
+        """The id of the batch; that of a key is always the same."""
+        if self.idempotency_key is not None:
+            return f"batch_{hashlib.sha256(self.idempotency_key.encode()).hexdigest()[:32]}"
+        return self.batch_id or f"batch_{secrets.token_hex(8)}"
 
 
 def submit(
@@ -75,8 +87,8 @@ def submit(
     chosen = read_options(options)
     if (requests is None) == (input is None):
         raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
-    batch_id = chosen.batch_id or f"batch_{secrets.token_hex(8)}"
-    if context.store.get_batch(batch_id) is not None:
+    batch_id = chosen.choose_id()
+    if chosen.idempotency_key is None and context.store.get_batch(batch_id) is not None:
         raise _taken(batch_id)
     # Named at random, so that of two submissions of one id the loser cannot overwrite the winner's rows.
     name = f"{batch_folder(provider, batch_id)}/{secrets.token_hex(4)}"
@@ -89,12 +101,14 @@ def submit(
             rows = _inspect_file(_to_path(input), kind, chosen, check_rows)
         with context.storage.write(f"{name}-submission.json") as stream:
             stream.write(msgspec.json.encode(chosen))
+        content = _hash_content(provider, chosen, rows)
         facts = {
             "provider": provider,
             "model": chosen.model,
             "metadata": chosen.metadata,
             "input": rows,
             "submission": f"{name}-submission.json",
+            "content": content,
         }
         _check_storage(context)
         try:
@@ -103,9 +117,29 @@ def submit(
             undo.pop_all()  # the reply may be all that was lost: then the rows are the batch's
             raise
         if not created:
-            raise _taken(batch_id)
+            return _same_batch(context, batch_id, chosen, content)
         undo.pop_all()
     return Hint(batch_id, 1, State.QUEUED, provider)
+
+
+def _same_batch(context: Context, batch_id: str, options: Options, content: str) -> Hint:
+    """The batch that an earlier submission with this key made."""
+    batch = context.store.get_batch(batch_id)
+    if options.idempotency_key is None or batch is None:
+        raise _taken(batch_id)
+    if batch.content != content:
+        raise ValidationError(
+            f"idempotency_key {options.idempotency_key!r} was used for other requests or options, as batch "
+            f"{batch_id}; use another key for these"
+        )
+    return Hint(batch_id, batch.version, batch.state, batch.provider)
+
+
+def _hash_content(provider: str, options: Options, rows: InputFile) -> str:
+    digest = xxh3_128(provider.encode())
+    digest.update(msgspec.json.encode(options, order="deterministic"))
+    digest.update(rows.hash.encode())
+    return digest.hexdigest()
 
 
 def batch_folder(provider: str, batch_id: str) -> str:

@@ -78,6 +78,7 @@ class Batch(Item, frozen=True, kw_only=True):
     Attributes:
         model: the model of the rows that name none.
         submission: storage name of the options (they may hold a prompt, so they are not in here).
+        content: hash of rows, options and provider: whether another submission with its key is the same.
         rows: how many requests; None until they are counted.
         shards: how many shards were ever made; they are named `<batch id>.<number>`.
         open: how many of them have not ended.
@@ -88,6 +89,7 @@ class Batch(Item, frozen=True, kw_only=True):
 
     input: InputFile
     submission: str
+    content: str = ""
     model: str | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     rows: int | None = None

@@ -57,6 +57,27 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
     assert all(name.startswith(f"generated/openai/{batch.id}/") for name in stored())
 
 
+def test_the_same_key_is_the_same_batch(context: Context, stored: Stored) -> None:
+    """Submitted again under one idempotency key, the batch is the first one, and nothing more is stored."""
+    first = submit(context, "openai", requests=GOOD, model="m", idempotency_key="order 7 \u2713")
+    before = stored()
+    assert submit(context, "openai", requests=GOOD, model="m", idempotency_key="order 7 \u2713") == first
+    assert stored() == before
+    assert submit(context, "openai", requests=GOOD, model="m", idempotency_key="order 8").id != first.id
+
+
+def test_the_same_key_with_other_content_is_refused(context: Context, stored: Stored) -> None:
+    """Other rows or options under a used key are an error in the caller; the batch stays as it was."""
+    first = submit(context, "openai", requests=GOOD, model="m", idempotency_key="k")
+    before = stored()
+    for changed in ({"model": "n"}, {"requests": GOOD[:1]}, {"metadata": {"a": "b"}}):
+        with pytest.raises(ValidationError, match=f"key 'k' was used for other .* as batch {first.id}; use"):
+            submit(context, "openai", **{"requests": GOOD, "model": "m", "idempotency_key": "k"} | changed)
+    with pytest.raises(ValidationError, match="either batch_id or idempotency_key"):
+        submit(context, "openai", requests=GOOD, model="m", idempotency_key="k", batch_id="b")
+    assert stored() == before
+
+
 def test_the_input_is_sealed(context: Context, tmp_path: Path) -> None:
     """Size and hash of the rows are remembered, of stored ones and of a file of the user's."""
     (tmp_path / "in.jsonl").write_bytes(LINES)
