@@ -27,7 +27,7 @@ from batch_router import (
 from batch_router.providers import OpenAIProvider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
-from batch_router.simulator.scenario import Latency
+from batch_router.simulator.scenario import Latency, Refusal
 
 T = TypeVar("T")
 KEY = "sk-canary-router-1"
@@ -125,6 +125,58 @@ def test_a_batch_goes_there_and_back(begin: Any, in_memory: bool) -> None:
 
     assert run(main()) == [(f"q{number}", f"Question {number}") for number in range(10)]
     assert len(world.jobs()) == 3
+
+
+async def send(router: BatchRouter, rows: list[Any], **options: Any) -> tuple[Any, list[Any]]:
+    """The status in which a batch ended, and its results."""
+    batch_id = await router.send_batch("openai", rows, **options)
+    status = await router.wait_for_completion("openai", batch_id, timeout=60)
+    return status, [result async for result in router.get_results("openai", batch_id)]
+
+
+def test_rows_that_failed_for_a_passing_reason_go_again(begin: Any) -> None:
+    """A third of all rows meets a 503 each time: sent again in follow-up shards, all are answered once, in order."""
+    world = begin(Scenario(refuse=(Refusal(status=503, share=0.3),), keys=(KEY,)))
+
+    async def main() -> tuple[Any, list[Any]]:
+        async with world.router() as router:
+            return await send(router, requests(40), row_retries=10)
+
+    status, results = run(main())
+    assert status.status is BatchStatus.COMPLETED
+    assert (status.request_counts.total, status.request_counts.succeeded) == (40, 40)
+    assert [(result.custom_id, result.text) for result in results] == [(f"q{n}", f"Question {n}") for n in range(40)]
+    assert len(world.jobs()) > 10  # of four rows each, and some more
+
+
+@pytest.mark.parametrize(("status_code", "retries", "jobs"), [(503, 0, 1), (503, 2, 3), (400, 2, 1)])
+def test_row_retries_have_an_end(begin: Any, status_code: int, retries: int, jobs: int) -> None:
+    """Up to the batch's limit and no further; a row that was refused for good does not go again."""
+    world = begin(Scenario(refuse=(Refusal(status=status_code, match="1"),), keys=(KEY,)))
+
+    async def main() -> tuple[Any, list[Any]]:
+        async with world.router() as router:
+            return await send(router, requests(3), row_retries=retries)
+
+    status, results = run(main())
+    assert status.status is BatchStatus.COMPLETED
+    assert [result.status for result in results] == ["succeeded", "errored", "succeeded"]
+    assert len(world.jobs()) == jobs
+
+
+def test_an_expired_job_keeps_what_was_done_and_the_rest_goes_again(begin: Any) -> None:
+    """Each job ends half-done: of four rows two go again, and one of those is expired when the retries are over."""
+    world = begin(Scenario(expire_after=0.5, keys=(KEY,)))
+
+    async def main() -> tuple[Any, list[Any]]:
+        async with world.router() as router:
+            return await send(router, requests(4), row_retries=1)
+
+    status, results = run(main())
+    assert status.status is BatchStatus.EXPIRED
+    assert sorted(result.status for result in results) == ["expired", "succeeded", "succeeded", "succeeded"]
+    assert [result.custom_id for result in results] == ["q0", "q1", "q2", "q3"]
+    assert len(world.jobs()) == 2
 
 
 def test_a_batch_outlives_its_process(begin: Any) -> None:

@@ -52,6 +52,7 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.command()
 @_row_options
 @click.option("--batch-id", help="An id of your own: letters, digits, _ and -.")
+@click.option("--row-retries", type=int, default=2, help="How often rows that failed for a passing reason go again.")
 @click.option("--idempotency-key", help="Sent again with the same key, the same file is the same batch.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; may be repeated.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, and show how it goes.")
@@ -61,6 +62,7 @@ def submit(
     provider: str,
     batch_id: str | None,
     idempotency_key: str | None,
+    row_retries: int,
     metadata: Sequence[str],
     wait: bool,
     as_json: bool,
@@ -70,6 +72,7 @@ def submit(
     options = _options(about_rows) | {
         "batch_id": batch_id,
         "idempotency_key": idempotency_key,
+        "row_retries": row_retries,
         "metadata": _read_metadata(metadata),
     }
     kind = find_provider(provider)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..providers import Client, Provider, find_provider
 from ..settings import Settings
-from ..state.base import Spawn, Store
+from ..state.base import Store
 from ..state.table import State
 from ..storage import LocalStorage
 from .lease import Lease, LeaseKeeper
@@ -20,13 +20,13 @@ class Outcome(NamedTuple):
         state: where the item stands now.
         delay: seconds until the next look; 0: hand it on at once.
         patch: facts to remember.
-        spawn: shards to make.
+        spawn: the facts of shards to make.
     """
 
     state: State
     delay: float = 0
     patch: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    spawn: Sequence[Spawn] = ()
+    spawn: Sequence[dict[str, Any]] = ()
 
 
 class Clients:

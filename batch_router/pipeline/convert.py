@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,6 @@ from ..core import Endpoint, UnifiedRequest
 from ..exceptions import FileOperationError, ValidationError
 from ..jsonl import HashingReader, read_lines
 from ..providers import Limits
-from ..state.base import Spawn
 from ..state.items import Batch
 from ..state.table import State
 from .context import Context, Outcome
@@ -46,7 +46,7 @@ def convert(context: Context, batch: Batch) -> Outcome:
     problems = Problems(str(path))
     finder = DuplicateFinder()
     limits = _limits(context, provider.limits)
-    with _Cutter(context, batch, encoder.encode, limits) as cutter, _open_input(path) as file:
+    with _Cutter(context, batch, encoder.encode, limits, options.row_retries) as cutter, _open_input(path) as file:
         reader = HashingReader(file)
         for line, request in read_rows(read_lines(io.BufferedReader(reader, _BLOCK)), options, problems):
             finder.add(request.custom_id)
@@ -147,7 +147,8 @@ class _Cutter:
         rows: how many rows were added.
     """
 
-    def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits) -> None:
+    def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits, retries: int) -> None:
+        self._retries = retries
         self._context = context
         self._batch = batch
         self._encode = encode
@@ -157,7 +158,7 @@ class _Cutter:
         self._names: list[str] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shard-close")
         self._closed: list[Future[None]] = []
-        self._ended: list[Spawn] = []
+        self._ended: list[dict[str, Any]] = []
         self.rows = 0
 
     def add(self, request: UnifiedRequest) -> None:
@@ -176,15 +177,14 @@ class _Cutter:
             return
         self.rows += 1
 
-    def finish(self) -> list[Spawn]:
+    def finish(self) -> list[dict[str, Any]]:
         """End what is open; the shards in the order of their first rows."""
         for shard in list(self._open.values()):
             self._end(shard)
         self._thread.shutdown()
         for closed in self._closed:
             closed.result()
-        self._ended.sort(key=lambda spawn: int(spawn.facts["first_row"]))
-        return [Spawn(number, spawn.facts) for number, spawn in enumerate(self._ended)]
+        return sorted(self._ended, key=lambda facts: int(facts["first_row"]))
 
     def __enter__(self) -> "_Cutter":
         return self
@@ -230,5 +230,6 @@ class _Cutter:
             "first_row": shard.first_row,
             "requests": shard.requests,
             "row_ids": shard.row_ids,
+            "retries_left": self._retries,
         }
-        self._ended.append(Spawn(len(self._ended), facts))
+        self._ended.append(facts)

@@ -29,7 +29,7 @@ def finish(context: Context, batch: Batch) -> Outcome:
     parts = [_audit(context, shard) for shard in shards]
     counts = {status.value: sum(part["request_counts"][status] for part in parts) for status in ResultStatus}
     state, failure = _final_state(batch, shards)
-    total = sum(shard.rows for shard in shards)
+    total = sum(shard.rows - shard.retried for shard in shards)
     if state is not State.FAILED and sum(counts.values()) != total:
         state, failure = State.FAILED, _unbalanced(total, sum(counts.values()))
     manifest = {
@@ -74,10 +74,11 @@ def _audit(context: Context, shard: Shard) -> dict[str, Any]:
         "shard": shard.id,
         "state": shard.state.value,
         "job_id": shard.job.id if shard.job else None,
-        "rows": shard.rows,
+        "rows": shard.rows - shard.retried,
+        "retried": shard.retried,
         "first_row": shard.first_row,
         "results": shard.part.name if shard.part else None,
-        "row_ids": shard.row_ids,
+        "row_ids": shard.part.row_ids or shard.row_ids if shard.part else shard.row_ids,
         "size": size,
         "sha256": digest.hexdigest(),
         "request_counts": dict(counts),

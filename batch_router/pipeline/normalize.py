@@ -13,6 +13,7 @@ from ..jsonl import read_lines
 from ..providers import Codec
 from ..state.items import Part, Shard
 from ..state.table import State
+from .again import is_passing, split_off
 from .context import Context, Outcome
 from .download import shard_folder
 
@@ -35,6 +36,8 @@ def normalize(context: Context, shard: Shard) -> Outcome:
     counts: Counter[str] = Counter()
     succeeded = repaired = 0
     buffer = bytearray()
+    again = array("l")
+    may_retry = shard.retries_left > 0 and not shard.cancel
     with (
         context.storage.write(name) as results,
         context.storage.open(shard.row_ids) as row_ids,
@@ -47,19 +50,27 @@ def normalize(context: Context, shard: Shard) -> Outcome:
             else:
                 result, was_repaired = _read_answer(os.pread(handle, lengths[row], offsets[row]), codec)
                 repaired += was_repaired
+            if result.status is ResultStatus.SUCCEEDED:
+                succeeded += 1
+            elif may_retry and is_passing(result):
+                again.append(row)
+                continue
+            else:
+                counts[result.status] += 1
             result.custom_id = _decode_row_id(line)[1]
             _encode_into(result, buffer, -1)
             buffer += b"\n"
             if len(buffer) > _BUFFER:
                 results.write(buffer)
                 buffer.clear()
-            if result.status is ResultStatus.SUCCEEDED:
-                succeeded += 1
-            else:
-                counts[result.status] += 1
         results.write(buffer)
-    part = Part(name=name, unexpected=unexpected, repaired=repaired, succeeded=succeeded, **counts)
-    return Outcome(_final_state(shard), patch={"part": part})
+    counts[ResultStatus.SUCCEEDED] = succeeded
+    part = msgspec.structs.replace(Part(name=name, unexpected=unexpected, repaired=repaired), **counts)
+    if not again:
+        return Outcome(_final_state(shard), patch={"part": part})
+    kept, follow_up = split_off(context, shard, again)
+    part = msgspec.structs.replace(part, row_ids=kept)
+    return Outcome(State.COMPLETED, patch={"part": part, "retried": len(again)}, spawn=[follow_up])
 
 
 def _locate(answers: Path | None, shard: Shard, codec: Codec) -> tuple["array[int]", "array[int]", int]:

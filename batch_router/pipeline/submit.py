@@ -33,12 +33,14 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
 
     Attributes:
         unsupported: what becomes of a parameter that the provider does not take: an error, or it is left out.
+        row_retries: how often a row that failed for a passing reason (expired, overloaded, missing...) is sent again.
         batch_id: the caller's own id for the batch: letters, digits, `_` and `-`, at most 64.
         idempotency_key: any text; a second submission with the same key and the same content is the same batch.
         metadata: the caller's own notes; `status` shows them.
     """
 
     unsupported: Unsupported = "error"
+    row_retries: Annotated[int, Meta(ge=0, le=10)] = 2
     batch_id: str | None = None
     idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)

@@ -19,13 +19,6 @@ class Hint(NamedTuple):
     provider: str
 
 
-class Spawn(NamedTuple):
-    """A shard to be made by a commit: its number in the batch and its facts."""
-
-    number: int
-    facts: dict[str, Any]
-
-
 class Commit(NamedTuple):
     """The end of a step.
 
@@ -33,14 +26,14 @@ class Commit(NamedTuple):
         state: the state from here on.
         delay: seconds until somebody must look; None: nobody needs to.
         patch: facts to remember.
-        spawn: shards to make; they are due after `grace`.
+        spawn: the facts of shards to make; the store numbers them on, and they are due after `grace`.
         grace: how long spawned or woken items wait for their message before the sweep sends another.
     """
 
     state: State
     delay: float | None
     patch: dict[str, Any]
-    spawn: Sequence[Spawn] = ()
+    spawn: Sequence[dict[str, Any]] = ()
     grace: float = 0
 
 

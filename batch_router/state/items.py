@@ -105,11 +105,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: storage name of the results, one line per request in input order.
+        row_ids: storage name of their ids, where some of the shard's rows went on to another shard.
         unexpected: answers whose row is not ours, or was answered before; `answers` keeps them.
         repaired: answers that were not valid JSON and had to be read leniently.
     """
 
     name: str
+    row_ids: str | None = None
     succeeded: int = 0
     errored: int = 0
     cancelled: int = 0
@@ -130,6 +132,8 @@ class Shard(Item, frozen=True, kw_only=True):
         requests: storage name of the rows in the provider's format.
         row_ids: storage name of `[row number in the batch, custom_id]` lines in the same order.
         upload: the provider's name of the uploaded file.
+        retries_left: how often rows that fail for a passing reason may be sent again.
+        retried: how many of its rows went on to a follow-up shard; their results are there.
         polls: how often the job was looked at.
         queue_waits: how often the provider had no room for the job's tokens.
         cancel_sent: whether the provider was asked to cancel.
@@ -145,6 +149,8 @@ class Shard(Item, frozen=True, kw_only=True):
     first_row: int
     requests: str
     row_ids: str
+    retries_left: int = 0
+    retried: int = 0
     upload: str | None = None
     intent: Intent | None = None
     job: Job | None = None

@@ -77,7 +77,7 @@ class MemoryStore:
                 self._due.pop(item_id, None)
             else:
                 self._due[item_id] = self.now() + (0 if unseen_cancel and item is not batch else commit.delay)
-            woken = [self._spawn(batch, spawn.number, spawn.facts, commit.grace) for spawn in commit.spawn]
+            woken = [self._spawn(batch, facts, commit.grace) for facts in commit.spawn]
             if item is not batch and is_final(commit.state):
                 batch["open"] -= 1
                 if batch["open"] == 0:
@@ -147,8 +147,8 @@ class MemoryStore:
         self._items[item_id] = {**defaults, **facts, "id": item_id}
         self._due[item_id] = now + delay
 
-    def _spawn(self, batch: dict[str, Any], number: int, facts: dict[str, Any], grace: float) -> Hint:
-        child = shard_id(batch["id"], number)
+    def _spawn(self, batch: dict[str, Any], facts: dict[str, Any], grace: float) -> Hint:
+        child = shard_id(batch["id"], batch.get("shards", 0))
         self._add(child, {**facts, "batch": batch["id"], "state": State.UPLOADING}, grace)
         batch["open"] = batch.get("open", 0) + 1
         batch["shards"] = batch.get("shards", 0) + 1

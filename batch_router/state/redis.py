@@ -9,7 +9,7 @@ import msgspec
 import redis
 
 from ..exceptions import BrokerUnavailableError
-from .base import Commit, Committed, Hint, Spawn
+from .base import Commit, Committed, Hint
 from .items import SCHEMA, Batch, Shard, batch_id_of, dump_fields, load_item, shard_id
 from .table import State, is_final
 
@@ -88,7 +88,7 @@ class RedisStore:
             _json(holder),
             parent,
             _json(State.FINISHING) if parent and is_final(commit.state) else "",
-            _json([_spawned(batch_id_of(item_id), spawn) for spawn in commit.spawn]),
+            _json([_spawned(batch_id_of(item_id), facts) for facts in commit.spawn]),
             _ms(commit.grace),
         )
         return Committed(reply[0], [_hint(row) for row in reply[1:]]) if reply else None
@@ -146,10 +146,8 @@ def _parent(item_id: str) -> str:
     return batch_id if batch_id != item_id else ""
 
 
-def _spawned(batch_id: str, spawn: Spawn) -> tuple[str, dict[str, str]]:
-    child = shard_id(batch_id, spawn.number)
-    fields = {"schema": SCHEMA, **spawn.facts, "id": child, "batch": batch_id, "state": State.UPLOADING}
-    return child, dump_fields(fields)
+def _spawned(batch_id: str, facts: dict[str, Any]) -> dict[str, str]:
+    return dump_fields({"schema": SCHEMA, **facts, "batch": batch_id, "state": State.UPLOADING})
 
 
 def _hint(row: list[str]) -> Hint:

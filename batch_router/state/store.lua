@@ -73,7 +73,7 @@ function calls.renew(id, fence, lease, patch)
 end
 
 -- id, fence, state (JSON), delay or -1, patch, holder (JSON), batch id or '', state to wake the batch in or '',
--- {{id, fields}, ...}, grace
+-- {fields of a shard to be made, ...}, grace
 -- Returns {version, hint, ...} or false.
 function calls.commit(id, fence, state, delay, patch, holder, batch, wake, spawn, grace)
   local key = item_key(id)
@@ -97,14 +97,15 @@ function calls.commit(id, fence, state, delay, patch, holder, batch, wake, spawn
   end
   local owner = parent or key
   local owner_id = batch ~= '' and batch or id
-  for _, child in ipairs(cjson.decode(spawn)) do
-    local child_key = item_key(child[1])
-    for field, value in pairs(child[2]) do redis.call('HSET', child_key, field, value) end
-    redis.call('HSET', child_key, 'version', 1, 'created_at', seconds, 'updated_at', seconds)
-    redis.call('ZADD', due, now + grace, child[1])
+  for _, fields in ipairs(cjson.decode(spawn)) do
+    local child = owner_id .. '.' .. (redis.call('HINCRBY', owner, 'shards', 1) - 1)
+    local child_key = item_key(child)
+    for field, value in pairs(fields) do redis.call('HSET', child_key, field, value) end
+    redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1)
+    redis.call('HSET', child_key, 'created_at', seconds, 'updated_at', seconds)
+    redis.call('ZADD', due, now + grace, child)
     redis.call('HINCRBY', owner, 'open', 1)
-    redis.call('HINCRBY', owner, 'shards', 1)
-    reply[#reply + 1] = hint(child[1])
+    reply[#reply + 1] = hint(child)
   end
   if wake ~= '' and redis.call('HINCRBY', parent, 'open', -1) == 0 then
     redis.call('HSET', parent, 'state', wake)

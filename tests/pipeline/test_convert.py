@@ -40,10 +40,8 @@ def lines(context: Context, name: str) -> list[Any]:
 def cut(context: Context, outcome: Outcome) -> list[tuple[str, list[int]]]:
     """`(model, row numbers)` of each shard, after a look at whether its two objects and its facts agree."""
     shards = []
-    for number, spawn in enumerate(outcome.spawn):
-        facts = spawn.facts
+    for facts in outcome.spawn:
         requests, row_ids = lines(context, facts["requests"]), lines(context, facts["row_ids"])
-        assert spawn.number == number
         assert [row["custom_id"] for row in requests] == [f"{facts['token']}-{n}" for n in range(facts["rows"])]
         assert {row["body"]["model"] for row in requests} == {facts["model"]}
         assert context.storage.path(facts["requests"]).stat().st_size == facts["size"]
@@ -60,7 +58,7 @@ def test_a_small_batch_is_one_shard(context: Context, stored: Stored) -> None:
     outcome = convert(context, batch)
     assert (outcome.state, outcome.patch) == (State.RUNNING, {"rows": 3})
     assert cut(context, outcome) == [("m", [0, 1, 2])]
-    facts = outcome.spawn[0].facts
+    facts = outcome.spawn[0]
     assert sorted(set(stored()) - set(before)) == sorted([facts["requests"], facts["row_ids"]])
     assert (facts["provider"], facts["model"]) == ("openai", "m")
     check_transition(batch.state, outcome.state)
@@ -97,7 +95,7 @@ def test_shards_are_cut_by_model_and_rows(
 def test_shards_are_cut_by_bytes(make_context: MakeContext, spare: int, expected: list[list[int]]) -> None:
     """No shard is a byte larger than a job may be, and none is ended while the next row fits."""
     whole = make_context()
-    one = convert(whole, submitted(whole, requests=rows("m", size=1000))).spawn[0].facts["size"]
+    one = convert(whole, submitted(whole, requests=rows("m", size=1000))).spawn[0]["size"]
     context = make_context(max_shard_bytes=3 * one + spare)
     outcome = convert(context, submitted(context, requests=rows(*"mmmmmmm", size=1000)))
     assert [numbers for _, numbers in cut(context, outcome)] == expected
@@ -119,8 +117,8 @@ def test_every_row_is_in_one_shard(
     assert sorted((row, model) for model, numbers in shards for row in numbers) == list(enumerate(models))
     assert [numbers[0] for _, numbers in shards] == sorted(numbers[0] for _, numbers in shards)
     assert all(numbers == sorted(numbers) for _, numbers in shards)
-    assert all(spawn.facts["rows"] <= most_rows for spawn in outcome.spawn)
-    assert all(spawn.facts["size"] <= most_bytes for spawn in outcome.spawn)
+    assert all(spawn["rows"] <= most_rows for spawn in outcome.spawn)
+    assert all(spawn["size"] <= most_bytes for spawn in outcome.spawn)
 
 
 def test_tokens_are_unique(make_context: MakeContext) -> None:
@@ -128,7 +126,7 @@ def test_tokens_are_unique(make_context: MakeContext) -> None:
     context = make_context(max_shard_rows=1)
     batch = submitted(context, requests=rows(*"mmm"))
     outcomes = [convert(context, batch), convert(context, batch)]
-    tokens = [spawn.facts["token"] for outcome in outcomes for spawn in outcome.spawn]
+    tokens = [spawn["token"] for outcome in outcomes for spawn in outcome.spawn]
     assert len(set(tokens)) == 6
     assert all(re.fullmatch("[0-9a-z]{8,50}", token) for token in tokens)
 
@@ -139,7 +137,7 @@ def test_the_fence_is_in_every_name(context: Context) -> None:
     again = context.store.claim(batch.id, batch.version, lease=60, holder="other")
     assert isinstance(again, Batch)
     names = [
-        {outcome.spawn[0].facts[kind] for kind in ("requests", "row_ids")}
+        {outcome.spawn[0][kind] for kind in ("requests", "row_ids")}
         for outcome in (convert(context, batch), convert(context, again))
     ]
     assert names[0].isdisjoint(names[1])
@@ -153,7 +151,7 @@ def test_the_batchs_options_are_used(context: Context) -> None:
     ]
     options = {"model": "m", "system_prompt": "all", "generation_config": {"temperature": 1, "max_tokens": 5}}
     outcome = convert(context, submitted(context, requests=requests, **options))
-    bodies = [row["body"] for row in lines(context, outcome.spawn[0].facts["requests"])]
+    bodies = [row["body"] for row in lines(context, outcome.spawn[0]["requests"])]
     assert [body["messages"][0]["content"] for body in bodies] == ["all", "own"]
     assert [(body["temperature"], body["max_completion_tokens"]) for body in bodies] == [(1, 5), (0, 5)]
 
@@ -162,7 +160,7 @@ def test_the_batchs_options_are_used(context: Context) -> None:
 def test_any_custom_id_goes(context: Context, custom_id: str) -> None:
     """The user's name for a row never goes to the provider, so it may be any text; it comes back as it was."""
     outcome = convert(context, submitted(context, requests=[{"custom_id": custom_id, "prompt": "x"}], model="m"))
-    facts = outcome.spawn[0].facts
+    facts = outcome.spawn[0]
     (line,) = context.storage.path(facts["row_ids"]).read_bytes().removesuffix(b"\n").split(b"\n")
     assert json.loads(line) == [0, custom_id]
     assert lines(context, facts["requests"])[0]["custom_id"] == f"{facts['token']}-0"
@@ -178,7 +176,7 @@ def test_odd_lines_are_counted_as_they_lie(make_context: MakeContext, tmp_path: 
     outcome = convert(context, submitted(context, input=path, model="m"))
     assert cut(context, outcome) == [("m", [0]), ("m", [1])]
     assert outcome.patch == {"rows": 2}
-    body = lines(context, outcome.spawn[0].facts["requests"])[0]["body"]
+    body = lines(context, outcome.spawn[0]["requests"])[0]["body"]
     assert body["messages"] == [{"role": "user", "content": "a\u2028b"}]
 
 
@@ -188,7 +186,7 @@ def test_large_rows_are_whole(context: Context) -> None:
     requests = [{"custom_id": f"q{n}", "prompt": f"{n}:" + "x" * size} for n, size in enumerate(sizes)]
     outcome = convert(context, submitted(context, requests=requests, model="m"))
     assert cut(context, outcome) == [("m", list(range(len(sizes))))]
-    sent = [row["body"]["messages"][0]["content"] for row in lines(context, outcome.spawn[0].facts["requests"])]
+    sent = [row["body"]["messages"][0]["content"] for row in lines(context, outcome.spawn[0]["requests"])]
     assert sent == [request["prompt"] for request in requests]
 
 

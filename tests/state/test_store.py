@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import fakeredis
 import pytest
 import redis
 
 from batch_router.exceptions import BrokerUnavailableError
-from batch_router.state.base import Commit, Spawn, Store
+from batch_router.state.base import Commit, Store
 from batch_router.state.memory import MemoryStore
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import State
@@ -23,8 +24,8 @@ BATCH = {
 _prefixes = itertools.count()
 
 
-def shard(number: int) -> Spawn:
-    facts = {
+def shard(number: int) -> dict[str, Any]:
+    return {
         "provider": "openai",
         "token": f"token{number}",
         "model": "gpt-5-mini",
@@ -34,7 +35,6 @@ def shard(number: int) -> Spawn:
         "requests": "r",
         "row_ids": "i",
     }
-    return Spawn(number, facts)
 
 
 def split(store: Store, shards: int, batch_id: str = "b") -> None:
