@@ -12,6 +12,8 @@ from .core import BatchStatus, BatchStatusResponse, UnifiedResult
 from .display import follow, stderr
 from .exceptions import BatchFailedError, BatchNotFinishedError, BatchNotFoundError, BatchTimeoutError
 from .pipeline.context import Context
+from .pipeline.resolve import resolve
+from .pipeline.resubmit import retry_failed
 from .pipeline.results import read_results
 from .pipeline.status import describe_batch
 from .pipeline.submit import submit
@@ -128,6 +130,19 @@ class BatchClient:
         """Ask for a batch to end early; finished answers are kept. False if it has ended already."""
         self._batch(batch_id)
         return self._context.store.cancel(batch_id)
+
+    def resolve(self, item_id: str, *, attach: str | None = None, recreate: bool = False) -> str:
+        """Decide about a parked shard (or a batch with one); returns the shard's id. See `pipeline.resolve`."""
+        return resolve(self._context, item_id, attach=attach, recreate=recreate).id
+
+    def retry(self, batch_id: str) -> str:
+        """Send the failed rows of a finished batch again, as a batch of their own; returns its id.
+
+        Raises:
+            BatchNotFinishedError: the batch has not ended.
+            ValidationError: no row failed, they were sent again before, or the input is gone.
+        """
+        return retry_failed(self._context, self._batch(batch_id), self.results(batch_id)).id
 
     def listeners(self, queue: str) -> Sequence[str]:
         """The workers that listen on a queue."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from batch_router import (
+    BatchClient,
     BatchFailedError,
     BatchNotFinishedError,
     BatchNotFoundError,
@@ -24,10 +25,11 @@ from batch_router import (
     UnifiedRequest,
     ValidationError,
 )
+from batch_router.connect import open_context
 from batch_router.providers import OpenAIProvider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
-from batch_router.simulator.scenario import Latency, Refusal
+from batch_router.simulator.scenario import Fault, Latency, Refusal
 
 T = TypeVar("T")
 KEY = "sk-canary-router-1"
@@ -61,6 +63,11 @@ class World:
         router.register_provider(OpenAIProvider(api_key=key, base_url=url))
         self.routers.append(router)
         return router
+
+    def client(self, router: BatchRouter) -> BatchClient:
+        """An operator at the same store, with the router's keys."""
+        providers = {name: router.get_provider(name) for name in router.list_providers()}
+        return BatchClient(open_context(Settings(home=self.home), providers=providers))
 
     def jobs(self) -> list[str]:
         return [note["job"] for note in self.simulator.requests() if "job" in note]
@@ -177,6 +184,59 @@ def test_an_expired_job_keeps_what_was_done_and_the_rest_goes_again(begin: Any) 
     assert sorted(result.status for result in results) == ["expired", "succeeded", "succeeded", "succeeded"]
     assert [result.custom_id for result in results] == ["q0", "q1", "q2", "q3"]
     assert len(world.jobs()) == 2
+
+
+def test_failed_rows_are_sent_again_on_request(begin: Any) -> None:
+    """`retry` makes a batch of them alone; a second `retry` of the same batch is refused, for it would pay twice."""
+    world = begin(Scenario(refuse=(Refusal(status=400, match="1"),), keys=(KEY,)))
+
+    async def main() -> None:
+        async with world.router() as router:
+            batch_id = await router.send_batch("openai", requests(3))
+            await router.wait_for_completion("openai", batch_id)
+            client = world.client(router)
+            again = client.retry(batch_id)
+            await router.wait_for_completion("openai", again, timeout=60)
+            assert [(result.custom_id, result.status) for result in client.results(again)] == [("q1", "errored")]
+            with pytest.raises(ValidationError, match=f"sent again before, as {again}; retry that one"):
+                client.retry(batch_id)
+            fine = await router.send_batch("openai", requests(1))
+            await router.wait_for_completion("openai", fine)
+            with pytest.raises(ValidationError, match=r"every row of .* was answered"):
+                client.retry(fine)
+
+    run(main())
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_parked_shard_goes_on_as_the_operator_says(begin: Any, arrived: bool) -> None:
+    """The answer to create is lost, and the provider cannot be asked: attached or created again, one job runs."""
+    lost = Fault(match="POST /batches", do="reset_after" if arrived else "reset_before")
+    closed = Fault(match="GET /batches", do="status", status=403)
+    world = begin(Scenario(faults=(lost, closed), keys=(KEY,)))
+
+    async def main() -> None:
+        async with world.router() as router:
+            batch_id = await router.send_batch("openai", requests(2))
+            client = world.client(router)
+            while (status := client.status(batch_id)).status is not BatchStatus.PARKED:
+                await asyncio.sleep(0.05)
+            assert "cannot be asked" in str(status.waiting_for)
+            with pytest.raises(ValidationError, match="decide: --attach JOB"):
+                client.resolve(batch_id)
+            with pytest.raises(ProviderAPIError):
+                client.resolve(batch_id, attach="batch_999999")
+            decision = {"attach": world.jobs()[0]} if arrived else {"recreate": True}
+            assert client.resolve(batch_id, **decision) == f"{batch_id}.0"
+            status = await router.wait_for_completion("openai", batch_id, timeout=60)
+            assert (status.status, status.request_counts.succeeded) == (BatchStatus.COMPLETED, 2)
+            with pytest.raises(ValidationError, match="is not parked"):
+                client.resolve(batch_id, recreate=True)
+            with pytest.raises(BatchNotFoundError):
+                client.resolve("nobody.7", recreate=True)
+
+    run(main())
+    assert len(world.jobs()) == 1
 
 
 def test_a_batch_outlives_its_process(begin: Any) -> None:

@@ -13,7 +13,7 @@ from ..exceptions import (
     BrokerUnavailableError,
     NoWorkerError,
 )
-from .batches import cancel, convert, list_batches, results, status, submit, watch
+from .batches import cancel, convert, list_batches, resolve, results, retry, status, submit, watch
 from .demo import demo
 from .doctor import doctor
 from .exit_codes import ExitCode
@@ -35,7 +35,21 @@ def cli() -> None:
     """Send batches of LLM requests; get every answer exactly once."""
 
 
-for command in (demo, up, submit, convert, status, watch, results, list_batches, cancel, doctor, simulate):
+for command in (
+    demo,
+    up,
+    submit,
+    convert,
+    status,
+    watch,
+    results,
+    list_batches,
+    cancel,
+    retry,
+    resolve,
+    doctor,
+    simulate,
+):
     cli.add_command(command)
 
 

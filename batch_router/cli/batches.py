@@ -161,6 +161,26 @@ def _write_lines(lines: Iterable[bytes]) -> bool:
     return True
 
 
+@click.command()
+@click.argument("item_id", metavar="ID")
+@click.option("--attach", metavar="JOB", help="The provider's id of the job that the shard owns.")
+@click.option("--recreate", is_flag=True, help="The provider has no such job: create it.")
+def resolve(item_id: str, attach: str | None, recreate: bool) -> int:
+    """Decide about a parked shard: ID is the shard's, or its batch's if only one is parked."""
+    click.echo(BatchClient().resolve(item_id, attach=attach, recreate=recreate))
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("batch_id")
+@_json
+def retry(batch_id: str, as_json: bool) -> int:
+    """Send the failed rows of a finished batch again, as a new batch; prints its id."""
+    new_id = BatchClient().retry(batch_id)
+    click.echo(_encode({"batch_id": new_id}) if as_json else new_id)
+    return ExitCode.OK
+
+
 @click.command("list")
 @click.option("--limit", default=20, show_default=True, help="How many.")
 @_json
