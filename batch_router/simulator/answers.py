@@ -32,7 +32,11 @@ def refusal_of(scenario: Scenario, body: dict[str, Any], row_id: str) -> Refusal
             message="Unsupported parameter: 'max_tokens' is not supported with this model. "
             "Use 'max_completion_tokens' instead.",
         )
-    prompt = prompt_of(body)
+    return refusal_for(scenario, prompt_of(body), row_id)
+
+
+def refusal_for(scenario: Scenario, prompt: str, row_id: str) -> Refusal | None:
+    """Why the scenario refuses a row with this prompt, if it does."""
     for refusal in scenario.refuse:
         if re.search(refusal.match, prompt) and _chance(scenario.seed, row_id) < refusal.share:
             return refusal

@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from .answers import answer_for, prompt_of, refusal_of
 from .files import FileStore
@@ -83,10 +83,19 @@ def _error(code: str, message: str, line: int | None = None) -> dict[str, Any]:
     return {"code": code, "message": message, "param": None, "line": line}
 
 
+class Timed(Protocol):
+    """What a job's course depends on."""
+
+    created_at: float
+    offsets: list[int]
+    errors: list[dict[str, Any]]
+    cancelled_at: float | None
+
+
 class Clock:
     """Where a job stands at a moment."""
 
-    def __init__(self, job: Job, scenario: Scenario, now: float) -> None:
+    def __init__(self, job: Timed, scenario: Scenario, now: float) -> None:
         latency = scenario.latency
         self._job = job
         self._scenario = scenario

@@ -15,11 +15,13 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from .google import Google
+from .google import fault_body as google_fault
 from .openai import MADE, OpenAI
 from .scenario import Fault, Scenario
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_PREFIXES = ("/openai/v1",)
+_PREFIXES = ("/openai/v1", "/google")
 
 
 class _Front:
@@ -61,8 +63,15 @@ class _Front:
             return await handler(request)
         match fault.do:
             case "status":
-                error = {"message": "The scenario says no.", "type": "server_error", "param": None, "code": None}
+                error: dict[str, Any] = {
+                    "message": "The scenario says no.",
+                    "type": "server_error",
+                    "param": None,
+                    "code": None,
+                }
                 headers = {"retry-after": fault.retry_after} if fault.retry_after else {}
+                if request.path.startswith("/google"):
+                    error = google_fault(fault.status, fault.retry_after)
                 return web.json_response({"error": error}, status=fault.status, headers=headers)
             case "html":
                 return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
@@ -106,6 +115,7 @@ async def _running(scenario: Scenario, folder: Path, host: str, port: int) -> As
     front = _Front(scenario, folder / "requests.jsonl")
     app = web.Application(middlewares=[front.pass_through], client_max_size=1 << 30)
     app.add_subapp("/openai/v1", OpenAI(scenario, folder / "openai").application())
+    app.add_subapp("/google", Google(scenario, folder / "google").application())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:

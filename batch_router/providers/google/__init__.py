@@ -1,0 +1,63 @@
+"""Google: the Gemini Developer API's files and batches."""
+
+import os
+from typing import ClassVar
+
+from ...core import Endpoint
+from ...exceptions import CredentialsError
+from ..base import Client, Codec, Limits, Provider
+from . import codec
+
+#: The SDK's own order.
+KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+
+_EMBEDDINGS_TAKE_NONE = "leave it out: embeddings have no such parameter"
+_EMBEDDINGS_TAKE_TEXT = "send its text"
+
+
+class GoogleProvider(Provider):
+    """The Gemini Developer API's batches (not Vertex AI)."""
+
+    name = "google"
+    # ai.google.dev/gemini-api/docs/batch-api: 2 GB per input file. It names no limit of rows; 50,000 is our own.
+    limits = Limits(rows=50_000, bytes=2_000_000_000)
+    endpoints = {  # noqa: RUF012 - data
+        Endpoint.CHAT: {},
+        Endpoint.EMBEDDINGS: {
+            **dict.fromkeys(
+                (
+                    "temperature",
+                    "max_tokens",
+                    "top_p",
+                    "top_k",
+                    "stop_sequences",
+                    "presence_penalty",
+                    "frequency_penalty",
+                    "seed",
+                    "reasoning_effort",
+                    "tools",
+                    "tool_choice",
+                    "output_schema",
+                ),
+                _EMBEDDINGS_TAKE_NONE,
+            ),
+            **dict.fromkeys(
+                ("image.url", "image.base64", "document.url", "document.base64", "tool_call", "tool_result"),
+                _EMBEDDINGS_TAKE_TEXT,
+            ),
+        },
+    }
+    key_variable = KEY_VARIABLES[0]
+    codec: ClassVar[Codec] = codec
+
+    def connect(self, *, timeout: float) -> Client:
+        """See `Provider.connect`."""
+        from .client import GoogleClient  # the SDK takes a second to import: only those who call it pay
+
+        key = self._api_key or next(filter(None, map(os.environ.get, KEY_VARIABLES)), None)
+        if not key:
+            raise CredentialsError(self.name, 0, f"no API key: set {' or '.join(KEY_VARIABLES)} where the workers run")
+        return GoogleClient(key, base_url=self._base_url, timeout=timeout)
+
+
+PROVIDER = GoogleProvider

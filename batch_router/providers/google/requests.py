@@ -1,0 +1,208 @@
+"""Unified requests as the Gemini API's JSON. Pure."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from ...core import (
+    Content,
+    DocumentContent,
+    GenerationConfig,
+    ImageContent,
+    NamedTool,
+    TextContent,
+    Tool,
+    ToolCallContent,
+    ToolResultContent,
+    UnifiedMessage,
+    UnifiedRequest,
+)
+from ...exceptions import ValidationError
+
+_ROLES = {"user": "user", "assistant": "model"}
+
+# ai.google.dev/gemini-api/docs/thinking: models before Gemini 3 take a number of tokens, and refuse a level; later ones
+# take a level. The numbers are those of Google's own endpoint for OpenAI's `reasoning_effort` (.../docs/openai).
+_BUDGET_MODEL = re.compile(r"(models/)?gemini-[12]\.")
+_BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
+
+# ai.google.dev/gemini-api/docs/thought-signatures: Gemini 3 refuses a call without the signature that came with it,
+# or this word in its place. A unified call has no signature: it may come from another provider.
+_NO_SIGNATURE = "skip_thought_signature_validator"
+
+_TOOL_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+
+
+class _Config(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """`generationConfig`; what is left at None is not sent."""
+
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop_sequences: list[str] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    response_mime_type: str | None = None
+    response_json_schema: dict[str, Any] | None = None
+    thinking_config: dict[str, Any] | None = None
+
+
+class ContentRequest(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
+    """A GenerateContentRequest; the model is said by the job."""
+
+    contents: list[dict[str, Any]]
+    system_instruction: dict[str, Any] | None = None
+    generation_config: _Config | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_config: dict[str, Any] | None = None
+
+
+def encode_request(request: UnifiedRequest) -> ContentRequest | dict[str, Any]:
+    """The request; `provider_kwargs` last, its `generationConfig` key by key.
+
+    Raises:
+        ValidationError: a tool's result whose call is not known, or thinking that cannot be turned off.
+    """
+    body = ContentRequest(contents=_encode_messages(request))
+    if request.system_prompt:
+        prompt = request.system_prompt
+        text = prompt if isinstance(prompt, str) else "\n\n".join(prompt)
+        body.system_instruction = {"parts": [{"text": text}]}
+    if request.generation_config is not None:
+        _encode_config(body, request.generation_config, request.model or "")
+    if not request.provider_kwargs:
+        return body
+    plain: dict[str, Any] = msgspec.to_builtins(body)
+    own = request.provider_kwargs.get("generationConfig")
+    merged = plain | request.provider_kwargs
+    if isinstance(own, dict):
+        # Most of what a user may add belongs in here: it must not cost the `max_tokens` that is in here too.
+        merged["generationConfig"] = plain.get("generationConfig", {}) | own
+    return merged
+
+
+def encode_embedding(request: UnifiedRequest) -> dict[str, Any]:
+    """An EmbedContentRequest: one turn of text; `provider_kwargs` (`taskType`, `outputDimensionality`) last."""
+    if request.system_prompt:
+        raise ValidationError("system_prompt: embeddings have none; put it in front of the text")
+    if len(request.messages) != 1:
+        raise ValidationError("messages: an embedding is of one message; make a request of each")
+    (message,) = request.messages
+    return {"content": {"parts": _encode_parts(message, {}, signed=True)}} | request.provider_kwargs
+
+
+def _encode_messages(request: UnifiedRequest) -> list[dict[str, Any]]:
+    contents: list[dict[str, Any]] = []
+    names: dict[str, str] = {}
+    signed = bool(_BUDGET_MODEL.match(request.model or ""))
+    for message in request.messages:
+        parts = _encode_parts(message, names, signed=signed)
+        contents.append({"role": _ROLES[message.role], "parts": parts, **message.provider_kwargs})
+    return contents
+
+
+def _encode_parts(message: UnifiedMessage, names: dict[str, str], *, signed: bool) -> list[dict[str, Any]]:
+    """The parts of a turn.
+
+    Args:
+        message: the turn.
+        names: tool call id -> the tool's name, of the calls so far; those of this turn are added.
+        signed: whether calls need no signature.
+    """
+    if isinstance(message.content, str):
+        return [{"text": message.content}]
+    parts: list[dict[str, Any]] = []
+    for part in message.content:
+        encoded = _encode_part(part, names)
+        if isinstance(part, ToolCallContent) and not signed:
+            encoded["thoughtSignature"] = _NO_SIGNATURE
+            signed = True  # of several calls at once the first has it
+        parts.append(encoded)
+    return parts
+
+
+def _encode_part(part: Content, names: dict[str, str]) -> dict[str, Any]:
+    match part:
+        case TextContent():
+            return {"text": part.text}
+        case ImageContent() | DocumentContent():
+            if part.source_type == "base64":
+                return {"inlineData": {"mimeType": part.media_type, "data": part.data}}
+            # `image/*` says that nobody knows; then the service looks for itself.
+            kind = {} if part.media_type.endswith("/*") else {"mimeType": part.media_type}
+            return {"fileData": {"fileUri": part.data, **kind}}
+        case ToolCallContent():
+            names[part.id] = part.name
+            return {"functionCall": {"id": part.id, "name": part.name, "args": part.arguments}}
+        case ToolResultContent():
+            name = part.name or names.get(part.tool_call_id)
+            if name is None:
+                raise ValidationError(
+                    f"messages: the result of tool call {part.tool_call_id!r} needs the tool's name; "
+                    "give its `name`, or put the call itself in an earlier turn"
+                )
+            response = {"error": part.content} if part.is_error else _object_of(part.content)
+            return {"functionResponse": {"id": part.tool_call_id, "name": name, "response": response}}
+
+
+def _object_of(content: str) -> dict[str, Any]:
+    """What a tool returned, as the object that the service wants."""
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError):
+        value = content
+    return value if isinstance(value, dict) else {"result": value}
+
+
+def _encode_config(body: ContentRequest, config: GenerationConfig, model: str) -> None:
+    own = _Config(
+        temperature=config.temperature,
+        max_output_tokens=config.max_tokens,
+        top_p=config.top_p,
+        top_k=config.top_k,
+        stop_sequences=config.stop_sequences,
+        presence_penalty=config.presence_penalty,
+        frequency_penalty=config.frequency_penalty,
+        seed=config.seed,
+    )
+    if config.output_schema is not None:
+        own.response_mime_type = "application/json"
+        own.response_json_schema = config.output_schema.schema
+    if config.reasoning_effort is not None:
+        own.thinking_config = _thinking(config.reasoning_effort, model)
+    if own != _NOTHING:
+        body.generation_config = own
+    if config.tools is not None:
+        body.tools = [{"functionDeclarations": [_declaration(tool) for tool in config.tools]}]
+    if (calling := _calling(config)) is not None:
+        body.tool_config = {"functionCallingConfig": calling}
+
+
+_NOTHING = _Config()
+
+
+def _thinking(effort: str, model: str) -> dict[str, Any]:
+    if _BUDGET_MODEL.match(model):
+        return {"thinkingBudget": _BUDGETS[effort]}
+    if effort == "none":
+        raise ValidationError(
+            "generation_config.reasoning_effort: Gemini 3 and later cannot be kept from thinking; ask for 'minimal'"
+        )
+    return {"thinkingLevel": effort.upper()}
+
+
+def _declaration(tool: Tool) -> dict[str, Any]:
+    described = {} if tool.description is None else {"description": tool.description}
+    return {"name": tool.name, **described, "parametersJsonSchema": tool.parameters}
+
+
+def _calling(config: GenerationConfig) -> dict[str, Any] | None:
+    choice = config.tool_choice
+    if isinstance(choice, NamedTool):
+        return {"mode": "ANY", "allowedFunctionNames": [choice.name]}
+    if choice in (None, "auto") and any(tool.strict for tool in config.tools or ()):
+        return {"mode": "VALIDATED"}  # as `auto`, and the arguments fit the schema
+    return None if choice is None else {"mode": _TOOL_MODES[choice]}
