@@ -8,6 +8,7 @@ neither private names nor a second way of building requests, and a job that the 
 
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -79,6 +80,11 @@ class _Heard(threading.local):
     listening = False
     body = b""
 
+    def note(self, response: httpx2.Response) -> None:
+        """Keep an answer, if it is one of those; a download is not, and goes by in pieces."""
+        if self.listening:
+            self.body = response.read()
+
 
 class GoogleClient:
     """See `Client`."""
@@ -86,6 +92,8 @@ class GoogleClient:
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
         self._key = api_key
         self._heard = _Heard()
+        transport = httpx2.Client(timeout=timeout, follow_redirects=True, event_hooks={"response": [self._heard.note]})
+        weakref.finalize(self, transport.close)  # the SDK closes only what it has made itself
         self._sdk = genai.Client(
             api_key=api_key,
             vertexai=False,  # whatever GOOGLE_GENAI_USE_VERTEXAI says
@@ -96,9 +104,7 @@ class GoogleClient:
                 # A second create after a lost answer would be a second job, and both are paid. One attempt is the
                 # SDK's default; here it is said.
                 retry_options=types.HttpRetryOptions(attempts=1),
-                httpx_client=httpx2.Client(
-                    timeout=timeout, follow_redirects=True, event_hooks={"response": [self._listen]}
-                ),
+                httpx_client=transport,
             ),
         )
 
@@ -201,10 +207,6 @@ class GoogleClient:
             page_token = page.get("nextPageToken")
             if not page_token:
                 return
-
-    def _listen(self, response: httpx2.Response) -> None:
-        if self._heard.listening:
-            self._heard.body = response.read()
 
     def _ask(self, call: Callable[..., object], **arguments: Any) -> dict[str, Any]:
         """What the service says to a call of the SDK's."""
