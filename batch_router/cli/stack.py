@@ -118,7 +118,12 @@ def end_process(process: subprocess.Popen[Any]) -> None:
 
 
 def _simulated_providers(url: str) -> dict[str, str]:
-    return {"BATCH_ROUTER_OPENAI_BASE_URL": f"{url}/openai/v1", "OPENAI_API_KEY": "sk-simulated"}
+    return {
+        "BATCH_ROUTER_OPENAI_BASE_URL": f"{url}/openai/v1",
+        "OPENAI_API_KEY": "sk-simulated",
+        "BATCH_ROUTER_GOOGLE_BASE_URL": f"{url}/google",
+        "GOOGLE_API_KEY": "simulated",
+    }
 
 
 def _flower_settings(environment: dict[str, str]) -> dict[str, str]:

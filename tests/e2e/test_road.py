@@ -212,3 +212,44 @@ def test_a_bad_minute_at_the_provider_is_waited_out(tmp_path: Path) -> None:
         done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["request_counts"]["succeeded"] == 5
+
+
+def test_a_batch_goes_to_google_and_back(stack: Stack, tmp_path: Path) -> None:
+    """The same road with another provider: shards, refused, lost and repeated rows, and every answer in its place."""
+    prompts = [f"What is {number} + 0?" for number in range(1_100)]
+    prompts[7:10] = ["please refuse me", "please lose me", "please say it twice"]
+    path = write_rows(stack, "google.jsonl", [{"custom_id": f"q {n}", "prompt": p} for n, p in enumerate(prompts)])
+    done = stack.cli("submit", path, "--provider", "google", "--model", "gemini-2.5-flash", "--wait", "--json")
+    status = json.loads(done.stdout)
+    assert (done.returncode, status["status"], len(status["shards"])) == (3, "completed", 3), done.stderr
+    assert (status["request_counts"]["succeeded"], status["request_counts"]["errored"]) == (1_098, 2)
+    results = results_of(stack, status["batch_id"])
+    assert [result["custom_id"] for result in results] == [f"q {number}" for number in range(1_100)]
+    assert [result["text"] for result in results[5:11]] == [
+        "It is 5.",
+        "It is 6.",
+        None,
+        None,
+        "please say it twice",
+        "It is 10.",
+    ]
+
+
+def test_a_bad_minute_at_google_makes_one_job(tmp_path: Path) -> None:
+    """A lost upload, a full queue, a create whose answer is lost, a torn download: one job, and its answers."""
+    faults = "".join(
+        f'[[faults]]\nmatch = "{match}"\n{how}\n'
+        for match, how in (
+            ("POST /upload/v1beta/files", 'do = "reset_after"\nafter = 1'),
+            ("POST /v1beta/models/.*", 'do = "status"\nstatus = 429\nretry_after = "1"'),
+            ("POST /v1beta/models/.*", 'do = "reset_after"'),
+            ("GET /v1beta/batches/.*", 'do = "html"'),
+            ("GET /v1beta/files/.*:download", 'do = "truncate"\nbytes = 30'),
+        )
+    )
+    with run_stack(tmp_path / "home", faults, "io", "cpu") as stack:
+        path = write_rows(stack, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(5)])
+        done = stack.cli("submit", path, "--provider", "google", "--model", "gemini-2.5-flash", "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert (status["request_counts"]["succeeded"], status["shards"][0]["job_id"]) == (5, "batches/000001sim")

@@ -57,7 +57,7 @@ class GoogleProvider(Provider):
         key = self._api_key or next(filter(None, map(os.environ.get, KEY_VARIABLES)), None)
         if not key:
             raise CredentialsError(self.name, 0, f"no API key: set {' or '.join(KEY_VARIABLES)} where the workers run")
-        return GoogleClient(key, base_url=self._base_url, timeout=timeout)
+        return GoogleClient(key, base_url=self.base_url, timeout=timeout)
 
 
 PROVIDER = GoogleProvider
