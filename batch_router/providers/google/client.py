@@ -70,7 +70,7 @@ _ERRORS: dict[int, type[ProviderAPIError]] = {
     429: RateLimitedError,
 }
 
-# It has been so for a year, and we read its answers ourselves.
+# The SDK says so at each call; what may change in it is the model of its answer, which is not used here.
 warnings.filterwarnings("ignore", message=r"batches\.create_embeddings\(\) is experimental")
 
 
@@ -367,13 +367,13 @@ def _number(count: Any) -> int | None:
         return None
 
 
-def _details(body: Any) -> "list[dict[str, Any]]":
+def _details(body: Any) -> list[dict[str, Any]]:
     error = body.get("error") if isinstance(body, dict) else None
     details = error.get("details") if isinstance(error, dict) else None
     return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
 
 
-def _retry_after(details: "list[dict[str, Any]]", response: Any) -> float | None:
+def _retry_after(details: list[dict[str, Any]], response: Any) -> float | None:
     """The seconds in a detail like `{"retryDelay": "17s"}`, or those of the usual header."""
     for detail in details:
         delay = detail.get("retryDelay")
