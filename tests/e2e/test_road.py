@@ -221,7 +221,8 @@ def test_a_batch_goes_to_google_and_back(stack: Stack, tmp_path: Path) -> None:
     path = write_rows(stack, "google.jsonl", [{"custom_id": f"q {n}", "prompt": p} for n, p in enumerate(prompts)])
     done = stack.cli("submit", path, "--provider", "google", "--model", "gemini-2.5-flash", "--wait", "--json")
     status = json.loads(done.stdout)
-    assert (done.returncode, status["status"], len(status["shards"])) == (3, "completed", 3), done.stderr
+    assert (done.returncode, status["status"]) == (3, "completed"), done.stderr
+    assert len(status["shards"]) >= 3  # and those in which the lost row is tried again
     assert (status["request_counts"]["succeeded"], status["request_counts"]["errored"]) == (1_098, 2)
     results = results_of(stack, status["batch_id"])
     assert [result["custom_id"] for result in results] == [f"q {number}" for number in range(1_100)]
