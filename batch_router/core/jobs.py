@@ -46,6 +46,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         token: ours, unique; it goes to the provider as a label.
+        round: counts the times that creating was begun anew; what is uploaded gets a name of its own in each.
         upload: the provider's name of the uploaded rows.
         since: no job of this token is older (seconds since 1970).
     """
@@ -54,5 +55,6 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     endpoint: Endpoint = Endpoint.CHAT
     rows: int
+    round: int = 0
     upload: str | None
     since: float

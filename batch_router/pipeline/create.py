@@ -7,6 +7,7 @@ gone. What cannot be decided is parked.
 """
 
 import time
+from typing import Any
 
 from ..core.jobs import Failure
 from ..exceptions import BatchRouterError, ProviderAPIError
@@ -65,7 +66,12 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
         return Outcome(State.PARKED, patch={"error": _undecided(error)})
     if job is not None:
         return Outcome(State.POLLING, patch={"job": job, "intent": None})
-    return Outcome(State.UPLOADING, patch={"upload": None, "intent": None})
+    return Outcome(State.UPLOADING, patch=begin_anew(shard))
+
+
+def begin_anew(shard: Shard) -> dict[str, Any]:
+    """Forget an attempt of which nothing came. A late request of it finds no file: the next one has another name."""
+    return {"upload": None, "intent": None, "round": shard.round + 1}
 
 
 def _undecided(error: BatchRouterError) -> Failure:

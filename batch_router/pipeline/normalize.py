@@ -67,7 +67,7 @@ def normalize(context: Context, shard: Shard) -> Outcome:
     counts[ResultStatus.SUCCEEDED] = succeeded
     part = msgspec.structs.replace(Part(name=name, unexpected=unexpected, repaired=repaired), **counts)
     if not again:
-        return Outcome(_final_state(shard), patch={"part": part})
+        return Outcome(_final_state(shard, part), patch={"part": part})
     kept, follow_up = split_off(context, shard, again)
     part = msgspec.structs.replace(part, row_ids=kept)
     return Outcome(State.COMPLETED, patch={"part": part, "retried": len(again)}, spawn=[follow_up])
@@ -133,7 +133,9 @@ def _unanswered(status: ResultStatus, kind: ErrorType, message: str, failure: Fa
     return UnifiedResult(custom_id="", status=status, error=error)
 
 
-def _final_state(shard: Shard) -> State:
+def _final_state(shard: Shard, part: Part) -> State:
+    if shard.cancel and part.cancelled:
+        return State.CANCELLED  # some providers call a job that was cancelled half-way a success
     status = shard.job.status if shard.job else None
     if status is BatchStatus.EXPIRED:
         return State.EXPIRED

@@ -1,12 +1,11 @@
 """What an operator decides about a parked shard: this is its job, or there is none."""
 
-from typing import Any
-
 from ..exceptions import BatchNotFoundError, ValidationError
 from ..state.base import Commit
 from ..state.items import Shard, batch_id_of
 from ..state.table import State, check_transition
 from .context import Context
+from .create import begin_anew
 
 
 def resolve(context: Context, item_id: str, *, attach: str | None = None, recreate: bool = False) -> Shard:
@@ -26,11 +25,12 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
     if (attach is not None) == recreate:
         raise ValidationError("decide: --attach JOB if the provider has the job, or --recreate if it has none")
     shard = _parked_shard(context, item_id)
-    state, facts = State.UPLOADING, dict[str, Any](upload=None)
+    state, facts = State.UPLOADING, begin_anew(shard)
     if attach is not None:
-        state, facts = State.POLLING, {"job": context.clients.get(shard.provider).get(attach)}
+        job = context.clients.get(shard.provider).get(attach)
+        state, facts = State.POLLING, {"job": job, "intent": None}
     check_transition(shard.state, state)
-    commit = Commit(state, 0, facts | {"intent": None, "error": None, "attempts": 0})
+    commit = Commit(state, 0, facts | {"error": None, "attempts": 0})
     if context.store.commit(shard.id, shard.version, commit, holder=context.worker) is None:
         raise ValidationError(f"{shard.id} was resolved by somebody else just now; look at `batch-router status`")
     return shard

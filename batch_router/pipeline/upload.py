@@ -22,6 +22,7 @@ def job_spec(shard: Shard) -> JobSpec:
         model=shard.model,
         endpoint=shard.endpoint,
         rows=shard.rows,
+        round=shard.round,
         upload=shard.upload,
         since=shard.intent.at if shard.intent else shard.created_at,
     )

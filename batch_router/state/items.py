@@ -131,6 +131,7 @@ class Shard(Item, frozen=True, kw_only=True):
         first_row: the batch's row number of its first request.
         requests: storage name of the rows in the provider's format.
         row_ids: storage name of `[row number in the batch, custom_id]` lines in the same order.
+        round: how often creating was begun anew, after an attempt of which nothing came.
         upload: the provider's name of the uploaded file.
         retries_left: how often rows that fail for a passing reason may be sent again.
         retried: how many of its rows went on to a follow-up shard; their results are there.
@@ -151,6 +152,7 @@ class Shard(Item, frozen=True, kw_only=True):
     row_ids: str
     retries_left: int = 0
     retried: int = 0
+    round: int = 0
     upload: str | None = None
     intent: Intent | None = None
     job: Job | None = None

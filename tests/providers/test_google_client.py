@@ -110,7 +110,7 @@ def test_an_upload_is_done_once(connect: Connect, rows: Path) -> None:
     """The name comes from the token: the second time the file is there; one of another size is replaced."""
     client, simulator = connect()
     name = client.upload(rows, spec("0123456789abcdef"))
-    assert client.upload(rows, spec("0123456789abcdef")) == name == "files/br-0123456789abcdef"
+    assert client.upload(rows, spec("0123456789abcdef")) == name == "files/br-0123456789abcdef-0"
     assert len([each for each in simulator.requests() if "filename" in each]) == 1
     write_rows(rows, "Hello", "and more")
     assert client.upload(rows, spec("0123456789abcdef")) == name
@@ -208,7 +208,7 @@ def test_a_failed_upload_is_named(connect: Connect, rows: Path) -> None:
     for _ in range(2):
         with pytest.raises(ProviderUnavailableError):
             client.upload(rows, spec())
-    assert client.upload(rows, spec()) == "files/br-t"
+    assert client.upload(rows, spec()) == "files/br-t-0"
 
 
 def test_nobody_there_is_not_ambiguous() -> None:

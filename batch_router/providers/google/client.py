@@ -109,8 +109,8 @@ class GoogleClient:
         )
 
     def upload(self, path: Path, spec: JobSpec) -> str:
-        """Send the rows as a file named after the token: a second upload of the same rows finds the first."""
-        name = f"files/br-{spec.token}"
+        """Send the rows as a file named after the token: a second upload in the same round finds the first."""
+        name = f"files/br-{spec.token}-{spec.round}"
         size = path.stat().st_size
         found = self._find_file(name)
         if found is not None:
