@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -51,7 +52,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
         if settings.redis_url is None:
             stack.enter_context(EmbeddedServer(settings.home))
         if simulated or scenario:
-            environment |= _simulated_providers(stack.enter_context(_simulator(scenario)))
+            environment |= _simulated_providers(stack.enter_context(_simulator(scenario)), scenario)
         wanted = list(processes or commands)
         if "flower" in wanted:
             environment |= _flower_settings(environment)
@@ -117,8 +118,11 @@ def end_process(process: subprocess.Popen[Any]) -> None:
         process.wait()
 
 
-def _simulated_providers(url: str) -> dict[str, str]:
-    return {
+def _simulated_providers(url: str, scenario: Path | None) -> dict[str, str]:
+    engine = {"BATCH_ROUTER_VLLM_COMMAND": shlex.join([sys.executable, "-m", "batch_router.simulator.vllm"])}
+    if scenario is not None:
+        engine["BATCH_ROUTER_VLLM_SCENARIO"] = str(scenario.absolute())
+    return engine | {
         "BATCH_ROUTER_OPENAI_BASE_URL": f"{url}/openai/v1",
         "OPENAI_API_KEY": "sk-simulated",
         "BATCH_ROUTER_GOOGLE_BASE_URL": f"{url}/google",

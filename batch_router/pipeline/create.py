@@ -31,7 +31,8 @@ def create(context: Context, shard: Shard) -> Outcome:
         return Outcome(State.NORMALIZING)
     client = context.clients.get(shard.provider)
     now = time.time()
-    intent = Intent(at=now, late_until=now + context.settings.http_timeout + _LATE)
+    late = context.settings.http_timeout + _LATE if context.clients.provider(shard.provider).remote else 0
+    intent = Intent(at=now, late_until=now + late)
     context.lease.renew(intent=intent)
     context.lease.require(_MARGIN)
     try:

@@ -22,7 +22,7 @@ from ...exceptions import (
     RequestRefusedError,
 )
 from ..base import quote_start, read_retry_after
-from .codec import URLS
+from ..chat_batch import URLS
 
 NAME = "openai"
 TOKEN_KEY = "batch_router_token"  # noqa: S105 - a metadata key, not a secret

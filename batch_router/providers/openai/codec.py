@@ -1,62 +1,14 @@
 """Rows of an OpenAI batch file, and the answers in its output and error files."""
 
-import re
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from ...core import Endpoint, ErrorType, ResultError, ResultStatus, UnifiedRequest, UnifiedResult
-from ...jsonl import decode_leniently, is_clean
-from ..chat import (
-    CHAT_URL,
-    ChatBody,
-    decode_completion,
-    decode_error,
-    encode_body,
-    merge_body,
-)
-from .embeddings import decode_embedding, encode_embedding_body
+from ..chat import decode_completion, decode_error, encode_body, merge_body
+from ..chat_batch import URLS, WireRow, decode_row, read_row_id
+from ..embeddings import decode_embedding, encode_embedding_body
 from .responses import decode_response, encode_response_body
 
-URLS: dict[Endpoint, Any] = {
-    Endpoint.CHAT: "/v1/chat/completions",
-    Endpoint.RESPONSES: "/v1/responses",
-    Endpoint.EMBEDDINGS: "/v1/embeddings",
-}
-
-
-class WireRow(msgspec.Struct, gc=False):
-    """A line of the input file."""
-
-    custom_id: str
-    body: ChatBody | dict[str, Any]
-    method: Literal["POST"] = "POST"
-    url: str = CHAT_URL
-
-
-class _RowId(msgspec.Struct):
-    custom_id: str
-
-
-_decode_row_id = msgspec.json.Decoder(_RowId).decode
-
-# How the service begins each line; an id that needs no unescaping can be read without parsing the row.
-_BEGINNING = re.compile(rb'\{"id": ?"[^"\\]*", ?"custom_id": ?"([^"\\]*)"')
-
-
-class _Response(msgspec.Struct):
-    status_code: int
-    request_id: str | None
-    body: msgspec.Raw
-
-
-class _Answer(msgspec.Struct):
-    custom_id: str
-    response: _Response
-    error: None = None
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+__all__ = ["decode", "encode", "read_row_id"]
 
 # Rows that were never executed carry a code of their own instead of a response.
 _UNEXECUTED = {
@@ -81,33 +33,9 @@ def _encode_other(request: UnifiedRequest, endpoint: Endpoint, row_id: str) -> W
     return WireRow(row_id, encode_other(request) | request.provider_kwargs, url=URLS[endpoint])
 
 
-def read_row_id(line: bytes) -> str | None:
-    """See `Codec.read_row_id`."""
-    if beginning := _BEGINNING.match(line):
-        return beginning[1].decode(errors="replace")
-    try:
-        return _decode_row_id(line).custom_id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        row, _ = decode_leniently(line)
-    except ValueError:
-        return None
-    row_id = row.get("custom_id") if isinstance(row, dict) else None
-    return row_id if isinstance(row_id, str) else None
-
-
 def decode(line: bytes) -> tuple[UnifiedResult, bool]:
-    """See `Codec.decode`. The usual answer is read by its known fields; anything else is taken apart leniently."""
-    try:
-        if is_clean(line):
-            answer = _decode_answer(line)
-            if answer.response.status_code == 200:
-                return decode_completion(answer.custom_id, answer.response.body, answer.response.request_id), False
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    row, repaired = decode_leniently(line)
-    return _decode_row(row if isinstance(row, dict) else {}), repaired
+    """See `Codec.decode`."""
+    return decode_row(line, _decode_row)
 
 
 #: What a body calls itself -> what it is read as; all else is a chat completion.

@@ -1,9 +1,9 @@
-"""The dialect of `/v1/embeddings`: a text there, its numbers back."""
+"""The dialect of `/v1/embeddings`, which OpenAI and vLLM share: a text there, its numbers back."""
 
 from typing import Any
 
-from ...core import ResultStatus, UnifiedRequest, UnifiedResult, Usage
-from ...exceptions import ValidationError
+from ..core import ResultStatus, UnifiedRequest, UnifiedResult, Usage
+from ..exceptions import ValidationError
 
 
 def encode_embedding_body(request: UnifiedRequest) -> dict[str, Any]:

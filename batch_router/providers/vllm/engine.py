@@ -1,0 +1,97 @@
+"""One `vllm` process and all that it starts: in a group of its own, so that nothing of it outlives its job.
+
+After SIGTERM or SIGKILL of the parent alone, vLLM's engine processes live on and hold the GPU's memory. So an engine is
+ended by its group, SIGINT first; and its group is written down, for whoever finds it after a crash of ours.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import psutil
+
+# After SIGINT vLLM ends within five seconds.
+_END_WITHIN = 10.0
+_LOOK_EVERY = 0.2
+# Process start times are read with this precision.
+_SAME_START = 2.0
+
+
+class _Group(msgspec.Struct):
+    pid: int
+    started: float
+
+
+def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable[[], bool]) -> int | None:
+    """Run an engine to its end.
+
+    Args:
+        command: what to run.
+        record: where its process group is written down while it runs.
+        log: takes what it says.
+        should_end: looked at all the time; once it is true, the engine is ended.
+
+    Returns:
+        The exit code; None if it was ended on request.
+
+    Raises:
+        OSError: the command cannot be run.
+    """
+    with log.open("wb") as said:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+    try:
+        record.write_bytes(msgspec.json.encode(_Group(process.pid, psutil.Process(process.pid).create_time())))
+        while (code := process.poll()) is None:
+            if should_end():
+                return None
+            time.sleep(_LOOK_EVERY)
+        return code
+    finally:
+        _end_group(process.pid)
+        process.wait()
+        # Who lost the job meanwhile does not take away the record of who has it now.
+        if (group := _read(record)) is not None and group.pid == process.pid:
+            record.unlink(missing_ok=True)
+
+
+def end_leftover(record: Path) -> None:
+    """End the engine that a dead worker of ours left behind, and nothing else that may have its number by now."""
+    group = _read(record)
+    if group is None:
+        return
+    try:
+        same = abs(psutil.Process(group.pid).create_time() - group.started) < _SAME_START
+    except psutil.NoSuchProcess:
+        same = True  # the system gives no new process the number of a group that is still there
+    if same:
+        _end_group(group.pid)
+    record.unlink(missing_ok=True)
+
+
+def _read(record: Path) -> _Group | None:
+    try:
+        return msgspec.json.decode(record.read_bytes(), type=_Group)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _end_group(group: int) -> None:
+    for number in (signal.SIGINT, signal.SIGKILL):
+        deadline = time.monotonic() + _END_WITHIN
+        with suppress(ProcessLookupError, PermissionError):  # macOS refuses where only zombies are left
+            os.killpg(group, number)
+        while _is_alive(group) and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY / 4)
+
+
+def _is_alive(group: int) -> bool:
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False

@@ -1,0 +1,93 @@
+"""A stand-in for the `vllm` executable: `python -m batch_router.simulator.vllm run-batch -i IN -o OUT --model NAME`.
+
+It reads all rows first and gives up on a bad one, answers in the order of the input, flushes each answer, refuses
+single rows in both of the real one's forms, and ends on SIGINT. `BATCH_ROUTER_VLLM_SCENARIO` names its scenario; there
+`latency.validating` is the time it takes to load the model, `latency.in_progress` that of all rows together.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .answers import answer_for, refusal_for
+from .scenario import Scenario, load_scenario
+
+_URLS = ("/v1/chat/completions", "/v1/embeddings")
+
+
+def main() -> None:
+    """Run as the real one would."""
+    arguments = _read_arguments()
+    scenario = load_scenario(Path(path) if (path := os.environ.get("BATCH_ROUTER_VLLM_SCENARIO")) else None)
+    rows = _read_rows(arguments.input_file)
+    time.sleep(scenario.latency.validating)
+    if scenario.fail_job:
+        _give_up(f"RuntimeError: {scenario.fail_job}")
+    pause = scenario.latency.in_progress / max(1, len(rows))
+    served = arguments.served_model_name or arguments.model
+    with Path(arguments.output_file).open("w") as output:
+        for number, row in enumerate(rows):
+            time.sleep(pause)
+            output.write(json.dumps(_answer(scenario, row, number, served)) + "\n")
+            output.flush()
+            sys.stderr.write(f"Running batch: {number + 1}/{len(rows)} Completed\n")
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="vllm")
+    parser.add_argument("--version", action="version", version="0.33.0 (simulated)")
+    command = parser.add_subparsers(required=True).add_parser("run-batch")
+    command.add_argument("-i", "--input-file", required=True)
+    command.add_argument("-o", "--output-file", required=True)
+    command.add_argument("--model", required=True)
+    command.add_argument("--served-model-name")
+    command.add_argument("--max-model-len", type=int)
+    command.add_argument("--enforce-eager", action="store_true")
+    return parser.parse_args()
+
+
+def _read_rows(path: str) -> list[dict[str, Any]]:
+    rows = []
+    with Path(path).open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                if not isinstance(row["custom_id"], str) or not isinstance(row["body"], dict) or "url" not in row:
+                    _give_up(f"ValueError: Invalid request on line {number}")
+            except (ValueError, KeyError, TypeError):
+                _give_up(f"ValueError: Invalid request on line {number}")
+            rows.append(row)
+    return rows
+
+
+def _answer(scenario: Scenario, row: dict[str, Any], number: int, served: str) -> dict[str, Any]:
+    row_id, body = row["custom_id"], row["body"]
+    refusal = refusal_for(scenario, str(body.get("messages") or body.get("input")), row_id)
+    status, message = (refusal.status, refusal.message) if refusal else (200, "")
+    if row["url"] not in _URLS:
+        status, message = 400, f"URL {row['url']} was used. Supported endpoints: {', '.join(_URLS)}"
+    elif body.get("model") not in (None, served):
+        status, message = 404, f"The model `{body['model']}` does not exist."
+    response: dict[str, Any] = {"status_code": status, "request_id": f"vllm-batch-{row_id}", "body": None}
+    error: Any = None
+    if status == 200:
+        response["body"] = answer_for(scenario, row["url"], body, row_id, int(time.time()))
+    else:
+        known = {"message": message, "type": "BadRequestError", "param": None, "code": status}
+        error = {"error": known} if number % 2 == 0 else message
+    return {"id": f"vllm-{row_id}", "custom_id": row_id, "response": response, "error": error}
+
+
+def _give_up(words: str) -> NoReturn:
+    sys.stderr.write(f"{words}\n")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""vLLM batches on the GPU queue, through real workers and real engine processes of the stand-in."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from .stack import Stack, run_stack
+
+ROWS = [{"custom_id": f"row {number}", "prompt": f"say {number}"} for number in range(40)]
+LEASE = {"BATCH_ROUTER_LEASE": "3", "BATCH_ROUTER_RENEW_EVERY": "1", "BATCH_ROUTER_GRACE": "1"}
+
+
+def answers(stack: Stack, batch_id: str) -> list[tuple[str, str | None]]:
+    return [(result.custom_id, result.text) for result in stack.client.results(batch_id)]
+
+
+def engines(home: Path) -> list[int]:
+    """Engines that work in this home."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "status"])
+        if "run-batch" in (process.info["cmdline"] or ())
+        and str(home) in " ".join(process.info["cmdline"])
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+
+
+@contextmanager
+def gpu_worker(stack: Stack, name: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A GPU worker that is not one of the stack's, in a process group of its own."""
+    celery = Path(sys.executable).with_name("celery")
+    command = [celery, "-A", "workers.app", "worker", "-n", f"{name}@%h", "-Q", "gpu", "-P", "prefork", "-c", "1"]
+    stand_in = f"{sys.executable} -m batch_router.simulator.vllm"
+    environment = stack.environment | {
+        "BATCH_ROUTER_VLLM_COMMAND": stand_in,
+        "BATCH_ROUTER_VLLM_SCENARIO": str(stack.home / "gpu.toml"),
+    }
+    with (stack.home / f"{name}.log").open("wb") as log:
+        worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        while not any(listener.startswith(f"{name}@") for listener in stack.client.listeners("gpu")):
+            assert worker.poll() is None, (stack.home / f"{name}.log").read_text()
+            time.sleep(0.1)
+        yield worker
+    finally:
+        kill(worker)
+
+
+def kill(worker: "subprocess.Popen[bytes]") -> None:
+    """Kill the worker and its pool; engines have groups of their own, and live on."""
+    if worker.poll() is None:
+        os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+
+
+def test_a_vllm_batch_stays_on_the_gpu_queue(tmp_path: Path) -> None:
+    """A worker that listens on `gpu` alone takes the batch from its rows to its results."""
+    with run_stack(tmp_path / "home", "", "gpu") as stack:
+        batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
+        status = stack.client.wait(batch_id, timeout=60)
+        assert status.request_counts.succeeded == 40
+        assert answers(stack, batch_id) == [(f"row {number}", f"say {number}") for number in range(40)]
+
+
+def test_a_killed_gpu_worker_loses_nothing(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a run: the next worker ends the engine that was left, and runs the other rows alone."""
+    home = tmp_path / "home"
+    with run_stack(home, "", "io", **LEASE) as stack:
+        (home / "gpu.toml").write_text("[latency]\nin_progress = 40\n")
+        with gpu_worker(stack, "first") as first:
+            batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
+            out = wait_for_answers(home, 3)
+            kill(first)
+            (orphan,) = engines(home)
+        kept = out.read_bytes().count(b"\n")
+        (home / "gpu.toml").write_text("")
+        with gpu_worker(stack, "second"):
+            status = stack.client.wait(batch_id, timeout=60)
+        assert status.request_counts.succeeded == 40
+        assert answers(stack, batch_id) == [(f"row {number}", f"say {number}") for number in range(40)]
+        assert kept >= 3
+        assert orphan not in engines(home)
+        assert engines(home) == []
+
+
+def wait_for_answers(home: Path, count: int) -> Path:
+    deadline = time.monotonic() + 60
+    while True:
+        for path in home.rglob("*.run-out.jsonl"):
+            if path.read_bytes().count(b"\n") >= count:
+                return path
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
