@@ -19,7 +19,8 @@
         ├── NotFoundError                 404/410: the job or file is not there
         ├── RateLimitedError              429, or a full queue at the provider          (retried)
         ├── ProviderUnavailableError      5xx, resets, time-outs                        (retried)
-        └── ProtocolError                 an answer that the contract does not have     (retried)
+        ├── ProtocolError                 an answer that the contract does not have     (retried)
+        └── UndecidedError                whether a job is there cannot be told yet     (retried)
 
 `retryable` says whether the same call may succeed later. `ambiguous` says whether the provider may have acted on
 a request whose answer never came: the question that matters before a job is created again. `type` is the word
@@ -216,4 +217,11 @@ class ProtocolError(ProviderAPIError):
     """The provider answered something that its contract does not have."""
 
     type = "protocol_error"
+    retryable = True
+
+
+class UndecidedError(ProviderAPIError):
+    """Whether the provider has the job that is looked for cannot be told yet."""
+
+    type = "create_unknown"
     retryable = True

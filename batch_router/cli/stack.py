@@ -127,6 +127,8 @@ def _simulated_providers(url: str, scenario: Path | None) -> dict[str, str]:
         "OPENAI_API_KEY": "sk-simulated",
         "BATCH_ROUTER_GOOGLE_BASE_URL": f"{url}/google",
         "GOOGLE_API_KEY": "simulated",
+        "BATCH_ROUTER_ANTHROPIC_BASE_URL": f"{url}/anthropic",
+        "ANTHROPIC_API_KEY": "sk-ant-simulated",
     }
 
 

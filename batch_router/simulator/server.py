@@ -15,13 +15,15 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from .anthropic import Anthropic
+from .anthropic import error_body as anthropic_error
 from .google import Google
 from .google import fault_body as google_fault
 from .openai import MADE, OpenAI
 from .scenario import Fault, Scenario
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_PREFIXES = ("/openai/v1", "/google")
+_PREFIXES = ("/openai/v1", "/anthropic", "/google")
 
 
 class _Front:
@@ -63,16 +65,8 @@ class _Front:
             return await handler(request)
         match fault.do:
             case "status":
-                error: dict[str, Any] = {
-                    "message": "The scenario says no.",
-                    "type": "server_error",
-                    "param": None,
-                    "code": None,
-                }
                 headers = {"retry-after": fault.retry_after} if fault.retry_after else {}
-                if request.path.startswith("/google"):
-                    error = google_fault(fault.status, fault.retry_after)
-                return web.json_response({"error": error}, status=fault.status, headers=headers)
+                return web.json_response(_error_body(request, fault), status=fault.status, headers=headers)
             case "html":
                 return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
             case "delay":
@@ -87,6 +81,16 @@ class _Front:
                 return web.Response(status=499)
             case "truncate":
                 return await _truncate(request, await handler(request), fault.bytes)
+
+
+def _error_body(request: web.Request, fault: Fault) -> dict[str, Any]:
+    """An error in the words of the provider that was asked."""
+    message = "The scenario says no."
+    if request.path.startswith("/anthropic"):
+        return anthropic_error(fault.status, message)
+    if request.path.startswith("/google"):
+        return {"error": google_fault(fault.status, fault.retry_after)}
+    return {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
 
 
 def _cut(request: web.Request) -> None:
@@ -115,6 +119,7 @@ async def _running(scenario: Scenario, folder: Path, host: str, port: int) -> As
     front = _Front(scenario, folder / "requests.jsonl")
     app = web.Application(middlewares=[front.pass_through], client_max_size=1 << 30)
     app.add_subapp("/openai/v1", OpenAI(scenario, folder / "openai").application())
+    app.add_subapp("/anthropic", Anthropic(scenario, folder / "anthropic").application())
     app.add_subapp("/google", Google(scenario, folder / "google").application())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()

@@ -56,7 +56,7 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("BATCH_ROUTER_", "OPENAI_", "GOOGLE_", "GEMINI_", "FLOWER_", "CELERY_"))
+        if not name.startswith(("BATCH_ROUTER_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_", "FLOWER_", "CELERY_"))
     }
     return kept | {"BATCH_ROUTER_HOME": str(home), "COLUMNS": "200"} | more
 

@@ -1,0 +1,46 @@
+"""Anthropic: Message Batches."""
+
+import os
+from typing import ClassVar
+
+from ...core import Endpoint
+from ...exceptions import CredentialsError
+from ..base import Client, Codec, Limits, Provider
+from . import codec
+
+# platform.claude.com/docs/en/api/versioning: removed by version 2026-10-21, which the SDK asks for.
+_REMOVED = "leave it out: the API no longer has it"
+_UNKNOWN = "leave it out"
+
+
+class AnthropicProvider(Provider):
+    """Anthropic's Message Batches API."""
+
+    name = "anthropic"
+    # platform.claude.com/docs/en/build-with-claude/batch-processing: 100,000 requests or 256 MB in the body of one
+    # request, of which what frames the rows is a part.
+    limits = Limits(rows=100_000, bytes=255_999_000)
+    endpoints = {  # noqa: RUF012 - data
+        Endpoint.CHAT: {
+            "temperature": _REMOVED,
+            "top_p": _REMOVED,
+            "top_k": _REMOVED,
+            "presence_penalty": _UNKNOWN,
+            "frequency_penalty": _UNKNOWN,
+            "seed": _UNKNOWN,
+        },
+    }
+    key_variable = "ANTHROPIC_API_KEY"
+    codec: ClassVar[Codec] = codec
+
+    def connect(self, *, timeout: float) -> Client:
+        """See `Provider.connect`."""
+        from .client import AnthropicClient  # the SDK takes half a second to import: only those who call it pay
+
+        key = self._api_key or os.environ.get(self.key_variable)
+        if not key:
+            raise CredentialsError(self.name, 0, f"no API key: set {self.key_variable} where the workers run")
+        return AnthropicClient(key, base_url=self.base_url, timeout=timeout)
+
+
+PROVIDER = AnthropicProvider
