@@ -20,7 +20,8 @@ def prompt_of(body: dict[str, Any]) -> str:
     if isinstance(last, list) and last and isinstance(last[-1], dict) and "content" in last[-1]:
         last = last[-1]["content"]  # the items of `/v1/responses`
     if isinstance(last, list):
-        return " ".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in last)
+        texts = (part.get("text") if isinstance(part, dict) else part for part in last)
+        return " ".join(str(text) for text in texts if text is not None)
     return str(last)
 
 

@@ -17,9 +17,9 @@ class AnthropicProvider(Provider):
     """Anthropic's Message Batches API."""
 
     name = "anthropic"
-    # platform.claude.com/docs/en/build-with-claude/batch-processing: 100,000 requests or 256 MB in the body of one
-    # request, of which what frames the rows is a part.
-    limits = Limits(rows=100_000, bytes=255_999_000)
+    # platform.claude.com/docs/en/build-with-claude/batch-processing: 100,000 requests (50,000 is our own limit) and
+    # 256 MB in the body of one request, of which what frames the rows is a part.
+    limits = Limits(rows=50_000, bytes=255_999_000)
     endpoints = {  # noqa: RUF012 - data
         Endpoint.CHAT: {
             "temperature": _REMOVED,
