@@ -70,18 +70,19 @@ class Follower:
     def __init__(self, console: Console, live: Live | None) -> None:
         self._console = console
         self._live = live
-        self._last = ""
+        self._last: dict[str, str] = {}
 
-    def __call__(self, status: BatchStatusResponse) -> None:
-        """Show a status."""
+    def __call__(self, *statuses: BatchStatusResponse) -> None:
+        """Show how the batches stand."""
         if self._live is not None:
-            self._live.update(render(status))
+            self._live.update(Group(*(render(status) for status in statuses)))
             return
-        steps = [f"{shard['id']} {shard['state']}" for shard in status.shards]
-        line = "; ".join([summary(status), *steps, *([status.waiting_for] if status.waiting_for else [])])
-        if line != self._last:
-            self._console.print(line, soft_wrap=True)
-            self._last = line
+        for status in statuses:
+            steps = [f"{shard['id']} {shard['state']}" for shard in status.shards]
+            line = "; ".join([summary(status), *steps, *([status.waiting_for] if status.waiting_for else [])])
+            if line != self._last.get(status.batch_id):
+                self._console.print(line, soft_wrap=True)
+                self._last[status.batch_id] = line
 
 
 def _headline(status: BatchStatusResponse) -> Text:

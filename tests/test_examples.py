@@ -33,6 +33,16 @@ def run(example: str, *arguments: str, simulator: Simulator, home: Path, provide
     return done.stdout.splitlines()
 
 
+def test_the_multimodal_example_sees_its_picture(simulator: Simulator, tmp_path: Path) -> None:
+    """A picture and a question go to another provider in the same way."""
+    (tmp_path / "image.jpg").write_bytes(b"\xff\xd8\xff\xe0 a picture")
+    lines = run(
+        "multimodal.py", "image.jpg", simulator=simulator, home=tmp_path, provider="anthropic", path="/anthropic"
+    )
+    assert len(lines) == 1
+    assert "What's in this image?" in lines[0]
+
+
 def test_the_basic_example_answers_its_questions(simulator: Simulator, tmp_path: Path) -> None:
     """Two requests, one batch, two answers in order; the process ends by itself."""
     lines = run("basic.py", simulator=simulator, home=tmp_path, provider="openai", path="/openai/v1")

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ..client import BatchClient
 from ..connect import open_context
+from ..core import BatchStatus, BatchStatusResponse
 from ..display import follow, stderr, summary
 from ..embedded import running_url
 from ..exceptions import NoWorkerError
@@ -25,10 +26,17 @@ from ..settings import PREFIX, Settings
 from .exit_codes import ExitCode
 from .stack import end_process
 
-_ROWS = 60
+_ROWS = 40
 _ROWS_PER_SHARD = 20
 _START_WITHIN = 60.0
-_QUEUES = ("io", "poll", "cpu")
+_QUEUES = ("io", "poll", "cpu", "gpu")
+_LOOK_EVERY = 0.2
+_MODELS = {
+    "openai": "gpt-5-mini",
+    "anthropic": "claude-haiku-4-5",
+    "google": "gemini-2.5-flash",
+    "vllm": "tiny-llama",
+}
 
 # Long enough to see each state go by.
 _SCENARIO = """\
@@ -43,7 +51,7 @@ finalizing = 0.5
 
 @click.command()
 def demo() -> int:
-    """Watch a batch go through real workers, a real Valkey and a simulated provider."""
+    """Watch a batch per provider go through real workers, a real Valkey and simulated providers."""
     home = Settings.from_env().home.absolute() / f"demo-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
     home.mkdir(parents=True, mode=0o700)
     console = stderr()
@@ -52,23 +60,37 @@ def demo() -> int:
         client = _wait_for_workers(home)
         rows = home / "requests.jsonl"
         rows.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in _requests()))
-        batch_id = client.submit(
-            "openai",
-            model="gpt-5-mini",
-            system_prompt="You are a patient teacher of arithmetic.",
-            generation_config={"max_tokens": 200},
-            input=rows,
-        )
-        with follow(console) as show:
-            status = client.wait(batch_id, on_status=show)
-        results = home / "results.jsonl"
-        with results.open("wb") as stream:
-            stream.writelines(client.result_lines(batch_id))
-        _print_answers(client, batch_id)
-    console.print(summary(status))
-    click.echo(results)
-    counts = status.request_counts
-    return ExitCode.OK if counts.succeeded == counts.total else ExitCode.UNANSWERED
+        batch_ids = [
+            client.submit(
+                provider,
+                model=model,
+                system_prompt="You are a patient teacher of arithmetic.",
+                generation_config={"max_tokens": 200},
+                input=rows,
+            )
+            for provider, model in _MODELS.items()
+        ]
+        statuses = _wait(client, batch_ids)
+        for status in statuses:
+            results = home / f"results-{status.provider}.jsonl"
+            with results.open("wb") as stream:
+                stream.writelines(client.result_lines(status.batch_id))
+        _print_answers(client, statuses)
+        for status in statuses:
+            console.print(summary(status))
+            click.echo(home / f"results-{status.provider}.jsonl")
+    answered = all(status.request_counts.succeeded == status.request_counts.total for status in statuses)
+    return ExitCode.OK if answered else ExitCode.UNANSWERED
+
+
+def _wait(client: BatchClient, batch_ids: list[str]) -> list[BatchStatusResponse]:
+    with follow(stderr()) as show:
+        while True:
+            statuses = [client.status(batch_id) for batch_id in batch_ids]
+            show(*statuses)
+            if all(status.is_complete() for status in statuses):
+                return statuses
+            time.sleep(_LOOK_EVERY)
 
 
 def _requests() -> Iterator[dict[str, Any]]:
@@ -85,7 +107,7 @@ def _stack(home: Path) -> Iterator[None]:
     environment[f"{PREFIX}MAX_SHARD_ROWS"] = str(_ROWS_PER_SHARD)
     scenario = home / "scenario.toml"
     scenario.write_text(_SCENARIO)
-    command = [sys.executable, "-m", "batch_router.cli", "up", "--scenario", str(scenario), "io", "cpu"]
+    command = [sys.executable, "-m", "batch_router.cli", "up", "--scenario", str(scenario), "io", "cpu", "gpu"]
     with (home / "up.log").open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as up:
         try:
             yield
@@ -105,11 +127,13 @@ def _wait_for_workers(home: Path) -> BatchClient:
     raise NoWorkerError(f"the workers did not start within {_START_WITHIN:.0f} s; {home / 'up.log'} says why")
 
 
-def _print_answers(client: BatchClient, batch_id: str) -> None:
+def _print_answers(client: BatchClient, statuses: list[BatchStatusResponse]) -> None:
     table = Table(box=None, padding=(0, 2), header_style="dim", title="the first answers", title_justify="left")
-    table.add_column("custom_id")
-    table.add_column("status")
-    table.add_column("text")
-    for result in islice(client.results(batch_id), 5):
-        table.add_row(result.custom_id, result.status.value, (result.text or "")[:90])
+    for column in ("provider", "custom_id", "status", "text"):
+        table.add_column(column)
+    for status in statuses:
+        if status.status is BatchStatus.FAILED:
+            continue
+        for result in islice(client.results(status.batch_id), 2):
+            table.add_row(status.provider, result.custom_id, result.status.value, (result.text or "")[:90])
     Console(highlight=False).print(table)

@@ -12,13 +12,17 @@ import pytest
 
 from .stack import Stack, clean_environment, processes_of
 
+COMMANDS = (
+    *("cancel", "convert", "demo", "doctor", "list", "resolve", "results", "retry"),
+    *("simulate", "status", "submit", "up", "watch"),
+)
 GOOD = '{"custom_id": "a", "prompt": "Hello"}\n'
 
 
 def test_help_lists_the_commands(stack: Stack) -> None:
     """Every command that the README names is there."""
     text = stack.cli("--help").stdout
-    for command in ["cancel", "demo", "doctor", "list", "results", "simulate", "status", "submit", "up", "watch"]:
+    for command in COMMANDS:
         assert f"\n  {command} " in text
 
 
@@ -165,13 +169,14 @@ def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_the_demo_runs_by_itself_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """`demo` needs no key and no service, prints answers and the path of the results, and ends all it started."""
+    """`demo` needs no key and no service, prints answers of each provider and the results' paths, and ends all."""
     done = run_alone(tmp_path, "demo")
     assert done.returncode == 0, done.stderr
-    results = Path(done.stdout.strip().split("\n")[-1])
-    assert len(results.read_bytes().split(b"\n")) == 61
-    assert "question 0" in done.stdout
-    assert processes_of(results.parent) == []
+    results = [Path(line) for line in done.stdout.split("\n") if line.endswith(".jsonl")]
+    assert [path.stem for path in results] == [f"results-{name}" for name in ("openai", "anthropic", "google", "vllm")]
+    assert all(path.read_bytes().count(b"\n") == 40 for path in results)
+    assert done.stdout.count("question 0") == 4
+    assert processes_of(results[0].parent) == []
 
 
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
