@@ -24,6 +24,7 @@ from batch_router.pipeline.convert import convert
 from batch_router.pipeline.normalize import normalize
 
 from ..e2e.stack import run_stack
+from .codecs import PROVIDERS, measure_codecs
 from .road import answers_path, claim_answered, convert_and_commit, open_road, shards_of, submit_file
 from .rows import lines_of, write_answers, write_requests
 
@@ -31,6 +32,8 @@ ROWS = 200_000  # four full shards
 RUNS = 5
 SIZES = (10_000, 100_000, 1_000_000)
 MEMORY = Path("/dev/shm")
+#: What each provider must reach.
+PROVIDER_BOUNDS = {"encode_ratio": 0.4, "decode_ratio": 0.4, "image_ratio": 0.6, "transfer_mb": 50}
 #: What each figure must reach.
 BOUNDS = {"convert_ratio": 0.5, "normalize_ratio": 0.35, "bytes_per_row": 16.0, "latency_s": 2.0}
 
@@ -41,8 +44,10 @@ def main() -> None:
     try:
         with EmbeddedServer(scratch) as server:
             url = server.start()
+            figures |= measure_codecs()
             figures |= speed(url)
             figures |= memory(scratch, url)
+            figures |= transfers(scratch)
         figures |= latency(scratch / "latency")
     finally:
         shutil.rmtree(scratch)
@@ -115,6 +120,19 @@ def memory(scratch: Path, url: str) -> dict[str, Any]:
     return {"peak_bytes": peaks, "bytes_per_row": growth}
 
 
+def transfers(scratch: Path) -> dict[str, float]:
+    """By how many MB the memory of each provider's client grows over idle, 200 MB there and back."""
+    growth = {}
+    for name in PROVIDERS:
+        home = scratch / f"transfer-{name}"
+        home.mkdir()
+        command = [sys.executable, "-m", "tests.bench.transfers", name, str(home)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        growth[f"transfer_mb {name}"] = int(done.stdout) / 1e6
+        shutil.rmtree(home)
+    return growth
+
+
 def peak(step: str, home: Path, url: str) -> int:
     command = [sys.executable, "-m", "tests.bench.memory", step, str(home), url]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -139,8 +157,8 @@ def show(figures: dict[str, Any]) -> None:
                 text = ", ".join(f"{int(rows):,} rows {size / 1e6:.1f} MB" for rows, size in sizes.items())
                 table.add_row(f"{name} {step}", text, "")
             continue
-        bound = BOUNDS.get(name)
-        sign = "at most" if name in ("bytes_per_row", "latency_s") else "at least"
+        bound = BOUNDS.get(name) or PROVIDER_BOUNDS.get(name.partition(" ")[0])
+        sign = "at most" if name.startswith(("bytes_per_row", "latency_s", "transfer_mb")) else "at least"
         table.add_row(name, f"{value:,.2f}" if value < 1000 else f"{value:,.0f}", f"{sign} {bound}" if bound else "")
     Console(width=120).print(table)
 

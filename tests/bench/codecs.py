@@ -1,0 +1,118 @@
+"""Each provider's codec, there and back, against the bare loop over the same lines."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from batch_router.core import UnifiedRequest
+from batch_router.pipeline.encode import RowEncoder
+from batch_router.providers import Provider, find_provider
+
+from .rows import SENTENCE, answer, request
+
+PROVIDERS = ("openai", "anthropic", "google", "vllm")
+_CHATS = 20_000
+_IMAGES = 20
+_IMAGE_BYTES = 4_000_000
+_RUNS = 5
+_encode = msgspec.json.Encoder().encode
+
+
+def measure_codecs() -> dict[str, float]:
+    """The ratios, medians of several pairs of runs, by the names under which they are shown."""
+    chats = [_encode(request(number) | {"generation_config": {"max_tokens": 256}}) for number in range(_CHATS)]
+    images = [_encode(_image_request(number)) for number in range(_IMAGES)]
+    figures: dict[str, float] = {}
+    for name in PROVIDERS:
+        provider = find_provider(name)
+        answers = [_answer(name, f"0123456789abcdef-{number}") for number in range(_CHATS)]
+        figures[f"encode_ratio {name}"] = ratio(chats, lambda lines, p=provider: encode(p, lines))
+        figures[f"decode_ratio {name}"] = ratio(answers, lambda lines, p=provider: decode(p, lines))
+        figures[f"image_ratio {name}"] = ratio(images, lambda lines, p=provider: encode(p, lines))
+    return figures
+
+
+def encode(provider: type[Provider], lines: list[bytes]) -> None:
+    read = msgspec.json.Decoder(UnifiedRequest).decode
+    encode_row = RowEncoder(provider, "error").encode
+    for line in lines:
+        _encode(encode_row(read(line), "0123456789abcdef-1"))
+
+
+def decode(provider: type[Provider], lines: list[bytes]) -> None:
+    for line in lines:
+        _encode(provider.codec.decode(line)[0])
+
+
+def ratio(lines: list[bytes], ours: Callable[[list[bytes]], None]) -> float:
+    ratios = []
+    for _ in range(_RUNS):
+        bare = _timed(_bare_loop, lines)
+        ratios.append(bare / _timed(ours, lines))
+    return sorted(ratios)[_RUNS // 2]
+
+
+def _bare_loop(lines: list[bytes]) -> None:
+    read = msgspec.json.Decoder().decode
+    for line in lines:
+        _encode(read(line))
+
+
+def _timed(call: Callable[[list[bytes]], None], lines: list[bytes]) -> float:
+    start = time.perf_counter()
+    call(lines)
+    return time.perf_counter() - start
+
+
+def _image_request(number: int) -> dict[str, Any]:
+    data = "iVBORw0K" * (_IMAGE_BYTES // 8)
+    image = {"type": "image", "source_type": "base64", "media_type": "image/png", "data": data}
+    content = [image, {"type": "text", "text": "What is this?"}]
+    messages = [{"role": "user", "content": content}]
+    return request(number) | {"messages": messages, "generation_config": {"max_tokens": 9}}
+
+
+def _answer(provider: str, row_id: str) -> bytes:
+    """As each service writes it."""
+    match provider:
+        case "anthropic":
+            usage = {
+                "input_tokens": 200,
+                "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": 0,
+                "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+                "output_tokens": 180,
+                "service_tier": "batch",
+            }
+            message = {
+                "model": "claude-haiku-4-5",
+                "id": "msg_01A",
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "text", "text": SENTENCE * 16}],
+                "stop_reason": "end_turn",
+                "stop_sequence": None,
+                "usage": usage,
+            }
+            return _encode({"custom_id": row_id, "result": {"type": "succeeded", "message": message}})
+        case "google":
+            candidate = {
+                "content": {"parts": [{"text": SENTENCE * 16}], "role": "model"},
+                "finishReason": "STOP",
+                "index": 0,
+            }
+            response = {
+                "candidates": [candidate],
+                "usageMetadata": {
+                    "promptTokenCount": 200,
+                    "candidatesTokenCount": 180,
+                    "totalTokenCount": 380,
+                    "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 200}],
+                },
+                "modelVersion": "gemini-2.5-flash",
+                "responseId": "r1",
+            }
+            return _encode({"key": row_id, "response": response})
+    return answer(row_id)
