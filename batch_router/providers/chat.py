@@ -291,6 +291,11 @@ def decode_error(row_id: str, status_code: int, error: Any, request_id: str | No
         custom_id=row_id,
         status=ResultStatus.ERRORED,
         request_id=request_id,
-        error=ResultError(type=kind, message=str(message or f"HTTP {status_code}"), retryable=retryable, raw=error),
+        error=ResultError(
+            type=kind,
+            message=str(message or f"HTTP {status_code}"),
+            retryable=retryable,
+            raw={"status_code": status_code, "error": error},
+        ),
         response=response,
     )

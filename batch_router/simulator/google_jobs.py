@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from .answers import refusal_for, text_for
 from .files import FileStore
 from .jobs import Clock
+from .recorded import parsed, recorded_line
 from .scenario import Scenario
 
 _STATES = {
@@ -128,6 +129,9 @@ def _inline(row: dict[str, Any]) -> dict[str, Any]:
 def _answer(job: GoogleJob, scenario: Scenario, row: dict[str, Any], output: BinaryIO, *, is_served: bool) -> int:
     """Write the row's line; 0 if it was answered, 1 if not."""
     key, request = row.get("key"), row["request"]
+    if is_served and (recorded := recorded_line(scenario, "key", str(key))):
+        output.write(recorded)
+        return 0 if "response" in parsed(recorded) else 1
     prompt = prompt_of(request)
     refusal = refusal_for(scenario, prompt, str(key))
     answer: dict[str, Any]

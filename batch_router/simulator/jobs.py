@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from .answers import answer_for, prompt_of, refusal_of
 from .files import FileStore
+from .recorded import parsed, recorded_line
 from .scenario import Scenario
 
 #: The service stops counting errors of an input file somewhere; so do we.
@@ -171,6 +172,10 @@ def _answer(scenario: Scenario, row: dict[str, Any], good: BinaryIO, bad: Binary
     """Write the row's line; 0 if it was answered, 1 if it was refused."""
     body = row["body"]
     row_id = row["custom_id"]
+    if line := recorded_line(scenario, "custom_id", row_id):
+        succeeded = (parsed(line)["response"] or {}).get("status_code") == 200
+        (good if succeeded else bad).write(line)
+        return 0 if succeeded else 1
     if refusal := refusal_of(scenario, body, row_id):
         error = {"message": refusal.message, "type": refusal.type, "param": None, "code": refusal.code}
         # A refused row has its error in the body, while `error` is null.

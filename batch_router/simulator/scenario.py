@@ -74,6 +74,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     Attributes:
         seed: the order of the answers, and all else that looks random.
         style: what an answer says where no `answers` matches: the prompt again, or a few words.
+        recorded: a file of answers recorded from the real service, which are given out in place of made ones.
         drop: rows that are never returned (a regular expression over the prompt).
         repeat: rows that are returned twice.
         fail_job: the code with which every job fails after validation.
@@ -86,6 +87,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     style: Literal["echo", "words"] = "echo"
     answers: tuple[Answer, ...] = ()
     refuse: tuple[Refusal, ...] = ()
+    recorded: str | None = None
     drop: str | None = None
     repeat: str | None = None
     fail_job: str | None = None

@@ -275,7 +275,8 @@ def test_a_refused_row_is_an_error(status: int, error: Any, kind: ErrorType, ret
     assert result.error is not None
     assert (result.custom_id, result.status, result.request_id) == ("t-0", ResultStatus.ERRORED, "req_1")
     assert (result.error.type, result.error.retryable) == (kind, retryable)
-    assert (result.error.message, result.error.raw, result.response) == ("no", error, {"error": error})
+    assert (result.error.message, result.response) == ("no", {"error": error})
+    assert result.error.raw == {"status_code": status, "error": error}
 
 
 @pytest.mark.parametrize(
