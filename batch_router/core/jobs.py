@@ -49,6 +49,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         round: counts the times that creating was begun anew; what is uploaded gets a name of its own in each.
         upload: the provider's name of the uploaded rows.
         since: no job of this token is older (seconds since 1970).
+        taken: jobs that are known to be others', for a provider that cannot tell one running job from another.
     """
 
     token: str
@@ -58,3 +59,4 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     round: int = 0
     upload: str | None
     since: float
+    taken: frozenset[str] = frozenset()

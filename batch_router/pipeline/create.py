@@ -9,6 +9,8 @@ gone. What cannot be decided is parked.
 import time
 from typing import Any
 
+import msgspec
+
 from ..core.jobs import Failure
 from ..exceptions import BatchRouterError, ProviderAPIError
 from ..state.items import Intent, Shard
@@ -48,7 +50,7 @@ def create(context: Context, shard: Shard) -> Outcome:
 
 def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
     client = context.clients.get(shard.provider)
-    spec = job_spec(shard)
+    spec = msgspec.structs.replace(job_spec(shard), taken=_taken(context, shard))
     try:
         job = client.find(spec)
         if job is not None:
@@ -68,6 +70,13 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
     if job is not None:
         return Outcome(State.POLLING, patch={"job": job, "intent": None})
     return Outcome(State.UPLOADING, patch=begin_anew(shard))
+
+
+def _taken(context: Context, shard: Shard) -> frozenset[str]:
+    """The jobs of the batch's other shards."""
+    batch = context.store.get_batch(shard.batch)
+    shards = context.store.get_shards(batch) if batch else []
+    return frozenset(other.job.id for other in shards if other.job is not None)
 
 
 def begin_anew(shard: Shard) -> dict[str, Any]:

@@ -254,3 +254,44 @@ def test_a_bad_minute_at_google_makes_one_job(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     status = json.loads(done.stdout)
     assert (status["request_counts"]["succeeded"], status["shards"][0]["job_id"]) == (5, "batches/000001sim")
+
+
+def test_a_batch_goes_to_anthropic_and_back(stack: Stack) -> None:
+    """The same road with another provider: shards, refused, lost and repeated rows, and every answer in its place."""
+    prompts = [f"What is {number} + 0?" for number in range(1_100)]
+    prompts[7:10] = ["please refuse me", "please lose me", "please say it twice"]
+    path = write_rows(stack, "anthropic.jsonl", [{"custom_id": f"q {n}", "prompt": p} for n, p in enumerate(prompts)])
+    to = ("--provider", "anthropic", "--model", "claude-haiku-4-5")
+    done = stack.cli("submit", path, *to, "--max-tokens", "50", "--wait", "--json")
+    status = json.loads(done.stdout)
+    assert (done.returncode, status["status"]) == (3, "completed"), done.stderr
+    assert len(status["shards"]) >= 3  # and those in which the lost row is tried again
+    assert (status["request_counts"]["succeeded"], status["request_counts"]["errored"]) == (1_098, 2)
+    results = results_of(stack, status["batch_id"])
+    assert [result["custom_id"] for result in results] == [f"q {number}" for number in range(1_100)]
+    assert [result["text"] for result in results[6:11]] == ["It is 6.", None, None, "please say it twice", "It is 10."]
+    assert stack.cli("submit", path, *to).returncode == 2  # without --max-tokens
+
+
+def test_a_bad_minute_at_anthropic_makes_one_job_per_shard(tmp_path: Path) -> None:
+    """A full queue, creates whose answers are lost while other jobs run, a torn download: two jobs, and their answers.
+
+    The job of the first shard still runs when the second's is looked for; it is known to be another's.
+    """
+    faults = "[latency]\nin_progress = 2\n" + "".join(
+        f'[[faults]]\nmatch = "{match}"\n{how}\n'
+        for match, how in (
+            ("POST /v1/messages/batches", 'do = "status"\nstatus = 529\nretry_after = "1"'),
+            ("POST /v1/messages/batches", 'do = "reset_after"\nafter = 1'),
+            ("GET /v1/messages/batches/[^/]*", 'do = "html"'),
+            ("GET /v1/messages/batches/.*/results", 'do = "truncate"\nafter = 1\nbytes = 30'),
+        )
+    )
+    with run_stack(tmp_path / "home", faults, "io", "cpu", BATCH_ROUTER_MAX_SHARD_ROWS="5") as stack:
+        path = write_rows(stack, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(10)])
+        to = ("--provider", "anthropic", "--model", "claude-haiku-4-5", "--max-tokens", "50")
+        done = stack.cli("submit", path, *to, "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert status["request_counts"]["succeeded"] == 10
+    assert {shard["job_id"] for shard in status["shards"]} == {"msgbatch_000001", "msgbatch_000002"}

@@ -73,8 +73,8 @@ def write(tmp_path: Path) -> Write:
     return run
 
 
-def spec(token: str = "t", rows: int = 1, since: float = 0.0) -> JobSpec:
-    return JobSpec(token=token, model="m", rows=rows, upload=None, since=since)
+def spec(token: str = "t", rows: int = 1, since: float = 0.0, taken: frozenset[str] = frozenset()) -> JobSpec:
+    return JobSpec(token=token, model="m", rows=rows, upload=None, since=since, taken=taken)
 
 
 def answers_of(client: Client, job: Job) -> list[dict[str, Any]]:
@@ -138,6 +138,7 @@ def test_a_running_job_cannot_be_told(connect: Connect, write: Write) -> None:
             client.find(spec(token))
         assert caught.value.retryable
     assert client.find(spec(rows=2)) is None
+    assert client.find(spec("other", taken=frozenset({job.id}))) is None
     client.cancel(job.id)
     assert client.find(spec("other")) is None
     found = client.find(spec())

@@ -91,7 +91,7 @@ class AnthropicClient:
             job = self._job(batch)
             if job.created_at < spec.since - CLOCK_SKEW:
                 break
-            if sum(_counts(batch)) != spec.rows:
+            if job.id in spec.taken or sum(_counts(batch)) != spec.rows:
                 continue
             if not job.status.is_final:
                 running.append(job.id)
