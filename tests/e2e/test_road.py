@@ -274,10 +274,7 @@ def test_a_batch_goes_to_anthropic_and_back(stack: Stack) -> None:
 
 
 def test_a_bad_minute_at_anthropic_makes_one_job_per_shard(tmp_path: Path) -> None:
-    """A full queue, creates whose answers are lost while other jobs run, a torn download: two jobs, and their answers.
-
-    The job of the first shard still runs when the second's is looked for; it is known to be another's.
-    """
+    """An overloaded service, a create whose answer is lost while another job runs, a torn download: two jobs."""
     faults = "[latency]\nin_progress = 2\n" + "".join(
         f'[[faults]]\nmatch = "{match}"\n{how}\n'
         for match, how in (
