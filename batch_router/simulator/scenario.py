@@ -77,7 +77,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
         recorded: a file of answers recorded from the real service, which are given out in place of made ones.
         drop: rows that are never returned (a regular expression over the prompt).
         repeat: rows that are returned twice.
-        fail_job: the code with which every job fails after validation.
+        fail_job: the code with which every job fails after validation; at Anthropic, where no job fails, every row.
         expire_after: the share of rows that is done when every job expires.
         keys: the keys that are valid; none named: any.
     """
