@@ -52,11 +52,3 @@ def test_the_basic_example_answers_its_questions(simulator: Simulator, tmp_path:
         "req-1: What is 2+2?",
         "req-2: What is the capital of France?",
     ]
-
-
-def test_the_multimodal_example_answers_its_question(simulator: Simulator, tmp_path: Path) -> None:
-    """A picture and a question, to Anthropic: one answer."""
-    image = tmp_path / "image.jpg"
-    image.write_bytes(b"\xff\xd8\xff")
-    arguments = {"simulator": simulator, "home": tmp_path, "provider": "anthropic", "path": "/anthropic"}
-    assert run("multimodal.py", str(image), **arguments) == ["What's in this image?"]

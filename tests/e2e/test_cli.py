@@ -63,7 +63,10 @@ def test_all_bad_rows_are_reported_at_once(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["good.jsonl", "--provider", "nobody", "--model", "m"], "Provider 'nobody' not found; known: openai"),
+        (
+            ["good.jsonl", "--provider", "nobody", "--model", "m"],
+            "'nobody' not found; known: anthropic, google, openai",
+        ),
         (["good.jsonl", "--provider", "openai"], "model: missing"),
         (["missing.jsonl", "--provider", "openai", "--model", "m"], "missing.jsonl"),
         ([".", "--provider", "openai", "--model", "m"], "cannot be read"),
