@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import anthropic
 import httpx2
-import msgspec
 
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
@@ -23,6 +21,7 @@ from ...exceptions import (
     RequestRefusedError,
     UndecidedError,
 )
+from ..answers import Answers, WholeLines, seconds_of
 from ..base import quote_start, read_retry_after
 from .codec import read_row_id
 
@@ -58,7 +57,7 @@ class AnthropicClient:
     """See `Client`."""
 
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
-        self._key = api_key
+        self._answers = Answers(NAME, api_key)
         # The SDK's own retries would send a second create after a lost answer, with an empty body at that.
         self._sdk = anthropic.Anthropic(api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0)
 
@@ -75,7 +74,7 @@ class AnthropicClient:
                 cast_to=httpx2.Response,
                 options={"headers": {"content-length": str(_body_size(size))}},
             )
-            return self._job(self._read(answer.content))
+            return self._job(self._answers.read(answer.content))
 
     def find(self, spec: JobSpec) -> Job | None:
         """Walk the newest jobs back to the time of the intent.
@@ -106,7 +105,7 @@ class AnthropicClient:
         """Retrieve the job."""
         with self._translated():
             answer = self._sdk.messages.batches.with_raw_response.retrieve(job_id)
-            return self._job(self._read(answer.http_response.content))
+            return self._job(self._answers.read(answer.http_response.content))
 
     def cancel(self, job_id: str) -> None:
         """Ask for cancellation; a job that has ended already is left as it is."""
@@ -119,13 +118,11 @@ class AnthropicClient:
 
     def download(self, job: Job, into: BinaryIO) -> None:
         """Stream the results."""
-        last = b"\n"
+        lines = WholeLines(into)
         with self._translated(), self._results(job) as answer:
             for chunk in answer.iter_bytes(_BLOCK):
-                into.write(chunk)
-                last = chunk or last
-        if not last.endswith(b"\n"):
-            into.write(b"\n")
+                lines.write(chunk)
+        lines.end()
 
     def list(self, limit: int) -> Iterator[Job]:
         """Walk the jobs back from the newest."""
@@ -144,12 +141,12 @@ class AnthropicClient:
         while True:
             with self._translated():
                 answer = self._sdk.messages.batches.with_raw_response.list(limit=100, after_id=after)
-                page = self._read(answer.http_response.content)
+                page = self._answers.read(answer.http_response.content)
             batches = [batch for batch in page.get("data") or () if isinstance(batch, dict)]
             yield from batches
             if not page.get("has_more") or not batches:
                 return
-            after = self._text(batches[-1], "id")
+            after = self._answers.text(batches[-1], "id")
 
     @contextmanager
     def _results(self, job: Job) -> Iterator[httpx2.Response]:
@@ -183,39 +180,20 @@ class AnthropicClient:
             raise ProtocolError(NAME, 200, f"the first result of {job.id} does not say which row it belongs to")
         return row_id
 
-    def _read(self, content: bytes) -> dict[str, Any]:
-        try:
-            value = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._nonsense(content) from error
-        if not isinstance(value, dict):
-            raise self._nonsense(content)
-        return value
-
-    def _nonsense(self, content: bytes) -> ProtocolError:
-        start = quote_start(content, self._key)
-        return ProtocolError(NAME, 200, f"answered something that is not a JSON object: {start}", ambiguous=True)
-
-    def _text(self, answer: dict[str, Any], field: str) -> str:
-        value = answer.get(field)
-        if not isinstance(value, str):
-            raise ProtocolError(NAME, 200, f"answered without a usable {field!r}", ambiguous=True)
-        return value
-
     def _job(self, batch: dict[str, Any]) -> Job:
-        word = self._text(batch, "processing_status")
+        word = self._answers.text(batch, "processing_status")
         status = _ended_as(batch) if word == "ended" else _STATUSES.get(word)
         if status is None:
-            raise ProtocolError(NAME, 200, f"unknown job status {quote_start(word)}", ambiguous=True)
+            raise self._answers.unknown_status(word)
         _, succeeded, errored, _, _ = _counts(batch)
         url = batch.get("results_url")
         return Job(
-            id=self._text(batch, "id"),
+            id=self._answers.text(batch, "id"),
             status=status,
-            created_at=_seconds(batch.get("created_at")) or 0,
+            created_at=seconds_of(batch.get("created_at")) or 0,
             completed=succeeded,
             failed=errored,
-            expires_at=_seconds(batch.get("expires_at")),
+            expires_at=seconds_of(batch.get("expires_at")),
             outputs=(url,) if isinstance(url, str) else (),
         )
 
@@ -226,29 +204,21 @@ class AnthropicClient:
             yield
         except anthropic.APIStatusError as error:
             raise self._status_error(error) from error
-        except anthropic.APIConnectionError as error:
-            raise self._lost(error, sent=not isinstance(error.__cause__, httpx2.ConnectError)) from error
-        except httpx2.HTTPError as error:  # while an answer is streamed, the SDK lets these through
-            raise self._lost(error, sent=True) from error
+        except (anthropic.APIConnectionError, httpx2.HTTPError) as error:  # the latter while an answer is streamed
+            raise self._answers.lost(error) from error
 
     def _status_error(self, error: anthropic.APIStatusError) -> ProviderAPIError:
         kind = next(ours for theirs, ours in _ERRORS if isinstance(error, theirs))
         body = error.body if isinstance(error.body, dict) else {}
         inner = body.get("error")
         message = inner.get("message") if isinstance(inner, dict) else None
-        text = message.replace(self._key, "***") if isinstance(message, str) else None
         return kind(
             NAME,
             error.status_code,
-            text or quote_start(error.response.content, self._key),
+            self._answers.words(message, error.response.content),
             retry_after=read_retry_after(error.response.headers),
             ambiguous=kind is ProviderUnavailableError,
         )
-
-    @staticmethod
-    def _lost(error: Exception, *, sent: bool) -> ProviderUnavailableError:
-        name = type(error.__cause__ or error).__name__
-        return ProviderUnavailableError(NAME, 0, f"no answer: {name}", ambiguous=sent)
 
 
 _HEAD, _TAIL = b'{"requests":[', b"]}"
@@ -284,11 +254,3 @@ def _counts(batch: dict[str, Any]) -> tuple[int, ...]:
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
-
-
-def _seconds(value: Any) -> float | None:
-    """RFC 3339 in seconds since 1970."""
-    try:
-        return datetime.fromisoformat(value).timestamp()
-    except (TypeError, ValueError):
-        return None

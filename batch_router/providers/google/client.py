@@ -11,7 +11,6 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +31,8 @@ from ...exceptions import (
     RateLimitedError,
     RequestRefusedError,
 )
-from ..base import quote_start, read_retry_after
+from ..answers import Answers, WholeLines, seconds_of
+from ..base import read_retry_after
 
 NAME = "google"
 
@@ -90,7 +90,7 @@ class GoogleClient:
     """See `Client`."""
 
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
-        self._key = api_key
+        self._answers = Answers(NAME, api_key)
         self._heard = _Heard()
         transport = httpx2.Client(timeout=timeout, follow_redirects=True, event_hooks={"response": [self._heard.note]})
         weakref.finalize(self, transport.close)  # the SDK closes only what it has made itself
@@ -126,7 +126,7 @@ class GoogleClient:
             file = self._find_file(name)  # somebody else was faster
         if not isinstance(file, dict) or not self._is_whole(file, size):
             raise ProtocolError(NAME, 200, f"uploaded {size} bytes, and it does not have them")
-        return self._text(file, "name")
+        return self._answers.text(file, "name")
 
     def create(self, path: Path, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the token as its display name."""
@@ -143,7 +143,7 @@ class GoogleClient:
         for batch in self._newest_first():
             if _metadata(batch).get("displayName") == spec.token:
                 return self._job(batch)
-            if (_seconds(_metadata(batch).get("createTime")) or 0) < spec.since - CLOCK_SKEW:
+            if (seconds_of(_metadata(batch).get("createTime")) or 0) < spec.since - CLOCK_SKEW:
                 return None
         return None
 
@@ -169,11 +169,10 @@ class GoogleClient:
             for row in _inlined(self._ask(self._sdk.batches.get, name=job.id)):
                 into.write(msgspec.json.encode(row) + b"\n")
         for file in job.outputs:
-            watched = _LastByte(into)
+            lines = WholeLines(into)
             with self._translated():
-                self._sdk.files.download(file=file, destination=watched)  # type: ignore[call-overload] # it writes
-            if watched.last != b"\n":
-                into.write(b"\n")
+                self._sdk.files.download(file=file, destination=lines)  # type: ignore[call-overload] # it writes
+            lines.end()
 
     def delete_upload(self, upload: str) -> None:
         """Delete the input file."""
@@ -223,26 +222,7 @@ class GoogleClient:
             # An answer was heard: that the SDK has no use for it does not matter here.
         finally:
             heard.listening = False
-        return self._read(heard.body)
-
-    def _read(self, content: bytes) -> dict[str, Any]:
-        try:
-            value = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._nonsense(content) from error
-        if not isinstance(value, dict):
-            raise self._nonsense(content)
-        return value
-
-    def _nonsense(self, content: bytes) -> ProtocolError:
-        start = quote_start(content, self._key)
-        return ProtocolError(NAME, 200, f"answered something that is not a JSON object: {start}", ambiguous=True)
-
-    def _text(self, answer: dict[str, Any], field: str) -> str:
-        value = answer.get(field)
-        if not isinstance(value, str):
-            raise ProtocolError(NAME, 200, f"answered without a usable {field!r}", ambiguous=True)
-        return value
+        return self._answers.read(heard.body)
 
     def _job(self, batch: dict[str, Any]) -> Job:
         """A job from its operation: zero counts, an unspecified state and `done` before the end are left out there."""
@@ -250,15 +230,15 @@ class GoogleClient:
         word = str(metadata.get("state") or "BATCH_STATE_UNSPECIFIED")
         status = _STATUSES.get(word.rpartition("_STATE_")[2])
         if status is None:
-            raise ProtocolError(NAME, 200, f"unknown job status {quote_start(word)}", ambiguous=True)
+            raise self._answers.unknown_status(word)
         if batch.get("error") and not status.is_final:
             status = BatchStatus.FAILED
         stats = metadata.get("batchStats")
         stats = stats if isinstance(stats, dict) else {}
-        created_at = _seconds(metadata.get("createTime")) or 0.0
+        created_at = seconds_of(metadata.get("createTime")) or 0.0
         file = _output(batch).get("responsesFile")
         return Job(
-            id=self._text(batch, "name"),
+            id=self._answers.text(batch, "name"),
             status=status,
             created_at=created_at,
             completed=_number(stats.get("successfulRequestCount")) or 0,
@@ -274,9 +254,7 @@ class GoogleClient:
         message = known.get("message")
         return Failure(
             type=f"job_failed_{code}" if isinstance(code, int) else "job_failed",
-            message=message.replace(self._key, "***")
-            if isinstance(message, str) and message
-            else "the provider refused the job and did not say why",
+            message=self._answers.words(message or "the provider refused the job and did not say why", ""),
             retryable=code == _RESOURCE_EXHAUSTED,
         )
 
@@ -287,13 +265,11 @@ class GoogleClient:
             yield
         except errors.APIError as error:
             raise self._status_error(error) from error
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise self._lost(error, sent=False) from error
         except httpx2.HTTPError as error:
-            raise self._lost(error, sent=True) from error
+            raise self._answers.lost(error) from error
 
     def _status_error(self, error: errors.APIError) -> ProviderAPIError:
-        message = error.message.replace(self._key, "***") if isinstance(error.message, str) else None
+        message = self._answers.words(error.message, str(error.details))[:1000]
         details = _details(error.details)
         kind = _ERRORS.get(error.code, RequestRefusedError)
         if error.code >= 500:
@@ -302,31 +278,15 @@ class GoogleClient:
             kind = ProtocolError
         elif any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
             kind = CredentialsError  # with the status 400
-        elif error.code == 403 and "may not exist" in (message or ""):
+        elif error.code == 403 and "may not exist" in message:
             kind = NotFoundError  # how it says that a file is gone
         return kind(
             NAME,
             error.code,
-            message[:1000] if message else quote_start(str(error.details), self._key),
+            message,
             retry_after=_retry_after(details, error.response),
             ambiguous=kind in (ProviderUnavailableError, ProtocolError),
         )
-
-    @staticmethod
-    def _lost(error: Exception, *, sent: bool) -> ProviderUnavailableError:
-        return ProviderUnavailableError(NAME, 0, f"no answer: {type(error).__name__}", ambiguous=sent)
-
-
-class _LastByte:
-    """Passes on what is written, and remembers how it ended."""
-
-    def __init__(self, into: BinaryIO) -> None:
-        self._into = into
-        self.last = b"\n"
-
-    def write(self, chunk: bytes) -> None:
-        self._into.write(chunk)
-        self.last = chunk[-1:] or self.last
 
 
 def _metadata(batch: dict[str, Any]) -> dict[str, Any]:
@@ -350,13 +310,6 @@ def _inlined(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
             yield {"key": _metadata(row).get("key"), **row}
-
-
-def _seconds(time: Any) -> float | None:
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except (TypeError, ValueError):
-        return None
 
 
 def _number(count: Any) -> int | None:

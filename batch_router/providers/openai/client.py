@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx2
-import msgspec
 import openai
 
 from ...core import BatchStatus
@@ -21,7 +20,8 @@ from ...exceptions import (
     RateLimitedError,
     RequestRefusedError,
 )
-from ..base import quote_start, read_retry_after
+from ..answers import Answers, WholeLines
+from ..base import read_retry_after
 from ..chat_batch import URLS
 
 NAME = "openai"
@@ -57,7 +57,7 @@ class OpenAIClient:
     """See `Client`."""
 
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
-        self._key = api_key
+        self._answers = Answers(NAME, api_key)
         # The SDK's own retries would send a second create after a lost answer: two jobs, both paid.
         self._sdk = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0)
 
@@ -65,10 +65,10 @@ class OpenAIClient:
         """Send the rows as a file named after the token; the name must end in `.jsonl`."""
         with self._translated(), path.open("rb") as rows:
             answer = self._sdk.files.with_raw_response.create(file=(f"{spec.token}.jsonl", rows), purpose="batch")
-            file = self._read(answer.http_response.content)
+            file = self._answers.read(answer.http_response.content)
         if file.get("bytes") not in (None, path.stat().st_size):
             raise ProtocolError(NAME, 200, f"uploaded {path.stat().st_size} bytes, it counted {file['bytes']}")
-        return self._text(file, "id")
+        return self._answers.text(file, "id")
 
     def create(self, path: Path, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the token in its metadata."""
@@ -79,7 +79,7 @@ class OpenAIClient:
                 completion_window="24h",
                 metadata={TOKEN_KEY: spec.token},
             )
-            return self._job(self._read(answer.http_response.content))
+            return self._job(self._answers.read(answer.http_response.content))
 
     def find(self, spec: JobSpec) -> Job | None:
         """Walk the newest jobs back to the time of the intent."""
@@ -95,7 +95,7 @@ class OpenAIClient:
         """Retrieve the job."""
         with self._translated():
             answer = self._sdk.batches.with_raw_response.retrieve(job_id)
-            return self._job(self._read(answer.http_response.content))
+            return self._job(self._answers.read(answer.http_response.content))
 
     def cancel(self, job_id: str) -> None:
         """Ask for cancellation; a job that has ended already is left as it is."""
@@ -109,13 +109,11 @@ class OpenAIClient:
     def download(self, job: Job, into: BinaryIO) -> None:
         """Stream the output file, then the error file."""
         for file_id in job.outputs:
-            last = b"\n"
+            lines = WholeLines(into)
             with self._translated(), self._sdk.files.with_streaming_response.content(file_id) as answer:
                 for chunk in answer.iter_bytes(1 << 16):
-                    into.write(chunk)
-                    last = chunk or last
-            if not last.endswith(b"\n"):
-                into.write(b"\n")
+                    lines.write(chunk)
+            lines.end()
 
     def list(self, limit: int) -> Iterator[Job]:
         """Walk the jobs back from the newest."""
@@ -136,42 +134,23 @@ class OpenAIClient:
         while True:
             with self._translated():
                 answer = self._sdk.batches.with_raw_response.list(limit=100, after=after)
-                page = self._read(answer.http_response.content)
+                page = self._answers.read(answer.http_response.content)
             batches = [batch for batch in page.get("data") or () if isinstance(batch, dict)]
             yield from batches
             if not page.get("has_more") or not batches:
                 return
-            after = self._text(batches[-1], "id")
-
-    def _read(self, content: bytes) -> dict[str, Any]:
-        try:
-            value = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._nonsense(content) from error
-        if not isinstance(value, dict):
-            raise self._nonsense(content)
-        return value
-
-    def _nonsense(self, content: bytes) -> ProtocolError:
-        start = quote_start(content, self._key)
-        return ProtocolError(NAME, 200, f"answered something that is not a JSON object: {start}", ambiguous=True)
-
-    def _text(self, answer: dict[str, Any], field: str) -> str:
-        value = answer.get(field)
-        if not isinstance(value, str):
-            raise ProtocolError(NAME, 200, f"answered without a usable {field!r}", ambiguous=True)
-        return value
+            after = self._answers.text(batches[-1], "id")
 
     def _job(self, batch: dict[str, Any]) -> Job:
-        word = self._text(batch, "status")
+        word = self._answers.text(batch, "status")
         status = _STATUSES.get(word)
         if status is None:
-            raise ProtocolError(NAME, 200, f"unknown job status {quote_start(word)}", ambiguous=True)
+            raise self._answers.unknown_status(word)
         counts = batch.get("request_counts")
         counts = counts if isinstance(counts, dict) else {}
         outputs = (batch.get("output_file_id"), batch.get("error_file_id"))
         return Job(
-            id=self._text(batch, "id"),
+            id=self._answers.text(batch, "id"),
             status=status,
             created_at=batch.get("created_at") or 0,
             completed=counts.get("completed") or 0,
@@ -188,28 +167,20 @@ class OpenAIClient:
             yield
         except openai.APIStatusError as error:
             raise self._status_error(error) from error
-        except openai.APIConnectionError as error:
-            raise self._lost(error, sent=not isinstance(error.__cause__, httpx2.ConnectError)) from error
-        except httpx2.HTTPError as error:  # while an answer is streamed, the SDK lets these through
-            raise self._lost(error, sent=True) from error
+        except (openai.APIConnectionError, httpx2.HTTPError) as error:  # the latter while an answer is streamed
+            raise self._answers.lost(error) from error
 
     def _status_error(self, error: openai.APIStatusError) -> ProviderAPIError:
         kind = next(ours for theirs, ours in _ERRORS if isinstance(error, theirs))
         body = error.body if isinstance(error.body, dict) else {}
         message = body.get("message")
-        text = message.replace(self._key, "***") if isinstance(message, str) else None
         return kind(
             NAME,
             error.status_code,
-            text or quote_start(error.response.content, self._key),
+            self._answers.words(message, error.response.content),
             retry_after=read_retry_after(error.response.headers),
             ambiguous=kind is ProviderUnavailableError,
         )
-
-    @staticmethod
-    def _lost(error: Exception, *, sent: bool) -> ProviderUnavailableError:
-        name = type(error.__cause__ or error).__name__
-        return ProviderUnavailableError(NAME, 0, f"no answer: {name}", ambiguous=sent)
 
 
 def _failure(errors: Any) -> Failure:
