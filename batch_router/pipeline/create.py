@@ -6,13 +6,17 @@ them after the uploaded rows were deleted, found nothing: a request that arrives
 gone. What cannot be decided is parked.
 """
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import msgspec
 
 from ..core.jobs import Failure
-from ..exceptions import BatchRouterError, ProviderAPIError
+from ..exceptions import BatchRouterError, BrokerUnavailableError, ProviderAPIError
+from ..providers import Client
 from ..state.items import Intent, Shard
 from ..state.table import State
 from .context import Context, Outcome
@@ -33,12 +37,14 @@ def create(context: Context, shard: Shard) -> Outcome:
         return Outcome(State.NORMALIZING)
     client = context.clients.get(shard.provider)
     now = time.time()
-    late = context.settings.http_timeout + _LATE if context.clients.provider(shard.provider).remote else 0
+    remote = context.clients.provider(shard.provider).remote
+    late = context.settings.http_timeout + _LATE if remote else 0
     intent = Intent(at=now, late_until=now + late)
     context.lease.renew(intent=intent)
     context.lease.require(_MARGIN)
     try:
-        job = client.create(context.storage.path(shard.requests), job_spec(shard))
+        with nullcontext() if remote else _passing_on_cancel(context, shard, client):
+            job = client.create(context.storage.path(shard.requests), job_spec(shard))
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
@@ -46,6 +52,30 @@ def create(context: Context, shard: Shard) -> Outcome:
         context.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
         raise
     return Outcome(State.POLLING, patch={"job": job, "intent": None})
+
+
+@contextmanager
+def _passing_on_cancel(context: Context, shard: Shard, client: Client) -> Iterator[None]:
+    """Tell a job that runs in here of a cancel that comes while it does."""
+    over = threading.Event()
+
+    def listen() -> None:
+        while not over.wait(context.settings.renew_every):
+            try:
+                batch = context.store.get_batch(shard.batch)
+            except BrokerUnavailableError:
+                continue
+            if batch is not None and batch.cancel:
+                client.cancel(str(shard.upload))
+                return
+
+    listener = threading.Thread(target=listen, name="cancel-listener", daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        over.set()
+        listener.join()
 
 
 def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:

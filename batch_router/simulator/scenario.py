@@ -79,6 +79,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
         repeat: rows that are returned twice.
         fail_job: the code with which every job fails after validation; at Anthropic, where no job fails, every row.
         expire_after: the share of rows that is done when every job expires.
+        crash_after: how many rows each run of a local engine answers before it breaks down.
         keys: the keys that are valid; none named: any.
     """
 
@@ -92,6 +93,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     repeat: str | None = None
     fail_job: str | None = None
     expire_after: Annotated[float, Meta(ge=0, le=1)] | None = None
+    crash_after: Annotated[int, Meta(ge=0)] | None = None
     keys: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
 

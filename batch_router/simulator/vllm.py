@@ -1,15 +1,19 @@
 """A stand-in for the `vllm` executable: `python -m batch_router.simulator.vllm run-batch -i IN -o OUT --model NAME`.
 
 It reads all rows first and gives up on a bad one, answers in the order of the input, flushes each answer, refuses
-single rows in both of the real one's forms, and ends on SIGINT. `BATCH_ROUTER_VLLM_SCENARIO` names its scenario; there
+single rows in both of the real one's forms, and ends on SIGINT. It has an engine process as the real one has, which
+lives on when this one is killed or gets a SIGTERM. `BATCH_ROUTER_VLLM_SCENARIO` names its scenario; there
 `latency.validating` is the time it takes to load the model, `latency.in_progress` that of all rows together.
 """
 
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,7 +27,27 @@ def main() -> None:
     """Run as the real one would."""
     arguments = _read_arguments()
     scenario = load_scenario(Path(path) if (path := os.environ.get("BATCH_ROUTER_VLLM_SCENARIO")) else None)
+    if arguments.input_file == arguments.output_file:
+        _give_up("ValueError: the input and the output are the same file")
     rows = _read_rows(arguments.input_file)
+    try:
+        with _engine(arguments.output_file):
+            _answer_all(scenario, rows, arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@contextmanager
+def _engine(name: str) -> Iterator[None]:
+    program = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", program, "EngineCore", name]) as engine:
+        try:
+            yield
+        finally:
+            engine.terminate()
+
+
+def _answer_all(scenario: Scenario, rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
     time.sleep(scenario.latency.validating)
     if scenario.fail_job:
         _give_up(f"RuntimeError: {scenario.fail_job}")
@@ -31,6 +55,8 @@ def main() -> None:
     served = arguments.served_model_name or arguments.model
     with Path(arguments.output_file).open("w") as output:
         for number, row in enumerate(rows):
+            if number == scenario.crash_after:
+                _give_up("EngineDeadError: EngineCore encountered an issue.")
             time.sleep(pause)
             output.write(json.dumps(_answer(scenario, row, number, served)) + "\n")
             output.flush()
@@ -57,13 +83,22 @@ def _read_rows(path: str) -> list[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-                if not isinstance(row["custom_id"], str) or not isinstance(row["body"], dict) or "url" not in row:
-                    _give_up(f"ValueError: Invalid request on line {number}")
-            except (ValueError, KeyError, TypeError):
+                row = json.loads(line.decode())  # as text: a BOM is an error
+            except ValueError:
+                row = None
+            if not _is_valid(row):
                 _give_up(f"ValueError: Invalid request on line {number}")
             rows.append(row)
     return rows
+
+
+def _is_valid(row: Any) -> bool:
+    """Whether the real one would read it; what is in a body that has all its fields is the row's own matter."""
+    if not isinstance(row, dict) or not isinstance(row.get("body"), dict):
+        return False
+    if not all(isinstance(row.get(name), str) for name in ("custom_id", "method", "url")):
+        return False
+    return row["url"] != "/v1/chat/completions" or isinstance(row["body"].get("messages"), list)
 
 
 def _answer(scenario: Scenario, row: dict[str, Any], number: int, served: str) -> dict[str, Any]:
@@ -74,14 +109,28 @@ def _answer(scenario: Scenario, row: dict[str, Any], number: int, served: str) -
         status, message = 400, f"URL {row['url']} was used. Supported endpoints: {', '.join(_URLS)}"
     elif body.get("model") not in (None, served):
         status, message = 404, f"The model `{body['model']}` does not exist."
+    elif body.get("stream"):
+        status, message = 400, "Request must not be sent in stream mode"
+    elif body.get("messages") == []:
+        status, message = 400, "list index out of range"
     response: dict[str, Any] = {"status_code": status, "request_id": f"vllm-batch-{row_id}", "body": None}
     error: Any = None
     if status == 200:
-        response["body"] = answer_for(scenario, row["url"], body, row_id, int(time.time()))
+        response["body"] = _in_its_words(answer_for(scenario, row["url"], body, row_id, int(time.time())))
     else:
         known = {"message": message, "type": "BadRequestError", "param": None, "code": status}
         error = {"error": known} if number % 2 == 0 else message
     return {"id": f"vllm-{row_id}", "custom_id": row_id, "response": response, "error": error}
+
+
+def _in_its_words(body: dict[str, Any]) -> dict[str, Any]:
+    """A completion with the fields that the real one has beyond OpenAI's; embeddings have none."""
+    if body["object"] == "chat.completion":
+        for choice in body["choices"]:
+            choice["message"] |= {"annotations": None, "tool_calls": [], "reasoning": None}
+            choice["stop_reason"] = None
+        body |= {"service_tier": None, "prompt_logprobs": None, "kv_transfer_params": None}
+    return body
 
 
 def _give_up(words: str) -> NoReturn:

@@ -26,7 +26,7 @@ def engines(home: Path) -> list[int]:
     return [
         process.pid
         for process in psutil.process_iter(["cmdline", "status"])
-        if "run-batch" in (process.info["cmdline"] or ())
+        if {"run-batch", "EngineCore"}.intersection(process.info["cmdline"] or ())
         and str(home) in " ".join(process.info["cmdline"])
         and process.info["status"] != psutil.STATUS_ZOMBIE
     ]
@@ -78,7 +78,8 @@ def test_a_killed_gpu_worker_loses_nothing(tmp_path: Path) -> None:
             batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
             out = wait_for_answers(home, 3)
             kill(first)
-            (orphan,) = engines(home)
+            orphans = set(engines(home))
+            assert len(orphans) == 2, "the run, and its engine"
         kept = out.read_bytes().count(b"\n")
         (home / "gpu.toml").write_text("")
         with gpu_worker(stack, "second"):
@@ -86,8 +87,19 @@ def test_a_killed_gpu_worker_loses_nothing(tmp_path: Path) -> None:
         assert status.request_counts.succeeded == 40
         assert answers(stack, batch_id) == [(f"row {number}", f"say {number}") for number in range(40)]
         assert kept >= 3
-        assert orphan not in engines(home)
         assert engines(home) == []
+
+
+def test_a_running_batch_can_be_cancelled(tmp_path: Path) -> None:
+    """The engine ends at once; what it had answered is kept, and the rest is cancelled."""
+    with run_stack(tmp_path / "home", "[latency]\nin_progress = 120\n", "gpu", **LEASE) as stack:
+        batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
+        wait_for_answers(stack.home, 1)
+        assert stack.client.cancel(batch_id)
+        counts = stack.client.wait(batch_id, timeout=60).request_counts
+        assert counts.succeeded >= 1
+        assert counts.succeeded + counts.cancelled == 40
+        assert engines(stack.home) == []
 
 
 def wait_for_answers(home: Path, count: int) -> Path:

@@ -9,12 +9,14 @@ Beside the rows of a shard lie, for as long as its job is not done:
     <rows>.engine.log       what it said
     <rows>.cancel           somebody wants it to end
 
-and once it is done `<rows>.out.jsonl`, the job: all answers, renamed into place.
+and once it is done `<rows>.out.jsonl`: all answers, renamed into place. The job is named after its rows.
 """
 
+import fcntl
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO
@@ -28,8 +30,14 @@ from ...jsonl import read_lines
 from . import codec, engine
 
 NAME = "vllm"
-_QUOTED = 500  # characters of an engine's last words
-_INVALID = re.compile(rb"Invalid request on line \d+.*")
+_QUOTED = 500  # characters of an engine's last words that an error shows
+_SEARCHED = 1 << 16  # bytes of them that are looked through: a row that it quotes may be long
+# How vLLM gives up on a row that it cannot read: the first since 0.33, the second before.
+_INVALID = re.compile(r"Invalid request on line \d+|validation errors? for BatchRequestInput")
+# Its validation errors quote the row.
+_ROW = re.compile(r"input_value=.*?(, input_type=|$)", re.DOTALL)
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|_URL$")
+_SHORTEST_SECRET = 6
 
 
 class VLLMClient:
@@ -53,28 +61,29 @@ class VLLMClient:
     def create(self, path: Path, spec: JobSpec) -> Job:
         """Run the engine over the rows that have no answer yet; returns when all have one, or it was cancelled."""
         files = _Files(path.absolute())
-        files.recover()
-        if files.select() and not files.cancel.exists():
-            self._run(files, spec)
-        files.finish()
-        return self.get(str(files.out))
+        with files.held():
+            if not files.out.exists():
+                files.recover()
+                if files.select() and not files.cancel.exists():
+                    self._run(files, spec)
+                files.finish()
+        return self.get(str(files.rows))
 
     def find(self, spec: JobSpec) -> Job | None:
         """The job, if its run came to its end; what is left of one that did not is ended."""
         files = _Files(Path(str(spec.upload)))
         engine.end_leftover(files.record)
-        return self.get(str(files.out)) if files.out.exists() else None
+        return self.get(str(files.rows)) if files.out.exists() else None
 
     def get(self, job_id: str) -> Job:
-        """The job of an output file: it is there when the run is over."""
-        out = Path(job_id)
+        """The job of these rows: it is there when the run is over."""
+        files = _Files(Path(job_id))
         try:
-            created_at = out.stat().st_mtime
+            created_at = files.out.stat().st_mtime
         except OSError as error:
-            raise NotFoundError(NAME, 0, f"{out} is not there") from error
-        cancelled = _Files.of_output(out).cancel.exists()
-        status = BatchStatus.CANCELLED if cancelled else BatchStatus.COMPLETED
-        return Job(id=job_id, status=status, created_at=created_at, outputs=(job_id,))
+            raise NotFoundError(NAME, 0, f"{files.out} is not there") from error
+        status = BatchStatus.CANCELLED if files.cancel.exists() else BatchStatus.COMPLETED
+        return Job(id=job_id, status=status, created_at=created_at, outputs=(str(files.out),))
 
     def list(self, limit: int) -> Iterator[Job]:  # noqa: ARG002
         """None: a run is known by its files alone."""
@@ -82,13 +91,13 @@ class VLLMClient:
 
     def cancel(self, job_id: str) -> None:
         """Have the run end; what it answered is kept. One that is over is left as it is."""
-        files = _Files.of_output(Path(job_id))
+        files = _Files(Path(job_id))
         if not files.out.exists():
             files.cancel.touch()
 
     def download(self, job: Job, into: BinaryIO) -> None:
         """Copy the answers."""
-        with Path(job.id).open("rb") as answers:
+        with _Files(Path(job.id)).out.open("rb") as answers:
             copyfileobj(answers, into, 1 << 18)
 
     def delete_upload(self, upload: str) -> None:
@@ -96,7 +105,7 @@ class VLLMClient:
 
     def delete(self, job: Job) -> None:
         """Delete the answers, and whatever else the run left beside the rows."""
-        _Files.of_output(Path(job.id)).delete()
+        _Files(Path(job.id)).delete()
 
     def _run(self, files: "_Files", spec: JobSpec) -> None:
         command = [*self._command, "run-batch", "-i", str(files.run), "-o", str(files.run_out)]
@@ -113,11 +122,19 @@ class VLLMClient:
                 NAME, 0, f"{what}; install vllm where the GPU workers run, or set BATCH_ROUTER_VLLM_COMMAND"
             ) from error
         if code:
-            words = files.last_words()
+            words = _ROW.sub(r"input_value=***\1", self._masked(files.last_words()))
             refused = _INVALID.search(words)
-            text = (refused[0] if refused else words[-_QUOTED:]).decode(errors="replace").strip()
+            text = refused[0] if refused else words[-_QUOTED:].strip()
             kind = RequestRefusedError if refused else ProviderUnavailableError
             raise kind(NAME, 0, f"the engine ended with exit code {code}: {text or 'it said nothing'}")
+
+    def _masked(self, words: str) -> str:
+        """The words without what the engine was given in confidence, by its environment and its options."""
+        for name, value in [*os.environ.items(), *self._options.items()]:
+            secret = str(value)
+            if _SECRET.search(name.upper()) and len(secret) >= _SHORTEST_SECRET:
+                words = words.replace(secret, "***")
+        return words
 
 
 class _Files:
@@ -138,9 +155,15 @@ class _Files:
             )
         )
 
-    @classmethod
-    def of_output(cls, out: Path) -> "_Files":
-        return cls(out.with_name(out.name.removesuffix(".out.jsonl")))
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the files to oneself: who lost the shard in the middle of a run may not have noticed yet."""
+        with self.rows.open("r+b") as rows:
+            try:
+                fcntl.flock(rows, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ProviderUnavailableError(NAME, 0, "another run over these rows has not ended yet") from error
+            yield
 
     def recover(self) -> None:
         """Keep what an earlier run had answered; a line that was torn is not kept, and its row runs again."""
@@ -180,10 +203,10 @@ class _Files:
         for path in (self.run, self.log):
             path.unlink(missing_ok=True)
 
-    def last_words(self) -> bytes:
+    def last_words(self) -> str:
         with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - 4 * _QUOTED))
-            return log.read()
+            log.seek(max(0, self.log.stat().st_size - _SEARCHED))
+            return log.read().decode(errors="replace")
 
     def delete(self) -> None:
         for path in (self.out, self.run, self.run_out, self.kept, self.record, self.log, self.cancel):

@@ -5,6 +5,7 @@ ended by its group, SIGINT first; and its group is written down, for whoever fin
 """
 
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -23,8 +24,12 @@ _SAME_START = 2.0
 
 
 class _Group(msgspec.Struct):
+    """A process group, and where its number means something: in a container that began at that time, or on a host."""
+
     pid: int
     started: float
+    machine: str
+    machine_started: float
 
 
 def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable[[], bool]) -> int | None:
@@ -45,7 +50,7 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
     with log.open("wb") as said:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
     try:
-        record.write_bytes(msgspec.json.encode(_Group(process.pid, psutil.Process(process.pid).create_time())))
+        record.write_bytes(msgspec.json.encode(describe(process.pid)))
         while (code := process.poll()) is None:
             if should_end():
                 return None
@@ -64,19 +69,37 @@ def end_leftover(record: Path) -> None:
     group = _read(record)
     if group is None:
         return
-    try:
-        same = abs(psutil.Process(group.pid).create_time() - group.started) < _SAME_START
-    except psutil.NoSuchProcess:
-        same = True  # the system gives no new process the number of a group that is still there
-    if same:
+    if _is_same(group):
         _end_group(group.pid)
     record.unlink(missing_ok=True)
+
+
+def describe(pid: int) -> _Group:
+    """What to write down of a process group, to know it again."""
+    return _Group(pid, psutil.Process(pid).create_time(), platform.node(), _machine_started())
+
+
+def _machine_started() -> float:
+    """When the machine did, or the container that we are in."""
+    try:
+        return float(psutil.Process(1).create_time())
+    except psutil.Error:  # where users do not see each other's processes
+        return float(psutil.boot_time())
+
+
+def _is_same(group: _Group) -> bool:
+    if platform.node() != group.machine or abs(_machine_started() - group.machine_started) >= _SAME_START:
+        return False
+    try:
+        return bool(abs(psutil.Process(group.pid).create_time() - group.started) < _SAME_START)
+    except psutil.NoSuchProcess:
+        return True  # the system gives no new process the number of a group that is still there
 
 
 def _read(record: Path) -> _Group | None:
     try:
         return msgspec.json.decode(record.read_bytes(), type=_Group)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError):  # a ValidationError is one, too
         return None
 
 

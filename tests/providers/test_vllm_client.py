@@ -1,4 +1,4 @@
-"""vLLM's rows and runs: the codec, and the client over real processes of a stand-in for the executable."""
+"""vLLM's runs: the client over real processes of a stand-in for the executable."""
 
 import io
 import json
@@ -16,11 +16,11 @@ import msgspec
 import psutil
 import pytest
 
-from batch_router.core import BatchStatus, ErrorType, GenerationConfig, ResultStatus, UnifiedMessage, UnifiedRequest
+from batch_router.core import BatchStatus, UnifiedMessage, UnifiedRequest
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import ProviderUnavailableError, RequestRefusedError
 from batch_router.providers import VLLMProvider
-from batch_router.providers.vllm import codec
+from batch_router.providers.vllm import codec, engine
 from batch_router.providers.vllm.client import VLLMClient
 
 TOKEN = "0123456789abcdef"
@@ -34,70 +34,6 @@ def request(prompt: str = "hi", **fields: Any) -> UnifiedRequest:
 
 def wire(row: UnifiedRequest, row_id: str = f"{TOKEN}-0") -> bytes:
     return msgspec.json.encode(codec.encode(row, row_id)) + b"\n"
-
-
-# --- the codec ------------------------------------------------------------------------------------------------------
-
-
-def test_a_request_goes_out_as_a_chat_row() -> None:
-    """OpenAI's row, and `top_k` besides."""
-    row = json.loads(wire(request(generation_config=GenerationConfig(top_k=3, max_tokens=5, seed=1))))
-    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-    assert row == {
-        "custom_id": f"{TOKEN}-0",
-        "method": "POST",
-        "url": "/v1/chat/completions",
-        "body": body | {"top_k": 3, "max_completion_tokens": 5, "seed": 1},
-    }
-
-
-@pytest.mark.parametrize(
-    ("status", "error", "kind", "message"),
-    [
-        (400, {"error": {"message": "too long", "code": 400}}, ErrorType.INVALID_REQUEST, "too long"),
-        (400, "too long", ErrorType.INVALID_REQUEST, "too long"),
-        (404, {"error": {"message": "no such model", "code": 404}}, ErrorType.NOT_FOUND, "no such model"),
-        (500, "oops", ErrorType.SERVER, "oops"),
-        (None, {"error": {"message": "too long", "code": 400}}, ErrorType.INVALID_REQUEST, "too long"),
-        (400, None, ErrorType.INVALID_REQUEST, "HTTP 400"),
-    ],
-)
-def test_both_forms_of_a_refusal_are_read(status: int | None, error: Any, kind: ErrorType, message: str) -> None:
-    """The body is null then; the error is an object in an object, or a bare text."""
-    response = {"status_code": status, "request_id": "r", "body": None}
-    result, _ = codec.decode(json.dumps({"custom_id": "t-0", "response": response, "error": error}).encode())
-    assert result.status is ResultStatus.ERRORED
-    assert result.error is not None
-    assert (result.error.type, result.error.message) == (kind, message)
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        for each in value.values():
-            yield from leaves(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from leaves(each)
-    else:
-        yield value
-
-
-def test_recorded_rows_are_read_without_loss(shared: Path) -> None:
-    """Each leaf of a recorded row, but the names of the row itself, is in its result."""
-    (path,) = (shared / "golden" / "vllm").glob("*results*.jsonl")
-    lines = [line for line in path.read_bytes().split(b"\n") if line]
-    assert len(lines) == 14
-    for line in lines:
-        row = json.loads(line)
-        result, repaired = codec.decode(line)
-        assert (result.status, repaired) == (ResultStatus.SUCCEEDED, False)
-        assert result.text == row["response"]["body"]["choices"][0]["message"]["content"]
-        found = list(leaves(msgspec.json.decode(msgspec.json.encode(result))))
-        assert all(leaf in found for leaf in leaves(row["response"]["body"]))
-        assert row["custom_id"] in found
-
-
-# --- the client -----------------------------------------------------------------------------------------------------
 
 
 class Runs:
@@ -194,11 +130,12 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs) -> None:
     with subprocess.Popen([sys.executable, "-c", program, str(runs.rows)]) as worker:
         runs.wait_for_answers(3)
         worker.kill()
-    (orphan,) = (pid for pid in runs.engines() if pid != worker.pid)
+    orphans = {pid for pid in runs.engines() if pid != worker.pid}
+    assert len(orphans) == 2, "the run, and its engine"
     runs.scenario("")
     client = runs.client()
     assert client.find(runs.spec()) is None
-    assert orphan not in runs.engines()
+    assert orphans.isdisjoint(runs.engines())
     answered = Path(f"{runs.rows}.run-out.jsonl").read_bytes().count(b"\n")
     with Path(f"{runs.rows}.run-out.jsonl").open("ab") as torn:
         torn.write(b'{"id": "vllm-x", "custom_id": "torn')
@@ -217,7 +154,7 @@ def test_a_cancelled_run_ends_and_keeps_its_answers(runs: Runs) -> None:
     thread = threading.Thread(target=lambda: ended.append(client.create(runs.rows, runs.spec())))
     thread.start()
     runs.wait_for_answers(1)
-    client.cancel(f"{runs.rows}.out.jsonl")
+    client.cancel(str(runs.rows))
     thread.join(30)
     (job,) = ended
     assert job.status is BatchStatus.CANCELLED
@@ -249,3 +186,76 @@ def test_an_engine_that_fails_is_worth_another_try(runs: Runs) -> None:
         runs.create()
     assert caught.value.retryable
     assert not caught.value.ambiguous
+
+
+def test_a_run_that_breaks_down_keeps_its_answers(runs: Runs) -> None:
+    """Each run answers five rows and dies, with exit code 1: the third has only two left, and no row ran twice."""
+    runs.write(12)
+    runs.scenario("crash_after = 5\n")
+    client = runs.client()
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailableError, match=r"(?s)exit code 1: .*EngineDeadError"):
+            client.create(runs.rows, runs.spec())
+    job = client.create(runs.rows, runs.spec())
+    assert [row["custom_id"] for row in read(client, job)] == [f"{TOKEN}-{n}" for n in range(12)]
+    assert runs.engines() == []
+
+
+def test_one_run_at_a_time(runs: Runs) -> None:
+    """A second holder of the same rows ends the first one's engine, and begins when that one has let go."""
+    runs.write(20)
+    runs.scenario("[latency]\nin_progress = 20\n")
+    client = runs.client()
+    failed: list[Exception] = []
+
+    def first() -> None:
+        try:
+            client.create(runs.rows, runs.spec())
+        except ProviderUnavailableError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    runs.wait_for_answers(2)
+    with pytest.raises(ProviderUnavailableError, match="another run over these rows"):
+        runs.client().create(runs.rows, runs.spec())
+    assert runs.client().find(runs.spec()) is None
+    thread.join(30)
+    assert len(failed) == 1
+    runs.scenario("")
+    job = runs.create()
+    assert [row["custom_id"] for row in read(client, job)] == [f"{TOKEN}-{n}" for n in range(20)]
+
+
+def test_an_error_holds_no_secret_and_no_prompt(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes to the store: what the environment and the options hold in confidence is masked, rows are cut out."""
+    monkeypatch.setenv("HF_TOKEN", "hf_canary_4711")
+    runs.write(1)
+    words = "hf_canary_4711 sk-canary-0815 input_value={'q': 'my prompt'}, input_type=dict"
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", "sh -c 'echo \"$WORDS\" >&2; exit 3'")
+    monkeypatch.setenv("WORDS", words)
+    with pytest.raises(ProviderUnavailableError) as caught:
+        runs.create(vllm_args={"api-key": "sk-canary-0815"})
+    assert str(caught.value).endswith("exit code 3: *** *** input_value=***, input_type=dict")
+
+
+def test_a_row_that_stops_the_engine_before_0_33_is_a_refusal(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running again would stop it again."""
+    runs.write(1)
+    command = "sh -c 'echo 1 validation error for BatchRequestInput >&2; exit 1'"
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", command)
+    with pytest.raises(RequestRefusedError, match="validation error for BatchRequestInput"):
+        runs.create()
+
+
+@pytest.mark.parametrize("change", [{"started": 1.0}, {"machine": "elsewhere"}, {"machine_started": 1.0}, {}])
+def test_only_what_was_left_behind_is_ended(runs: Runs, change: dict[str, Any]) -> None:
+    """A number is a process's only with its start time, and in the container or on the host where it was given."""
+    runs.write(1)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as other:
+        record = Path(f"{runs.rows}.engine.json")
+        record.write_bytes(msgspec.json.encode(msgspec.to_builtins(engine.describe(other.pid)) | change))
+        assert runs.client().find(runs.spec()) is None
+        assert (other.poll() is None) == bool(change)
+        other.kill()
+    assert not record.exists()
