@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -38,6 +38,16 @@ class BatchClient:
 
     def __init__(self, context: Context | None = None) -> None:
         self._context = context or open_context(Settings.from_env())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._context.close()
 
     def submit(self, provider: str, **arguments: Any) -> str:
         """Put a batch into the store; the workers' sweep takes it up within a second or so.

@@ -235,6 +235,7 @@ class _Driver:
         self._stopping.set()
         self._thread.join()
         self._pool.shutdown()
+        self._context.close()
         if self._server is not None:
             self._server.stop()
 

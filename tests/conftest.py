@@ -3,12 +3,34 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
 from batch_router.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def close_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """HTTP connections end with the test that opened them.
+
+    The SDKs' clients sit in reference cycles: left to the collector, a socket may go before the client that would have
+    closed it, and the warning comes up in some later test.
+    """
+    opened: list[httpx2.Client] = []
+    begin = httpx2.Client.__init__
+
+    def remember(client: httpx2.Client, *arguments: Any, **options: Any) -> None:
+        begin(client, *arguments, **options)
+        opened.append(client)
+
+    monkeypatch.setattr(httpx2.Client, "__init__", remember)
+    yield
+    for client in opened:
+        client.close()
 
 
 @pytest.fixture(scope="session")

@@ -55,19 +55,21 @@ class World:
     def __init__(self, home: Path, scenario: Scenario) -> None:
         self.simulator = Simulator(scenario)
         self.home = home
-        self.routers: list[BatchRouter] = []
+        self.open: list[BatchRouter | BatchClient] = []
 
     def router(self, *, key: str = KEY, **arguments: Any) -> BatchRouter:
         url = f"{self.simulator.url}/openai/v1"
         router = BatchRouter(Settings(home=self.home, max_shard_rows=4, lease=3, renew_every=1), **arguments)
         router.register_provider(OpenAIProvider(api_key=key, base_url=url))
-        self.routers.append(router)
+        self.open.append(router)
         return router
 
     def client(self, router: BatchRouter) -> BatchClient:
         """An operator at the same store, with the router's keys."""
         providers = {name: router.get_provider(name) for name in router.list_providers()}
-        return BatchClient(open_context(Settings(home=self.home), providers=providers))
+        client = BatchClient(open_context(Settings(home=self.home), providers=providers))
+        self.open.append(client)
+        return client
 
     def jobs(self) -> list[str]:
         return [note["job"] for note in self.simulator.requests() if "job" in note]
@@ -86,8 +88,8 @@ def begin(tmp_path: Path) -> Iterator[Any]:
 
     yield make
     for world in worlds:
-        for router in world.routers:
-            router.close()
+        for each in reversed(world.open):
+            each.close()
         world.simulator.__exit__()
 
 

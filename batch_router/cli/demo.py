@@ -76,6 +76,7 @@ def demo() -> int:
             with results.open("wb") as stream:
                 stream.writelines(client.result_lines(status.batch_id))
         _print_answers(client, statuses)
+        client.close()
         for status in statuses:
             console.print(summary(status))
             click.echo(home / f"results-{status.provider}.jsonl")

@@ -51,6 +51,12 @@ class Clients:
                 self._clients[name] = self.provider(name).connect(timeout=self._settings.http_timeout)
             return self._clients[name]
 
+    def close(self) -> None:
+        """Close what was made."""
+        with self._lock:
+            while self._clients:
+                self._clients.popitem()[1].close()
+
 
 @dataclass(frozen=True)
 class Context:
@@ -74,3 +80,9 @@ class Context:
         if self._lease is None:
             raise RuntimeError("no step is running")
         return self._lease
+
+    def close(self) -> None:
+        """End the thread and the connections; for a process that goes on without it."""
+        self.keeper.close()
+        self.clients.close()
+        self.store.close()

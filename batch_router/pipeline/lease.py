@@ -66,6 +66,7 @@ class LeaseKeeper:
         self._held: set[Lease] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
 
     @contextmanager
     def hold(self, item_id: str, fence: int, holder: str, since: float) -> Iterator[Lease]:
@@ -82,9 +83,14 @@ class LeaseKeeper:
             with self._lock:
                 self._held.discard(lease)
 
+    def close(self) -> None:
+        """End the thread; nothing may be held any more."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+
     def _run(self) -> None:
-        while True:
-            time.sleep(self._every)
+        while not self._closed.wait(self._every):
             with self._lock:
                 held = list(self._held)
             for lease in held:

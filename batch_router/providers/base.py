@@ -75,6 +75,9 @@ class Client(Protocol):
     def delete(self, job: Job) -> None:
         """Delete an ended job's answers, and the job where the provider has that. Fine if they are gone."""
 
+    def close(self) -> None:
+        """Close the connections; no other call follows."""
+
 
 class Provider(ABC):
     """One API. A fifth one is a folder beside these, or a package with an entry point.

@@ -96,3 +96,6 @@ class Store(Protocol):
 
     def bind_storage(self, root: str) -> str:
         """Remember where payloads lie, unless it is known; returns what is remembered."""
+
+    def close(self) -> None:
+        """Close the connections; another call opens them again."""

@@ -136,6 +136,9 @@ class MemoryStore:
         self._storage = self._storage or root
         return self._storage
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def _get(self, item_id: str) -> Batch | Shard | None:
         with self._lock:
             item = self._items.get(item_id)

@@ -125,6 +125,9 @@ class RedisStore:
         bound = self._redis.set(f"{self._prefix}storage", root, nx=True, get=True)
         return cast("str | None", bound) or root
 
+    def close(self) -> None:
+        self._redis.close()
+
     @_translated
     def _load(self, ids: Sequence[str]) -> list[Batch | Shard]:
         pipeline = self._redis.pipeline(transaction=False)

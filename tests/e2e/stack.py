@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from batch_router.cli.stack import end_process
@@ -25,7 +26,7 @@ class Stack:
         self.environment = environment
         self.log = home / "up.log"
 
-    @property
+    @cached_property
     def client(self) -> BatchClient:
         return BatchClient(open_context(Settings(home=self.home)))
 
@@ -75,6 +76,8 @@ def run_stack(home: Path, scenario: str, *processes: str, **settings: str) -> It
         yield stack
     finally:
         end_process(up)
+        if "client" in vars(stack):
+            stack.client.close()
 
 
 def _wait_for_workers(stack: Stack, up: "subprocess.Popen[bytes]", queues: list[str]) -> None:

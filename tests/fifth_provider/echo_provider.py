@@ -72,6 +72,9 @@ class EchoClient:
     def delete(self, job: Job) -> None:
         self.jobs.pop(job.id, None)
 
+    def close(self) -> None:
+        pass
+
 
 class EchoProvider(Provider):
     """Nobody's API."""

@@ -1,6 +1,7 @@
 """A context as the steps have it, over a store in memory and a storage in a temporary folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,14 @@ from batch_router.storage import LocalStorage
 
 
 @pytest.fixture
-def make_context(tmp_path: Path) -> Callable[..., Context]:
+def make_context(tmp_path: Path) -> Iterator[Callable[..., Context]]:
     """`make_context(max_shard_rows=2)`: all contexts of a test share the folder, each has a store of its own."""
+    opened = ExitStack()
 
     def make(**changes: object) -> Context:
         settings = Settings(home=tmp_path / "home", **changes)  # type: ignore[arg-type]
         store = MemoryStore(clock=lambda: 1_800_000_000.0)
-        return Context(
+        made = Context(
             settings=settings,
             store=store,
             storage=LocalStorage(settings.home),
@@ -27,8 +29,11 @@ def make_context(tmp_path: Path) -> Callable[..., Context]:
             clients=Clients(settings),
             keeper=LeaseKeeper(store, lease=settings.lease, every=settings.renew_every),
         )
+        opened.callback(made.close)
+        return made
 
-    return make
+    with opened:
+        yield make
 
 
 @pytest.fixture

@@ -136,6 +136,10 @@ class AnthropicClient:
     def delete_upload(self, upload: str) -> None:
         """Nothing to do: nothing is uploaded."""
 
+    def close(self) -> None:
+        """Close the SDK's connections."""
+        self._sdk.close()
+
     def _newest_first(self) -> Iterator[dict[str, Any]]:
         after: str | anthropic.Omit = anthropic.omit
         while True:

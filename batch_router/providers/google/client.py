@@ -8,7 +8,6 @@ neither private names nor a second way of building requests, and a job that the 
 
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -93,7 +92,7 @@ class GoogleClient:
         self._answers = Answers(NAME, api_key)
         self._heard = _Heard()
         transport = httpx2.Client(timeout=timeout, follow_redirects=True, event_hooks={"response": [self._heard.note]})
-        weakref.finalize(self, transport.close)  # the SDK closes only what it has made itself
+        self.close = transport.close  # the SDK closes only what it has made itself
         self._sdk = genai.Client(
             api_key=api_key,
             vertexai=False,  # whatever GOOGLE_GENAI_USE_VERTEXAI says

@@ -129,6 +129,10 @@ class OpenAIClient:
         with suppress(NotFoundError), self._translated():
             self._sdk.files.with_raw_response.delete(upload)
 
+    def close(self) -> None:
+        """Close the SDK's connections."""
+        self._sdk.close()
+
     def _newest_first(self) -> Iterator[dict[str, Any]]:
         after: str | openai.Omit = openai.omit
         while True:

@@ -107,6 +107,9 @@ class VLLMClient:
         """Delete the answers, and whatever else the run left beside the rows."""
         _Files(Path(job.id)).delete()
 
+    def close(self) -> None:
+        """Nothing is open between two calls."""
+
     def _run(self, files: "_Files", spec: JobSpec) -> None:
         command = [*self._command, "run-batch", "-i", str(files.run), "-o", str(files.run_out)]
         command += ["--model", self._model_path or spec.model]
