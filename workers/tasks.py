@@ -93,6 +93,12 @@ def normalize(self: RoadTask, token: Token) -> Token | None:
 
 
 @app.task(bind=True, base=RoadTask)
+def clean(self: RoadTask, token: Token) -> Token | None:
+    """Delete what the shard has left at the provider."""
+    return self.carry_on(token)
+
+
+@app.task(bind=True, base=RoadTask)
 def finish(self: RoadTask, token: Token) -> Token | None:
     """Balance the books and write the manifest."""
     return self.carry_on(token)

@@ -55,6 +55,7 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--row-retries", type=int, default=2, help="How often rows that failed for a passing reason go again.")
 @click.option("--idempotency-key", help="Sent again with the same key, the same file is the same batch.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; may be repeated.")
+@click.option("--keep-remote", is_flag=True, help="Leave the uploaded and the result files at the provider.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, and show how it goes.")
 @_json
 def submit(
@@ -64,6 +65,7 @@ def submit(
     idempotency_key: str | None,
     row_retries: int,
     metadata: Sequence[str],
+    keep_remote: bool,
     wait: bool,
     as_json: bool,
     **about_rows: Any,
@@ -74,6 +76,7 @@ def submit(
         "idempotency_key": idempotency_key,
         "row_retries": row_retries,
         "metadata": _read_metadata(metadata),
+        "keep_remote": keep_remote,
     }
     kind = find_provider(provider)
     check_file(file, kind, read_options(options))

@@ -72,4 +72,5 @@ def split_off(context: Context, shard: Shard, again: "array[int]") -> tuple[str,
         "requests": requests,
         "row_ids": row_ids,
         "retries_left": shard.retries_left - 1,
+        "keep_remote": shard.keep_remote,
     }

@@ -46,7 +46,7 @@ def convert(context: Context, batch: Batch) -> Outcome:
     problems = Problems(str(path))
     finder = DuplicateFinder()
     limits = _limits(context, provider.limits)
-    with _Cutter(context, batch, encoder.encode, limits, options.row_retries) as cutter, _open_input(path) as file:
+    with _Cutter(context, batch, encoder.encode, limits, options) as cutter, _open_input(path) as file:
         reader = HashingReader(file)
         for line, request in read_rows(read_lines(io.BufferedReader(reader, _BLOCK)), options, problems):
             finder.add(request.custom_id)
@@ -147,8 +147,8 @@ class _Cutter:
         rows: how many rows were added.
     """
 
-    def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits, retries: int) -> None:
-        self._retries = retries
+    def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits, options: Options) -> None:
+        self._options = options
         self._context = context
         self._batch = batch
         self._encode = encode
@@ -230,6 +230,7 @@ class _Cutter:
             "first_row": shard.first_row,
             "requests": shard.requests,
             "row_ids": shard.row_ids,
-            "retries_left": self._retries,
+            "retries_left": self._options.row_retries,
+            "keep_remote": self._options.keep_remote,
         }
         self._ended.append(facts)

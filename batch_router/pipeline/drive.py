@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..exceptions import BatchRouterError, BrokerUnavailableError, InvalidInputError
+from ..exceptions import BatchRouterError, BrokerUnavailableError, InvalidInputError, ProviderAPIError
 from ..state.base import Commit, Hint
 from ..state.items import Batch, Shard
 from ..state.table import TABLE, State, check_transition
 from . import retry
+from .clean import clean
 from .context import Context, Outcome
 from .convert import convert
 from .create import create, undo_create
@@ -23,7 +24,7 @@ from .lease import LeaseLostError
 from .normalize import normalize
 from .poll import poll
 from .submit import batch_folder
-from .upload import upload
+from .upload import undo_upload, upload
 
 STEPS: dict[str, Callable[[Context, Any], Outcome]] = {
     "convert": convert,
@@ -32,7 +33,14 @@ STEPS: dict[str, Callable[[Context, Any], Outcome]] = {
     "poll": poll,
     "download": download,
     "normalize": normalize,
+    "clean": clean,
     "finish": finish,
+}
+
+# What to take back where the commit came too late, after somebody else had taken the item over.
+_UNDO: dict[State, Callable[[Context, Any, Outcome], None]] = {
+    State.UPLOADING: undo_upload,
+    State.CREATING: undo_create,
 }
 
 #: For a longer wait there is no message, only the item's time in `due`.
@@ -118,6 +126,16 @@ def _fail(context: Context, item: Batch | Shard, error: Exception) -> Outcome:
     return Outcome(decision.state, patch=patch | {"failure": decision.failure})
 
 
+def _take_back(context: Context, item: Batch | Shard, outcome: Outcome) -> None:
+    undo = _UNDO.get(item.state)
+    if undo is None:
+        return
+    try:
+        undo(context, item, outcome)
+    except ProviderAPIError as error:  # `doctor --orphans` finds what is left
+        log.warning("action=undo_failed item=%s error=%s", item.id, error)
+
+
 def _write_report(context: Context, item: Batch | Shard, error: InvalidInputError) -> str:
     name = f"{batch_folder(item.provider, item.id)}/report-{item.version}.json"
     with context.storage.write(name) as stream:
@@ -140,8 +158,7 @@ def _commit(context: Context, item: Batch | Shard, outcome: Outcome, holder: str
     committed = context.store.commit(item.id, item.version, commit, holder=holder)
     if committed is None:
         log.info("action=fenced item=%s state=%s", item.id, item.state)
-        if isinstance(item, Shard) and item.state is State.CREATING:
-            undo_create(context, item, outcome)
+        _take_back(context, item, outcome)
         return None
     log.log(
         logging.INFO if outcome.state is not item.state else logging.DEBUG,

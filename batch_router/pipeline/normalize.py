@@ -67,10 +67,10 @@ def normalize(context: Context, shard: Shard) -> Outcome:
     counts[ResultStatus.SUCCEEDED] = succeeded
     part = msgspec.structs.replace(Part(name=name, unexpected=unexpected, repaired=repaired), **counts)
     if not again:
-        return Outcome(_final_state(shard, part), patch={"part": part})
+        return Outcome(State.CLEANING, patch={"part": part})
     kept, follow_up = split_off(context, shard, again)
     part = msgspec.structs.replace(part, row_ids=kept)
-    return Outcome(State.COMPLETED, patch={"part": part, "retried": len(again)}, spawn=[follow_up])
+    return Outcome(State.CLEANING, patch={"part": part, "retried": len(again)}, spawn=[follow_up])
 
 
 def _locate(answers: Path | None, shard: Shard, codec: Codec) -> tuple["array[int]", "array[int]", int]:
@@ -120,7 +120,7 @@ def _explain_silence(shard: Shard) -> UnifiedResult:
     job = shard.job
     if job is not None and job.status is BatchStatus.EXPIRED:
         return _unanswered(ResultStatus.EXPIRED, ErrorType.EXPIRED, "the provider ran out of time", None)
-    if _was_cancelled(shard):
+    if was_cancelled(shard):
         return _unanswered(ResultStatus.CANCELLED, ErrorType.CANCELLED, "cancelled before it was answered", None)
     if shard.failure is not None:
         return _unanswered(ResultStatus.ERRORED, ErrorType.JOB_FAILED, shard.failure.message, shard.failure)
@@ -133,17 +133,6 @@ def _unanswered(status: ResultStatus, kind: ErrorType, message: str, failure: Fa
     return UnifiedResult(custom_id="", status=status, error=error)
 
 
-def _final_state(shard: Shard, part: Part) -> State:
-    if shard.cancel and part.cancelled:
-        return State.CANCELLED  # some providers call a job that was cancelled half-way a success
-    status = shard.job.status if shard.job else None
-    if status is BatchStatus.EXPIRED:
-        return State.EXPIRED
-    if _was_cancelled(shard):
-        return State.CANCELLED
-    return State.FAILED if shard.failure is not None else State.COMPLETED
-
-
-def _was_cancelled(shard: Shard) -> bool:
+def was_cancelled(shard: Shard) -> bool:
     """By the user before there was a job, or at the provider, whoever asked for it there."""
     return shard.cancel if shard.job is None else shard.job.status is BatchStatus.CANCELLED

@@ -31,6 +31,7 @@ GIVE_UP = {
     State.POLLING: State.NORMALIZING,
     State.DOWNLOADING: State.NORMALIZING,
     State.NORMALIZING: State.FAILED,
+    State.CLEANING: State.FAILED,
 }
 
 

@@ -109,4 +109,5 @@ def _describe_shard(shard: Shard) -> dict[str, Any]:
         "attempts": shard.attempts,
         "claimed_by": shard.claimed_by,
         "error": msgspec.to_builtins(shard.failure or shard.error),
+        "left_behind": msgspec.to_builtins(shard.left_behind),
     }

@@ -37,6 +37,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
         batch_id: the caller's own id for the batch: letters, digits, `_` and `-`, at most 64.
         idempotency_key: any text; a second submission with the same key and the same content is the same batch.
         metadata: the caller's own notes; `status` shows them.
+        keep_remote: leave the uploaded and the result files at the provider, where they are deleted otherwise.
     """
 
     unsupported: Unsupported = "error"
@@ -44,6 +45,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     batch_id: str | None = None
     idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    keep_remote: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_id is not None and not _BATCH_ID.fullmatch(self.batch_id):

@@ -11,8 +11,18 @@ def upload(context: Context, shard: Shard) -> Outcome:
     if shard.cancel:
         return Outcome(State.NORMALIZING)
     client = context.clients.get(shard.provider)
+    context.lease.renew(uploads=shard.uploads + 1)
     name = client.upload(context.storage.path(shard.requests), job_spec(shard))
     return Outcome(State.CREATING, patch={"upload": name})
+
+
+def undo_upload(context: Context, shard: Shard, outcome: Outcome) -> None:
+    """Delete the file of an uploader that lost its fence, unless it is the shard's, or may yet become that."""
+    name = outcome.patch.get("upload")
+    current = context.store.get_shard(shard.id)
+    if name is None or (current is not None and (current.state is State.UPLOADING or current.upload == name)):
+        return
+    context.clients.get(shard.provider).delete_upload(name)
 
 
 def job_spec(shard: Shard) -> JobSpec:

@@ -1,7 +1,7 @@
 """What a provider must offer: a codec (pure), a client (I/O), and its limits as data."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib import import_module
@@ -68,6 +68,9 @@ class Client(Protocol):
 
     def download(self, job: Job, into: BinaryIO) -> None:
         """Write all answers, one JSON object per line."""
+
+    def find_uploads(self, spec: JobSpec) -> Iterable[str]:
+        """The names of all that was uploaded under the token, as far as it may still be there."""
 
     def delete_upload(self, upload: str) -> None:
         """Delete uploaded rows; a job that would still be created from them fails. Fine if they are gone."""

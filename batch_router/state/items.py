@@ -133,12 +133,15 @@ class Shard(Item, frozen=True, kw_only=True):
         row_ids: storage name of `[row number in the batch, custom_id]` lines in the same order.
         round: how often creating was begun anew, after an attempt of which nothing came.
         upload: the provider's name of the uploaded file.
+        uploads: how often sending the rows was begun.
         retries_left: how often rows that fail for a passing reason may be sent again.
         retried: how many of its rows went on to a follow-up shard; their results are there.
         polls: how often the job was looked at.
         queue_waits: how often the provider had no room for the job's tokens.
         cancel_sent: whether the provider was asked to cancel.
         answers: storage name of what the provider returned.
+        keep_remote: whether files at the provider stay there.
+        left_behind: why files at the provider could not be deleted.
     """
 
     batch: str
@@ -154,6 +157,7 @@ class Shard(Item, frozen=True, kw_only=True):
     retried: int = 0
     round: int = 0
     upload: str | None = None
+    uploads: int = 0
     intent: Intent | None = None
     job: Job | None = None
     polls: int = 0
@@ -161,6 +165,8 @@ class Shard(Item, frozen=True, kw_only=True):
     cancel_sent: bool = False
     answers: str | None = None
     part: Part | None = None
+    keep_remote: bool = False
+    left_behind: Failure | None = None
 
 
 def dump_fields(facts: dict[str, Any]) -> dict[str, str]:

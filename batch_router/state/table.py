@@ -5,7 +5,8 @@ Rules:
 * A state is named after what comes next: an item in `creating` waits for the step `create`.
 * A step ends in one of its successors, or stays (a poll that found nothing new, a call worth another try).
 * Whatever goes wrong with a shard, its rows keep their way to `normalizing`: every shard ends with a part that
-  accounts for each of its rows, so that the books balance. The failure itself is the shard's `error`.
+  accounts for each of its rows, so that the books balance. The failure itself is the shard's `failure`.
+* What lies at the provider is deleted only after that, in `cleaning`, which nothing can fail.
 * A batch leaves `running` only by the commit that ends its last shard.
 * `parked` waits for the operator. Final states wait for nobody.
 
@@ -31,6 +32,7 @@ class State(StrEnum):
     POLLING = "polling"
     DOWNLOADING = "downloading"
     NORMALIZING = "normalizing"
+    CLEANING = "cleaning"
     PARKED = "parked"
     # both
     COMPLETED = "completed"
@@ -66,7 +68,8 @@ TABLE: dict[State, Row] = {
     S.CREATING:    Row("create",    "io",   frozenset({S.POLLING, S.UPLOADING, S.NORMALIZING, S.PARKED})),
     S.POLLING:     Row("poll",      "poll", frozenset({S.DOWNLOADING, S.CREATING, S.NORMALIZING})),
     S.DOWNLOADING: Row("download",  "io",   frozenset({S.NORMALIZING})),
-    S.NORMALIZING: Row("normalize", "cpu",  _ENDS),
+    S.NORMALIZING: Row("normalize", "cpu",  frozenset({S.CLEANING, S.FAILED})),
+    S.CLEANING:    Row("clean",     "io",   _ENDS),
     S.PARKED:      Row(None,        None,   frozenset({S.POLLING, S.UPLOADING, S.NORMALIZING})),
     S.COMPLETED:   Row(None,        None,   frozenset()),
     S.FAILED:      Row(None,        None,   frozenset()),
@@ -75,7 +78,7 @@ TABLE: dict[State, Row] = {
 }  # fmt: skip
 
 #: The steps of a shard in the order of the road: what a Celery chain of one is made of.
-ROAD: tuple[State, ...] = (S.UPLOADING, S.CREATING, S.POLLING, S.DOWNLOADING, S.NORMALIZING)
+ROAD: tuple[State, ...] = (S.UPLOADING, S.CREATING, S.POLLING, S.DOWNLOADING, S.NORMALIZING, S.CLEANING)
 
 
 def is_final(state: State) -> bool:

@@ -66,6 +66,9 @@ class EchoClient:
                 row: dict[str, Any] = msgspec.json.decode(line)
                 into.write(msgspec.json.encode({"id": row["id"], "said": row["say"]}) + b"\n")
 
+    def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:
+        return ()
+
     def delete_upload(self, upload: str) -> None:
         pass
 

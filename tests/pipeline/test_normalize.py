@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from batch_router.core import BatchStatus, UnifiedResult
 from batch_router.core.jobs import Failure, Job
+from batch_router.pipeline.clean import ended_as
 from batch_router.pipeline.context import Context
 from batch_router.pipeline.normalize import normalize
 from batch_router.state.items import Part, Shard
-from batch_router.state.table import State, check_transition
+from batch_router.state.table import State
 
 TOKEN = "0123abcd"
 IDS = ["first", "a b\u2028c", 'x"\\', "-1"]
@@ -80,14 +81,17 @@ def normalized(context: Context) -> Normalize:
             "answers": None if answers is None else "answers",
             "job": DONE,
         }
-        outcome = normalize(context, Shard(**(values | facts)))
-        check_transition(State.NORMALIZING, outcome.state)
-        part = outcome.patch["part"]
+        shard = Shard(**(values | facts))
+        outcome = normalize(context, shard)
+        assert outcome.state is State.CLEANING
+        shard = msgspec.structs.replace(shard, **outcome.patch)
+        part = shard.part
+        assert part is not None
         content = context.storage.path(part.name).read_bytes()
         results = [msgspec.json.decode(line, type=UnifiedResult) for line in content.split(b"\n")[:-1]]
         assert [result.custom_id for result in results] == list(ids)
         assert balance(part) == {status: count(results, status) for status in balance(part)}
-        return results, part, outcome.state
+        return results, part, ended_as(shard)
 
     return run
 

@@ -12,7 +12,7 @@ S = State
 ENDS = {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED}
 STARTS = {
     S.QUEUED: {S.RUNNING, S.FINISHING},
-    S.UPLOADING: {S.CREATING, S.POLLING, S.DOWNLOADING, S.NORMALIZING, S.PARKED},
+    S.UPLOADING: {S.CREATING, S.POLLING, S.DOWNLOADING, S.NORMALIZING, S.CLEANING, S.PARKED},
 }
 
 
@@ -63,6 +63,7 @@ def test_what_is_not_in_the_table_is_refused(old: State) -> None:
         (S.PARKED, S.CREATING),  # never created blindly
         (S.POLLING, S.UPLOADING),  # a job exists
         (S.DOWNLOADING, S.COMPLETED),
+        (S.NORMALIZING, S.COMPLETED),  # not before what lies at the provider was seen to
         (S.COMPLETED, S.RUNNING),
         (S.FAILED, S.QUEUED),
     ],

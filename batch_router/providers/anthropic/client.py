@@ -133,6 +133,10 @@ class AnthropicClient:
         with suppress(NotFoundError), self._translated():
             self._sdk.messages.batches.with_raw_response.delete(job.id)
 
+    def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:  # noqa: ARG002
+        """None: nothing is uploaded."""
+        return ()
+
     def delete_upload(self, upload: str) -> None:
         """Nothing to do: nothing is uploaded."""
 

@@ -109,7 +109,7 @@ class GoogleClient:
 
     def upload(self, path: Path, spec: JobSpec) -> str:
         """Send the rows as a file named after the token: a second upload in the same round finds the first."""
-        name = f"files/br-{spec.token}-{spec.round}"
+        name = _file_name(spec.token, spec.round)
         size = path.stat().st_size
         found = self._find_file(name)
         if found is not None:
@@ -172,6 +172,10 @@ class GoogleClient:
             with self._translated():
                 self._sdk.files.download(file=file, destination=lines)  # type: ignore[call-overload] # it writes
             lines.end()
+
+    def find_uploads(self, spec: JobSpec) -> Iterator[str]:
+        """One of each round, by its name; whether it is still there is not asked."""
+        return (_file_name(spec.token, number) for number in range(spec.round + 1))
 
     def delete_upload(self, upload: str) -> None:
         """Delete the input file."""
@@ -286,6 +290,10 @@ class GoogleClient:
             retry_after=_retry_after(details, error.response),
             ambiguous=kind in (ProviderUnavailableError, ProtocolError),
         )
+
+
+def _file_name(token: str, number: int) -> str:
+    return f"files/br-{token}-{number}"
 
 
 def _metadata(batch: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """OpenAI's Files and Batches through the official SDK, retries off, answers read leniently."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -62,9 +62,9 @@ class OpenAIClient:
         self._sdk = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0)
 
     def upload(self, path: Path, spec: JobSpec) -> str:
-        """Send the rows as a file named after the token; the name must end in `.jsonl`."""
+        """Send the rows as a file named after the token."""
         with self._translated(), path.open("rb") as rows:
-            answer = self._sdk.files.with_raw_response.create(file=(f"{spec.token}.jsonl", rows), purpose="batch")
+            answer = self._sdk.files.with_raw_response.create(file=(_file_name(spec), rows), purpose="batch")
             file = self._answers.read(answer.http_response.content)
         if file.get("bytes") not in (None, path.stat().st_size):
             raise ProtocolError(NAME, 200, f"uploaded {path.stat().st_size} bytes, it counted {file['bytes']}")
@@ -83,7 +83,7 @@ class OpenAIClient:
 
     def find(self, spec: JobSpec) -> Job | None:
         """Walk the newest jobs back to the time of the intent."""
-        for batch in self._newest_first():
+        for batch in self._batches():
             metadata = batch.get("metadata")
             if isinstance(metadata, dict) and metadata.get(TOKEN_KEY) == spec.token:
                 return self._job(batch)
@@ -117,12 +117,20 @@ class OpenAIClient:
 
     def list(self, limit: int) -> Iterator[Job]:
         """Walk the jobs back from the newest."""
-        return islice((self._job(batch) for batch in self._newest_first()), limit)
+        return islice((self._job(batch) for batch in self._batches()), limit)
 
     def delete(self, job: Job) -> None:
         """Delete the output and the error file; a batch itself cannot be deleted."""
         for file_id in job.outputs:
             self.delete_upload(file_id)
+
+    def find_uploads(self, spec: JobSpec) -> Iterator[str]:
+        """Walk the newest files back to the time of the shard."""
+        for file in self._newest_first(self._sdk.files.with_raw_response.list, purpose="batch", order="desc"):
+            if file.get("filename") == _file_name(spec):
+                yield self._answers.text(file, "id")
+            if file.get("created_at", 0) < spec.since - CLOCK_SKEW:
+                return
 
     def delete_upload(self, upload: str) -> None:
         """Delete the input file."""
@@ -133,17 +141,20 @@ class OpenAIClient:
         """Close the SDK's connections."""
         self._sdk.close()
 
-    def _newest_first(self) -> Iterator[dict[str, Any]]:
+    def _newest_first(self, list_page: Callable[..., Any], **arguments: str) -> Iterator[dict[str, Any]]:
         after: str | openai.Omit = openai.omit
         while True:
             with self._translated():
-                answer = self._sdk.batches.with_raw_response.list(limit=100, after=after)
+                answer = list_page(limit=100, after=after, **arguments)
                 page = self._answers.read(answer.http_response.content)
-            batches = [batch for batch in page.get("data") or () if isinstance(batch, dict)]
-            yield from batches
-            if not page.get("has_more") or not batches:
+            found = [each for each in page.get("data") or () if isinstance(each, dict)]
+            yield from found
+            if not page.get("has_more") or not found:
                 return
-            after = self._answers.text(batches[-1], "id")
+            after = self._answers.text(found[-1], "id")
+
+    def _batches(self) -> Iterator[dict[str, Any]]:
+        return self._newest_first(self._sdk.batches.with_raw_response.list)
 
     def _job(self, batch: dict[str, Any]) -> Job:
         word = self._answers.text(batch, "status")
@@ -185,6 +196,10 @@ class OpenAIClient:
             retry_after=read_retry_after(error.response.headers),
             ambiguous=kind is ProviderUnavailableError,
         )
+
+
+def _file_name(spec: JobSpec) -> str:
+    return f"{spec.token}.jsonl"  # the service refuses a batch of a file with another ending
 
 
 def _failure(errors: Any) -> Failure:

@@ -100,6 +100,10 @@ class VLLMClient:
         with _Files(Path(job.id)).out.open("rb") as answers:
             copyfileobj(answers, into, 1 << 18)
 
+    def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:  # noqa: ARG002
+        """None: nothing was uploaded."""
+        return ()
+
     def delete_upload(self, upload: str) -> None:
         """Nothing was uploaded."""
 
