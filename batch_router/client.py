@@ -88,7 +88,7 @@ class BatchClient:
             on_status: is given each status that was seen on the way; by default a terminal shows them on stderr.
 
         Raises:
-            BatchTimeoutError: it had not ended after `timeout`.
+            BatchTimeoutError: it had not ended after `timeout`, or it ran out of its own; what was answered is there.
             BatchFailedError: it ended without a single answer.
         """
         if on_status is None and sys.stderr.isatty():
@@ -103,10 +103,8 @@ class BatchClient:
         while True:
             status = self.status(batch_id)
             on_status(status)
-            if status.status is BatchStatus.FAILED:
-                raise BatchFailedError(batch_id, status.error or {})
             if status.is_complete():
-                return status
+                return check_end(status)
             if deadline is not None and time.monotonic() >= deadline:
                 raise BatchTimeoutError(batch_id, timeout or 0)
             time.sleep(_LOOK_EVERY)
@@ -163,3 +161,18 @@ class BatchClient:
         if batch is None:
             raise BatchNotFoundError(batch_id)
         return batch
+
+
+def check_end(status: BatchStatusResponse) -> BatchStatusResponse:
+    """The status of a batch that has ended, if it ended with answers and in time.
+
+    Raises:
+        BatchTimeoutError: it ran out of the time that its user gave it.
+        BatchFailedError: it ended without a single answer.
+    """
+    error = status.error or {}
+    if error.get("type") == BatchTimeoutError.type and status.timeout is not None:
+        raise BatchTimeoutError(status.batch_id, status.timeout)
+    if status.status is BatchStatus.FAILED:
+        raise BatchFailedError(status.batch_id, error)
+    return status

@@ -18,12 +18,11 @@ from typing import Any, Self
 
 import msgspec
 
-from .client import BatchClient
+from .client import BatchClient, check_end
 from .connect import open_context
 from .core import BatchStatus, BatchStatusResponse, UnifiedResult
 from .embedded import EmbeddedServer
 from .exceptions import (
-    BatchFailedError,
     BatchNotFoundError,
     BatchTimeoutError,
     BrokerUnavailableError,
@@ -146,7 +145,7 @@ class BatchRouter:
             verbose: whether to log each change (logger `batch_router`, level INFO).
 
         Raises:
-            BatchTimeoutError: it had not ended in time.
+            BatchTimeoutError: it had not ended in time, or ran out of its own `timeout` option.
             BatchFailedError: it ended without a single answer.
         """
         await self.get_status(provider_name, batch_id)
@@ -157,10 +156,8 @@ class BatchRouter:
             if verbose and (status.status, counts.succeeded) != said:
                 said = (status.status, counts.succeeded)
                 log.info("batch=%s status=%s succeeded=%d/%d", batch_id, status.status, counts.succeeded, counts.total)
-            if status.status is BatchStatus.FAILED:
-                raise BatchFailedError(batch_id, status.error or {})
             if status.is_complete():
-                return status
+                return check_end(status)
         raise BatchTimeoutError(batch_id, timeout)
 
     async def get_results(self, provider_name: str, batch_id: str) -> AsyncIterator[UnifiedResult]:

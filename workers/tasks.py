@@ -63,6 +63,12 @@ def convert(self: RoadTask, token: Token) -> Token | None:
 
 
 @app.task(bind=True, base=RoadTask)
+def expire(self: RoadTask, token: Token) -> Token | None:
+    """Cancel a batch whose time is over."""
+    return self.carry_on(token)
+
+
+@app.task(bind=True, base=RoadTask)
 def upload(self: RoadTask, token: Token) -> Token | None:
     """Send a shard's rows to the provider."""
     return self.carry_on(token)

@@ -14,7 +14,7 @@ from rich.table import Table
 from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse, Endpoint
 from ..display import follow, render, stderr, summary
-from ..exceptions import BatchFailedError, NoWorkerError
+from ..exceptions import BatchFailedError, BatchTimeoutError, NoWorkerError
 from ..jsonl import read_lines
 from ..pipeline.encode import RowEncoder
 from ..pipeline.rows import Problems, read_rows
@@ -55,6 +55,9 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--row-retries", type=int, default=2, help="How often rows that failed for a passing reason go again.")
 @click.option("--idempotency-key", help="Sent again with the same key, the same file is the same batch.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; may be repeated.")
+@click.option(
+    "--timeout", type=float, help="Seconds after which it is cancelled, with the answers that it has by then."
+)
 @click.option("--keep-remote", is_flag=True, help="Leave the uploaded and the result files at the provider.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, and show how it goes.")
 @_json
@@ -65,6 +68,7 @@ def submit(
     idempotency_key: str | None,
     row_retries: int,
     metadata: Sequence[str],
+    timeout: float | None,
     keep_remote: bool,
     wait: bool,
     as_json: bool,
@@ -76,6 +80,7 @@ def submit(
         "idempotency_key": idempotency_key,
         "row_retries": row_retries,
         "metadata": _read_metadata(metadata),
+        "timeout": timeout,
         "keep_remote": keep_remote,
     }
     kind = find_provider(provider)
@@ -221,9 +226,12 @@ def _wait(client: BatchClient, batch_id: str, as_json: bool, timeout: float | No
     try:
         with follow(stderr()) as show:
             client.wait(batch_id, timeout, on_status=show)
-    except BatchFailedError:
-        pass  # its status says more than the exception
-    found = client.status(batch_id)
+    except (BatchFailedError, BatchTimeoutError):
+        found = client.status(batch_id)
+        if not found.is_complete():
+            raise
+    else:
+        found = client.status(batch_id)
     if as_json:
         click.echo(_encode(found))
     else:

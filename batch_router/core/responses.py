@@ -33,6 +33,7 @@ class BatchStatusResponse(msgspec.Struct, kw_only=True):
         error: `{"type", "message"}` of what ended or holds up the batch.
         shards: one row per shard: id, state, what it waits for.
         waiting_for: why nothing moves, in a sentence, where something is amiss.
+        timeout: seconds after which its user wants it cancelled, counted from `created_at`.
         provider_data: what else the provider said.
     """
 
@@ -47,6 +48,7 @@ class BatchStatusResponse(msgspec.Struct, kw_only=True):
     waiting_for: str | None = None
     shards: list[dict[str, Any]] = msgspec.field(default_factory=list)
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    timeout: float | None = None
     provider_data: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def is_complete(self) -> bool:

@@ -18,13 +18,13 @@ class Outcome(NamedTuple):
 
     Attributes:
         state: where the item stands now.
-        delay: seconds until the next look; 0: hand it on at once.
+        delay: seconds until the next look; 0: hand it on at once; None: somebody else will wake it.
         patch: facts to remember.
         spawn: the facts of shards to make.
     """
 
     state: State
-    delay: float = 0
+    delay: float | None = 0
     patch: dict[str, Any] = {}  # noqa: RUF012 - never changed
     spawn: Sequence[dict[str, Any]] = ()
 

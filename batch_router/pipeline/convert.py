@@ -19,6 +19,7 @@ from ..state.items import Batch
 from ..state.table import State
 from .context import Context, Outcome
 from .encode import RowEncoder
+from .expire import seconds_left, timed_out
 from .rows import DuplicateFinder, Problems, read_custom_ids, read_rows
 from .submit import Options, batch_folder
 
@@ -39,6 +40,9 @@ def convert(context: Context, batch: Batch) -> Outcome:
         InvalidInputError: rows were refused, or the file is not what was submitted; no shard is left.
         FileOperationError: the input cannot be read, or the shards not be written.
     """
+    left = seconds_left(context, batch)
+    if left is not None and left <= 0:
+        return Outcome(State.FINISHING, patch={"failure": timed_out(batch)})
     provider = context.clients.provider(batch.provider)
     options = _submitted_options(context, batch)
     encoder = RowEncoder(provider, options.unsupported)
@@ -61,6 +65,7 @@ def convert(context: Context, batch: Batch) -> Outcome:
         shards = cutter.finish()
     return Outcome(
         State.RUNNING,
+        delay=seconds_left(context, batch),
         patch={"rows": cutter.rows} | ({"dropped": dict(encoder.dropped)} if encoder.dropped else {}),
         spawn=shards,
     )

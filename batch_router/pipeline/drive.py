@@ -19,6 +19,7 @@ from .context import Context, Outcome
 from .convert import convert
 from .create import create, undo_create
 from .download import download
+from .expire import expire
 from .finish import finish
 from .lease import LeaseLostError
 from .normalize import normalize
@@ -28,6 +29,7 @@ from .upload import undo_upload, upload
 
 STEPS: dict[str, Callable[[Context, Any], Outcome]] = {
     "convert": convert,
+    "expire": expire,
     "upload": upload,
     "create": create,
     "poll": poll,
@@ -145,12 +147,12 @@ def _write_report(context: Context, item: Batch | Shard, error: InvalidInputErro
 
 def _commit(context: Context, item: Batch | Shard, outcome: Outcome, holder: str) -> Advance | None:
     check_transition(item.state, outcome.state)
-    waits = TABLE[outcome.state].step is not None
+    delay = outcome.delay if TABLE[outcome.state].step is not None else None
     # Where a message follows, it has the grace to arrive before the sweep sends another.
-    grace = context.settings.grace if outcome.delay <= LONGEST_COUNTDOWN else 0
+    grace = context.settings.grace if delay is not None and delay <= LONGEST_COUNTDOWN else 0
     commit = Commit(
         state=outcome.state,
-        delay=outcome.delay + grace if waits else None,
+        delay=None if delay is None else delay + grace,
         patch=outcome.patch,
         spawn=outcome.spawn,
         grace=context.settings.grace,
@@ -168,4 +170,4 @@ def _commit(context: Context, item: Batch | Shard, outcome: Outcome, holder: str
         outcome.state,
     )
     hint = Hint(item.id, committed.version, outcome.state, item.provider)
-    return Advance(hint if waits else None, outcome.delay, committed.woken)
+    return Advance(None if delay is None else hint, delay or 0, committed.woken)

@@ -10,6 +10,7 @@ import msgspec
 
 from ..core import ResultStatus
 from ..core.jobs import Failure
+from ..exceptions import BatchTimeoutError
 from ..state.items import Batch, Shard
 from ..state.table import State
 from .context import Context, Outcome
@@ -86,7 +87,7 @@ def _audit(context: Context, shard: Shard) -> dict[str, Any]:
 
 
 def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure | None]:
-    if batch.failure is not None:
+    if batch.failure is not None and (batch.failure.type != BatchTimeoutError.type or not shards):
         return State.FAILED, batch.failure
     unwritten = next((shard for shard in shards if shard.part is None), None)
     if unwritten is not None:
@@ -94,6 +95,8 @@ def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure 
     states = {shard.state for shard in shards}
     if states == {State.FAILED}:
         return State.FAILED, shards[0].failure
+    if batch.failure is not None and states & {State.CANCELLED, State.FAILED}:
+        return State.EXPIRED, batch.failure
     for state in (State.CANCELLED, State.EXPIRED):
         if state in states:
             return state, None

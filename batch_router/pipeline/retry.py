@@ -22,9 +22,11 @@ MAX_CRASHES = 20
 # A provider that asks for more than this is looked at again all the same.
 _LONGEST_RETRY_AFTER = 3600.0
 
-#: Where an item goes when its step has failed for good: the rows of a shard still get their results.
+#: Where an item goes when its step has failed for good: the rows of a shard still get their results. A running batch
+#: stays what it is, and is looked at later: its shards end it.
 GIVE_UP = {
     State.QUEUED: State.FINISHING,
+    State.RUNNING: State.RUNNING,
     State.FINISHING: State.FAILED,
     State.UPLOADING: State.NORMALIZING,
     State.CREATING: State.NORMALIZING,
@@ -53,7 +55,7 @@ def decide(item: Batch | Shard, error: Exception) -> Decision:
     state = GIVE_UP[item.state]
     if isinstance(item, Shard) and item.state is State.CREATING and item.intent is not None:
         state = State.PARKED  # a job may exist: that is for the operator to say
-    return Decision(state, 0, describe(error, retryable=False))
+    return Decision(state, _LONGEST_DELAY if state is item.state else 0, describe(error, retryable=False))
 
 
 def describe(error: Exception, *, retryable: bool) -> Failure:

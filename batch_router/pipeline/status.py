@@ -30,6 +30,7 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
         waiting_for=None if final else _waiting_for(context, batch, shards),
         shards=[_describe_shard(shard) for shard in shards],
         metadata=dict(batch.metadata),
+        timeout=batch.timeout,
     )
 
 

@@ -37,6 +37,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
         batch_id: the caller's own id for the batch: letters, digits, `_` and `-`, at most 64.
         idempotency_key: any text; a second submission with the same key and the same content is the same batch.
         metadata: the caller's own notes; `status` shows them.
+        timeout: seconds after which the batch is cancelled, with the answers that it has by then.
         keep_remote: leave the uploaded and the result files at the provider, where they are deleted otherwise.
     """
 
@@ -45,6 +46,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     batch_id: str | None = None
     idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    timeout: Annotated[float, Meta(gt=0)] | None = None
     keep_remote: bool = False
 
     def __post_init__(self) -> None:
@@ -110,6 +112,7 @@ def submit(
             "provider": provider,
             "model": chosen.model,
             "metadata": chosen.metadata,
+            "timeout": chosen.timeout,
             "input": rows,
             "submission": f"{name}-submission.json",
             "content": content,

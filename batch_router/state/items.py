@@ -79,6 +79,7 @@ class Batch(Item, frozen=True, kw_only=True):
         model: the model of the rows that name none.
         submission: storage name of the options (they may hold a prompt, so they are not in here).
         content: hash of rows, options and provider: whether another submission with its key is the same.
+        timeout: seconds from its submission until it is cancelled; None: never.
         rows: how many requests; None until they are counted.
         shards: how many shards were ever made; they are named `<batch id>.<number>`.
         open: how many of them have not ended.
@@ -92,6 +93,7 @@ class Batch(Item, frozen=True, kw_only=True):
     content: str = ""
     model: str | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    timeout: float | None = None
     rows: int | None = None
     shards: int = 0
     open: int = 0

@@ -7,7 +7,7 @@ Rules:
 * Whatever goes wrong with a shard, its rows keep their way to `normalizing`: every shard ends with a part that
   accounts for each of its rows, so that the books balance. The failure itself is the shard's `failure`.
 * What lies at the provider is deleted only after that, in `cleaning`, which nothing can fail.
-* A batch leaves `running` only by the commit that ends its last shard.
+* A batch leaves `running` only by the commit that ends its last shard. Meanwhile it is looked at only for its time-out.
 * `parked` waits for the operator. Final states wait for nobody.
 
 `docs/architecture.md` has the picture; a test holds it against this table.
@@ -62,7 +62,7 @@ class Row(NamedTuple):
 TABLE: dict[State, Row] = {
     # state          step         queue   successors
     S.QUEUED:      Row("convert",   "cpu",  frozenset({S.RUNNING, S.FINISHING})),
-    S.RUNNING:     Row(None,        None,   frozenset({S.FINISHING})),
+    S.RUNNING:     Row("expire",    "cpu",  frozenset({S.FINISHING})),
     S.FINISHING:   Row("finish",    "cpu",  _ENDS),
     S.UPLOADING:   Row("upload",    "io",   frozenset({S.CREATING, S.NORMALIZING})),
     S.CREATING:    Row("create",    "io",   frozenset({S.POLLING, S.UPLOADING, S.NORMALIZING, S.PARKED})),

@@ -40,12 +40,12 @@ FINAL = [
     NotFoundError("openai", 404, "gone"),
 ]
 SURPRISES = [RuntimeError("hush"), KeyError("hush"), MemoryError()]
-STEPS = [state for state, row in TABLE.items() if row.step]
+STEPS = [state for state, row in TABLE.items() if row.step and state is not S.RUNNING]
 
 
 def item(state: State, attempts: int = 0, **facts: Any) -> Batch | Shard:
     common: dict[str, Any] = {"state": state, "version": 2, "provider": "openai", "attempts": attempts, **facts}
-    if state in (S.QUEUED, S.FINISHING):
+    if state in (S.QUEUED, S.RUNNING, S.FINISHING):
         return Batch(id="b", input=InputFile(path="/in", size=1, hash="0"), submission="s", **common)
     names = {"token": "t", "model": "m", "requests": "r", "row_ids": "i"}
     return Shard(id="b.0", batch="b", rows=1, size=1, first_row=0, **names, **common)
@@ -93,9 +93,16 @@ def test_a_job_that_may_exist_is_parked(error: Exception) -> None:
 
 def test_every_step_has_a_way_out() -> None:
     """Each state with a step says where it goes when that fails for good, and the state table agrees."""
-    assert set(GIVE_UP) == set(STEPS)
+    assert set(GIVE_UP) == {*STEPS, S.RUNNING}
     for state, way_out in GIVE_UP.items():
         check_transition(state, way_out)
+
+
+def test_a_running_batch_is_left_to_its_shards() -> None:
+    """Whatever goes wrong when its time-out is looked at, it is looked at again, and not in a hurry."""
+    for error in FINAL + SURPRISES + RETRYABLE:
+        decision = decide(item(S.RUNNING, MAX_ATTEMPTS - 1), error)
+        assert (decision.state, decision.delay) == (S.RUNNING, 600)
 
 
 def test_a_shard_that_fails_still_accounts_for_its_rows() -> None:

@@ -83,9 +83,9 @@ def test_a_step_has_its_queue(state: State) -> None:
     assert row.step is None or row.successors
 
 
-def test_only_two_states_wait_for_somebody_else() -> None:
-    """`running` for its shards, `parked` for the operator; all others have a step or are final."""
-    assert {state for state in State if TABLE[state].step is None and not is_final(state)} == {S.RUNNING, S.PARKED}
+def test_only_parked_waits_for_somebody() -> None:
+    """`parked` waits for the operator; all others have a step or are final."""
+    assert {state for state in State if TABLE[state].step is None and not is_final(state)} == {S.PARKED}
 
 
 def test_the_road_follows_the_table() -> None:

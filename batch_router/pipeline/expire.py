@@ -1,0 +1,28 @@
+"""A batch that has run out of the time its user gave it."""
+
+from ..core.jobs import Failure
+from ..exceptions import BatchTimeoutError
+from ..state.items import Batch
+from ..state.table import State
+from .context import Context, Outcome
+
+
+def expire(context: Context, batch: Batch) -> Outcome:
+    """Have a running batch cancelled once its time is over; what was answered by then is kept."""
+    left = seconds_left(context, batch)
+    if batch.cancel or left is None:
+        return Outcome(State.RUNNING, delay=None)
+    if left > 0:
+        return Outcome(State.RUNNING, delay=left)
+    context.store.cancel(batch.id)
+    return Outcome(State.RUNNING, delay=None, patch={"failure": timed_out(batch)})
+
+
+def seconds_left(context: Context, batch: Batch) -> float | None:
+    """Until the batch's time-out; None if it has none."""
+    return None if batch.timeout is None else batch.created_at + batch.timeout - context.store.now()
+
+
+def timed_out(batch: Batch) -> Failure:
+    """What `status` says of such a batch."""
+    return Failure(type=BatchTimeoutError.type, message=f"not finished {batch.timeout:g} s after it was submitted")
