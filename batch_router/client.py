@@ -14,7 +14,7 @@ from .exceptions import BatchFailedError, BatchNotFinishedError, BatchNotFoundEr
 from .pipeline.context import Context
 from .pipeline.resolve import resolve
 from .pipeline.resubmit import retry_failed
-from .pipeline.results import read_results
+from .pipeline.results import read_results, written_parts
 from .pipeline.status import describe_batch
 from .pipeline.submit import submit
 from .settings import Settings
@@ -122,17 +122,26 @@ class BatchClient:
             manifest: dict[str, Any] = msgspec.json.decode(stream.read())
         return manifest
 
-    def results(self, batch_id: str) -> Iterator[UnifiedResult]:
-        """The results of a finished batch in input order, one per request, streamed.
+    def results(self, batch_id: str, *, partial: bool = False) -> Iterator[UnifiedResult]:
+        """The results of a batch in input order, one per request, streamed.
+
+        Args:
+            batch_id: which.
+            partial: do not wait for the end: what the shards that are done have brought by now.
 
         Raises:
-            BatchNotFinishedError: it has not ended.
+            BatchNotFinishedError: it has not ended, and `partial` is not set.
         """
-        return (_decode_result(line) for line in self.result_lines(batch_id))
+        return (_decode_result(line) for line in self.result_lines(batch_id, partial=partial))
 
-    def result_lines(self, batch_id: str) -> Iterator[bytes]:
+    def result_lines(self, batch_id: str, *, partial: bool = False) -> Iterator[bytes]:
         """The same as JSON lines, each with its newline."""
-        return read_results(self._context.storage, self.manifest(batch_id))
+        batch = self._batch(batch_id)
+        if partial and batch.manifest is None:
+            parts = written_parts(self._context.store.get_shards(batch))
+        else:
+            parts = self.manifest(batch_id)["parts"]
+        return read_results(self._context.storage, parts)
 
     def cancel(self, batch_id: str) -> bool:
         """Ask for a batch to end early; finished answers are kept. False if it has ended already."""

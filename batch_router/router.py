@@ -160,14 +160,16 @@ class BatchRouter:
                 return check_end(status)
         raise BatchTimeoutError(batch_id, timeout)
 
-    async def get_results(self, provider_name: str, batch_id: str) -> AsyncIterator[UnifiedResult]:
-        """The results in the order of the requests, one for each.
+    async def get_results(
+        self, provider_name: str, batch_id: str, *, partial: bool = False
+    ) -> AsyncIterator[UnifiedResult]:
+        """The results in the order of the requests, one for each; with `partial`, those that are there by now.
 
         Raises:
-            BatchNotFinishedError: the batch has not ended.
+            BatchNotFinishedError: the batch has not ended, and `partial` is not set.
         """
         await self.get_status(provider_name, batch_id)
-        results = (await self._client()).results(batch_id)
+        results = (await self._client()).results(batch_id, partial=partial)
         while block := await asyncio.to_thread(lambda: list(islice(results, _BLOCK))):
             for result in block:
                 yield result

@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         home: local data: the embedded server, and the payloads below `generated/`.
         redis_url: the state; None: the embedded server of `home`.
         broker_url: Celery's messages; None: the next database of the same server.
+        credentials: a TOML file of keys by name.
         lease: how long a claim holds without being renewed.
         renew_every: how often it is renewed.
         grace: how long a message may take before the sweep sends another.
@@ -34,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path = Path(".batch_router")
     redis_url: str | None = None
     broker_url: str | None = None
+    credentials: Path | None = None
     lease: float = 15
     renew_every: float = 5
     grace: float = 5

@@ -54,6 +54,7 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--batch-id", help="An id of your own: letters, digits, _ and -.")
 @click.option("--row-retries", type=int, default=2, help="How often rows that failed for a passing reason go again.")
 @click.option("--idempotency-key", help="Sent again with the same key, the same file is the same batch.")
+@click.option("--credential", metavar="NAME", help="The name of the key to use, where the workers run.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; may be repeated.")
 @click.option(
     "--timeout", type=float, help="Seconds after which it is cancelled, with the answers that it has by then."
@@ -67,6 +68,7 @@ def submit(
     batch_id: str | None,
     idempotency_key: str | None,
     row_retries: int,
+    credential: str | None,
     metadata: Sequence[str],
     timeout: float | None,
     keep_remote: bool,
@@ -79,6 +81,7 @@ def submit(
         "batch_id": batch_id,
         "idempotency_key": idempotency_key,
         "row_retries": row_retries,
+        "credential": credential,
         "metadata": _read_metadata(metadata),
         "timeout": timeout,
         "keep_remote": keep_remote,
@@ -149,11 +152,12 @@ def watch(batch_id: str, timeout: float | None, as_json: bool) -> int:
 
 @click.command()
 @click.argument("batch_id")
-def results(batch_id: str) -> int:
+@click.option("--partial", is_flag=True, help="Do not wait for the end: print what is there by now.")
+def results(batch_id: str, partial: bool) -> int:
     """Print the results of a finished batch: JSON lines in input order, one per request."""
     client = BatchClient()
     found = client.status(batch_id)
-    if not _write_lines(client.result_lines(batch_id)):
+    if not _write_lines(client.result_lines(batch_id, partial=partial)):
         return ExitCode.OK
     return _exit_code(found)
 

@@ -92,12 +92,15 @@ def _storage(settings: Settings) -> Iterator[Finding]:
 
 def _keys(settings: Settings) -> Iterator[Finding]:
     for name in provider_names():
-        variable = find_provider(name).key_variable
-        if variable is None:
+        variables = find_provider(name).key_variables
+        if not variables:
             continue
         where = settings.base_urls.get(name)
         place = f" ({where})" if where else ""
-        yield Finding(f"key {name}", f"{variable} is {'set' if os.environ.get(variable) else 'not set'} here{place}")
+        found = [variable for variable in variables if os.environ.get(variable)]
+        yield Finding(
+            f"key {name}", f"{found[0]} is set here{place}" if found else f"{variables[0]} is not set here{place}"
+        )
 
 
 def _print(findings: list[Finding]) -> None:

@@ -63,6 +63,7 @@ def split_off(context: Context, shard: Shard, again: "array[int]") -> tuple[str,
             following = next(wanted, -1)
     return kept, {
         "provider": shard.provider,
+        "credential": shard.credential,
         "token": token,
         "model": shard.model,
         "endpoint": shard.endpoint,

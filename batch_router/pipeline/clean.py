@@ -30,7 +30,7 @@ def clean(context: Context, shard: Shard) -> Outcome:
 def _delete(context: Context, shard: Shard) -> None:
     if shard.uploads == 0 and shard.job is None:
         return  # nothing was ever sent
-    client = context.clients.get(shard.provider)
+    client = context.client_of(shard)
     uploads = {shard.upload} if shard.upload else set()
     if shard.uploads > 1:  # whoever fell silent in the middle of one may have left a file
         uploads |= set(client.find_uploads(job_spec(shard)))

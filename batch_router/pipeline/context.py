@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..credentials import find_key
 from ..providers import Client, Provider, find_provider
 from ..settings import Settings
 from ..state.base import Store
+from ..state.items import Shard
 from ..state.table import State
 from ..storage import LocalStorage
 from .lease import Lease, LeaseKeeper
@@ -36,7 +38,7 @@ class Clients:
         self._settings = settings
         self._providers = {} if providers is None else providers
         self._lock = threading.Lock()
-        self._clients: dict[str, Client] = {}
+        self._clients: dict[tuple[str, str | None], Client] = {}
 
     def provider(self, name: str) -> Provider:
         """A provider as this process was given it, or as the settings have it."""
@@ -44,12 +46,29 @@ class Clients:
             return self._providers[name]
         return find_provider(name)(base_url=self._settings.base_urls.get(name))
 
-    def get(self, name: str) -> Client:
-        """The client of a provider; threads share it, as the SDKs allow."""
+    def get(self, name: str, credential: str | None = None) -> Client:
+        """The client of a provider, with the key of that name or the process's own; threads share it.
+
+        Raises:
+            CredentialsError: there is no such key here.
+        """
         with self._lock:
-            if name not in self._clients:
-                self._clients[name] = self.provider(name).connect(timeout=self._settings.http_timeout)
-            return self._clients[name]
+            client = self._clients.get((name, credential))
+            if client is None:
+                client = self._keyed(name, credential).connect(timeout=self._settings.http_timeout)
+                self._clients[name, credential] = client
+            return client
+
+    def forget(self, name: str, credential: str | None) -> None:
+        """Look the key up anew next time: it was refused. Other threads may still use the client, so it stays open."""
+        with self._lock:
+            self._clients.pop((name, credential), None)
+
+    def _keyed(self, name: str, credential: str | None) -> Provider:
+        provider = self.provider(name)
+        if credential is None:
+            return provider
+        return provider.with_key(find_key(type(provider), credential, self._settings.credentials))
 
     def close(self) -> None:
         """Close what was made."""
@@ -73,6 +92,10 @@ class Context:
     clients: Clients
     keeper: LeaseKeeper
     _lease: Lease | None = field(default=None)
+
+    def client_of(self, shard: Shard) -> Client:
+        """The client that a shard's calls go through: always with the key that made its job."""
+        return self.clients.get(shard.provider, shard.credential)
 
     @property
     def lease(self) -> Lease:

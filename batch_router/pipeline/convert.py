@@ -227,6 +227,7 @@ class _Cutter:
         del self._open[shard.kind]
         facts = {
             "provider": self._batch.provider,
+            "credential": self._batch.credential,
             "token": shard.token,
             "model": shard.kind[0],
             "endpoint": shard.kind[1],

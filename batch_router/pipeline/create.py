@@ -20,7 +20,7 @@ from ..providers import Client
 from ..state.items import Intent, Shard
 from ..state.table import State
 from .context import Context, Outcome
-from .upload import job_spec
+from .upload import job_spec, requests_path
 
 # The lease must hold this much longer when the request is sent, so that a pause between check and call is covered.
 _MARGIN = 2.0
@@ -35,7 +35,7 @@ def create(context: Context, shard: Shard) -> Outcome:
         return _resolve(context, shard, shard.intent)
     if shard.cancel:
         return Outcome(State.NORMALIZING)
-    client = context.clients.get(shard.provider)
+    client = context.client_of(shard)
     now = time.time()
     remote = context.clients.provider(shard.provider).remote
     late = context.settings.http_timeout + _LATE if remote else 0
@@ -44,7 +44,7 @@ def create(context: Context, shard: Shard) -> Outcome:
     context.lease.require(_MARGIN)
     try:
         with nullcontext() if remote else _passing_on_cancel(context, shard, client):
-            job = client.create(context.storage.path(shard.requests), job_spec(shard))
+            job = client.create(requests_path(context, shard), job_spec(shard))
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
@@ -79,7 +79,7 @@ def _passing_on_cancel(context: Context, shard: Shard, client: Client) -> Iterat
 
 
 def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
-    client = context.clients.get(shard.provider)
+    client = context.client_of(shard)
     spec = msgspec.structs.replace(job_spec(shard), taken=_taken(context, shard))
     try:
         job = client.find(spec)
@@ -138,4 +138,4 @@ def undo_create(context: Context, shard: Shard, outcome: Outcome) -> None:
         return
     if current is not None and current.job is not None and current.job.id == job.id:
         return
-    context.clients.get(shard.provider).cancel(job.id)
+    context.client_of(shard).cancel(job.id)

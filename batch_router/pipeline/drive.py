@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..exceptions import BatchRouterError, BrokerUnavailableError, InvalidInputError, ProviderAPIError
+from ..exceptions import (
+    BatchRouterError,
+    BrokerUnavailableError,
+    CredentialsError,
+    InvalidInputError,
+    ProviderAPIError,
+)
 from ..state.base import Commit, Hint
 from ..state.items import Batch, Shard
 from ..state.table import TABLE, State, check_transition
@@ -104,6 +110,8 @@ def _run(context: Context, item: Batch | Shard) -> Outcome:
 
 def _fail(context: Context, item: Batch | Shard, error: Exception) -> Outcome:
     patch: dict[str, Any]
+    if isinstance(error, CredentialsError):
+        context.clients.forget(item.provider, item.credential)
     decision = retry.decide(item, error)
     trace = error if not isinstance(error, BatchRouterError) else None
     log.log(

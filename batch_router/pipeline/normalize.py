@@ -15,7 +15,7 @@ from ..state.items import Part, Shard
 from ..state.table import State
 from .again import is_passing, split_off
 from .context import Context, Outcome
-from .download import shard_folder
+from .download import MOST_DOUBTS, fetch_again, shard_folder
 
 _encode_into = msgspec.json.Encoder().encode_into
 _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
@@ -30,6 +30,8 @@ def normalize(context: Context, shard: Shard) -> Outcome:
     """Write the shard's results. Two passes over the answers: where each row's lies, then a write in input order."""
     codec = context.clients.provider(shard.provider).codec
     answers = context.storage.path(shard.answers) if shard.answers else None
+    if answers is not None and shard.doubts < MOST_DOUBTS and not _is_whole(answers, shard.answers_size):
+        return fetch_again(shard, State.DOWNLOADING, f"{shard.answers} is not what was fetched")
     name = f"{shard_folder(shard)}-results.jsonl"
     offsets, lengths, unexpected = _locate(answers, shard, codec)
     silence = _explain_silence(shard)
@@ -71,6 +73,13 @@ def normalize(context: Context, shard: Shard) -> Outcome:
     kept, follow_up = split_off(context, shard, again)
     part = msgspec.structs.replace(part, row_ids=kept)
     return Outcome(State.CLEANING, patch={"part": part, "retried": len(again)}, spawn=[follow_up])
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
 
 
 def _locate(answers: Path | None, shard: Shard, codec: Codec) -> tuple["array[int]", "array[int]", int]:

@@ -21,7 +21,7 @@ def poll(context: Context, shard: Shard) -> Outcome:
     """Ask the provider how the job stands."""
     if shard.job is None:
         raise RuntimeError("a shard is polled only with a job")
-    client = context.clients.get(shard.provider)
+    client = context.client_of(shard)
     asked = {}
     if shard.cancel and not shard.cancel_sent:
         client.cancel(shard.job.id)

@@ -27,7 +27,7 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
     shard = _parked_shard(context, item_id)
     state, facts = State.UPLOADING, begin_anew(shard)
     if attach is not None:
-        job = context.clients.get(shard.provider).get(attach)
+        job = context.client_of(shard).get(attach)
         state, facts = State.POLLING, {"job": job, "intent": None}
     check_transition(shard.state, state)
     commit = Commit(state, 0, facts | {"error": None, "attempts": 0})

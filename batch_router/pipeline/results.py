@@ -1,23 +1,33 @@
 """Reading what the road brought back: the parts of a batch, merged into input order as they are read."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
+from ..state.items import Shard
 from ..storage import LocalStorage
 
 _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 
 
-def read_results(storage: LocalStorage, manifest: dict[str, Any]) -> Iterator[bytes]:
-    """The lines of a finished batch's results in input order.
+def written_parts(shards: Iterable[Shard]) -> list[dict[str, Any]]:
+    """The parts that are there before the batch has ended, as its manifest will name them."""
+    return [
+        {"first_row": shard.first_row, "results": part.name, "row_ids": part.row_ids or shard.row_ids}
+        for shard in shards
+        if (part := shard.part) is not None
+    ]
+
+
+def read_results(storage: LocalStorage, listed: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """The lines of these parts of a manifest in input order.
 
     Shards of several models interleave, those of one follow each other. A part is opened when the row before its first
     has been read, so that a batch of thousands of shards holds few files open.
     """
-    parts = [part for part in manifest["parts"] if part["results"]]
+    parts = [part for part in listed if part["results"]]
     # (next row, part, its line, the lines after it); the line of a part that is not open yet is None
     heads: list[tuple[int, int, bytes | None, Iterator[tuple[int, bytes]]]] = [
         (part["first_row"], number, None, _read_part(storage, part)) for number, part in enumerate(parts)

@@ -26,6 +26,8 @@ from .encode import RowEncoder, Unsupported
 from .rows import Defaults, DuplicateFinder, Problems, fill_defaults, read_custom_ids, read_rows, request_from
 
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Keys begin with these, and would end up in the state.
+_CREDENTIAL = re.compile(r"(?!sk-|AIza)[A-Za-z0-9_-]{1,64}")
 
 
 class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -36,6 +38,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
         row_retries: how often a row that failed for a passing reason (expired, overloaded, missing...) is sent again.
         batch_id: the caller's own id for the batch: letters, digits, `_` and `-`, at most 64.
         idempotency_key: any text; a second submission with the same key and the same content is the same batch.
+        credential: the name of the key to use: letters, digits, `_` and `-`. The key itself is where the workers run.
         metadata: the caller's own notes; `status` shows them.
         timeout: seconds after which the batch is cancelled, with the answers that it has by then.
         keep_remote: leave the uploaded and the result files at the provider, where they are deleted otherwise.
@@ -45,6 +48,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     row_retries: Annotated[int, Meta(ge=0, le=10)] = 2
     batch_id: str | None = None
     idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
+    credential: str | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     timeout: Annotated[float, Meta(gt=0)] | None = None
     keep_remote: bool = False
@@ -52,6 +56,8 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     def __post_init__(self) -> None:
         if self.batch_id is not None and not _BATCH_ID.fullmatch(self.batch_id):
             raise ValidationError("batch_id must be 1 to 64 letters, digits, '_' or '-'")
+        if self.credential is not None and not _CREDENTIAL.fullmatch(self.credential):
+            raise ValidationError("credential is the name of a key, not a key: 1 to 64 letters, digits, '_' or '-'")
         if self.batch_id is not None and self.idempotency_key is not None:
             raise ValidationError("give either batch_id or idempotency_key: the key makes the id")
 
@@ -91,6 +97,8 @@ def submit(
     """
     kind = context.clients.provider(provider)
     chosen = read_options(options)
+    if chosen.credential is not None and not kind.key_variables:
+        raise ValidationError(f"credential: {provider} needs no key; leave it out")
     if (requests is None) == (input is None):
         raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
     batch_id = chosen.choose_id()
@@ -110,6 +118,7 @@ def submit(
         content = _hash_content(provider, chosen, rows)
         facts = {
             "provider": provider,
+            "credential": chosen.credential,
             "model": chosen.model,
             "metadata": chosen.metadata,
             "timeout": chosen.timeout,

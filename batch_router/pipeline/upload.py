@@ -1,6 +1,9 @@
 """Rows to the provider, where it takes them as a file."""
 
+from pathlib import Path
+
 from ..core.jobs import JobSpec
+from ..exceptions import FileOperationError
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context, Outcome
@@ -10,9 +13,9 @@ def upload(context: Context, shard: Shard) -> Outcome:
     """Send the shard's rows. A file that was uploaded by somebody who then lost the claim is never used."""
     if shard.cancel:
         return Outcome(State.NORMALIZING)
-    client = context.clients.get(shard.provider)
+    client = context.client_of(shard)
     context.lease.renew(uploads=shard.uploads + 1)
-    name = client.upload(context.storage.path(shard.requests), job_spec(shard))
+    name = client.upload(requests_path(context, shard), job_spec(shard))
     return Outcome(State.CREATING, patch={"upload": name})
 
 
@@ -22,7 +25,23 @@ def undo_upload(context: Context, shard: Shard, outcome: Outcome) -> None:
     current = context.store.get_shard(shard.id)
     if name is None or (current is not None and (current.state is State.UPLOADING or current.upload == name)):
         return
-    context.clients.get(shard.provider).delete_upload(name)
+    context.client_of(shard).delete_upload(name)
+
+
+def requests_path(context: Context, shard: Shard) -> Path:
+    """Where the shard's rows lie.
+
+    Raises:
+        FileOperationError: they are not what `convert` wrote.
+    """
+    path = context.storage.path(shard.requests)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise FileOperationError(f"{shard.requests}: {error.strerror}") from error
+    if size != shard.size:
+        raise FileOperationError(f"{shard.requests}: {shard.size} bytes were written, {size} are there")
+    return path
 
 
 def job_spec(shard: Shard) -> JobSpec:

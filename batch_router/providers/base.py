@@ -1,15 +1,18 @@
 """What a provider must offer: a codec (pure), a client (I/O), and its limits as data."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, ClassVar, NamedTuple, Protocol
+from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
 
 from ..core import Endpoint, UnifiedRequest, UnifiedResult
 from ..core.jobs import Job, JobSpec
+from ..exceptions import CredentialsError
 
 
 class Limits(NamedTuple):
@@ -86,7 +89,7 @@ class Provider(ABC):
     """One API. A fifth one is a folder beside these, or a package with an entry point.
 
     Args:
-        api_key: stays in this process; without it the environment variable `key_variable` is read when it is needed.
+        api_key: stays in this process; without it the environment (`key_variables`) is asked when it is needed.
         base_url: where the API is, if not at its usual address.
     """
 
@@ -98,7 +101,8 @@ class Provider(ABC):
     #: Whether jobs run elsewhere: a request may then still arrive after we gave up on it. Where they do not, `create`
     #: lasts as long as the job, and `cancel` is called meanwhile, with the name of the upload.
     remote: ClassVar[bool] = True
-    key_variable: ClassVar[str | None] = None
+    #: The environment variables that may hold the key, the first that is set counts; none: it needs no key.
+    key_variables: ClassVar[tuple[str, ...]] = ()
     #: A Celery queue for all steps of this provider, where the usual ones will not do.
     queue: ClassVar[str | None] = None
     codec: ClassVar[Codec]
@@ -106,6 +110,19 @@ class Provider(ABC):
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
         self._api_key = api_key
         self.base_url = base_url
+
+    def with_key(self, api_key: str) -> Self:
+        """The same provider with another key."""
+        changed = copy(self)
+        changed._api_key = api_key
+        return changed
+
+    def _key(self) -> str:
+        key = self._api_key or next(filter(None, map(os.environ.get, self.key_variables)), None)
+        if not key:
+            names = " or ".join(self.key_variables)
+            raise CredentialsError(self.name, 0, f"no API key: set {names} where the workers run")
+        return key
 
     @classmethod
     def preload(cls) -> None:

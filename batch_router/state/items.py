@@ -47,6 +47,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         version: grows with every change of hands; the number that a claim returns is the **fence**.
+        credential: the name of the key that its provider is called with; None: the workers' own.
         claimed_by: who works on it, or did when it fell silent.
         cancel: the user wants it to end.
         attempts: failed tries of the present step.
@@ -60,6 +61,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     version: int
     provider: str
+    credential: str | None = None
     schema: int = SCHEMA
     created_at: float = 0
     updated_at: float = 0
@@ -142,6 +144,8 @@ class Shard(Item, frozen=True, kw_only=True):
         queue_waits: how often the provider had no room for the job's tokens.
         cancel_sent: whether the provider was asked to cancel.
         answers: storage name of what the provider returned.
+        answers_size: its bytes.
+        doubts: how often the answers looked cut short.
         keep_remote: whether files at the provider stay there.
         left_behind: why files at the provider could not be deleted.
     """
@@ -166,6 +170,8 @@ class Shard(Item, frozen=True, kw_only=True):
     queue_waits: int = 0
     cancel_sent: bool = False
     answers: str | None = None
+    answers_size: int = 0
+    doubts: int = 0
     part: Part | None = None
     keep_remote: bool = False
     left_behind: Failure | None = None

@@ -68,7 +68,7 @@ TABLE: dict[State, Row] = {
     S.CREATING:    Row("create",    "io",   frozenset({S.POLLING, S.UPLOADING, S.NORMALIZING, S.PARKED})),
     S.POLLING:     Row("poll",      "poll", frozenset({S.DOWNLOADING, S.CREATING, S.NORMALIZING})),
     S.DOWNLOADING: Row("download",  "io",   frozenset({S.NORMALIZING})),
-    S.NORMALIZING: Row("normalize", "cpu",  frozenset({S.CLEANING, S.FAILED})),
+    S.NORMALIZING: Row("normalize", "cpu",  frozenset({S.CLEANING, S.DOWNLOADING, S.FAILED})),
     S.CLEANING:    Row("clean",     "io",   _ENDS),
     S.PARKED:      Row(None,        None,   frozenset({S.POLLING, S.UPLOADING, S.NORMALIZING})),
     S.COMPLETED:   Row(None,        None,   frozenset()),

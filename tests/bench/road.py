@@ -55,12 +55,13 @@ def answers_path(context: Context, shard: Shard) -> Path:
 def claim_answered(context: Context, shard: Shard) -> Shard:
     """The shard as `normalize` would find it."""
     claimed = _claim(context, shard.id, 1, Shard)
-    return msgspec.structs.replace(claimed, answers=answers_path(context, shard).name)
+    answers = answers_path(context, shard)
+    return msgspec.structs.replace(claimed, answers=answers.name, answers_size=answers.stat().st_size)
 
 
 def normalize_and_commit(context: Context, shard: Shard) -> None:
     outcome = normalize(context, shard)
-    _commit(context, shard, outcome.state, outcome.patch)
+    _commit(context, shard, State.COMPLETED, outcome.patch)  # no provider, nothing to clean there
 
 
 def finish_and_commit(context: Context) -> None:

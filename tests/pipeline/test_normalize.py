@@ -79,6 +79,7 @@ def normalized(context: Context) -> Normalize:
             "requests": "requests",
             "row_ids": "row-ids",
             "answers": None if answers is None else "answers",
+            "answers_size": sum(map(len, answers or ())),
             "job": DONE,
         }
         shard = Shard(**(values | facts))

@@ -29,8 +29,8 @@ def part(storage: LocalStorage, number: int, rows: list[int]) -> dict[str, Any]:
     return {"results": f"{number}-results", "row_ids": f"{number}-ids", "first_row": rows[0]}
 
 
-def manifest(storage: LocalStorage, *parts: list[int]) -> dict[str, Any]:
-    return {"parts": [part(storage, number, rows) for number, rows in enumerate(parts)]}
+def manifest(storage: LocalStorage, *parts: list[int]) -> list[dict[str, Any]]:
+    return [part(storage, number, rows) for number, rows in enumerate(parts)]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_any_dealing_of_rows_is_undone(context: Context, owners: list[int]) -> N
 def test_a_shard_without_results_is_passed_over(context: Context) -> None:
     """What could be written of a failed batch can be read."""
     parts = manifest(context.storage, [0, 2], [1], [3])
-    parts["parts"][1]["results"] = None
+    parts[1]["results"] = None
     assert list(read_results(context.storage, parts)) == [result(0), result(2), result(3)]
 
 

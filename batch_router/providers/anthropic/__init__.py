@@ -1,10 +1,8 @@
 """Anthropic: Message Batches."""
 
-import os
 from typing import ClassVar
 
 from ...core import Endpoint
-from ...exceptions import CredentialsError
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 
@@ -30,17 +28,14 @@ class AnthropicProvider(Provider):
             "seed": _UNKNOWN,
         },
     }
-    key_variable = "ANTHROPIC_API_KEY"
+    key_variables = ("ANTHROPIC_API_KEY",)
     codec: ClassVar[Codec] = codec
 
     def connect(self, *, timeout: float) -> Client:
         """See `Provider.connect`."""
         from .client import AnthropicClient  # the SDK takes half a second to import: only those who call it pay
 
-        key = self._api_key or os.environ.get(self.key_variable)
-        if not key:
-            raise CredentialsError(self.name, 0, f"no API key: set {self.key_variable} where the workers run")
-        return AnthropicClient(key, base_url=self.base_url, timeout=timeout)
+        return AnthropicClient(self._key(), base_url=self.base_url, timeout=timeout)
 
 
 PROVIDER = AnthropicProvider

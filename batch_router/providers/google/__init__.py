@@ -1,15 +1,10 @@
 """Google: the Gemini Developer API's files and batches."""
 
-import os
 from typing import ClassVar
 
 from ...core import Endpoint
-from ...exceptions import CredentialsError
 from ..base import Client, Codec, Limits, Provider
 from . import codec
-
-#: The SDK's own order.
-KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 
 _EMBEDDINGS_TAKE_NONE = "leave it out: embeddings have no such parameter"
 _EMBEDDINGS_TAKE_TEXT = "send its text"
@@ -47,17 +42,14 @@ class GoogleProvider(Provider):
             ),
         },
     }
-    key_variable = KEY_VARIABLES[0]
+    key_variables = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the SDK's own order
     codec: ClassVar[Codec] = codec
 
     def connect(self, *, timeout: float) -> Client:
         """See `Provider.connect`."""
         from .client import GoogleClient  # the SDK takes a second to import: only those who call it pay
 
-        key = self._api_key or next(filter(None, map(os.environ.get, KEY_VARIABLES)), None)
-        if not key:
-            raise CredentialsError(self.name, 0, f"no API key: set {' or '.join(KEY_VARIABLES)} where the workers run")
-        return GoogleClient(key, base_url=self.base_url, timeout=timeout)
+        return GoogleClient(self._key(), base_url=self.base_url, timeout=timeout)
 
 
 PROVIDER = GoogleProvider

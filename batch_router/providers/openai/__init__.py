@@ -1,10 +1,8 @@
 """OpenAI: Files and Batches."""
 
-import os
 from typing import ClassVar
 
 from ...core import Endpoint, GenerationConfig
-from ...exceptions import CredentialsError
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 
@@ -31,17 +29,14 @@ class OpenAIProvider(Provider):
         },
         Endpoint.EMBEDDINGS: dict.fromkeys(GenerationConfig.__struct_fields__, "embeddings have no such parameter"),
     }
-    key_variable = "OPENAI_API_KEY"
+    key_variables = ("OPENAI_API_KEY",)
     codec: ClassVar[Codec] = codec
 
     def connect(self, *, timeout: float) -> Client:
         """See `Provider.connect`."""
         from .client import OpenAIClient  # the SDK takes half a second to import: only those who call it pay
 
-        key = self._api_key or os.environ.get(self.key_variable)
-        if not key:
-            raise CredentialsError(self.name, 0, f"no API key: set {self.key_variable} where the workers run")
-        return OpenAIClient(key, base_url=self.base_url, timeout=timeout)
+        return OpenAIClient(self._key(), base_url=self.base_url, timeout=timeout)
 
 
 PROVIDER = OpenAIProvider

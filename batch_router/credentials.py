@@ -1,0 +1,49 @@
+"""API keys by name, from the environment or a file: only the name travels.
+
+The key `team-a` of OpenAI is the variable `OPENAI_API_KEY_TEAM_A`, or in the file that BATCH_ROUTER_CREDENTIALS names:
+
+    [team-a]
+    openai = "sk-..."
+"""
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+
+from .exceptions import CredentialsError
+from .providers import Provider
+
+
+def find_key(provider: type[Provider], name: str, file: Path | None) -> str:
+    """The provider's key of that name, as it stands now.
+
+    Raises:
+        CredentialsError: there is none, or the file may be read by others.
+    """
+    variables = [f"{variable}_{name.upper().replace('-', '_')}" for variable in provider.key_variables]
+    key = next(filter(None, map(os.environ.get, variables)), None) or _from_file(provider.name, name, file)
+    if not key:
+        raise CredentialsError(
+            provider.name,
+            0,
+            f"no key named {name!r}: where the workers run, set {' or '.join(variables)}, or write "
+            f"{provider.name} = ... below [{name}] in the file that BATCH_ROUTER_CREDENTIALS names",
+        )
+    return key
+
+
+def _from_file(provider: str, name: str, file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        with file.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise CredentialsError(provider, 0, f"{file} may be read by others than its owner: chmod 600 {file}")
+            keys = tomllib.load(stream).get(name)
+    except OSError as error:
+        raise CredentialsError(provider, 0, f"{file} cannot be read: {error.strerror}") from error
+    except ValueError:  # its words may quote a key, and so may the trace
+        raise CredentialsError(provider, 0, f"{file} is not a TOML file") from None
+    key = keys.get(provider) if isinstance(keys, dict) else None
+    return key if isinstance(key, str) else None
