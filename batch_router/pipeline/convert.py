@@ -25,11 +25,11 @@ from .submit import Options, batch_folder
 
 #: Each model, and each endpoint of it, has its own shards, and while they are cut each holds two open files.
 MAX_KINDS = 100
-_Kind = tuple[str | None, Endpoint]
 _Encode = Callable[[UnifiedRequest, str], object]
 
 _encode_into = msgspec.json.Encoder().encode_into
 _encode_lines = msgspec.json.Encoder().encode_lines
+_CHAT = Endpoint.CHAT  # an enum's member is slow to look up
 _BLOCK = 1 << 18
 
 
@@ -95,9 +95,17 @@ class _Shard:
     """A shard that is being written: the rows in the provider's format, and whose they are."""
 
     def __init__(
-        self, context: Context, name: str, kind: _Kind, first_row: int, encode: _Encode, limits: Limits
+        self,
+        context: Context,
+        name: str,
+        model: str | None,
+        endpoint: Endpoint,
+        first_row: int,
+        encode: _Encode,
+        limits: Limits,
     ) -> None:
-        self.kind = kind
+        self.model = model
+        self.endpoint = endpoint
         # Random, not derived: another deployment on the same account may use the same batch ids.
         self.token = secrets.token_hex(8)
         self.first_row = first_row
@@ -158,7 +166,8 @@ class _Cutter:
         self._batch = batch
         self._encode = encode
         self._limits = limits
-        self._open: dict[_Kind, _Shard] = {}
+        self._open: dict[tuple[str | None, Endpoint], _Shard] = {}
+        self._current: _Shard | None = None  # of the row before: the next one is mostly of its kind
         self._made = 0
         self._names: list[str] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shard-close")
@@ -172,8 +181,10 @@ class _Cutter:
         Raises:
             ValidationError: the provider does not take it, or not even alone in a job.
         """
-        kind = (request.model, request.endpoint or Endpoint.CHAT)
-        shard = self._open.get(kind) or self._begin(kind)
+        shard = self._current
+        endpoint = request.endpoint or _CHAT
+        if shard is None or shard.endpoint is not endpoint or shard.model != request.model:
+            shard = self._current = self._open.get((request.model, endpoint)) or self._begin(request.model, endpoint)
         if not shard.add(request, self.rows):
             if not shard.rows:
                 raise ValidationError(f"the row is larger than a job may be, {self._limits.bytes} bytes; shorten it")
@@ -210,27 +221,28 @@ class _Cutter:
             with suppress(FileOperationError):  # what cannot be deleted either is never read
                 self._context.storage.delete(name)
 
-    def _begin(self, kind: _Kind) -> _Shard:
+    def _begin(self, model: str | None, endpoint: Endpoint) -> _Shard:
         if len(self._open) >= MAX_KINDS:
             raise ValidationError(f"model: more than {MAX_KINDS} different models in one batch; split it")
         # The fence is in the name: whoever lost the batch writes where nobody reads.
         name = f"{batch_folder(self._batch.provider, self._batch.id)}/{self._made:05d}-{self._batch.version}"
         self._made += 1
-        shard = _Shard(self._context, name, kind, self.rows, self._encode, self._limits)
+        shard = _Shard(self._context, name, model, endpoint, self.rows, self._encode, self._limits)
         self._names += (shard.requests, shard.row_ids)
-        self._open[kind] = shard
+        self._open[model, endpoint] = shard
         return shard
 
     def _end(self, shard: _Shard) -> None:
         # Syncing 200 MB takes a while, and lets go of the interpreter lock: the next shard is cut meanwhile.
         self._closed.append(self._thread.submit(shard.close))
-        del self._open[shard.kind]
+        del self._open[shard.model, shard.endpoint]
+        self._current = None
         facts = {
             "provider": self._batch.provider,
             "credential": self._batch.credential,
             "token": shard.token,
-            "model": shard.kind[0],
-            "endpoint": shard.kind[1],
+            "model": shard.model,
+            "endpoint": shard.endpoint,
             "rows": shard.rows,
             "size": shard.size,
             "first_row": shard.first_row,

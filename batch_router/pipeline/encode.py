@@ -13,6 +13,7 @@ from ..providers import Provider
 #: What to do with a parameter or a part that the provider does not take.
 Unsupported = Literal["error", "drop"]
 
+_CHAT = Endpoint.CHAT  # an enum's member is slow to look up, too
 _CONFIG_FIELDS = frozenset(GenerationConfig.__struct_fields__)
 
 
@@ -27,15 +28,11 @@ class RowEncoder:
         self._name = provider.name
         self._codec_encode = provider.codec.encode
         self._drop = unsupported == "drop"
-        # Per endpoint, what it lacks: parameters, and kinds of content parts.
-        self._lacking = {
-            endpoint: (
-                [field for field in lacks if field in _CONFIG_FIELDS],
-                {kind: remedy for kind, remedy in lacks.items() if kind not in _CONFIG_FIELDS},
-            )
-            for endpoint, lacks in provider.endpoints.items()
-        }
-        self._remedies = provider.endpoints
+        self._endpoints = provider.endpoints
+        # What the endpoint of the row before lacks: most rows of a batch go to one, and an enum is slow to hash.
+        self._endpoint: Endpoint | None = None
+        self._fields: list[str] = []
+        self._kinds: dict[str, str] = {}
         self.dropped: Counter[str] = Counter()
 
     def encode(self, request: UnifiedRequest, row_id: str) -> object:
@@ -44,23 +41,29 @@ class RowEncoder:
         Raises:
             ValidationError: the provider does not take it; says which field, and what to do.
         """
-        endpoint = request.endpoint or Endpoint.CHAT
-        try:
-            fields, kinds = self._lacking[endpoint]
-        except KeyError:
-            has = ", ".join(self._remedies)
-            raise ValidationError(f"endpoint: {self._name} has no {endpoint.value!r}; it has: {has}") from None
+        endpoint = request.endpoint or _CHAT
+        if endpoint is not self._endpoint:
+            self._turn_to(endpoint)
         config = request.generation_config
         if config is not None:
-            for field in fields:
+            for field in self._fields:
                 if getattr(config, field) is not None:
-                    self._refuse(ValidationError, "generation_config.", field, self._remedies[endpoint][field])
+                    self._refuse(ValidationError, "generation_config.", field, self._endpoints[endpoint][field])
                     config = request.generation_config = msgspec.structs.replace(config, **{field: None})
-        if kinds:
+        if self._kinds:
             for number, message in enumerate(request.messages):
                 if message.content.__class__ is not str:
-                    self._check_parts(message, f"messages[{number}]", kinds)
+                    self._check_parts(message, f"messages[{number}]", self._kinds)
         return self._codec_encode(request, row_id)
+
+    def _turn_to(self, endpoint: Endpoint) -> None:
+        lacks = self._endpoints.get(endpoint)
+        if lacks is None:
+            has = ", ".join(self._endpoints)
+            raise ValidationError(f"endpoint: {self._name} has no {endpoint.value!r}; it has: {has}")
+        self._endpoint = endpoint
+        self._fields = [field for field in lacks if field in _CONFIG_FIELDS]
+        self._kinds = {kind: remedy for kind, remedy in lacks.items() if kind not in _CONFIG_FIELDS}
 
     def _check_parts(self, message: UnifiedMessage, where: str, kinds: dict[str, str]) -> None:
         kept: list[Content] = []
