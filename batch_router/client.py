@@ -12,6 +12,7 @@ from .core import BatchStatus, BatchStatusResponse, UnifiedResult
 from .display import follow, stderr
 from .exceptions import BatchFailedError, BatchNotFinishedError, BatchNotFoundError, BatchTimeoutError
 from .pipeline.context import Context
+from .pipeline.purge import purge
 from .pipeline.resolve import resolve
 from .pipeline.resubmit import retry_failed
 from .pipeline.results import read_results, written_parts
@@ -19,6 +20,7 @@ from .pipeline.status import describe_batch
 from .pipeline.submit import submit
 from .settings import Settings
 from .state.items import Batch
+from .state.table import is_final
 
 _decode_result = msgspec.json.Decoder(UnifiedResult).decode
 
@@ -160,6 +162,23 @@ class BatchClient:
             ValidationError: no row failed, they were sent again before, or the input is gone.
         """
         return retry_failed(self._context, self._batch(batch_id), self.results(batch_id)).id
+
+    def purge(self, batch_id: str) -> None:
+        """Delete all that is kept of a batch that has ended: rows, results, state.
+
+        Raises:
+            ValidationError: it has not ended.
+        """
+        purge(self._context, self._batch(batch_id))
+
+    def purge_older(self, days: float) -> Sequence[str]:
+        """Purge the batches that ended more than so many days ago; returns their ids."""
+        before = self._context.store.now() - days * 86400
+        batches = self._context.store.list_batches(sys.maxsize)
+        old = [batch for batch in batches if is_final(batch.state) and batch.updated_at < before]
+        for batch in old:
+            purge(self._context, batch)
+        return [batch.id for batch in old]
 
     def listeners(self, queue: str) -> Sequence[str]:
         """The workers that listen on a queue."""

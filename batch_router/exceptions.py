@@ -10,6 +10,7 @@
     ├── BatchNotFinishedError             there is no result yet
     ├── BatchFailedError                  the batch ended without a single answer
     ├── StateError                        a transition that the state table does not have: a bug, not a condition
+    ├── SchemaError                       state that a newer version of batch_router wrote
     ├── FileOperationError                storage could not be read or written          (retried)
     ├── BrokerUnavailableError            Redis cannot be reached
     ├── NoWorkerError                     nobody listens on the queue
@@ -128,6 +129,15 @@ class StateError(BatchRouterError):
     """A transition that the state table does not have."""
 
     type = "illegal_transition"
+
+
+class SchemaError(BatchRouterError):
+    """State that a newer version wrote, and that this one does not touch."""
+
+    type = "newer_schema"
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"{item_id} was made by a newer batch_router; update the one that runs here")
 
 
 class FileOperationError(BatchRouterError):

@@ -1,6 +1,7 @@
 """Payloads: a local folder that all workers of a fleet can reach. An object is there whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -62,6 +63,11 @@ class LocalStorage:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # not empty
             path.parent.rmdir()
+
+    def delete_folder(self, name: str) -> None:
+        """Remove a folder with all that is in it, if it is there."""
+        with _translated(name), suppress(FileNotFoundError):
+            shutil.rmtree(self.path(name))
 
 
 def _make_temporary(path: Path, root: Path) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from ..exceptions import (
     BrokerUnavailableError,
     NoWorkerError,
 )
-from .batches import cancel, convert, list_batches, resolve, results, retry, status, submit, watch
+from .batches import cancel, convert, list_batches, purge, resolve, results, retry, status, submit, watch
 from .demo import demo
 from .doctor import doctor
 from .exit_codes import ExitCode
@@ -47,6 +47,7 @@ for command in (
     cancel,
     retry,
     resolve,
+    purge,
     doctor,
     simulate,
 ):

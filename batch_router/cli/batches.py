@@ -184,6 +184,23 @@ def resolve(item_id: str, attach: str | None, recreate: bool) -> int:
 
 
 @click.command()
+@click.argument("batch_id", required=False)
+@click.option("--older-than", type=float, metavar="DAYS", help="All batches that ended longer ago than this.")
+def purge(batch_id: str | None, older_than: float | None) -> int:
+    """Delete all that is kept here of a batch that has ended, or of all that are old enough; prints their ids."""
+    if (batch_id is None) == (older_than is None):
+        raise click.UsageError("say which: the id of a batch, or --older-than DAYS")
+    client = BatchClient()
+    if batch_id is not None:
+        client.purge(batch_id)
+        click.echo(batch_id)
+    elif older_than is not None:
+        for purged in client.purge_older(older_than):
+            click.echo(purged)
+    return ExitCode.OK
+
+
+@click.command()
 @click.argument("batch_id")
 @_json
 def retry(batch_id: str, as_json: bool) -> int:

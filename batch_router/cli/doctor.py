@@ -12,14 +12,17 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from ..connect import broker_url, open_store, state_url
+from ..connect import broker_url, open_context, open_store, state_url
 from ..exceptions import BatchRouterError
+from ..pipeline.finish import iso_time
+from ..pipeline.orphans import accounts_of, find_orphans
 from ..providers import find_provider, provider_names
 from ..settings import Settings
 from ..state.table import TABLE
 from .exit_codes import ExitCode
 
 _LEAST_FREE = 1 << 30
+_JOBS = 1000  # of each account that are looked at
 
 
 class Finding(NamedTuple):
@@ -31,11 +34,13 @@ class Finding(NamedTuple):
 
 
 @click.command()
+@click.option("--orphans", is_flag=True, help="Look at the providers instead, for jobs of ours that no shard owns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def doctor(as_json: bool) -> int:
+def doctor(as_json: bool, orphans: bool) -> int:
     """Look at Redis, the broker, the workers, the storage and the keys."""
     settings = Settings.from_env()
-    findings = [finding for check in (_redis, _broker, _workers, _storage, _keys) for finding in _run(check, settings)]
+    checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys)
+    findings = [finding for check in checks for finding in _run(check, settings)]
     if as_json:
         click.echo(msgspec.json.encode([finding._asdict() for finding in findings]).decode())
     else:
@@ -101,6 +106,18 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             f"key {name}", f"{found[0]} is set here{place}" if found else f"{variables[0]} is not set here{place}"
         )
+
+
+def _orphans(settings: Settings) -> Iterator[Finding]:
+    context = open_context(settings)
+    for provider, credential in sorted(accounts_of(context), key=str):
+        place = f"orphans {provider}{f' ({credential})' if credential else ''}"
+        found = list(find_orphans(context, provider, credential, _JOBS))
+        for job in found:
+            remedy = "" if job.status.is_final else "no shard will fetch its answers: cancel it at the provider"
+            yield Finding(place, f"{job.id} {job.status} {iso_time(job.created_at)}", remedy)
+        if not found:
+            yield Finding(place, f"none among the newest {_JOBS} jobs")
 
 
 def _print(findings: list[Finding]) -> None:

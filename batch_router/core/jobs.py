@@ -28,6 +28,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         failed: rows refused so far.
         expires_at: when the provider gives up on what is not done by then.
         outputs: the provider's names of the result files, in the order in which they are read.
+        token: what it is labelled with, where the provider shows that; of ours or of anybody.
         error: why the job ended without doing its work, in the provider's words.
     """
 
@@ -38,6 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     expires_at: float | None = None
     outputs: tuple[str, ...] = ()
+    token: str | None = None
     error: Failure | None = None
 
 

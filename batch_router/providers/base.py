@@ -64,7 +64,7 @@ class Client(Protocol):
         """The job as it stands."""
 
     def list(self, limit: int) -> Iterator[Job]:
-        """The jobs of the account, newest first, at most `limit`; not only ours."""
+        """The jobs of the account, newest first, at most `limit`, with their tokens; not only ours."""
 
     def cancel(self, job_id: str) -> None:
         """Ask for the job to end early. Answers are kept."""

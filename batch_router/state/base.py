@@ -1,6 +1,7 @@
 """What a store must do. The contract test in `tests/state/` runs over every implementation.
 
-All times in calls are seconds from now, by the store's own clock; each method is atomic.
+All times in calls are seconds from now, by the store's own clock; each method is atomic. Items of a newer schema than
+this version's are left alone: they are neither claimed nor taken as due, and reading one is an error.
 """
 
 from collections.abc import Sequence
@@ -75,6 +76,9 @@ class Store(Protocol):
 
     def cancel(self, batch_id: str) -> bool:
         """Mark a batch as to be cancelled and wake what waits in it; False if it has ended."""
+
+    def delete(self, batch_id: str) -> bool:
+        """Forget a batch that has ended, and its shards; False if it has not, or is not there."""
 
     def get_batch(self, batch_id: str) -> Batch | None:
         """A batch."""

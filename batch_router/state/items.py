@@ -10,9 +10,10 @@ import msgspec
 
 from ..core import Endpoint
 from ..core.jobs import Failure, Job
+from ..exceptions import SchemaError
 from .table import State
 
-#: Version of this layout; a store that holds a newer one is refused.
+#: Version of this layout. Raise it when an older worker would do harm to an item: it leaves items of a newer one alone.
 SCHEMA = 1
 
 
@@ -183,8 +184,14 @@ def dump_fields(facts: dict[str, Any]) -> dict[str, str]:
 
 
 def load_item(fields: dict[str, str]) -> Batch | Shard:
-    """The item that a hash holds."""
+    """The item that a hash holds.
+
+    Raises:
+        SchemaError: a newer version wrote it.
+    """
     facts = {name: msgspec.json.decode(value) for name, value in fields.items()}
+    if facts.get("schema", 1) > SCHEMA:
+        raise SchemaError(facts["id"])
     kind: type[Batch | Shard] = Shard if "batch" in facts else Batch
     return msgspec.convert(facts, kind)
 

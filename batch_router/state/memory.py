@@ -42,7 +42,7 @@ class MemoryStore:
                 return None
             if item["version"] == version + 1 and item.get("claimed_by") == holder:
                 return _record(item)
-            if item["version"] != version or item_id not in self._due:
+            if item["version"] != version or item_id not in self._due or item["schema"] > SCHEMA:
                 return None
             if item.get("claimed_by"):
                 item["crashes"] = item.get("crashes", 0) + 1
@@ -90,9 +90,10 @@ class MemoryStore:
         with self._lock:
             now = self.now()
             overdue = sorted((at, item_id) for item_id, at in self._due.items() if at <= now)[:limit]
-            for _, item_id in overdue:
-                self._due[item_id] = now + grace
-            return [_hint(self._items[item_id]) for _, item_id in overdue]
+            taken = [item for _, item_id in overdue if (item := self._items[item_id])["schema"] <= SCHEMA]
+            for item in taken:
+                self._due[item["id"]] = now + grace
+            return [_hint(item) for item in taken]
 
     def cancel(self, batch_id: str) -> bool:
         with self._lock:
@@ -100,9 +101,19 @@ class MemoryStore:
             if batch is None or is_final(batch["state"]):
                 return False
             batch.update(cancel=True, updated_at=self.now())
-            for item_id in (batch_id, *(shard_id(batch_id, n) for n in range(batch.get("shards", 0)))):
+            for item_id in _family(batch):
                 if item_id in self._due and not self._items[item_id].get("claimed_by"):
                     self._due[item_id] = self.now()
+            return True
+
+    def delete(self, batch_id: str) -> bool:
+        with self._lock:
+            batch = self._items.get(batch_id)
+            if batch is None or not is_final(batch["state"]):
+                return False
+            for item_id in _family(batch):
+                self._items.pop(item_id, None)
+                self._due.pop(item_id, None)
             return True
 
     def get_batch(self, batch_id: str) -> Batch | None:
@@ -156,6 +167,10 @@ class MemoryStore:
         batch["open"] = batch.get("open", 0) + 1
         batch["shards"] = batch.get("shards", 0) + 1
         return _hint(self._items[child])
+
+
+def _family(batch: dict[str, Any]) -> list[str]:
+    return [batch["id"], *(shard_id(batch["id"], number) for number in range(batch.get("shards", 0)))]
 
 
 def _record(item: dict[str, Any]) -> Batch | Shard:

@@ -70,7 +70,7 @@ class RedisStore:
         return bool(self._call("create", batch_id, _json(dump_fields(fields)), _ms(delay)))
 
     def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
-        flat = self._call("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id))
+        flat = self._call("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id), SCHEMA)
         return load_item(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
 
     def renew(self, item_id: str, fence: int, *, lease: float, patch: dict[str, Any] | None = None) -> bool:
@@ -94,10 +94,13 @@ class RedisStore:
         return Committed(reply[0], [_hint(row) for row in reply[1:]]) if reply else None
 
     def take_due(self, limit: int, *, grace: float) -> list[Hint]:
-        return [_hint(row) for row in self._call("take_due", limit, _ms(grace))]
+        return [_hint(row) for row in self._call("take_due", limit, _ms(grace), SCHEMA)]
 
     def cancel(self, batch_id: str) -> bool:
         return bool(self._call("cancel", batch_id, _FINALS))
+
+    def delete(self, batch_id: str) -> bool:
+        return bool(self._call("delete", batch_id, _FINALS))
 
     def get_batch(self, batch_id: str) -> Batch | None:
         return next((item for item in self._load([batch_id]) if isinstance(item, Batch)), None)

@@ -27,6 +27,9 @@ local function hint(id)
   return {id, f[1], f[2], f[3]}
 end
 
+-- Whether this worker's version is new enough for the item
+local function understands(key, schema) return tonumber(redis.call('HGET', key, 'schema') or 1) <= tonumber(schema) end
+
 local function holds(key, fence) return redis.call('HGET', key, 'version') == fence end
 
 local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
@@ -45,14 +48,14 @@ function calls.create(id, fields, delay)
   return 1
 end
 
--- id, version, lease, holder (JSON), batch id or ''
-function calls.claim(id, version, lease, holder, batch)
+-- id, version, lease, holder (JSON), batch id or '', newest schema that the caller knows
+function calls.claim(id, version, lease, holder, batch, schema)
   local key = item_key(id)
   local claimed = redis.call('HGET', key, 'claimed_by')
   if redis.call('HGET', key, 'version') == tostring(version + 1) and claimed == holder then
     return redis.call('HGETALL', key) -- the reply to this very claim was lost
   end
-  if not holds(key, version) or not redis.call('ZSCORE', due, id) then return false end
+  if not holds(key, version) or not redis.call('ZSCORE', due, id) or not understands(key, schema) then return false end
   if claimed and claimed ~= 'null' then redis.call('HINCRBY', key, 'crashes', 1) end
   redis.call('HINCRBY', key, 'version', 1)
   redis.call('HSET', key, 'claimed_by', holder)
@@ -117,31 +120,54 @@ function calls.commit(id, fence, state, delay, patch, holder, batch, wake, spawn
   return reply
 end
 
--- limit, grace
-function calls.take_due(limit, grace)
+-- limit, grace, newest schema that the caller knows
+function calls.take_due(limit, grace, schema)
   local hints = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit)) do
-    redis.call('ZADD', due, now + grace, id)
-    hints[#hints + 1] = hint(id)
+    if understands(item_key(id), schema) then
+      redis.call('ZADD', due, now + grace, id)
+      hints[#hints + 1] = hint(id)
+    end
   end
   return hints
+end
+
+local function is_final(state, finals)
+  for _, final in ipairs(cjson.decode(finals)) do
+    if state == '"' .. final .. '"' then return true end
+  end
+  return false
+end
+
+-- batch id and, by number, its shards
+local function family(id)
+  local ids = {id}
+  for number = 0, tonumber(redis.call('HGET', item_key(id), 'shards') or 0) - 1 do ids[#ids + 1] = id .. '.' .. number end
+  return ids
 end
 
 -- batch id, final states (JSON). What is being worked on sees the flag at its commit.
 function calls.cancel(id, finals)
   local key = item_key(id)
   local state = redis.call('HGET', key, 'state')
-  if not state then return 0 end
-  for _, final in ipairs(cjson.decode(finals)) do
-    if state == '"' .. final .. '"' then return 0 end
-  end
+  if not state or is_final(state, finals) then return 0 end
   redis.call('HSET', key, 'cancel', 'true')
   touch(key)
-  local ids = {id}
-  for number = 0, tonumber(redis.call('HGET', key, 'shards') or 0) - 1 do ids[#ids + 1] = id .. '.' .. number end
-  for _, each in ipairs(ids) do
+  for _, each in ipairs(family(id)) do
     if not redis.call('HGET', item_key(each), 'claimed_by') then redis.call('ZADD', due, 'XX', now, each) end
   end
+  return 1
+end
+
+-- batch id, final states (JSON)
+function calls.delete(id, finals)
+  local state = redis.call('HGET', item_key(id), 'state')
+  if not state or not is_final(state, finals) then return 0 end
+  for _, each in ipairs(family(id)) do
+    redis.call('DEL', item_key(each))
+    redis.call('ZREM', due, each)
+  end
+  redis.call('ZREM', prefix .. 'batches', id)
   return 1
 end
 

@@ -9,8 +9,9 @@ import fakeredis
 import pytest
 import redis
 
-from batch_router.exceptions import BrokerUnavailableError
+from batch_router.exceptions import BrokerUnavailableError, SchemaError
 from batch_router.state.base import Commit, Store
+from batch_router.state.items import SCHEMA
 from batch_router.state.memory import MemoryStore
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import State
@@ -106,6 +107,35 @@ def test_unknown_items_are_nobodys(store: Store) -> None:
     assert store.commit("x", 1, Commit(State.RUNNING, None, {}), holder="w") is None
     assert not store.cancel("x")
     assert store.get_batch("x") is None
+
+
+def test_only_what_has_ended_is_forgotten(store: Store) -> None:
+    """With all its shards, and its id is free again; a batch that goes on stays as it is."""
+    split(store, 2)
+    store.create("other", BATCH, delay=0)
+    assert not store.delete("b")
+    end(store, "b.0")
+    end(store, "b.1")
+    batch = store.get_batch("b")
+    assert batch is not None
+    store.claim("b", batch.version, lease=10, holder="w")
+    store.commit("b", batch.version + 1, Commit(State.COMPLETED, None, {}), holder="w")
+    assert store.delete("b")
+    assert not store.delete("b")
+    assert (store.get_batch("b"), store.get_shard("b.0"), store.get_shard("b.1")) == (None, None, None)
+    assert [batch.id for batch in store.list_batches(9)] == ["other"]
+    assert store.create("b", BATCH, delay=0)
+
+
+def test_what_a_newer_version_made_is_left_alone(store: Store) -> None:
+    """An older worker neither claims it nor takes it as due, beside its own work; reading it says what to do."""
+    store.create("new", BATCH | {"schema": SCHEMA + 1}, delay=0)
+    store.create("old", BATCH, delay=0)
+    assert [hint.id for hint in store.take_due(9, grace=0)] == ["old"]
+    assert store.claim("new", 1, lease=10, holder="w") is None
+    assert store.claim("old", 1, lease=10, holder="w") is not None
+    with pytest.raises(SchemaError, match="new was made by a newer batch_router; update"):
+        store.get_batch("new")
 
 
 def test_a_fenced_worker_changes_nothing(store: Store) -> None:

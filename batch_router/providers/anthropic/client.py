@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import anthropic
 import httpx2
+import msgspec
 
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
@@ -125,8 +126,17 @@ class AnthropicClient:
         lines.end()
 
     def list(self, limit: int) -> Iterator[Job]:
-        """Walk the jobs back from the newest."""
-        return islice((self._job(batch) for batch in self._newest_first()), limit)
+        """Walk the jobs back from the newest. The ids of their rows are their labels, shown once they have ended."""
+        return islice((self._labelled(self._job(batch)) for batch in self._newest_first()), limit)
+
+    def _labelled(self, job: Job) -> Job:
+        if not job.status.is_final or not job.outputs:
+            return job
+        try:
+            token = self._first_row_id(job).rpartition("-")[0]
+        except (NotFoundError, ProtocolError):  # results are kept for a month
+            return job
+        return msgspec.structs.replace(job, token=token)
 
     def delete(self, job: Job) -> None:
         """Delete the job with its results; the service refuses that while it runs."""

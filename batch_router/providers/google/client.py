@@ -140,7 +140,7 @@ class GoogleClient:
     def find(self, spec: JobSpec) -> Job | None:
         """Walk the newest jobs back to the time of the intent."""
         for batch in self._newest_first():
-            if _metadata(batch).get("displayName") == spec.token:
+            if _token(batch) == spec.token:
                 return self._job(batch)
             if (seconds_of(_metadata(batch).get("createTime")) or 0) < spec.since - CLOCK_SKEW:
                 return None
@@ -248,6 +248,7 @@ class GoogleClient:
             failed=_number(stats.get("failedRequestCount")) or 0,
             expires_at=created_at + _LIFETIME if created_at else None,
             outputs=(file,) if isinstance(file, str) else (),
+            token=_token(batch),
             error=self._failure(batch.get("error")) if status is BatchStatus.FAILED else None,
         )
 
@@ -299,6 +300,11 @@ def _file_name(token: str, number: int) -> str:
 def _metadata(batch: dict[str, Any]) -> dict[str, Any]:
     metadata = batch.get("metadata")
     return metadata if isinstance(metadata, dict) else {}
+
+
+def _token(batch: dict[str, Any]) -> str | None:
+    name = _metadata(batch).get("displayName")
+    return name if isinstance(name, str) else None
 
 
 def _output(batch: dict[str, Any]) -> dict[str, Any]:

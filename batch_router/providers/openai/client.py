@@ -84,8 +84,7 @@ class OpenAIClient:
     def find(self, spec: JobSpec) -> Job | None:
         """Walk the newest jobs back to the time of the intent."""
         for batch in self._batches():
-            metadata = batch.get("metadata")
-            if isinstance(metadata, dict) and metadata.get(TOKEN_KEY) == spec.token:
+            if _token(batch) == spec.token:
                 return self._job(batch)
             if batch.get("created_at", 0) < spec.since - CLOCK_SKEW:
                 return None
@@ -172,6 +171,7 @@ class OpenAIClient:
             failed=counts.get("failed") or 0,
             expires_at=batch.get("expires_at"),
             outputs=tuple(name for name in outputs if isinstance(name, str)),
+            token=_token(batch),
             error=_failure(batch.get("errors")) if status is BatchStatus.FAILED else None,
         )
 
@@ -200,6 +200,12 @@ class OpenAIClient:
 
 def _file_name(spec: JobSpec) -> str:
     return f"{spec.token}.jsonl"  # the service refuses a batch of a file with another ending
+
+
+def _token(batch: dict[str, Any]) -> str | None:
+    metadata = batch.get("metadata")
+    token = metadata.get(TOKEN_KEY) if isinstance(metadata, dict) else None
+    return token if isinstance(token, str) else None
 
 
 def _failure(errors: Any) -> Failure:
