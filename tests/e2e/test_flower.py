@@ -45,6 +45,6 @@ def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
         with pytest.raises(urllib.error.HTTPError, match="401"):
             fetch(url)
     steps = {task["name"].rpartition(".")[2] for task in tasks.values()}
-    assert steps == {"convert", "upload", "create", "poll", "download", "normalize", "finish"}
+    assert steps == {"convert", "upload", "create", "poll", "download", "normalize", "clean", "finish"}
     assert all(batch_id in task["args"] for task in tasks.values())
     assert not [word for word in ("canary-prompt", KEY) if word in pages]
