@@ -14,8 +14,15 @@ from batch_router.settings import Settings
 
 @cache
 def context() -> Context:
-    """The context of this process."""
-    return open_context(Settings.from_env())
+    """The context of this process.
+
+    Raises:
+        ValidationError: the store's payloads are not where this worker looks for them.
+        BrokerUnavailableError: the store does not answer; another call tries again.
+    """
+    opened = open_context(Settings.from_env())
+    opened.check_storage()
+    return opened
 
 
 # Connections, locks and the lease keeper's thread do not survive a fork.

@@ -5,7 +5,7 @@ from typing import NoReturn
 from celery import Task
 from celery.exceptions import Ignore
 
-from batch_router.exceptions import BrokerUnavailableError
+from batch_router.exceptions import BrokerUnavailableError, ValidationError
 from batch_router.pipeline.drive import LONGEST_COUNTDOWN, Advance, advance, log
 from batch_router.state.base import Hint
 from batch_router.state.table import TABLE
@@ -35,6 +35,9 @@ class RoadTask(Task):
             done = advance(context(), item_id, version)
         except BrokerUnavailableError as error:
             log.warning("action=store_away item=%s error=%s", item_id, error)
+            raise Ignore from error
+        except ValidationError as error:  # of this worker's settings; a step's own errors end in the item's state
+            log.critical("action=refused item=%s error=%s", item_id, error)
             raise Ignore from error
         if done is None:
             raise Ignore

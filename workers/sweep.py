@@ -1,14 +1,17 @@
 """The one recovery path: every worker looks for what is overdue, each second, and sends its message again."""
 
+import os
+import signal
 import threading
 from typing import Any
 
 import redis
 from celery.signals import worker_ready, worker_shutting_down
 
-from batch_router.exceptions import BrokerUnavailableError, ProviderNotFoundError
+from batch_router.exceptions import BrokerUnavailableError, ProviderNotFoundError, ValidationError
 from batch_router.pipeline.context import Context
 from batch_router.pipeline.drive import log
+from batch_router.settings import Settings
 
 from .app import app
 from .process import context
@@ -28,7 +31,7 @@ def start(sender: Any, **_: Any) -> None:
     """Start the sweep of this worker, in its main process."""
     queues = list(sender.app.amqp.queues.consume_from)
     name = str(sender.hostname)
-    threading.Thread(target=_run, args=(context(), name, queues), name="sweep", daemon=True).start()
+    threading.Thread(target=_run, args=(name, queues), name="sweep", daemon=True).start()
 
 
 @worker_shutting_down.connect
@@ -37,13 +40,17 @@ def stop(**_: Any) -> None:
     _stopping.set()
 
 
-def _run(context: Context, worker: str, queues: list[str]) -> None:
-    settings = context.settings
+def _run(worker: str, queues: list[str]) -> None:
+    every = Settings.from_env().sweep_every
     broker = redis.Redis.from_url(app.conf.broker_url, socket_timeout=30)
-    while not _stopping.wait(settings.sweep_every):
+    while not _stopping.wait(every):
         try:
-            context.store.announce(worker, queues, ttl=_MISSED * settings.sweep_every)
-            sweep(context, broker)
+            context().store.announce(worker, queues, ttl=_MISSED * every)
+            sweep(context(), broker)
+        except ValidationError as error:
+            log.critical("action=refused error=%s", error)
+            os.kill(os.getpid(), signal.SIGTERM)  # nothing that this worker does would be of use
+            return
         except (BrokerUnavailableError, redis.RedisError) as error:
             log.warning("action=sweep_failed error=%s", type(error).__name__)
         except Exception:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..credentials import find_key
+from ..exceptions import ValidationError
 from ..providers import Client, Provider, find_provider
 from ..settings import Settings
 from ..state.base import Store
@@ -103,6 +104,21 @@ class Context:
         if self._lease is None:
             raise RuntimeError("no step is running")
         return self._lease
+
+    def check_storage(self) -> None:
+        """Make sure that the payloads of this store are where this process has its own.
+
+        Raises:
+            ValidationError: they are elsewhere; says where.
+            BrokerUnavailableError: the store cannot be asked.
+        """
+        ours = str(self.storage.root)
+        theirs = self.store.bind_storage(ours)
+        if theirs != ours:
+            raise ValidationError(
+                f"this store keeps its payloads in {theirs}, this process in {ours}; "
+                "set BATCH_ROUTER_HOME to the former, or use another database"
+            )
 
     def close(self) -> None:
         """End the thread and the connections; for a process that goes on without it."""

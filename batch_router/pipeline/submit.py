@@ -126,7 +126,7 @@ def submit(
             "submission": f"{name}-submission.json",
             "content": content,
         }
-        _check_storage(context)
+        context.check_storage()
         try:
             created = context.store.create(batch_id, facts, delay=context.settings.grace)
         except BrokerUnavailableError:
@@ -215,16 +215,6 @@ def read_options(options: dict[str, Any]) -> Options:
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$.")
         raise ValidationError(f"{where.rstrip('`') or 'options'}: {message}") from None
-
-
-def _check_storage(context: Context) -> None:
-    ours = str(context.storage.root)
-    theirs = context.store.bind_storage(ours)
-    if theirs != ours:
-        raise ValidationError(
-            f"this store keeps its payloads in {theirs}, this process in {ours}; "
-            "set BATCH_ROUTER_HOME to the former, or use another database"
-        )
 
 
 def _taken(batch_id: str) -> ValidationError:

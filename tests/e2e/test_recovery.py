@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from batch_router.connect import state_url
+from batch_router.settings import Settings
+
 from .stack import Stack, run_stack
 
 # The first download hangs; a second one is answered at once.
@@ -17,13 +20,44 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     """SIGKILL in the middle of a download: another worker takes over when the lease ends, with the same job."""
     lease = {"BATCH_ROUTER_LEASE": "3", "BATCH_ROUTER_RENEW_EVERY": "1", "BATCH_ROUTER_GRACE": "1"}
     with run_stack(tmp_path / "home", SCENARIO, "cpu", **lease) as stack, io_worker(stack, "first") as first:
-        batch_id = stack.client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "Hello"}])
+        batch_id = submit_one(stack)
         wait_for_state(stack, batch_id, "downloading")
         with io_worker(stack, "second"):
             first.kill()
             status = stack.client.wait(batch_id, timeout=60)
     assert status.request_counts.succeeded == 1
     assert [shard["job_id"] for shard in status.shards] == ["batch_000001"]
+
+
+def test_a_worker_that_is_asked_to_end_hands_its_work_on(tmp_path: Path) -> None:
+    """SIGTERM while a job is polled: the worker ends by itself, and another one sees the batch through."""
+    with run_stack(tmp_path / "home", "[latency]\nin_progress = 8\n", "cpu") as stack:
+        with io_worker(stack, "first") as first:
+            batch_id = submit_one(stack)
+            wait_for_state(stack, batch_id, "polling")
+            first.terminate()
+            assert first.wait(timeout=30) == 0
+        with io_worker(stack, "second"):
+            status = stack.client.wait(batch_id, timeout=60)
+    assert (status.request_counts.succeeded, status.shards[0]["job_id"]) == (1, "batch_000001")
+
+
+def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> None:
+    """It says which setting is wrong, and takes no work that it could not do."""
+    with run_stack(tmp_path / "home", "", "io", "cpu") as stack:
+        assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
+        stray = stack.environment | {
+            "BATCH_ROUTER_HOME": str(tmp_path / "elsewhere"),
+            "BATCH_ROUTER_REDIS_URL": state_url(Settings(home=stack.home)),
+        }
+        command = [Path(sys.executable).with_name("celery"), "-A", "workers.app", "worker", "-n", "stray@%h"]
+        done = subprocess.run(command, env=stray, capture_output=True, text=True, timeout=60)
+        assert "set BATCH_ROUTER_HOME to the former" in done.stdout + done.stderr
+        assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
+
+
+def submit_one(stack: Stack) -> str:
+    return stack.client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "Hello"}])
 
 
 def wait_for_state(stack: Stack, batch_id: str, state: str) -> None:
