@@ -71,6 +71,16 @@ class Runs:
             if str(self.rows) in " ".join(process.info["cmdline"] or ()) and process.info["status"] != "zombie"
         ]
 
+    def guard(self) -> int:
+        (pid,) = (pid for pid in self.engines() if any("guard.py" in word for word in psutil.Process(pid).cmdline()))
+        return pid
+
+    def wait_for_the_end(self) -> None:
+        deadline = time.monotonic() + 30
+        while self.engines():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
     def wait_for_answers(self, count: int) -> None:
         deadline = time.monotonic() + 30
         path = Path(f"{self.rows}.run-out.jsonl")
@@ -117,8 +127,12 @@ def test_a_model_has_a_path_and_a_name(runs: Runs) -> None:
     assert [row["error"] for row in read(runs.client(), job)] == [None, None]
 
 
-def test_what_was_answered_before_a_crash_is_kept(runs: Runs) -> None:
-    """The engine and its worker are killed in the middle: the next run has only the rows that are left."""
+@pytest.mark.parametrize("guarded", [True, False])
+def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> None:
+    """The worker is killed in the middle, and the next run has only the rows that are left.
+
+    Its engine ends by itself, or, where the guard was killed with the worker, when the job is taken over.
+    """
     runs.write(20)
     runs.scenario("[latency]\nin_progress = 10\n")
     program = (
@@ -129,13 +143,17 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", program, str(runs.rows)]) as worker:
         runs.wait_for_answers(3)
+        if not guarded:
+            os.kill(runs.guard(), signal.SIGKILL)
         worker.kill()
-    orphans = {pid for pid in runs.engines() if pid != worker.pid}
-    assert len(orphans) == 2, "the run, and its engine"
+    if guarded:
+        runs.wait_for_the_end()
+    else:
+        assert len(runs.engines()) == 2, "the run, and its engine"
     runs.scenario("")
     client = runs.client()
     assert client.find(runs.spec()) is None
-    assert orphans.isdisjoint(runs.engines())
+    assert runs.engines() == []
     answered = Path(f"{runs.rows}.run-out.jsonl").read_bytes().count(b"\n")
     with Path(f"{runs.rows}.run-out.jsonl").open("ab") as torn:
         torn.write(b'{"id": "vllm-x", "custom_id": "torn')

@@ -1,13 +1,17 @@
 """One `vllm` process and all that it starts: in a group of its own, so that nothing of it outlives its job.
 
 After SIGTERM or SIGKILL of the parent alone, vLLM's engine processes live on and hold the GPU's memory. So an engine is
-ended by its group, SIGINT first; and its group is written down, for whoever finds it after a crash of ours.
+ended by its group, SIGINT first: by us, by its guard if we die, and if that dies too by whoever takes the job over, for
+the group is written down.
 """
 
+import errno
 import os
 import platform
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,8 +20,9 @@ from pathlib import Path
 import msgspec
 import psutil
 
-# After SIGINT vLLM ends within five seconds.
-_END_WITHIN = 10.0
+from . import guard
+
+_GUARD = Path(guard.__file__)
 _LOOK_EVERY = 0.2
 # Process start times are read with this precision.
 _SAME_START = 2.0
@@ -47,8 +52,11 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
     Raises:
         OSError: the command cannot be run.
     """
+    if shutil.which(command[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     with log.open("wb") as said:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+        guarded = [sys.executable, "-I", str(_GUARD), *command]
+        process = subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True)
     try:
         record.write_bytes(msgspec.json.encode(describe(process.pid)))
         while (code := process.poll()) is None:
@@ -58,7 +66,7 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
         return code
     finally:
         _end_group(process.pid)
-        process.wait()
+        process.communicate()  # closes the pipe, too
         # Who lost the job meanwhile does not take away the record of who has it now.
         if (group := _read(record)) is not None and group.pid == process.pid:
             record.unlink(missing_ok=True)
@@ -105,7 +113,7 @@ def _read(record: Path) -> _Group | None:
 
 def _end_group(group: int) -> None:
     for number in (signal.SIGINT, signal.SIGKILL):
-        deadline = time.monotonic() + _END_WITHIN
+        deadline = time.monotonic() + guard.END_WITHIN
         with suppress(ProcessLookupError, PermissionError):  # macOS refuses where only zombies are left
             os.killpg(group, number)
         while _is_alive(group) and time.monotonic() < deadline:
