@@ -24,6 +24,7 @@ class UnifiedRequest(Record, kw_only=True, omit_defaults=True):
         system_prompt: a text, or several that are joined by a blank line.
         generation_config: parameters; where one is left out, the batch's.
         provider_kwargs: keys that are merged into the provider's request body last.
+        openai_kwargs: what a row of an OpenAI batch file says that has no name here; for who speaks that dialect.
     """
 
     custom_id: Annotated[str, Meta(min_length=1)]
@@ -33,6 +34,7 @@ class UnifiedRequest(Record, kw_only=True, omit_defaults=True):
     system_prompt: str | list[str] | None = None
     generation_config: GenerationConfig | None = None
     provider_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
+    openai_kwargs: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The request as plain data; what is at its default is left out."""

@@ -1,7 +1,7 @@
 """A request in its provider's format; what the provider cannot do is refused, or dropped and counted."""
 
 from collections import Counter
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,6 +28,7 @@ class RowEncoder:
         self._name = provider.name
         self._codec_encode = provider.codec.encode
         self._drop = unsupported == "drop"
+        self._speaks_openai = provider.speaks_openai
         self._endpoints = provider.endpoints
         # What the endpoint of the row before lacks: most rows of a batch go to one, and an enum is slow to hash.
         self._endpoint: Endpoint | None = None
@@ -54,7 +55,17 @@ class RowEncoder:
             for number, message in enumerate(request.messages):
                 if message.content.__class__ is not str:
                     self._check_parts(message, f"messages[{number}]", self._kinds)
+        if request.openai_kwargs is not None:
+            self._place_openai_keys(request, request.openai_kwargs)
         return self._codec_encode(request, row_id)
+
+    def _place_openai_keys(self, request: UnifiedRequest, keys: dict[str, Any]) -> None:
+        if self._speaks_openai:
+            request.provider_kwargs = keys | request.provider_kwargs
+        else:
+            for key in keys:
+                self._refuse(ValidationError, "body.", key, "leave it out")
+        request.openai_kwargs = None
 
     def _turn_to(self, endpoint: Endpoint) -> None:
         lacks = self._endpoints.get(endpoint)

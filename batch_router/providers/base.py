@@ -98,6 +98,8 @@ class Provider(ABC):
     #: The endpoints that it has, and what each of them does not take: a `GenerationConfig` field ("top_k") or a kind of
     #: content part ("document.url"), with what the user can do instead.
     endpoints: ClassVar[Mapping[Endpoint, Mapping[str, str]]] = {Endpoint.CHAT: {}}
+    #: Whether a request body is one of OpenAI's, so that the keys of an OpenAI batch file can go along as they are.
+    speaks_openai: ClassVar[bool] = False
     #: Whether jobs run elsewhere: a request may then still arrive after we gave up on it. Where they do not, `create`
     #: lasts as long as the job, and `cancel` is called meanwhile, with the name of the upload.
     remote: ClassVar[bool] = True

@@ -23,7 +23,7 @@ _RESPONSES_CONFIG = {"temperature": "temperature", "max_output_tokens": "max_tok
 
 
 def unified_from_chat(custom_id: Any, body: dict[str, Any]) -> dict[str, Any]:
-    """A unified request, as plain data, from the body of `/v1/chat/completions`; unknown keys become `provider_kwargs`.
+    """A unified request, as plain data, from the body of `/v1/chat/completions`; unknown keys become `openai_kwargs`.
 
     Raises:
         ValidationError: the body has something that no unified request can say.
@@ -99,7 +99,7 @@ def _request(
         "endpoint": endpoint.value if endpoint is not Endpoint.CHAT else None,
         "messages": messages,
         "generation_config": config or None,
-        "provider_kwargs": rest,
+        "openai_kwargs": rest or None,
     }
 
 

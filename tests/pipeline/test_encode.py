@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from batch_router.core import DocumentContent, Endpoint, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import UnsupportedContentTypeError, ValidationError
 from batch_router.pipeline.encode import RowEncoder
+from batch_router.pipeline.rows import request_from
 from batch_router.providers import find_provider
 
 OPENAI = find_provider("openai")
@@ -49,6 +51,31 @@ def test_what_the_provider_does_not_take_is_dropped_and_counted() -> None:
         assert row.body.messages == [{"role": "user", "content": "look"}]
     assert encoder.dropped == {"top_k": 2, "document.url": 2}
     assert shared.top_k == 5
+
+
+def openai_row(**body: Any) -> dict[str, Any]:
+    turn = {"role": "user", "content": "hi"}
+    body = {"model": "m", "max_tokens": 9, "messages": [turn], **body}
+    return {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+
+@pytest.mark.parametrize("provider", ["openai", "vllm"])
+def test_keys_of_an_openai_row_go_to_who_speaks_its_dialect(provider: str) -> None:
+    """As they were written, though they have no name in a unified request."""
+    row: Any = RowEncoder(find_provider(provider), "error").encode(request_from(openai_row(logprobs=True)), "r")
+    assert row.body["logprobs"] is True
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "google"])
+def test_keys_of_an_openai_row_are_foreign_elsewhere(provider: str) -> None:
+    """They are refused by name, or dropped and counted; what has a unified name goes along."""
+    row = openai_row(logprobs=True, n=2, stop="END")
+    kind = find_provider(provider)
+    drop: Any = RowEncoder(kind, "drop")
+    with pytest.raises(ValidationError, match=rf"body\.logprobs: {provider} does not take it; leave it out"):
+        RowEncoder(kind, "error").encode(request_from(row), "r")
+    sent = msgspec.json.encode(drop.encode(request_from(row), "r"))
+    assert (drop.dropped["logprobs"], drop.dropped["n"], b"logprobs" in sent) == (1, 1, False)
 
 
 def test_nothing_is_sent_of_a_turn_that_was_dropped_whole() -> None:

@@ -82,12 +82,12 @@ def test_the_short_form_takes_the_other_fields() -> None:
 
 
 def test_an_openai_row_is_translated() -> None:
-    """Parameters get our names, a single stop text becomes a list, and unknown keys go on to the provider."""
+    """Parameters get our names, a single stop text becomes a list, and unknown keys are kept apart."""
     read = parse(
         openai_row(max_completion_tokens=3, stop="END", top_p=0.5, logprobs=True, response_format={"type": "x"})
     )
     assert read.generation_config == GenerationConfig(max_tokens=3, stop_sequences=["END"], top_p=0.5)
-    assert read.provider_kwargs == {"logprobs": True, "response_format": {"type": "x"}}
+    assert read.openai_kwargs == {"logprobs": True, "response_format": {"type": "x"}}
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ from batch_router.core import (
     UnifiedResult,
     Usage,
 )
+from batch_router.pipeline.encode import RowEncoder
 from batch_router.pipeline.rows import request_from
-from batch_router.providers.openai import codec
+from batch_router.providers.openai import OpenAIProvider, codec
 
 USER = {"role": "user", "content": "hi"}
 HI = UnifiedMessage(role="user", content="hi")
@@ -36,7 +37,7 @@ def request(**fields: Any) -> UnifiedRequest:
 
 
 def wire(row: UnifiedRequest) -> Any:
-    return json.loads(msgspec.json.encode(codec.encode(row, "t-0")))
+    return json.loads(msgspec.json.encode(RowEncoder(OpenAIProvider, "error").encode(row, "t-0")))
 
 
 def parts(*content: Content, **more: Any) -> UnifiedMessage:

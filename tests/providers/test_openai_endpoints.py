@@ -25,8 +25,9 @@ from batch_router.core import (
     Usage,
 )
 from batch_router.exceptions import ValidationError
+from batch_router.pipeline.encode import RowEncoder
 from batch_router.pipeline.rows import request_from
-from batch_router.providers.openai import codec
+from batch_router.providers.openai import OpenAIProvider, codec
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 TOOL = Tool(name="weather", description="The weather of a city.", parameters=SCHEMA)
@@ -48,7 +49,7 @@ def request(*turns: UnifiedMessage, **fields: Any) -> UnifiedRequest:
 
 
 def wire(row: UnifiedRequest) -> Any:
-    return json.loads(msgspec.json.encode(codec.encode(row, "t-0")))
+    return json.loads(msgspec.json.encode(RowEncoder(OpenAIProvider, "error").encode(row, "t-0")))
 
 
 def body(row: UnifiedRequest) -> Any:

@@ -30,6 +30,7 @@ class OpenAIProvider(Provider):
         Endpoint.EMBEDDINGS: dict.fromkeys(GenerationConfig.__struct_fields__, "embeddings have no such parameter"),
     }
     key_variables = ("OPENAI_API_KEY",)
+    speaks_openai = True
     codec: ClassVar[Codec] = codec
 
     def connect(self, *, timeout: float) -> Client:

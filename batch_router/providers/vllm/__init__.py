@@ -35,6 +35,7 @@ class VLLMProvider(Provider):
     #: Nothing is on its way to a server: what a dead worker left of a run is ended before the next one.
     remote = False
     command_variable = "BATCH_ROUTER_VLLM_COMMAND"
+    speaks_openai = True
     codec: ClassVar[Codec] = codec
 
     def __init__(
