@@ -11,7 +11,7 @@ demo: .venv
 	$(BIN)/batch-router demo
 
 test: .venv check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv
 	$(BIN)/ruff check .

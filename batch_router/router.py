@@ -285,7 +285,10 @@ def _is_sent(status: BatchStatusResponse) -> bool:
     """Whether each shard has its job or has ended, or has trouble that may take longer than anybody wants to wait."""
     if status.error is not None:
         return True
-    return bool(status.shards) and all(
-        shard["job_id"] or is_final(State(shard["state"])) or (shard["error"] and shard["error"]["retryable"])
-        for shard in status.shards
+    ended = [is_final(State(shard["state"])) for shard in status.shards]
+    if all(ended):
+        return False  # not cut yet; or over, and the batch will say in a moment how
+    return all(
+        has_ended or shard["job_id"] or (shard["error"] and shard["error"]["retryable"])
+        for shard, has_ended in zip(status.shards, ended, strict=True)
     )
