@@ -19,7 +19,7 @@ from ..exceptions import MAX_PROBLEMS, BrokerUnavailableError, InvalidInputError
 from ..jsonl import hash_file, read_lines
 from ..providers import Provider
 from ..state.base import Hint
-from ..state.items import InputFile
+from ..state.items import Batch, InputFile
 from ..state.table import State
 from .context import Context
 from .encode import RowEncoder, Unsupported
@@ -129,26 +129,27 @@ def submit(
         context.check_storage()
         try:
             created = context.store.create(batch_id, facts, delay=context.settings.grace)
+            known = None if created else context.store.get_batch(batch_id)
         except BrokerUnavailableError:
             undo.pop_all()  # the reply may be all that was lost: then the rows are the batch's
             raise
-        if not created:
-            return _same_batch(context, batch_id, chosen, content)
+        # The client of the store repeats a call whose reply was lost: then the batch that is there is this very one.
+        if known is not None and known.submission != facts["submission"]:
+            return _same_batch(known, chosen, content)
         undo.pop_all()
     return Hint(batch_id, 1, State.QUEUED, provider)
 
 
-def _same_batch(context: Context, batch_id: str, options: Options, content: str) -> Hint:
+def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
     """The batch that an earlier submission with this key made."""
-    batch = context.store.get_batch(batch_id)
-    if options.idempotency_key is None or batch is None:
-        raise _taken(batch_id)
+    if options.idempotency_key is None:
+        raise _taken(batch.id)
     if batch.content != content:
         raise ValidationError(
             f"idempotency_key {options.idempotency_key!r} was used for other requests or options, as batch "
-            f"{batch_id}; use another key for these"
+            f"{batch.id}; use another key for these"
         )
-    return Hint(batch_id, batch.version, batch.state, batch.provider)
+    return Hint(batch.id, batch.version, batch.state, batch.provider)
 
 
 def _hash_content(provider: str, options: Options, rows: InputFile) -> str:

@@ -313,6 +313,20 @@ def test_a_taken_id_leaves_nothing(refused: Any, context: Context, tmp_path: Pat
     assert len(rows_of(first)) == 2
 
 
+def test_a_call_that_the_store_repeats_is_one_submission(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reply to `create` is lost, Redis' client asks again and hears that the id is taken: by this very batch."""
+    create = context.store.create
+
+    def create_twice(*arguments: Any, **options: Any) -> bool:
+        create(*arguments, **options)
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(context.store, "create", create_twice)
+    hint = submit(context, "openai", requests=GOOD, model="m", batch_id="mine")
+    assert (hint.id, hint.version) == ("mine", 1)
+    assert len(rows_of(in_store(context, "mine"))) == 2
+
+
 def test_a_refusal_leaves_no_folder(context: Context) -> None:
     """Not even an empty folder stays for each refused attempt."""
     with pytest.raises(InvalidInputError):
