@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from ..core.jobs import Failure
+from ..core import BatchStatus
+from ..core.jobs import Failure, Job, JobSpec
 from ..exceptions import BatchRouterError, BrokerUnavailableError, ProviderAPIError
 from ..providers import Client
 from ..state.items import Intent, Shard
@@ -82,7 +83,7 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
     client = context.client_of(shard)
     spec = msgspec.structs.replace(job_spec(shard), taken=_taken(context, shard))
     try:
-        job = client.find(spec)
+        job = _find(client, spec)
         if job is not None:
             return Outcome(State.POLLING, patch={"job": job, "intent": None})
         late = intent.late_until - time.time()
@@ -92,7 +93,7 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
             return Outcome(State.CREATING, delay=late, patch={"error": failure, "attempts": shard.attempts})
         if shard.upload is not None:
             client.delete_upload(shard.upload)
-        job = client.find(spec)
+        job = _find(client, spec)
     except ProviderAPIError as error:
         if error.retryable:
             raise
@@ -100,6 +101,12 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
     if job is not None:
         return Outcome(State.POLLING, patch={"job": job, "intent": None})
     return Outcome(State.UPLOADING, patch=begin_anew(shard))
+
+
+def _find(client: Client, spec: JobSpec) -> Job | None:
+    """The job that the attempt made. One that failed did nothing, and may be of an earlier one: as good as none."""
+    job = client.find(spec)
+    return None if job is None or job.status is BatchStatus.FAILED else job
 
 
 def _taken(context: Context, shard: Shard) -> frozenset[str]:
