@@ -37,9 +37,10 @@ def create(context: Context, shard: Shard) -> Outcome:
     if shard.cancel:
         return Outcome(State.NORMALIZING)
     client = context.client_of(shard)
-    now = time.time()
+    now = context.store.now()  # the fleet's clocks may differ; this one is everybody's
     remote = context.clients.provider(shard.provider).remote
-    late = context.settings.http_timeout + _LATE if remote else 0
+    # It is sent before the lease that begins now ends, given up on after the time-out, and may be under way still.
+    late = context.settings.lease + context.settings.http_timeout + _LATE if remote else 0
     intent = Intent(at=now, late_until=now + late)
     context.lease.renew(intent=intent)
     context.lease.require(_MARGIN)
@@ -86,7 +87,7 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
         job = _find(client, spec)
         if job is not None:
             return Outcome(State.POLLING, patch={"job": job, "intent": None})
-        late = intent.late_until - time.time()
+        late = intent.late_until - context.store.now()
         if late > 0:
             message = f"an earlier request to create the job may still arrive; looking again in {late:.0f} s"
             failure = Failure(type="create_unknown", message=message, retryable=True)

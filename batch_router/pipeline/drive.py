@@ -112,6 +112,11 @@ def _fail(context: Context, item: Batch | Shard, error: Exception) -> Outcome:
     patch: dict[str, Any]
     if isinstance(error, CredentialsError):
         context.clients.forget(item.provider, item.credential)
+    if isinstance(item, Shard):  # the step may have written down its intent since
+        current = context.store.get_shard(item.id)
+        if current is None or current.version != item.version:
+            raise LeaseLostError(item.id)
+        item = current
     decision = retry.decide(item, error)
     trace = error if not isinstance(error, BatchRouterError) else None
     log.log(

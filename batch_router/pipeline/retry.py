@@ -4,7 +4,7 @@ import random
 from typing import NamedTuple
 
 from ..core.jobs import Failure
-from ..exceptions import BatchRouterError, CredentialsError, InvalidInputError, ProviderAPIError
+from ..exceptions import BatchRouterError, InvalidInputError, NotFoundError, ProviderAPIError
 from ..state.items import Batch, Shard
 from ..state.table import State
 
@@ -48,7 +48,7 @@ class Decision(NamedTuple):
 def decide(item: Batch | Shard, error: Exception) -> Decision:
     """Whether to try the step again, and when; or where to go instead."""
     surprise = not isinstance(error, BatchRouterError)
-    retryable = surprise or error.retryable or _is_locked_out(item, error)  # type: ignore[attr-defined]
+    retryable = surprise or error.retryable or _is_paid_for(item, error)  # type: ignore[attr-defined]
     limit = MAX_SURPRISES if surprise else MAX_ATTEMPTS
     if retryable and item.attempts + 1 < limit:
         return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))
@@ -58,9 +58,14 @@ def decide(item: Batch | Shard, error: Exception) -> Decision:
     return Decision(state, _LONGEST_DELAY if state is item.state else 0, describe(error, retryable=False))
 
 
-def _is_locked_out(item: Batch | Shard, error: Exception) -> bool:
-    """Whether a key that was good when the job was made is refused: its answers are paid, and a new key may come."""
-    return isinstance(error, CredentialsError) and isinstance(item, Shard) and item.job is not None
+def _is_paid_for(item: Batch | Shard, error: Exception) -> bool:
+    """Whether a refusal would leave a job alone that costs money: a key may be replaced, a proxy mended.
+
+    Only that the job is gone is an answer.
+    """
+    if not isinstance(item, Shard) or item.job is None:
+        return False
+    return isinstance(error, ProviderAPIError) and not isinstance(error, NotFoundError)
 
 
 def describe(error: Exception, *, retryable: bool) -> Failure:

@@ -35,7 +35,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """Written before a job is created: from here on the provider may have one that we do not know.
 
     Attributes:
-        at: when, by the clock of the writer (seconds since 1970).
+        at: when, by the store's clock (seconds since 1970).
         late_until: until when a request sent by then could still arrive.
     """
 

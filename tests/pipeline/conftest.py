@@ -15,12 +15,15 @@ from batch_router.storage import LocalStorage
 
 @pytest.fixture
 def make_context(tmp_path: Path) -> Iterator[Callable[..., Context]]:
-    """`make_context(max_shard_rows=2)`: all contexts of a test share the folder, each has a store of its own."""
+    """`make_context(max_shard_rows=2)`: all contexts of a test share the folder, each has a store of its own.
+
+    Its clock stands still, unless it is given another.
+    """
     opened = ExitStack()
 
-    def make(**changes: object) -> Context:
+    def make(clock: Callable[[], float] = lambda: 1_800_000_000.0, **changes: object) -> Context:
         settings = Settings(home=tmp_path / "home", **changes)  # type: ignore[arg-type]
-        store = MemoryStore(clock=lambda: 1_800_000_000.0)
+        store = MemoryStore(clock)
         made = Context(
             settings=settings,
             store=store,

@@ -73,11 +73,11 @@ def test_a_refusal_to_delete_fails_nothing(tmp_path: Path) -> None:
 
 
 def test_answers_that_were_not_fetched_stay(tmp_path: Path) -> None:
-    """A download that is refused for good ends in errors here, and the paid answers are not deleted there."""
-    refusals = (Fault(match="GET /files/.*/content", do="status", status=400, times=100),)
+    """A file that is said to be gone ends in errors here, and the paid answers are not deleted there."""
+    refusals = (Fault(match="GET /files/.*/content", do="status", status=404, times=100),)
     with Simulator(Scenario(faults=refusals)) as simulator:
         home = tmp_path / "home"
-        with pytest.raises(Exception, match="400"):
+        with pytest.raises(Exception, match="404"):
             run(simulator, home, "openai", row_retries=0)
         assert len(left_at(simulator)) == 2
 

@@ -32,7 +32,7 @@ def simulator() -> Iterator[Simulator]:
 def context(make_context: Callable[..., Context], simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Context:
     """Anthropic is the simulator, and the batch `b` has two shards of one row."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
-    made = make_context(base_urls={"anthropic": f"{simulator.url}/anthropic"})
+    made = make_context(clock=time.time, base_urls={"anthropic": f"{simulator.url}/anthropic"})
     made.store.create("b", BATCH, delay=0)
     made.store.claim("b", 1, lease=10, holder="w")
     shards = []

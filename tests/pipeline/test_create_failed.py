@@ -1,7 +1,6 @@
 """What came of an attempt to create a job, where a job of the shard failed at the provider before."""
 
 import dataclasses
-import time
 
 import pytest
 
@@ -35,7 +34,7 @@ class FailedProvider(EchoProvider):
 
 
 def resolve(context: Context, error: Failure, late: float) -> State:
-    now = time.time()
+    now = context.store.now()
     shard = Shard(
         id="b.0", batch="b", state=State.CREATING, version=2, provider="echo", token="t", model="m", rows=1, size=1,
         first_row=0, requests="r", row_ids="i", upload="file", intent=Intent(at=now, late_until=now + late),

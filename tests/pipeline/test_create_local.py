@@ -21,7 +21,7 @@ BATCH = {"provider": "vllm", "input": {"path": "in", "size": 1, "hash": "0"}, "s
 def shard(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> tuple[Context, Shard]:
     """A shard of one row."""
     monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", f"{sys.executable} -m batch_router.simulator.vllm")
-    context = make_context()
+    context = make_context(clock=time.time)
     context.store.create("b", BATCH, delay=0)
     context.store.claim("b", 1, lease=10, holder="w")
     with context.storage.write("t0") as stream:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from batch_router.core.jobs import Failure
+from batch_router.core import BatchStatus
+from batch_router.core.jobs import Failure, Job
 from batch_router.exceptions import (
     BatchRouterError,
     BrokerUnavailableError,
@@ -96,6 +97,16 @@ def test_every_step_has_a_way_out() -> None:
     assert set(GIVE_UP) == {*STEPS, S.RUNNING}
     for state, way_out in GIVE_UP.items():
         check_transition(state, way_out)
+
+
+@pytest.mark.parametrize("state", [S.POLLING, S.DOWNLOADING])
+def test_a_job_that_costs_money_is_not_left_alone(state: State) -> None:
+    """A refused key or request is tried again while there is a job; only that the job is gone ends it."""
+    job = Job(id="j", status=BatchStatus.IN_PROGRESS, created_at=0)
+    for error in (CredentialsError("openai", 401, "bad key"), RequestRefusedError("openai", 400, "<html>")):
+        assert decide(item(state, job=job), error).state is state
+        assert decide(item(state), error).state is S.NORMALIZING
+    assert decide(item(state, job=job), NotFoundError("openai", 404, "gone")).state is S.NORMALIZING
 
 
 def test_a_running_batch_is_left_to_its_shards() -> None:
