@@ -45,7 +45,7 @@ class Anthropic:
     """One workspace's batches."""
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
-        self._scenario = scenario
+        self.scenario = scenario
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
         self._batches: dict[str, MessageBatch] = {}
@@ -85,7 +85,7 @@ class Anthropic:
         key = request.headers.get("x-api-key") or (token if scheme == "Bearer" else "")
         if not key:
             raise ApiError(401, "x-api-key header is required")
-        if self._scenario.keys and key not in self._scenario.keys:
+        if self.scenario.keys and key not in self.scenario.keys:
             raise ApiError(401, "invalid x-api-key")
         if "anthropic-version" not in request.headers:
             raise ApiError(400, "anthropic-version: header is required")
@@ -103,13 +103,13 @@ class Anthropic:
         body = self._folder / f"{batch_id}.json"
         try:
             await _save(request, body)
-            await asyncio.to_thread(_split, body, batch, self._scenario.seed)
+            await asyncio.to_thread(_split, body, batch, self.scenario.seed)
         except BadBatchError as error:
             raise ApiError(400, str(error)) from error
         finally:
             body.unlink(missing_ok=True)
         self._batches[batch.id] = batch
-        request[MADE] = {"job": batch.id, "rows": len(batch.offsets)}
+        request[MADE] = {"job": batch.id, "first_row": batch.first_row, "rows": len(batch.offsets)}
         return web.json_response(self._describe(request, batch))
 
     async def list_batches(self, request: web.Request) -> web.Response:
@@ -166,14 +166,14 @@ class Anthropic:
         return batch
 
     async def _settle(self, batch: MessageBatch) -> None:
-        if batch.counts is None and has_ended(batch, self._scenario, time.time()):
+        if batch.counts is None and has_ended(batch, self.scenario, time.time()):
             async with self._making.setdefault(batch.id, asyncio.Lock()):
-                await asyncio.to_thread(write_results, batch, self._scenario)
+                await asyncio.to_thread(write_results, batch, self.scenario)
 
     def _describe(self, request: web.Request, batch: MessageBatch) -> dict[str, Any]:
         prefix = request.path.partition("/v1/")[0]
         url = f"{request.url.origin()}{prefix}{_BATCHES}/{batch.id}/results"
-        return describe(batch, self._scenario, time.time(), url)
+        return describe(batch, self.scenario, time.time(), url)
 
 
 async def _save(request: web.Request, path: Path) -> None:

@@ -43,6 +43,7 @@ class MessageBatch:
         results: its answers, once it has ended.
         offsets: where the rows begin, in the order in which they are answered.
         errors: none; here a batch that was taken does not fail.
+        first_row: the id of the first request as it was sent: what the request log knows the batch by.
         counts: how the rows ended, once all have.
     """
 
@@ -51,6 +52,7 @@ class MessageBatch:
     rows: Path
     results: Path
     created_at: float
+    first_row: str = ""
     offsets: list[int] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     cancelled_at: float | None = None
@@ -76,6 +78,7 @@ def split_rows(body: BinaryIO, batch: MessageBatch, seed: int) -> None:
             if not isinstance(row.get("params"), dict):
                 raise BadBatchError(f"requests.{number}.params: Field required")
             seen.add(custom_id)
+            batch.first_row = batch.first_row or custom_id
             batch.offsets.append(offset)
             offset += rows.write(json.dumps(row).encode() + b"\n")
     if not batch.offsets:

@@ -70,7 +70,7 @@ class Google:
     """One project's files and batches."""
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
-        self._scenario = scenario
+        self.scenario = scenario
         self._files = FileStore(folder)
         self._uploads: dict[str, _Upload] = {}
         self._about: dict[str, _Upload] = {}
@@ -114,7 +114,7 @@ class Google:
         key = request.headers.get("x-goog-api-key")
         if not key:
             raise ApiError(403, "Method doesn't allow unregistered callers. Please use API Key.")
-        if self._scenario.keys and key not in self._scenario.keys:
+        if self.scenario.keys and key not in self.scenario.keys:
             info = {
                 "@type": "type.googleapis.com/google.rpc.ErrorInfo",
                 "reason": "API_KEY_INVALID",
@@ -230,11 +230,11 @@ class Google:
             embeds=request.path.endswith(":asyncBatchEmbedContent"),
             created_at=time.time(),
         )
-        await asyncio.to_thread(validate, job, self._scenario)
+        await asyncio.to_thread(validate, job, self.scenario)
         self._jobs[job.name] = job
         request[MADE] = {"job": job.name, "metadata": {"displayName": job.display_name}, "rows": len(job.offsets)}
         # However fast it is, the answer to create says PENDING.
-        return web.json_response(describe(job, self._scenario, job.created_at - 1))
+        return web.json_response(describe(job, self.scenario, job.created_at - 1))
 
     def _save_inline(self, requests: Any) -> Path:
         _, path = self._files.begin()
@@ -248,7 +248,7 @@ class Google:
     async def list_batches(self, request: web.Request) -> web.Response:
         """GET /V/batches, newest first, without inlined responses."""
         now = time.time()
-        found = [describe(job, self._scenario, now, with_inlined=False) for job in reversed(self._jobs.values())]
+        found = [describe(job, self.scenario, now, with_inlined=False) for job in reversed(self._jobs.values())]
         return web.json_response(_page(request, "operations", found))
 
     async def get_batch(self, request: web.Request) -> web.Response:
@@ -256,14 +256,14 @@ class Google:
         job = self._job(request)
         if job.counts is None:
             async with self._making.setdefault(job.name, asyncio.Lock()):
-                await asyncio.to_thread(write_outputs, job, self._files, self._scenario)
-        return web.json_response(describe(job, self._scenario, time.time()))
+                await asyncio.to_thread(write_outputs, job, self._files, self.scenario)
+        return web.json_response(describe(job, self.scenario, time.time()))
 
     async def cancel_batch(self, request: web.Request) -> web.Response:
         """POST /V/batches/{id}:cancel."""
         job = self._job(request)
         now = time.time()
-        if is_done(state_of(job, self._scenario, now)):
+        if is_done(state_of(job, self.scenario, now)):
             raise ApiError(400, "The batch has ended and cannot be cancelled.")
         job.cancelled_at = job.cancelled_at or now
         return web.json_response({})

@@ -33,7 +33,7 @@ class OpenAI:
     """One account's files and batches."""
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
-        self._scenario = scenario
+        self.scenario = scenario
         self._files = FileStore(folder)
         self._jobs: dict[str, Job] = {}
         self._numbers = itertools.count(1)
@@ -70,7 +70,7 @@ class OpenAI:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not key:
             raise ApiError(401, "You didn't provide an API key.")
-        if self._scenario.keys and key not in self._scenario.keys:
+        if self.scenario.keys and key not in self.scenario.keys:
             shown = f"{key[:3]}***{key[-2:]}"
             raise ApiError(401, f"Incorrect API key provided: {shown}.", code="invalid_api_key")
 
@@ -142,38 +142,38 @@ class OpenAI:
             metadata=body.get("metadata"),
             created_at=time.time(),
         )
-        await asyncio.to_thread(validate, job, stored.path, self._scenario)
+        await asyncio.to_thread(validate, job, stored.path, self.scenario)
         self._jobs[job.id] = job
         request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets)}
         # However fast it is, the answer to create says `validating`.
-        return web.json_response(describe(job, self._scenario, job.created_at - 1))
+        return web.json_response(describe(job, self.scenario, job.created_at - 1))
 
     async def list_batches(self, request: web.Request) -> web.Response:
         """GET /batches, newest first."""
         now = time.time()
-        found = [describe(job, self._scenario, now) for job in reversed(self._jobs.values())]
+        found = [describe(job, self.scenario, now) for job in reversed(self._jobs.values())]
         return web.json_response(_page(request, found, default=20, most=100))
 
     async def get_batch(self, request: web.Request) -> web.Response:
         """GET /batches/{id}."""
         job = self._job(request)
         await self._make_outputs(job)
-        return web.json_response(describe(job, self._scenario, time.time()))
+        return web.json_response(describe(job, self.scenario, time.time()))
 
     async def cancel_batch(self, request: web.Request) -> web.Response:
         """POST /batches/{id}/cancel."""
         job = self._job(request)
         now = time.time()
-        status = Clock(job, self._scenario, now).status
+        status = Clock(job, self.scenario, now).status
         if status in ("completed", "failed", "expired", "cancelled"):
             raise ApiError(409, f"Cannot cancel a batch with status '{status}'.")
         job.cancelled_at = job.cancelled_at or now
-        return web.json_response(describe(job, self._scenario, now))
+        return web.json_response(describe(job, self.scenario, now))
 
     async def _make_outputs(self, job: Job) -> None:
         if job.counts is None:
             async with self._making.setdefault(job.id, asyncio.Lock()):
-                await asyncio.to_thread(write_outputs, job, self._files, self._scenario)
+                await asyncio.to_thread(write_outputs, job, self._files, self.scenario)
 
     def _file(self, request: web.Request) -> StoredFile:
         file_id = request.match_info["id"]

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from aiohttp import web
 
@@ -30,10 +30,14 @@ class _Front:
     """What every request passes through."""
 
     def __init__(self, scenario: Scenario, log: Path) -> None:
-        self._faults = scenario.faults
-        self._matched = [0] * len(scenario.faults)
+        self.turn(scenario)
         self._log = log
         self._ids = itertools.count(1)
+
+    def turn(self, scenario: Scenario) -> None:
+        """Another day: its faults are counted from its beginning."""
+        self._faults = scenario.faults
+        self._matched = [0] * len(scenario.faults)
 
     @web.middleware
     async def pass_through(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -112,22 +116,38 @@ async def _truncate(request: web.Request, answer: web.StreamResponse, length: in
     return short
 
 
+class _Site(NamedTuple):
+    """A server that runs: where it is, and how its scenario is changed."""
+
+    url: str
+    turn: Callable[[Scenario], None]
+
+
 @asynccontextmanager
-async def _running(scenario: Scenario, folder: Path, host: str, port: int) -> AsyncIterator[str]:
-    """The server, for as long as the block runs; gives its URL."""
+async def _running(scenario: Scenario, folder: Path, host: str, port: int) -> AsyncIterator[_Site]:
+    """The server, for as long as the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
     front = _Front(scenario, folder / "requests.jsonl")
+    openai = OpenAI(scenario, folder / "openai")
+    anthropic = Anthropic(scenario, folder / "anthropic")
+    google = Google(scenario, folder / "google")
     app = web.Application(middlewares=[front.pass_through], client_max_size=1 << 30)
-    app.add_subapp("/openai/v1", OpenAI(scenario, folder / "openai").application())
-    app.add_subapp("/anthropic", Anthropic(scenario, folder / "anthropic").application())
-    app.add_subapp("/google", Google(scenario, folder / "google").application())
+    app.add_subapp("/openai/v1", openai.application())
+    app.add_subapp("/anthropic", anthropic.application())
+    app.add_subapp("/google", google.application())
+
+    def turn(changed: Scenario) -> None:
+        front.turn(changed)
+        for account in (openai, anthropic, google):
+            account.scenario = changed
+
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
         await site.start()
         bound: Any = runner.addresses[0]
-        yield f"http://{host}:{bound[1]}"
+        yield _Site(f"http://{host}:{bound[1]}", turn)
     finally:
         await runner.cleanup()
 
@@ -153,8 +173,8 @@ def serve(
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
-        async with _running(scenario, folder, host, port) as url:
-            on_ready(url)
+        async with _running(scenario, folder, host, port) as site:
+            on_ready(site.url)
             await ended.wait()
 
     with tempfile.TemporaryDirectory(prefix="simulator-") as temporary:
@@ -177,11 +197,18 @@ class Simulator:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         try:
-            async with _running(self._scenario, self.folder, "127.0.0.1", 0) as self.url:
+            async with _running(self._scenario, self.folder, "127.0.0.1", 0) as site:
+                self.url, self._turn = site
                 self._ready.set()
                 await self._ended.wait()
         finally:
             self._ready.set()
+
+    def turn(self, scenario: Scenario) -> None:
+        """From here on a day like this; files and jobs stay, and jobs that run take its course."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(lambda: (self._turn(scenario), done.set()))
+        done.wait()
 
     def requests(self) -> list[dict[str, Any]]:
         """What came in, from the log."""

@@ -89,13 +89,13 @@ def _wait_for_workers(stack: Stack, up: "subprocess.Popen[bytes]", queues: list[
     raise AssertionError(f"the stack did not start:\n{stack.log.read_text()[-3000:]}")
 
 
-def processes_of(home: Path) -> list[str]:
-    """The processes whose environment names this home (Linux)."""
-    found = []
+def processes_of(home: Path) -> dict[int, str]:
+    """The processes whose environment names this home (Linux): pid to command."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if f"BATCH_ROUTER_HOME={home}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue  # it ended meanwhile, or is another user's
     return found

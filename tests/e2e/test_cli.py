@@ -180,7 +180,7 @@ def test_the_demo_runs_by_itself_and_leaves_nothing_running(tmp_path: Path) -> N
     assert [path.stem for path in results] == [f"results-{name}" for name in ("openai", "anthropic", "google", "vllm")]
     assert all(path.read_bytes().count(b"\n") == 40 for path in results)
     assert done.stdout.count("question 0") == 4
-    assert processes_of(results[0].parent) == []
+    assert processes_of(results[0].parent) == {}
 
 
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:

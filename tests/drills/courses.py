@@ -1,0 +1,112 @@
+"""The ways that a batch can take, so that each effect of the road is reached on one of them."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from batch_router.simulator import Scenario
+from batch_router.simulator.scenario import Fault, Latency, Refusal
+
+from .stack import DAY, HTTP_TIMEOUT, PROMPT, Stack
+
+#: With three rows a shard, three shards of different sizes.
+ROWS = 8
+_NEVER = Latency(in_progress=600)
+_CREATE = r"POST /(batches|v1/messages/batches|v1beta/models/[^/]+:batchGenerateContent)"
+_UPLOAD = r"POST /(files|upload/v1beta/files)"
+
+
+class Course(NamedTuple):
+    """One way.
+
+    Attributes:
+        day: how the providers behave.
+        options: of the submission.
+        statuses: of results that may come out.
+        state: the batch's end.
+        during: what the user does meanwhile.
+        broken: whether the input has a bad row.
+        silent: whether the first message is lost.
+        keeps: whether something stays at the provider, and why is said where the course is.
+        deadline: seconds, without the time it takes to recover.
+    """
+
+    day: Scenario = DAY
+    options: Mapping[str, Any] = MappingProxyType({"row_retries": 0})
+    statuses: frozenset[str] = frozenset({"succeeded"})
+    state: str = "completed"
+    during: Callable[[Stack, str], None] | None = None
+    broken: bool = False
+    silent: bool = False
+    keeps: bool = False
+    deadline: float = 30
+
+
+def _cancel(stack: Stack, batch_id: str) -> None:
+    """Cancel once every shard has a job."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        batch = stack.store.get_batch(batch_id)
+        shards = stack.store.get_shards(batch) if batch else []
+        if shards and all(shard.job is not None or shard.provider == "vllm" for shard in shards):
+            break
+        time.sleep(0.1)
+    stack.client.cancel(batch_id)
+
+
+def _faults(match: str, do: Any, **more: Any) -> Scenario:
+    return Scenario(latency=DAY.latency, faults=(Fault(match=match, do=do, **more),))
+
+
+_LOOK_AGAIN = HTTP_TIMEOUT + 35.0
+_UNHAPPY = frozenset({"succeeded", "cancelled", "expired"})
+
+COURSES: dict[str, Course] = {
+    "plain": Course(),
+    # The first message never comes: the sweep sends one.
+    "silent": Course(silent=True),
+    # A row is refused for a passing reason, again and again: two follow-up shards.
+    "row retries": Course(
+        day=Scenario(latency=DAY.latency, refuse=(Refusal(match="number 4", status=500, type="server_error"),)),
+        options={"row_retries": 2},
+        statuses=frozenset({"succeeded", "errored"}),
+    ),
+    # A bad row that only `convert` looks at.
+    "bad row": Course(broken=True, state="failed"),
+    "cancel": Course(day=Scenario(latency=_NEVER), statuses=_UNHAPPY, state="cancelled", during=_cancel, deadline=60),
+    "time-out": Course(
+        day=Scenario(latency=_NEVER), options={"timeout": 4.0}, statuses=_UNHAPPY, state="expired", deadline=60
+    ),
+    # A run that is longer than the lease's renewal.
+    "long": Course(day=Scenario(latency=Latency(in_progress=12)), deadline=60),
+    # An answer that is never returned, and that the provider counts: fetched four times more.
+    "cut short": Course(
+        day=Scenario(latency=DAY.latency, drop="number 4"), statuses=frozenset({"succeeded", "errored"}), deadline=60
+    ),
+    # The upload fails once: whoever cleans up looks for what it may have left.
+    "upload again": Course(day=_faults(_UPLOAD, "status", status=503)),
+    # The provider refuses to create: the intent is taken back.
+    "create refused": Course(day=_faults(_CREATE, "status", status=429, retry_after="1")),
+    # The answer to create is lost, once: the job is found.
+    "create lost": Course(day=_faults(_CREATE, "reset_after"), deadline=90),
+    # Nothing arrived: two looks, the rows deleted, and all anew.
+    "create vanished": Course(day=_faults(_CREATE, "reset_before"), deadline=60 + _LOOK_AGAIN),
+}
+
+
+def rows_of(course: Course) -> list[dict[str, Any]]:
+    rows = [{"custom_id": f"row {number}", "prompt": f"{PROMPT} number {number}"} for number in range(ROWS)]
+    return [*rows, {"custom_id": ""}] if course.broken else rows
+
+
+def arguments_of(stack: Stack, course: Course, provider: str) -> dict[str, Any]:
+    """What the batch is submitted with; a file where the rows are not to be looked at by the caller."""
+    given = {"model": "claude-haiku-4-5" if provider == "anthropic" else "model-1", **course.options}
+    given["generation_config"] = {"max_tokens": 9}
+    if not course.broken:
+        return given | {"requests": rows_of(course)}
+    path = stack.home / "broken.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows_of(course)))
+    return given | {"input": str(path), "check_rows": 1}

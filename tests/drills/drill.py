@@ -1,0 +1,132 @@
+"""One drill: a plan, a batch that runs into it, and what is found when all is over."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from batch_router.pipeline.submit import Options
+from batch_router.state.items import batch_id_of
+from batch_router.state.table import is_final
+
+from .courses import COURSES, Course, arguments_of
+from .effects import EFFECTS, Effect
+from .invariants import Findings, check, remote_objects
+from .stack import Stack
+from .trace import Event, Plan
+
+#: A lease, a grace, a restart, and a busy machine.
+_RECOVERY = 90.0
+
+
+class Drill(NamedTuple):
+    """A strike at an effect."""
+
+    do: Literal["kill", "stop"]
+    when: Literal["before", "after"]
+    effect: Effect
+    provider: str
+
+    @property
+    def fault(self) -> str:
+        """What the table calls it."""
+        return f"{self.do} at {self.effect.name}"
+
+    def __str__(self) -> str:
+        return f"{self.do} {self.when} {self.effect.name}, {self.provider}"
+
+
+class Outcome(NamedTuple):
+    """How a drill ended; `recovery_s` is None where nothing was left to do."""
+
+    fault: str
+    name: str
+    findings: Findings
+    recovery_s: float | None = None
+    seconds: float = 0
+
+
+def kill_drills() -> list[Drill]:
+    """Before and after each effect that a worker or a caller has."""
+    return [
+        Drill("kill", when, effect, provider)
+        for effect in EFFECTS
+        if effect.by != "undo"
+        for provider in effect.providers
+        for when in ("before", "after")
+    ]
+
+
+def run_kill(stack: Stack, drill: Drill) -> Outcome:
+    """The worker, or the caller, is killed at the effect, with its whole group."""
+    start = time.time()
+    course = COURSES[drill.effect.course]
+    stack.turn(course.day)
+    there = remote_objects(stack)
+    caller = drill.effect.by == "caller"
+    batch_id = Options(idempotency_key=str(drill)).choose_id() if caller else stack.new_id(drill.provider)
+    plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=batch_id, do="kill")
+    with stack.planned(plan):
+        if caller:
+            _call(stack, course, drill)
+        else:
+            submit(stack, course, drill.provider, batch_id)
+        wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
+    findings = check(stack, batch_id, course)
+    findings = findings.plus(*left_behind(stack, there))
+    fired = stack.fired(plan)
+    if fired is None:
+        findings = findings.plus("the effect was never reached")
+    recovery = recovery_of(fired, stack.events(), batch_id) if fired else None
+    return Outcome(drill.fault, str(drill), findings, recovery, time.time() - start)
+
+
+def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
+    """A batch enters, with or without its first message, and the user does what the course says."""
+    stack.client.submit(provider, batch_id=batch_id, **arguments_of(stack, course, provider))
+    if not course.silent:
+        stack.send(batch_id, provider)
+    if course.during is not None:
+        course.during(stack, batch_id)
+
+
+def _call(stack: Stack, course: Course, drill: Drill) -> None:
+    """An app submits, dies, and submits again with the same key, until it has heard that the batch is taken."""
+    arguments = arguments_of(stack, course, drill.provider) | {
+        "provider": drill.provider,
+        "idempotency_key": str(drill),
+    }
+    command = [sys.executable, "-m", "tests.drills.caller", json.dumps(arguments)]
+    for _ in range(3):
+        done = subprocess.run(command, env=stack.environment, start_new_session=True, capture_output=True, check=False)
+        if done.returncode == 0 and drill.effect.course == "plain":
+            return
+
+
+def wait_for_end(stack: Stack, batch_id: str, seconds: float) -> bool:
+    """Whether the batch came to an end in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        batch = stack.store.get_batch(batch_id)
+        if batch is not None and is_final(batch.state):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def left_behind(stack: Stack, before: set[str]) -> list[str]:
+    """What is at the providers now and was not before."""
+    left = sorted(remote_objects(stack) - before)
+    return [f"left at the provider: {', '.join(left)}"] if left else []
+
+
+def recovery_of(fired: Event, events: Sequence[Event], batch_id: str) -> float | None:
+    """Seconds until somebody claimed the item that was struck, or what came of it; None if nobody needed to."""
+    for event in events:
+        if event.at > fired.at and event.when == "after" and event.effect.endswith("/store.claim"):
+            known = batch_id_of(event.item) if fired.item in ("", batch_id) else event.item
+            if known == (fired.item or batch_id):
+                return event.at - fired.at
+    return None

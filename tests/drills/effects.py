@@ -1,0 +1,108 @@
+"""Every effect of the road: what changes the store, a provider, the storage or a queue, by step.
+
+An effect is named `<step>/<seam>`: `create/client.create`, `normalize/write results`, `poll/publish`. The step may also
+be a thread beside the steps (`sweep`, `lease-keeper`, `cancel-listener`), or `submit`, which runs in the caller.
+A traced run that shows another effect fails, and so does an effect whose drills never reached it.
+"""
+
+from typing import NamedTuple
+
+from .courses import COURSES
+
+_REMOTE = ("openai", "anthropic", "google")
+_ALL = (*_REMOTE, "vllm")
+
+
+class Effect(NamedTuple):
+    """One effect.
+
+    Attributes:
+        name: see the module.
+        course: the way of a batch that reaches it.
+        providers: where it is drilled: all, where they differ.
+        by: who has it: a `worker`, the `caller`, or `undo`, which only a stopped worker reaches when it wakes.
+    """
+
+    name: str
+    course: str = "plain"
+    providers: tuple[str, ...] = ("openai",)
+    by: str = "worker"
+
+
+def _step(step: str, *effects: Effect, course: str = "plain", publishes: bool = True) -> tuple[Effect, ...]:
+    """What each step has, around what is its own."""
+    before, after = Effect(f"{step}/store.claim", course), Effect(f"{step}/store.commit", course)
+    own = tuple(effect._replace(name=f"{step}/{effect.name}") for effect in effects)
+    return (before, *own, after, *((Effect(f"{step}/publish", course),) if publishes else ()))
+
+
+#: In the order of the road.
+EFFECTS: tuple[Effect, ...] = (
+    *(
+        Effect(f"submit/{name}", by="caller")
+        for name in ("write input", "write submission", "store.bind_storage", "store.create", "publish")
+    ),
+    Effect("submit/delete input", "submitted before", by="caller"),
+    Effect("submit/delete submission", "submitted before", by="caller"),
+    *_step(
+        "convert",
+        Effect("write requests", providers=_ALL),
+        Effect("write row-ids"),
+        Effect("delete requests", "bad row"),
+        Effect("delete row-ids", "bad row"),
+        Effect("write report", "bad row"),
+    ),
+    *_step("expire", Effect("store.cancel", "time-out"), course="time-out", publishes=False),
+    *_step(
+        "upload",
+        Effect("store.renew uploads"),
+        Effect("client.upload", providers=_ALL),
+    ),
+    *_step(
+        "create",
+        Effect("store.renew intent", providers=_ALL),
+        Effect("client.create", providers=_ALL),
+        Effect("store.renew no intent", "create refused", _REMOTE),
+        Effect("client.find", "create lost", _REMOTE),
+        Effect("client.delete_upload", "create vanished", _REMOTE),
+    ),
+    Effect("create/client.cancel", by="undo", providers=("anthropic",)),
+    Effect("upload/client.delete_upload", by="undo"),
+    *_step(
+        "poll",
+        Effect("client.get", providers=_REMOTE),
+        Effect("client.cancel", "cancel", _REMOTE),
+    ),
+    *_step(
+        "download",
+        Effect("client.download", providers=_ALL),
+        Effect("write answers"),
+        Effect("delete answers", "cut short"),
+    ),
+    *_step(
+        "normalize",
+        Effect("write results", providers=_ALL),
+        Effect("write kept-row-ids", "row retries"),
+        Effect("write again", "row retries"),
+        Effect("write again-row-ids", "row retries"),
+    ),
+    *_step(
+        "clean",
+        Effect("client.find_uploads", "upload again"),
+        Effect("client.delete_upload", providers=_REMOTE),
+        Effect("client.delete", providers=_ALL),
+    ),
+    *_step("finish", Effect("write manifest"), publishes=False),
+    Effect("lease-keeper/store.renew", "long", ("vllm",)),
+    Effect("cancel-listener/client.cancel", "cancel", ("vllm",)),
+    Effect("sweep/store.announce"),
+    Effect("sweep/store.take_due"),
+    Effect("sweep/publish", "silent"),
+)
+
+NAMES = frozenset(effect.name for effect in EFFECTS)
+
+
+def unknown_courses() -> set[str]:
+    """Courses that effects name and that are not there."""
+    return {effect.course for effect in EFFECTS} - COURSES.keys()

@@ -1,0 +1,128 @@
+"""What must hold after every drill, seen from outside: the results, the providers' own records, Redis, the logs."""
+
+import json
+import urllib.request
+from collections import Counter
+from typing import Any, NamedTuple
+
+from batch_router.state.items import Batch, Shard
+from batch_router.state.table import State, is_final
+
+from .courses import Course, rows_of
+from .stack import KEY, PROMPT, Stack, requests_of
+
+_LISTS = {
+    "openai": ("/openai/v1/files", "data", "id"),
+    "anthropic": ("/anthropic/v1/messages/batches?limit=1000", "data", "id"),
+    "google files": ("/google/v1beta/files?pageSize=10000", "files", "name"),
+    "google jobs": ("/google/v1beta/batches?pageSize=10000", "operations", "name"),
+}
+_HEADERS = {"authorization": f"Bearer {KEY}", "x-goog-api-key": KEY, "anthropic-version": "2023-06-01"}
+
+
+class Findings(NamedTuple):
+    """What was found after a drill.
+
+    Attributes:
+        lost: rows without the result that they should have.
+        duplicated: rows with more than one.
+        created_twice: jobs beyond the first of their shard.
+        undone: jobs beyond the first that their makers cancelled, as soon as they found out.
+        problems: whatever else is wrong, in words.
+    """
+
+    lost: int = 0
+    duplicated: int = 0
+    created_twice: int = 0
+    undone: int = 0
+    problems: tuple[str, ...] = ()
+
+    def plus(self, *problems: str) -> "Findings":
+        return self._replace(problems=self.problems + problems)
+
+
+def check(stack: Stack, batch_id: str, course: Course, *, may_park: bool = False) -> Findings:
+    """All that must hold for one batch that should have ended by now."""
+    batch = stack.store.get_batch(batch_id)
+    if batch is None:
+        return Findings(lost=len(rows_of(course)), problems=("the batch is not known",))
+    shards = stack.store.get_shards(batch)
+    if may_park and any(shard.state is State.PARKED for shard in shards):
+        return Findings()
+    if not is_final(batch.state):
+        where = ", ".join(f"{shard.id} {shard.state}" for shard in shards if not is_final(shard.state))
+        return Findings(lost=len(rows_of(course)), problems=(f"not finished: {batch.state}; {where}",))
+    problems = [f"ended as {batch.state}"] if batch.state != course.state else []
+    lost, duplicated, wrong = _check_results(stack, batch, course)
+    twice, undone = jobs_beyond_the_first(stack, shards)
+    return Findings(lost, duplicated, twice, undone, (*problems, *wrong))
+
+
+def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int, list[str]]:
+    """Each row once, in input order, answered as it should be; the books say the same."""
+    if course.broken:
+        report = f"no report, or parts: {batch.report}"
+        return 0, 0, [] if batch.report and not stack.client.manifest(batch.id)["parts"] else [report]
+    asked = [str(row["custom_id"]) for row in rows_of(course)]
+    results = list(stack.client.results(batch.id))
+    came = Counter(result.custom_id for result in results)
+    lost = sum(came[custom_id] == 0 for custom_id in asked)
+    lost += sum(result.status.value not in course.statuses for result in results)
+    problems = [f"{result.custom_id}: {result.error}" for result in results if result.status not in course.statuses]
+    if [result.custom_id for result in results if result.custom_id in asked] != sorted(asked):
+        problems.append("not in input order")
+    if unasked := came.keys() - set(asked):
+        problems.append(f"nobody asked for {sorted(unasked)}")
+    counts = stack.client.manifest(batch.id)["request_counts"]
+    if counts.pop("total") != len(asked) or {name: n for name, n in counts.items() if n} != Counter(
+        result.status.value for result in results
+    ):
+        problems.append(f"the books do not balance: {counts}")
+    return lost, sum(came.values()) - len(came), problems
+
+
+def jobs_beyond_the_first(stack: Stack, shards: list[Shard]) -> tuple[int, int]:
+    """Jobs that were created twice, and those of them that were cancelled; vLLM's jobs are files and cost nothing."""
+    requests = requests_of(stack)
+    cancelled = {
+        request["path"].rpartition("/batches/")[2].replace(":", "/").removesuffix("/cancel")
+        for request in requests
+        if request["path"].endswith("cancel")
+    }
+    made: dict[str, list[str]] = {}
+    for request in requests:
+        if "job" in request:
+            made.setdefault(token_of(request), []).append(request["job"])
+    twice = undone = 0
+    for shard in shards:
+        owned = shard.job.id if shard.job else None
+        beyond = [job for job in made.get(shard.token, []) if job != owned]
+        beyond = beyond if owned else beyond[1:]
+        back = sum(job.removeprefix("batches/") in cancelled for job in beyond)
+        undone += back
+        twice += len(beyond) - back
+    return twice, undone
+
+
+def token_of(request: dict[str, Any]) -> str:
+    """The shard's token in a request that made a job, as each provider has it."""
+    if "first_row" in request:
+        return str(request["first_row"]).rpartition("-")[0]
+    labels = request["metadata"] or {}
+    return str(labels.get("batch_router_token") or labels.get("displayName"))
+
+
+def remote_objects(stack: Stack) -> set[str]:
+    """All files and jobs at the providers that can be deleted there, and are not."""
+    found = set()
+    for name, (path, field, key) in _LISTS.items():
+        request = urllib.request.Request(stack.simulator.url + path, headers=_HEADERS)
+        with urllib.request.urlopen(request) as answer:
+            found |= {f"{name} {each[key]}" for each in json.load(answer).get(field) or ()}
+    return found
+
+
+def canaries(stack: Stack) -> list[str]:
+    """Keys and prompts where none may be."""
+    words = stack.words()
+    return [f"{canary} is in logs, Redis or events" for canary in (KEY, PROMPT) if canary.encode() in words]

@@ -1,0 +1,222 @@
+"""What a drill needs: Valkey, simulated providers, workers; a stack has a home of its own and serves many drills."""
+
+import base64
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+from celery import Celery
+
+from batch_router.client import BatchClient
+from batch_router.connect import broker_url, open_context
+from batch_router.embedded import EmbeddedServer
+from batch_router.settings import Settings
+from batch_router.simulator import Scenario, Simulator
+from batch_router.simulator.scenario import Latency
+
+from ..e2e.stack import clean_environment, processes_of
+from .fleet import FLEETS, Fleet
+from .trace import FOLDER, Event, Plan
+
+ROOT = Path(__file__).parents[2]
+#: Not to be found outside the payloads: the key nowhere at all.
+KEY, PROMPT = "sk-canary-key-4711", "canary-prompt-0815"
+#: Jobs take a second, so that a poll finds one that is not done.
+DAY = Scenario(latency=Latency(in_progress=1))
+#: The shortest in which an SDK call still ends by itself; with it, a lost create is created anew after 35 s.
+HTTP_TIMEOUT = 5
+_MEMORY = Path("/dev/shm")
+_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"}
+
+
+class Stack:
+    """See the module; `open_stack` makes one."""
+
+    def __init__(self, home: Path, url: str, simulator: Simulator, environment: dict[str, str]) -> None:
+        self.home = home
+        self.simulator = simulator
+        self.environment = environment
+        self.folder = home / "drill"
+        self.settings = Settings(home=home, redis_url=url)
+        self.context = open_context(self.settings)
+        self.client = BatchClient(self.context)
+        self.store = self.context.store
+        self.broker = redis.Redis.from_url(broker_url(self.settings))
+        self._sender = Celery("drill", broker=broker_url(self.settings), set_as_current=False)
+        self._numbers = itertools.count(1)
+        self.seen = Listener(url)
+
+    def turn(self, scenario: Scenario) -> None:
+        """From here on a day like this, on the GPU as well."""
+        self.simulator.turn(scenario)
+        write_whole(self.folder / "gpu.toml", f"[latency]\nin_progress = {scenario.latency.in_progress}\n".encode())
+
+    def new_id(self, provider: str) -> str:
+        """A batch id; its start says whose the batch is."""
+        return f"{provider}-{next(self._numbers)}"
+
+    def send(self, batch_id: str, provider: str, *, step: str = "convert", item: str = "", version: int = 1) -> None:
+        """A message, as `publish` would send it."""
+        queue = "gpu" if provider == "vllm" else {"convert": "cpu", "finish": "cpu", "normalize": "cpu"}.get(step, "io")
+        self._sender.send_task(f"workers.tasks.{step}", args=([item or batch_id, version],), queue=queue)
+
+    @contextmanager
+    def planned(self, plan: Plan) -> Iterator[None]:
+        """Strike there, as long as the block runs."""
+        path = self.folder / "plan.json"
+        write_whole(path, msgspec.json.encode(plan))
+        try:
+            yield
+        finally:
+            path.unlink()
+
+    def fired(self, plan: Plan) -> Event | None:
+        """Where and when a plan struck."""
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            return msgspec.json.decode((self.folder / f"{plan.id}.fired").read_bytes(), type=Event)
+        return None
+
+    def events(self) -> list[Event]:
+        """The trace; a line that is being written is left out."""
+        lines = (self.folder / "trace.jsonl").read_bytes().split(b"\n")[:-1]
+        return [msgspec.json.decode(line, type=Event) for line in lines]
+
+    def words(self) -> bytes:
+        """All that may not hold a canary: logs, both databases, task events; bodies of messages decoded."""
+        words = b"".join(path.read_bytes() for path in self.home.rglob("*.log"))
+        words += (self.simulator.folder / "requests.jsonl").read_bytes() + b"".join(self.seen.messages)
+        for url in (str(self.settings.redis_url), broker_url(self.settings)):
+            with redis.Redis.from_url(url) as client:
+                words += b"".join(key + content_of(client, key) for key in client.scan_iter())
+        bodies = re.findall(rb'"body": ?"([A-Za-z0-9+/=]+)"', words)
+        return words + b"".join(base64.b64decode(body) for body in bodies)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.seen.close()
+        self.client.close()
+        self.broker.close()
+        self._sender.close()
+
+
+class Listener:
+    """Takes in whatever is published on a server: Celery's events among it."""
+
+    def __init__(self, url: str) -> None:
+        self.messages: list[bytes] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(url,), name="listener")
+        self._thread.start()
+
+    def _run(self, url: str) -> None:
+        while not self._ended.is_set():
+            with suppress(redis.RedisError), redis.Redis.from_url(url) as client, client.pubsub() as channel:
+                channel.psubscribe("*")
+                while not self._ended.is_set():
+                    message = channel.get_message(timeout=0.2)
+                    if message and isinstance(message["data"], bytes):
+                        self.messages.append(message["data"])
+            self._ended.wait(0.2)  # Redis is away: that may be the drill
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def content_of(client: "redis.Redis", key: bytes) -> bytes:
+    """What a key holds, uncompressed as `DUMP` would not be."""
+    match client.type(key):
+        case b"hash":
+            value: Any = client.hgetall(key)
+        case b"list":
+            value = client.lrange(key, 0, -1)
+        case b"set":
+            value = client.smembers(key)
+        case b"zset":
+            value = client.zrange(key, 0, -1)
+        case _:
+            value = client.get(key)
+    parts = [part for pair in value.items() for part in pair] if isinstance(value, dict) else value
+    return b"\n".join(parts) if not isinstance(parts, (bytes, type(None))) else parts or b""
+
+
+@contextmanager
+def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) -> Iterator[tuple[Stack, Fleet]]:
+    """Start everything; when the block ends, nothing is left."""
+    home = Path(tempfile.mkdtemp(prefix="drill-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, home)
+        url = undo.enter_context(_served(home))
+        simulator = undo.enter_context(Simulator(DAY, home / "simulator"))
+        stack = Stack(home, url, simulator, _environment(home, url, simulator, settings))
+        undo.callback(_expect_nobody, home)
+        undo.callback(stack.close)
+        stack.folder.mkdir()
+        (stack.folder / "trace.jsonl").touch()
+        (simulator.folder / "requests.jsonl").touch()
+        stack.turn(DAY)
+        workers = Fleet(app, FLEETS[fleet], stack.environment, home / "workers.log")
+        undo.callback(workers.stop)
+        yield stack, workers
+
+
+@contextmanager
+def _served(home: Path) -> Iterator[str]:
+    with EmbeddedServer(home) as server:
+        yield server.start()
+
+
+def _environment(home: Path, url: str, simulator: Simulator, settings: dict[str, str]) -> dict[str, str]:
+    more = {
+        "BATCH_ROUTER_REDIS_URL": url,
+        "BATCH_ROUTER_MAX_SHARD_ROWS": "3",
+        "BATCH_ROUTER_HTTP_TIMEOUT": str(HTTP_TIMEOUT),
+        "BATCH_ROUTER_VLLM_COMMAND": f"{sys.executable} -m batch_router.simulator.vllm",
+        "BATCH_ROUTER_VLLM_SCENARIO": str(home / "drill" / "gpu.toml"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        FOLDER: str(home / "drill"),
+        **dict.fromkeys(_KEYS, KEY),
+        **{f"BATCH_ROUTER_{name.upper()}_BASE_URL": simulator.url + path for name, path in _PATHS.items()},
+        **settings,
+    }
+    return clean_environment(home, **more)
+
+
+def _expect_nobody(home: Path) -> None:
+    """Raises if a process of this home is still there, and ends it; one that is just ending has a moment."""
+    deadline = time.monotonic() + 10
+    while left := processes_of(home):
+        if time.monotonic() > deadline:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise AssertionError(f"processes were left: {left}")
+        time.sleep(0.1)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Readers find the old content or the new one."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(content)
+    new.replace(path)
+
+
+def requests_of(stack: Stack) -> list[dict[str, Any]]:
+    """The log of the simulated providers."""
+    lines = (stack.simulator.folder / "requests.jsonl").read_bytes().split(b"\n")[:-1]
+    return [json.loads(line) for line in lines]

@@ -1,0 +1,223 @@
+"""What a process of the fleet does, seen at the four seams: store, client, storage, message.
+
+Every effect passes one of them, and is told before it happens and after it has happened. There a drill may strike: the
+process kills or stops itself, with its whole group. All of this is wrapped around the product from outside; the product
+knows nothing of it.
+"""
+
+import dataclasses
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import msgspec
+from celery import current_task
+from celery.signals import after_task_publish, before_task_publish, task_postrun
+
+from batch_router.connect import open_context, open_store
+from batch_router.pipeline.context import Clients, Context
+from batch_router.settings import Settings
+from batch_router.storage import LocalStorage
+
+#: The environment variable that names the folder of trace, plan and strikes.
+FOLDER = "BATCH_ROUTER_DRILL"
+
+# What looks and does not touch.
+_READS = re.compile(r"now|get_\w+|list\w*|listeners|close|address")
+_THREADS = ("sweep", "lease-keeper", "cancel-listener")
+_NUMBERS = re.compile(r"^\.?(\d{5}-\d+|[0-9a-f]{8})-|-\d+(?=\.json$)|\.jsonl?$")
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to strike, once.
+
+    Attributes:
+        id: names the strike.
+        batch: whose items count; an effect that is nobody's counts as well.
+    """
+
+    id: str
+    when: Literal["before", "after"]
+    effect: str
+    batch: str
+    do: Literal["kill", "stop"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the trace: somebody (a process group) is before or after an effect, or at the end of a task."""
+
+    at: float
+    worker: int
+    when: Literal["before", "after", "end"]
+    effect: str
+    item: str
+
+
+class Trace:
+    """Tells what this process does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = os.open(folder / "trace.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._here = threading.local()
+
+    @property
+    def place(self) -> str:
+        """The step, or the thread beside the steps, that runs here."""
+        name = threading.current_thread().name
+        if name in _THREADS:
+            return name
+        return str(current_task.name).rpartition(".")[2] if current_task else "submit"
+
+    @property
+    def item(self) -> str:
+        """What was claimed last in this thread."""
+        return getattr(self._here, "item", "")
+
+    @item.setter
+    def item(self, item: str) -> None:
+        self._here.item = item
+
+    def tell(self, when: Literal["before", "after", "end"], effect: str, item: str) -> None:
+        """Write it down, and strike if this is where."""
+        event = Event(at=time.time(), worker=os.getpgid(0), when=when, effect=effect, item=item)
+        line = msgspec.json.encode(event)
+        os.write(self._file, line + b"\n")
+        try:
+            plan = msgspec.json.decode((self._folder / "plan.json").read_bytes(), type=Plan)
+        except FileNotFoundError:
+            return
+        if (plan.when, plan.effect) == (when, effect) and (not item or item.partition(".")[0] == plan.batch):
+            self._strike(plan, line)
+
+    def _strike(self, plan: Plan, line: bytes) -> None:
+        try:
+            with (self._folder / f"{plan.id}.fired").open("xb") as fired:  # only one may
+                fired.write(line)
+        except FileExistsError:
+            return
+        os.killpg(0, signal.SIGKILL if plan.do == "kill" else signal.SIGSTOP)
+
+    @contextmanager
+    def around(self, effect: str, item: str) -> Iterator[None]:
+        """An effect that happens in the block; if that raises, it is not known whether it did."""
+        self.tell("before", effect, item)
+        yield
+        self.tell("after", effect, item)
+
+
+class _Store:
+    """A store whose changes are told."""
+
+    def __init__(self, real: Any, trace: Trace) -> None:
+        self._real, self._trace = real, trace
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._real, name)
+        if _READS.fullmatch(name):
+            return method
+
+        def change(*args: Any, **options: Any) -> Any:
+            item = args[0] if args and isinstance(args[0], str) and name not in ("announce", "bind_storage") else ""
+            facts = "".join(f" {'no ' * (value is None)}{fact}" for fact, value in (options.get("patch") or {}).items())
+            effect = f"{self._trace.place}/store.{name}{facts}"
+            self._trace.tell("before", effect, item)
+            result = method(*args, **options)
+            if name == "claim" and result is not None:
+                self._trace.item = item
+            if result is not False and (result is not None or name not in ("claim", "commit")):
+                self._trace.tell("after", effect, item)
+            return result
+
+        return change
+
+
+class _Client:
+    """A provider's client whose calls are told."""
+
+    def __init__(self, real: Any, trace: Trace) -> None:
+        self._real, self._trace = real, trace
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._real, name)
+        if name == "close":
+            return method
+
+        def call(*args: Any, **options: Any) -> Any:
+            with self._trace.around(f"{self._trace.place}/client.{name}", self._trace.item):
+                result = method(*args, **options)
+                return list(result) if isinstance(result, Iterator) else result
+
+        return call
+
+
+class _Clients(Clients):
+    def __init__(self, settings: Settings, trace: Trace) -> None:
+        super().__init__(settings)
+        self._trace = trace
+
+    def get(self, name: str, credential: str | None = None) -> Any:
+        return _Client(super().get(name, credential), self._trace)
+
+
+class _Storage(LocalStorage):
+    """A storage whose changes are told. "Before" a write all is written, and nothing has its name yet."""
+
+    def __init__(self, root: Path, trace: Trace) -> None:
+        super().__init__(root)
+        self._trace = trace
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[BinaryIO]:
+        effect, item = f"{self._trace.place}/write {kind_of(name)}", self._trace.item
+        with super().write(name) as stream:
+            yield stream
+            stream.flush()
+            self._trace.tell("before", effect, item)
+        self._trace.tell("after", effect, item)
+
+    def delete(self, name: str) -> None:
+        with self._trace.around(f"{self._trace.place}/delete {kind_of(name)}", self._trace.item):
+            super().delete(name)
+
+    def delete_folder(self, name: str) -> None:
+        with self._trace.around(f"{self._trace.place}/delete folder", self._trace.item):
+            super().delete_folder(name)
+
+
+def kind_of(name: str) -> str:
+    """What an object is, without the numbers in its name."""
+    return _NUMBERS.sub("", _NUMBERS.sub("", name.rpartition("/")[2]))
+
+
+def open_traced_context(settings: Settings) -> Context:
+    """`open_context`, with all seams told; messages as well, from the first call on."""
+    trace = Trace(Path(os.environ[FOLDER]))
+    context = open_context(settings, store=_Store(open_store(settings), trace))
+    _tell_messages(trace)
+    return dataclasses.replace(context, storage=_Storage(settings.home, trace), clients=_Clients(settings, trace))
+
+
+def _tell_messages(trace: Trace) -> None:
+    def sending(body: Any, **_: Any) -> None:
+        trace.tell("before", f"{trace.place}/publish", _item_of(body))
+
+    def sent(body: Any, **_: Any) -> None:
+        trace.tell("after", f"{trace.place}/publish", _item_of(body))
+
+    def ended(task: Any, args: Any, **_: Any) -> None:
+        trace.tell("end", task.name.rpartition(".")[2], _item_of((args,)))
+
+    before_task_publish.connect(sending, weak=False, dispatch_uid="drill")
+    after_task_publish.connect(sent, weak=False, dispatch_uid="drill")
+    task_postrun.connect(ended, weak=False, dispatch_uid="drill")
+
+
+def _item_of(body: Any) -> str:
+    return str(body[0][0][0])
