@@ -29,7 +29,7 @@ class Course(NamedTuple):
         during: what the user does meanwhile.
         broken: whether the input has a bad row.
         silent: whether the first message is lost.
-        keeps: whether something stays at the provider, and why is said where the course is.
+        submissions: how often an app submits it, with the same key.
         deadline: seconds, without the time it takes to recover.
     """
 
@@ -40,7 +40,7 @@ class Course(NamedTuple):
     during: Callable[[Stack, str], None] | None = None
     broken: bool = False
     silent: bool = False
-    keeps: bool = False
+    submissions: int = 1
     deadline: float = 30
 
 
@@ -67,6 +67,8 @@ COURSES: dict[str, Course] = {
     "plain": Course(),
     # The first message never comes: the sweep sends one.
     "silent": Course(silent=True),
+    # The app sends the same batch again: what it wrote the second time goes away.
+    "sent again": Course(submissions=2),
     # A row is refused for a passing reason, again and again: two follow-up shards.
     "row retries": Course(
         day=Scenario(latency=DAY.latency, refuse=(Refusal(match="number 4", status=500, type="server_error"),)),

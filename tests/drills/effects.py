@@ -42,8 +42,8 @@ EFFECTS: tuple[Effect, ...] = (
         Effect(f"submit/{name}", by="caller")
         for name in ("write input", "write submission", "store.bind_storage", "store.create", "publish")
     ),
-    Effect("submit/delete input", "submitted before", by="caller"),
-    Effect("submit/delete submission", "submitted before", by="caller"),
+    Effect("submit/delete input", "sent again", by="caller"),
+    Effect("submit/delete submission", "sent again", by="caller"),
     *_step(
         "convert",
         Effect("write requests", providers=_ALL),

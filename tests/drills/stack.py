@@ -29,6 +29,7 @@ from batch_router.simulator.scenario import Latency
 
 from ..e2e.stack import clean_environment, processes_of
 from .fleet import FLEETS, Fleet
+from .nursery import Nursery
 from .trace import FOLDER, Event, Plan
 
 ROOT = Path(__file__).parents[2]
@@ -46,10 +47,10 @@ _PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"
 class Stack:
     """See the module; `open_stack` makes one."""
 
-    def __init__(self, home: Path, url: str, simulator: Simulator, environment: dict[str, str]) -> None:
+    def __init__(self, home: Path, url: str, simulator: Simulator, nursery: Nursery) -> None:
         self.home = home
         self.simulator = simulator
-        self.environment = environment
+        self.nursery = nursery
         self.folder = home / "drill"
         self.settings = Settings(home=home, redis_url=url)
         self.context = open_context(self.settings)
@@ -162,14 +163,16 @@ def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) ->
         undo.callback(shutil.rmtree, home)
         url = undo.enter_context(_served(home))
         simulator = undo.enter_context(Simulator(DAY, home / "simulator"))
-        stack = Stack(home, url, simulator, _environment(home, url, simulator, settings))
         undo.callback(_expect_nobody, home)
+        nursery = Nursery(_environment(home, url, simulator, settings))
+        undo.callback(nursery.close)
+        stack = Stack(home, url, simulator, nursery)
         undo.callback(stack.close)
         stack.folder.mkdir()
         (stack.folder / "trace.jsonl").touch()
         (simulator.folder / "requests.jsonl").touch()
         stack.turn(DAY)
-        workers = Fleet(app, FLEETS[fleet], stack.environment, home / "workers.log")
+        workers = Fleet(nursery, app, FLEETS[fleet], home / "workers.log")
         undo.callback(workers.stop)
         yield stack, workers
 

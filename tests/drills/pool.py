@@ -1,0 +1,72 @@
+"""Drills on several stacks side by side: most of a drill is waiting for a lease to end."""
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from .drill import Outcome
+from .effects import NAMES
+from .fleet import Fleet
+from .invariants import Findings, canaries
+from .stack import Stack, open_stack
+
+D = TypeVar("D")
+Run = Callable[[Stack, Fleet, D], list[Outcome]]
+
+
+class Pool:
+    """Runs drills, and remembers what its stacks have done.
+
+    Attributes:
+        outcomes: of the drills, and of the stacks themselves.
+        seen: effects that the traces show.
+    """
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.seen: set[str] = set()
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+
+    def run(self, drills: Iterable[D], fleets: Sequence[str], run: Run[D], app: str = "tests.drills.worker") -> None:
+        """Each drill once, on whichever stack is free; a stack for each of the fleets."""
+        waiting: queue.SimpleQueue[D] = queue.SimpleQueue()
+        for drill in drills:
+            waiting.put(drill)
+        threads = [threading.Thread(target=self._serve, args=(waiting, fleet, run, app)) for fleet in fleets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _serve(self, waiting: "queue.SimpleQueue[D]", fleet: str, run: Run[D], app: str) -> None:
+        try:
+            with open_stack(fleet, app) as (stack, workers):
+                while True:
+                    try:
+                        drill = waiting.get_nowait()
+                    except queue.Empty:
+                        break
+                    self._note(*run(stack, workers, drill))
+                words = canaries(stack)
+                unknown = {event.effect for event in stack.events() if event.when != "end"}
+                with self._lock:
+                    self.seen |= unknown
+                strange = [f"not in the registry: {name}" for name in sorted(unknown - NAMES)]
+                self._note(Outcome("what every stack left", fleet, Findings(problems=(*words, *strange))))
+        except Exception as error:
+            self._note(
+                Outcome("what every stack left", fleet, Findings(problems=(f"{type(error).__name__}: {error}",)))
+            )
+
+    def _note(self, *outcomes: Outcome) -> None:
+        with self._lock:
+            self.outcomes += outcomes
+        for outcome in outcomes:
+            took = "" if outcome.recovery_s is None else f", recovered in {outcome.recovery_s:.1f} s"
+            wrong = "; ".join(outcome.findings.problems) or "ok"
+            at = time.monotonic() - self._began
+            print(f"{at:6.1f} {outcome.name}: {wrong}{took}", file=sys.stderr, flush=True)

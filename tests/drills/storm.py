@@ -1,0 +1,82 @@
+"""Random workers are killed at random times while batches of all providers are on the road; a seed replays it."""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .courses import COURSES
+from .drill import Outcome, left_behind, submit, wait_for_end
+from .fleet import Fleet
+from .invariants import Findings, check, remote_objects
+from .stack import Stack
+from .trace import Event
+
+#: Batches on the road at any time, one of each provider.
+PROVIDERS = ("openai", "anthropic", "google", "vllm")
+# Seconds between two kills of a stack. An item that is struck again and again needs a lease each time.
+_SHORTEST, _LONGEST = 0.5, 8.0
+_LAST_WAIT = 240.0
+
+
+class Kill(NamedTuple):
+    """A kill that happened."""
+
+    at: float
+    worker: int
+
+
+def run_storm(stack: Stack, fleet: Fleet, seed: str, kills: int, fault: str) -> list[Outcome]:
+    """One outcome a kill, for its recovery, and one a batch, for what was found of it."""
+    stack.turn(COURSES["plain"].day)
+    there = remote_objects(stack)
+    over = threading.Event()
+    batches: list[str] = []
+    loads = [threading.Thread(target=_load, args=(stack, provider, batches, over)) for provider in PROVIDERS]
+    for load in loads:
+        load.start()
+    struck = _kill_all(fleet, random.Random(seed), kills)
+    over.set()
+    for load in loads:
+        load.join()
+    outcomes = [Outcome(fault, f"{fault} {seed}", Findings(), recovery) for recovery in recoveries(struck, stack)]
+    course = COURSES["plain"]
+    found = [(batch_id, check(stack, batch_id, course)) for batch_id in batches]
+    found.append(("all", Findings(problems=tuple(left_behind(stack, there)))))
+    return outcomes + [Outcome(fault, batch_id, findings, runs=0) for batch_id, findings in found]
+
+
+def _load(stack: Stack, provider: str, batches: list[str], over: threading.Event) -> None:
+    """One batch after another; the last one gets the time to end."""
+    while not over.is_set():
+        batch_id = stack.new_id(provider)
+        batches.append(batch_id)
+        submit(stack, COURSES["plain"], provider, batch_id)
+        wait_for_end(stack, batch_id, _LAST_WAIT)
+
+
+def _kill_all(fleet: Fleet, chance: random.Random, kills: int) -> list[Kill]:
+    struck = []
+    for _ in range(kills):
+        time.sleep(chance.uniform(_SHORTEST, _LONGEST))
+        struck.append(Kill(time.time(), fleet.kill(chance.randrange(len(fleet)))))
+    return struck
+
+
+def recoveries(struck: Sequence[Kill], stack: Stack) -> list[float | None]:
+    """For each kill the longest time until an item that its worker was the last to touch was claimed again."""
+    events = [event for event in stack.events() if event.item]
+    return [_recovery(kill, events) for kill in struck]
+
+
+def _recovery(kill: Kill, events: Sequence[Event]) -> float | None:
+    last: dict[str, Event] = {}
+    again: dict[str, float] = {}
+    for event in events:
+        if event.at <= kill.at:
+            last[event.item] = event
+        elif event.when == "after" and event.effect.endswith("/store.claim") and event.item not in again:
+            again[event.item] = event.at - kill.at
+    waits = [again[item] for item, event in last.items() if event.worker == kill.worker and item in again]
+    return max(waits, default=None)

@@ -1,0 +1,59 @@
+"""What `make drill` says: a row per fault, for people and for programs."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from .drill import Outcome
+
+#: What a row has; `recovery_s` is the worst.
+COLUMNS = ("fault", "runs", "lost", "duplicated", "created_twice", "undone", "recovery_s", "recovery_median_s")
+
+
+def rows_of(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """One row per fault, in the order in which the faults came."""
+    by_fault: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_fault.setdefault(outcome.fault, []).append(outcome)
+    return [_row(fault, found) for fault, found in by_fault.items()]
+
+
+def _row(fault: str, found: Sequence[Outcome]) -> dict[str, Any]:
+    times = [outcome.recovery_s for outcome in found if outcome.recovery_s is not None]
+    return {
+        "fault": fault,
+        "runs": sum(outcome.runs for outcome in found),
+        **{
+            name: sum(getattr(outcome.findings, name) for outcome in found)
+            for name in ("lost", "duplicated", "created_twice", "undone")
+        },
+        "recovery_s": round(max(times), 1) if times else None,
+        "recovery_median_s": round(median(times), 1) if times else None,
+        "problems": [f"{o.name}: {problem}" for o in found for problem in o.findings.problems],
+    }
+
+
+def write(rows: Sequence[dict[str, Any]]) -> None:
+    """To build/drill.json."""
+    build = Path("build")
+    build.mkdir(exist_ok=True)
+    (build / "drill.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
+
+
+def show(rows: Sequence[dict[str, Any]], seed: str) -> None:
+    """The table, and below it whatever is wrong, in words."""
+    console = Console(width=120)
+    table = Table(title=f"make drill SEED={seed}", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "fault" else "right")
+    for row in rows:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in COLUMNS))
+    console.print(table)
+    for row in rows:
+        for problem in row["problems"]:
+            console.print(f"{row['fault']}: {problem}", markup=False)
