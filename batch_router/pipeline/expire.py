@@ -14,8 +14,10 @@ def expire(context: Context, batch: Batch) -> Outcome:
         return Outcome(State.RUNNING, delay=None)
     if left > 0:
         return Outcome(State.RUNNING, delay=left)
+    # The reason first: who finds the flag alone after a crash takes the cancel for the user's.
+    context.lease.renew(failure=timed_out(batch))
     context.store.cancel(batch.id)
-    return Outcome(State.RUNNING, delay=None, patch={"failure": timed_out(batch)})
+    return Outcome(State.RUNNING, delay=None)
 
 
 def seconds_left(context: Context, batch: Batch) -> float | None:

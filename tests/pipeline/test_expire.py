@@ -1,10 +1,12 @@
 """A batch with a time-out of its own."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from batch_router import BatchRouter
@@ -18,6 +20,7 @@ from batch_router.providers import OpenAIProvider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Latency
+from batch_router.state.base import Commit
 from batch_router.state.items import Batch, InputFile
 from batch_router.state.table import State
 
@@ -89,6 +92,22 @@ def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[
     assert stored is not None
     outcome = convert(context, batch(id=hint.id, timeout=5, input=stored.input, submission=stored.submission))
     assert (outcome.state, outcome.patch["failure"].type, list(outcome.spawn)) == (State.FINISHING, "timeout", [])
+
+
+def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Callable[..., Context]) -> None:
+    """Who comes after a worker that died in `expire` finds the time-out as the reason, not a cancel of the user's."""
+    context = make_context()
+    hint = submit(context, "openai", requests=ROWS, model="m", timeout=5)
+    context.store.claim(hint.id, 1, lease=10, holder="first")
+    context.store.commit(hint.id, 2, Commit(State.RUNNING, 5, {}), holder="first")
+    claimed = context.store.claim(hint.id, 3, lease=10, holder="second")
+    assert isinstance(claimed, Batch)
+    late = msgspec.structs.replace(claimed, created_at=NOW - 10)
+    with context.keeper.hold(hint.id, late.version, "second", since=0) as lease:
+        expire(dataclasses.replace(context, _lease=lease), late)
+    found = context.store.get_batch(hint.id)  # nothing was committed
+    assert found is not None
+    assert (found.cancel, found.failure and found.failure.type) == (True, "timeout")
 
 
 @pytest.mark.parametrize("timeout", [0, -1, "soon"])
