@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Fault, Latency, Refusal
+from batch_router.state.items import Shard
 
 from .stack import DAY, HTTP_TIMEOUT, PROMPT, Stack
 
@@ -29,7 +30,7 @@ class Course(NamedTuple):
         during: what the user does meanwhile.
         broken: whether the input has a bad row.
         silent: whether the first message is lost.
-        submissions: how often an app submits it, with the same key.
+        keeps: whether something stays at the provider, and why is said where the course is.
         deadline: seconds, without the time it takes to recover.
     """
 
@@ -40,20 +41,24 @@ class Course(NamedTuple):
     during: Callable[[Stack, str], None] | None = None
     broken: bool = False
     silent: bool = False
-    submissions: int = 1
+    keeps: bool = False
     deadline: float = 30
 
 
 def _cancel(stack: Stack, batch_id: str) -> None:
-    """Cancel once every shard has a job."""
+    """Cancel once every shard has a job, or an engine runs."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         batch = stack.store.get_batch(batch_id)
         shards = stack.store.get_shards(batch) if batch else []
-        if shards and all(shard.job is not None or shard.provider == "vllm" for shard in shards):
+        if shards and (all(shard.job for shard in shards) or any(_runs_here(shard) for shard in shards)):
             break
         time.sleep(0.1)
     stack.client.cancel(batch_id)
+
+
+def _runs_here(shard: Shard) -> bool:
+    return shard.provider == "vllm" and shard.intent is not None
 
 
 def _faults(match: str, do: Any, **more: Any) -> Scenario:
@@ -67,8 +72,6 @@ COURSES: dict[str, Course] = {
     "plain": Course(),
     # The first message never comes: the sweep sends one.
     "silent": Course(silent=True),
-    # The app sends the same batch again: what it wrote the second time goes away.
-    "sent again": Course(submissions=2),
     # A row is refused for a passing reason, again and again: two follow-up shards.
     "row retries": Course(
         day=Scenario(latency=DAY.latency, refuse=(Refusal(match="number 4", status=500, type="server_error"),)),

@@ -42,8 +42,8 @@ EFFECTS: tuple[Effect, ...] = (
         Effect(f"submit/{name}", by="caller")
         for name in ("write input", "write submission", "store.bind_storage", "store.create", "publish")
     ),
-    Effect("submit/delete input", "sent again", by="caller"),
-    Effect("submit/delete submission", "sent again", by="caller"),
+    Effect("submit/delete input", "submitted before", by="caller"),
+    Effect("submit/delete submission", "submitted before", by="caller"),
     *_step(
         "convert",
         Effect("write requests", providers=_ALL),
@@ -52,7 +52,13 @@ EFFECTS: tuple[Effect, ...] = (
         Effect("delete row-ids", "bad row"),
         Effect("write report", "bad row"),
     ),
-    *_step("expire", Effect("store.cancel", "time-out"), course="time-out", publishes=False),
+    *_step(
+        "expire",
+        Effect("store.renew failure", "time-out"),
+        Effect("store.cancel", "time-out"),
+        course="time-out",
+        publishes=False,
+    ),
     *_step(
         "upload",
         Effect("store.renew uploads"),
@@ -64,7 +70,7 @@ EFFECTS: tuple[Effect, ...] = (
         Effect("client.create", providers=_ALL),
         Effect("store.renew no intent", "create refused", _REMOTE),
         Effect("client.find", "create lost", _REMOTE),
-        Effect("client.delete_upload", "create vanished", _REMOTE),
+        Effect("client.delete_upload", "create vanished", ("openai", "google")),
     ),
     Effect("create/client.cancel", by="undo", providers=("anthropic",)),
     Effect("upload/client.delete_upload", by="undo"),
@@ -89,7 +95,7 @@ EFFECTS: tuple[Effect, ...] = (
     *_step(
         "clean",
         Effect("client.find_uploads", "upload again"),
-        Effect("client.delete_upload", providers=_REMOTE),
+        Effect("client.delete_upload", providers=("openai", "google")),
         Effect("client.delete", providers=_ALL),
     ),
     *_step("finish", Effect("write manifest"), publishes=False),

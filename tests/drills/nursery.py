@@ -1,4 +1,4 @@
-"""Where workers are born: a process that has imported the SDKs, and forks another one for each that is asked for.
+"""Where workers are born: a process that has imported the SDKs, and forks another whenever it is asked to.
 
 Importing takes a worker five seconds of CPU, and drills kill hundreds of them. What is born here runs `python -m MODULE`
 as ever, in a process group of its own. `python -m tests.drills.nursery` takes lines of JSON, `{"module", "arguments",
@@ -14,8 +14,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
+
+from batch_router.providers import find_provider, provider_names
 
 
 class Nursery:
@@ -59,18 +62,12 @@ def send(group: int, number: signal.Signals) -> None:
 
 def _import_all() -> None:
     """What workers need and what does not look at the environment while it is imported."""
-    import celery.apps.worker  # noqa: F401
-    import celery.bin.celery
-    import celery.concurrency.prefork
-    import celery.concurrency.thread
-    import celery.worker.consumer
-    import kombu.transport.redis  # noqa: F401
-
-    import batch_router.pipeline.drive  # noqa: F401
-    from batch_router.providers import find_provider, provider_names
-
-    for name in provider_names():
-        find_provider(name).preload()
+    for name in ("celery.apps.worker", "celery.bin.celery", "celery.concurrency.prefork", "celery.concurrency.thread"):
+        import_module(name)
+    for name in ("kombu.transport.redis", "batch_router.pipeline.drive"):
+        import_module(name)
+    for provider in provider_names():
+        find_provider(provider).preload()
 
 
 def _run(module: str, arguments: Sequence[str], log: str) -> NoReturn:

@@ -59,8 +59,7 @@ def _settle(stack: Stack, fired: Event, woken: float) -> None:
     threads = fired.effect.startswith(("sweep/", "lease-keeper/", "cancel-listener/"))
     deadline = time.monotonic() + _SETTLE
     while time.monotonic() < deadline:
-        for event in stack.events():
-            if event.worker == fired.worker and event.at > woken and (threads or event.when == "end"):
-                if threads or event.item == fired.item:
-                    return
+        since = [event for event in stack.events() if event.worker == fired.worker and event.at > woken]
+        if any(threads or (event.when, event.item) == ("end", fired.item) for event in since):
+            return
         time.sleep(0.2)
