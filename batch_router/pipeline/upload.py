@@ -5,7 +5,7 @@ from pathlib import Path
 from ..core.jobs import JobSpec
 from ..exceptions import FileOperationError
 from ..state.items import Shard
-from ..state.table import State
+from ..state.table import State, is_final
 from .context import Context, Outcome
 
 
@@ -20,12 +20,21 @@ def upload(context: Context, shard: Shard) -> Outcome:
 
 
 def undo_upload(context: Context, shard: Shard, outcome: Outcome) -> None:
-    """Delete the file of an uploader that lost its fence, unless it is the shard's, or may yet become that."""
+    """Delete the file of an uploader that lost its fence, unless it is the shard's, or may yet become that.
+
+    Where the name is the same each time, the shard's own file may have been used and deleted before this one was sent.
+    """
     name = outcome.patch.get("upload")
     current = context.store.get_shard(shard.id)
-    if name is None or (current is not None and (current.state is State.UPLOADING or current.upload == name)):
+    if name is None or (current is not None and _may_need(current, name)):
         return
     context.client_of(shard).delete_upload(name)
+
+
+def _may_need(shard: Shard, upload: str) -> bool:
+    if is_final(shard.state) and not shard.keep_remote:
+        return False
+    return shard.state is State.UPLOADING or shard.upload == upload
 
 
 def requests_path(context: Context, shard: Shard) -> Path:
