@@ -11,7 +11,7 @@ from batch_router.state.table import is_final
 
 from .courses import COURSES, Course, arguments_of
 from .effects import EFFECTS, Effect
-from .invariants import Findings, check, remote_objects
+from .invariants import Findings, check, left_behind, remote_objects
 from .nursery import is_alive
 from .stack import Stack
 from .trace import Event, Plan
@@ -74,7 +74,7 @@ def run_kill(stack: Stack, drill: Drill) -> Outcome:
             submit(stack, course, drill.provider, batch_id)
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
     findings = check(stack, batch_id, course)
-    findings = findings.plus(*left_behind(stack, there))
+    findings = findings.plus(*left_behind(stack, there, [batch_id]))
     fired = stack.fired(plan)
     if fired is None:
         findings = findings.plus("the effect was never reached")
@@ -114,12 +114,6 @@ def wait_for_end(stack: Stack, batch_id: str, seconds: float, until: Callable[[]
         if batch is not None and is_final(batch.state):
             return
         time.sleep(0.2)
-
-
-def left_behind(stack: Stack, before: set[str]) -> list[str]:
-    """What is at the providers now and was not before."""
-    left = sorted(remote_objects(stack) - before)
-    return [f"left at the provider: {', '.join(left)}"] if left else []
 
 
 def recovery_of(fired: Event, events: Sequence[Event], batch_id: str) -> float | None:

@@ -1,8 +1,10 @@
 """What must hold after every drill, seen from outside: the results, the providers' own records, Redis, the logs."""
 
 import json
+import re
 import urllib.request
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from batch_router.state.items import Batch, Shard
@@ -18,6 +20,7 @@ _LISTS = {
     "google jobs": ("/google/v1beta/batches?pageSize=10000", "operations", "name"),
 }
 _HEADERS = {"authorization": f"Bearer {KEY}", "x-goog-api-key": KEY, "anthropic-version": "2023-06-01"}
+_CANCEL = re.compile(r"/batches/([^/:]+)[/:]cancel$")
 
 
 class Findings(NamedTuple):
@@ -55,7 +58,7 @@ def check(stack: Stack, batch_id: str, course: Course, *, may_park: bool = False
     problems = [f"ended as {batch.state}"] if batch.state != course.state else []
     lost, duplicated, wrong = _check_results(stack, batch, course)
     twice, undone = jobs_beyond_the_first(stack, shards)
-    return Findings(lost, duplicated, twice, undone, (*problems, *wrong))
+    return Findings(lost, duplicated, twice, len(undone), (*problems, *wrong))
 
 
 def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int, list[str]]:
@@ -81,26 +84,22 @@ def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int
     return lost, sum(came.values()) - len(came), problems
 
 
-def jobs_beyond_the_first(stack: Stack, shards: list[Shard]) -> tuple[int, int]:
-    """Jobs that were created twice, and those of them that were cancelled; vLLM's jobs are files and cost nothing."""
-    requests = requests_of(stack)
-    cancelled = {
-        request["path"].rpartition("/batches/")[2].replace(":", "/").removesuffix("/cancel")
-        for request in requests
-        if request["path"].endswith("cancel")
-    }
+def jobs_beyond_the_first(stack: Stack, shards: list[Shard]) -> tuple[int, list[str]]:
+    """How many were created twice, and others that their makers cancelled; vLLM's jobs are files and cost nothing."""
     made: dict[str, list[str]] = {}
-    for request in requests:
+    cancelled = set()
+    for request in requests_of(stack):
         if "job" in request:
             made.setdefault(token_of(request), []).append(request["job"])
-    twice = undone = 0
+        elif found := _CANCEL.search(request["path"]):
+            cancelled |= {found[1]} if request["status"] == 200 else set()
+    twice, undone = 0, []
     for shard in shards:
-        owned = shard.job.id if shard.job else None
-        beyond = [job for job in made.get(shard.token, []) if job != owned]
-        beyond = beyond if owned else beyond[1:]
-        back = sum(job.removeprefix("batches/") in cancelled for job in beyond)
-        undone += back
-        twice += len(beyond) - back
+        jobs = made.get(shard.token, [])
+        beyond = [job for job in jobs if job != shard.job.id] if shard.job else jobs[1:]
+        taken_back = [job for job in beyond if job.removeprefix("batches/") in cancelled]
+        twice += len(beyond) - len(taken_back)
+        undone += taken_back
     return twice, undone
 
 
@@ -110,6 +109,19 @@ def token_of(request: dict[str, Any]) -> str:
         return str(request["first_row"]).rpartition("-")[0]
     labels = request["metadata"] or {}
     return str(labels.get("batch_router_token") or labels.get("displayName"))
+
+
+def left_behind(stack: Stack, before: set[str], batch_ids: Iterable[str]) -> list[str]:
+    """What is at the providers now and was not before.
+
+    A job that its maker took back is no leftover: where jobs can be deleted at all, one that is being cancelled cannot.
+    """
+    left = remote_objects(stack) - before
+    for batch_id in batch_ids:
+        batch = stack.store.get_batch(batch_id)
+        _, undone = jobs_beyond_the_first(stack, stack.store.get_shards(batch) if batch else [])
+        left = {name for name in left if not name.endswith(tuple(undone))}
+    return [f"left at the provider: {', '.join(sorted(left))}"] if left else []
 
 
 def remote_objects(stack: Stack) -> set[str]:

@@ -1,8 +1,8 @@
 """Where workers are born: a process that has imported the SDKs, and forks another whenever it is asked to.
 
-Importing takes a worker five seconds of CPU, and drills kill hundreds of them. What is born here runs `python -m MODULE`
-as ever, in a process group of its own. `python -m tests.drills.nursery` takes lines of JSON, `{"module", "arguments",
-"log"}`, and answers each with the group's number. When nobody is left to ask, all that were born are killed.
+Importing takes a worker five seconds of CPU, and drills kill hundreds of them. What is born here runs as `python -m
+MODULE` would, in a process group of its own. `python -m tests.drills.nursery` takes lines of JSON, `{"module",
+"arguments", "log"}`, and answers each with the number of the group. When nobody is left to ask, all are killed.
 """
 
 import json

@@ -1,5 +1,6 @@
 """Drills on several stacks side by side: most of a drill is waiting for a lease to end."""
 
+import logging
 import queue
 import sys
 import threading
@@ -26,6 +27,7 @@ class Pool:
     """
 
     def __init__(self) -> None:
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a client that is killed makes it write traces
         self.outcomes: list[Outcome] = []
         self.seen: set[str] = set()
         self._lock = threading.Lock()

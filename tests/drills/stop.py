@@ -4,9 +4,9 @@ import signal
 import time
 
 from .courses import COURSES
-from .drill import Drill, Outcome, left_behind, recovery_of, submit, wait_for_end
+from .drill import Drill, Outcome, recovery_of, submit, wait_for_end
 from .effects import EFFECTS
-from .invariants import check, remote_objects
+from .invariants import check, left_behind, remote_objects
 from .nursery import send
 from .stack import Stack
 from .trace import Event, Plan
@@ -47,7 +47,7 @@ def run_stop(stack: Stack, drill: Drill) -> Outcome:
             _settle(stack, fired, woken)
         wait_for_end(stack, batch_id, patience)
     may_park = (drill.effect.name, drill.when) == ("create/client.create", "before")
-    findings = check(stack, batch_id, course, may_park=may_park).plus(*left_behind(stack, there))
+    findings = check(stack, batch_id, course, may_park=may_park).plus(*left_behind(stack, there, [batch_id]))
     if fired is None:
         return Outcome(drill.fault, str(drill), findings.plus("the effect was never reached"))
     recovery = recovery_of(fired, stack.events(), batch_id)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .courses import COURSES
-from .drill import Outcome, left_behind, submit, wait_for_end
+from .drill import Outcome, submit, wait_for_end
 from .fleet import Fleet
-from .invariants import Findings, check, remote_objects
+from .invariants import Findings, check, left_behind, remote_objects
 from .stack import Stack
 from .trace import Event
 
@@ -36,14 +36,14 @@ def run_storm(stack: Stack, fleet: Fleet, seed: str, kills: int, fault: str) -> 
     loads = [threading.Thread(target=_load, args=(stack, provider, batches, over)) for provider in PROVIDERS]
     for load in loads:
         load.start()
-    struck = _kill_all(fleet, random.Random(seed), kills)
+    struck = kill_all(fleet, random.Random(seed), kills)
     over.set()
     for load in loads:
         load.join()
     outcomes = [Outcome(fault, f"{fault} {seed}", Findings(), recovery) for recovery in recoveries(struck, stack)]
     course = COURSES["plain"]
     found = [(batch_id, check(stack, batch_id, course)) for batch_id in batches]
-    found.append(("all", Findings(problems=tuple(left_behind(stack, there)))))
+    found.append(("all", Findings(problems=tuple(left_behind(stack, there, batches)))))
     return outcomes + [Outcome(fault, batch_id, findings, runs=0) for batch_id, findings in found]
 
 
@@ -56,7 +56,8 @@ def _load(stack: Stack, provider: str, batches: list[str], over: threading.Event
         wait_for_end(stack, batch_id, _LAST_WAIT)
 
 
-def _kill_all(fleet: Fleet, chance: random.Random, kills: int) -> list[Kill]:
+def kill_all(fleet: Fleet, chance: random.Random, kills: int) -> list[Kill]:
+    """Kill that many times, one worker each; the chance alone says when and which."""
     struck = []
     for _ in range(kills):
         time.sleep(chance.uniform(_SHORTEST, _LONGEST))

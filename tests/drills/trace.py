@@ -1,7 +1,7 @@
 """What a process of the fleet does, seen at the four seams: store, client, storage, message.
 
 Every effect passes one of them, and is told before it happens and after it has happened. There a drill may strike: the
-process kills or stops itself, with its whole group. All of this is wrapped around the product from outside; the product
+process kills itself with its whole group, or stops. All of this is wrapped around the product from outside; the product
 knows nothing of it.
 """
 
@@ -102,7 +102,10 @@ class Trace:
                 fired.write(line)
         except FileExistsError:
             return
-        os.killpg(0, signal.SIGKILL if plan.do == "kill" else signal.SIGSTOP)
+        if plan.do == "kill":
+            os.killpg(0, signal.SIGKILL)
+        else:  # to this very thread: sent to the process, it would stop a moment later
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
     @contextmanager
     def around(self, effect: str, item: str) -> Iterator[None]:
