@@ -1,6 +1,6 @@
 # Everything a developer runs. `make .venv` alone makes the environment, with .venv/bin/batch-router in it.
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench drill clean
 
 # The newest of these that is there; 3.11 is the oldest that will do.
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -21,6 +21,10 @@ check: .venv
 
 bench: .venv
 	$(BIN)/python -m tests.bench
+
+# SEED= replays the random kills of an earlier run, KILLS= says how many.
+drill: .venv
+	SEED=$(SEED) KILLS=$(KILLS) $(BIN)/python -m tests.drills
 
 .venv: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "batch_router needs Python 3.11 or later: install it and try again" >&2; exit 1; }

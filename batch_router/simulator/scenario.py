@@ -55,11 +55,11 @@ class Fault(_Part, frozen=True, kw_only=True):
         times: how many go wrong then.
         do: `status`: answer with that status; `html`: 200 with a page; `reset_before`: cut the connection, nothing
             happened; `reset_after`: it happened, and the answer is lost; `truncate`: cut the answer after `bytes`;
-            `delay`: wait `seconds` first.
+            `delay`: wait `seconds` first; `drip`: the answer comes `bytes` at a time, `seconds` apart.
     """
 
     match: str
-    do: Literal["status", "html", "reset_before", "reset_after", "truncate", "delay"]
+    do: Literal["status", "html", "reset_before", "reset_after", "truncate", "delay", "drip"]
     after: int = 0
     times: int = 1
     status: int = 503

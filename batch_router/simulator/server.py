@@ -85,6 +85,8 @@ class _Front:
                 return web.Response(status=499)
             case "truncate":
                 return await _truncate(request, await handler(request), fault.bytes)
+            case "drip":
+                return await _drip(request, await handler(request), fault)
 
 
 def _error_body(request: web.Request, fault: Fault) -> dict[str, Any]:
@@ -104,11 +106,7 @@ def _cut(request: web.Request) -> None:
 
 async def _truncate(request: web.Request, answer: web.StreamResponse, length: int) -> web.StreamResponse:
     """Announce the whole answer, send its beginning, and cut the connection."""
-    if isinstance(answer, web.FileResponse):
-        content = await asyncio.to_thread(answer._path.read_bytes)
-    else:
-        body = getattr(answer, "body", b"")
-        content = body if isinstance(body, bytes) else b""
+    content = await _content(answer)
     short = web.StreamResponse(status=200, headers={"content-length": str(len(content))})
     await short.prepare(request)
     await short.write(content[:length])
@@ -121,6 +119,25 @@ class _Site(NamedTuple):
 
     url: str
     turn: Callable[[Scenario], None]
+
+
+async def _drip(request: web.Request, answer: web.StreamResponse, fault: Fault) -> web.StreamResponse:
+    """The whole answer, slowly."""
+    content = await _content(answer)
+    slow = web.StreamResponse(status=answer.status, headers={"content-length": str(len(content))})
+    slow.content_type = answer.content_type
+    await slow.prepare(request)
+    for start in range(0, len(content), fault.bytes):
+        await asyncio.sleep(fault.seconds)
+        await slow.write(content[start : start + fault.bytes])
+    return slow
+
+
+async def _content(answer: web.StreamResponse) -> bytes:
+    if isinstance(answer, web.FileResponse):
+        return await asyncio.to_thread(answer._path.read_bytes)
+    body = getattr(answer, "body", b"")
+    return body if isinstance(body, bytes) else b""
 
 
 @asynccontextmanager

@@ -12,11 +12,12 @@ from batch_router.state.items import Shard
 
 from .stack import DAY, HTTP_TIMEOUT, PROMPT, Stack
 
-#: With three rows a shard, three shards of different sizes.
-ROWS = 8
 _NEVER = Latency(in_progress=600)
-_CREATE = r"POST /(batches|v1/messages/batches|v1beta/models/[^/]+:batchGenerateContent)"
-_UPLOAD = r"POST /(files|upload/v1beta/files)"
+#: What eight rows make, with three rows a shard: shards of two sizes.
+SHARDS = 3
+#: The calls that create a job and send rows, at each provider.
+CREATE = r"POST /(batches|v1/messages/batches|v1beta/models/[^/]+:batchGenerateContent)"
+UPLOAD = r"POST /(files|upload/v1beta/files)"
 
 
 class Course(NamedTuple):
@@ -30,7 +31,8 @@ class Course(NamedTuple):
         during: what the user does meanwhile.
         broken: whether the input has a bad row.
         silent: whether the first message is lost.
-        keeps: whether something stays at the provider, and why is said where the course is.
+        rows: how many.
+        submissions: how often an app submits it, with the same key.
         deadline: seconds, without the time it takes to recover.
     """
 
@@ -41,7 +43,8 @@ class Course(NamedTuple):
     during: Callable[[Stack, str], None] | None = None
     broken: bool = False
     silent: bool = False
-    keeps: bool = False
+    rows: int = 8
+    submissions: int = 1
     deadline: float = 30
 
 
@@ -72,6 +75,8 @@ COURSES: dict[str, Course] = {
     "plain": Course(),
     # The first message never comes: the sweep sends one.
     "silent": Course(silent=True),
+    # The app sends the same batch again: what it wrote the second time goes away.
+    "sent again": Course(submissions=2),
     # A row is refused for a passing reason, again and again: two follow-up shards.
     "row retries": Course(
         day=Scenario(latency=DAY.latency, refuse=(Refusal(match="number 4", status=500, type="server_error"),)),
@@ -91,18 +96,18 @@ COURSES: dict[str, Course] = {
         day=Scenario(latency=DAY.latency, drop="number 4"), statuses=frozenset({"succeeded", "errored"}), deadline=60
     ),
     # The upload fails once: whoever cleans up looks for what it may have left.
-    "upload again": Course(day=_faults(_UPLOAD, "status", status=503)),
+    "upload again": Course(day=_faults(UPLOAD, "status", status=503)),
     # The provider refuses to create: the intent is taken back.
-    "create refused": Course(day=_faults(_CREATE, "status", status=429, retry_after="1")),
+    "create refused": Course(day=_faults(CREATE, "status", status=429, retry_after="1")),
     # The answer to create is lost, once: the job is found.
-    "create lost": Course(day=_faults(_CREATE, "reset_after"), deadline=90),
+    "create lost": Course(day=_faults(CREATE, "reset_after"), deadline=90),
     # Nothing arrived: two looks, the rows deleted, and all anew.
-    "create vanished": Course(day=_faults(_CREATE, "reset_before"), deadline=60 + _LOOK_AGAIN),
+    "create vanished": Course(day=_faults(CREATE, "reset_before"), deadline=60 + _LOOK_AGAIN),
 }
 
 
 def rows_of(course: Course) -> list[dict[str, Any]]:
-    rows = [{"custom_id": f"row {number}", "prompt": f"{PROMPT} number {number}"} for number in range(ROWS)]
+    rows = [{"custom_id": f"row {number}", "prompt": f"{PROMPT} number {number}"} for number in range(course.rows)]
     return [*rows, {"custom_id": ""}] if course.broken else rows
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from batch_router.pipeline.submit import Options
+from batch_router.state.base import Hint
 from batch_router.state.items import batch_id_of
-from batch_router.state.table import is_final
+from batch_router.state.table import State, is_final
 
 from .courses import COURSES, Course, arguments_of
 from .effects import EFFECTS, Effect
@@ -86,7 +87,7 @@ def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
     """A batch enters, with or without its first message, and the user does what the course says."""
     stack.client.submit(provider, batch_id=batch_id, **arguments_of(stack, course, provider))
     if not course.silent:
-        stack.send(batch_id, provider)
+        stack.send(Hint(batch_id, 1, State.QUEUED, provider))
     if course.during is not None:
         course.during(stack, batch_id)
 

@@ -23,9 +23,12 @@ from celery import Celery
 from batch_router.client import BatchClient
 from batch_router.connect import broker_url, open_context
 from batch_router.embedded import EmbeddedServer
+from batch_router.providers import find_provider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Latency
+from batch_router.state.base import Hint
+from batch_router.state.table import TABLE
 
 from ..e2e.stack import clean_environment, processes_of
 from .fleet import FLEETS, Fleet
@@ -70,10 +73,11 @@ class Stack:
         """A batch id; its start says whose the batch is."""
         return f"{provider}-{next(self._numbers)}"
 
-    def send(self, batch_id: str, provider: str, *, step: str = "convert", item: str = "", version: int = 1) -> None:
+    def send(self, hint: Hint) -> None:
         """A message, as `publish` would send it."""
-        queue = "gpu" if provider == "vllm" else {"convert": "cpu", "finish": "cpu", "normalize": "cpu"}.get(step, "io")
-        self._sender.send_task(f"workers.tasks.{step}", args=([item or batch_id, version],), queue=queue)
+        row = TABLE[hint.state]
+        queue = find_provider(hint.provider).queue or row.queue
+        self._sender.send_task(f"workers.tasks.{row.step}", args=([hint.id, hint.version],), queue=queue)
 
     @contextmanager
     def planned(self, plan: Plan) -> Iterator[None]:
