@@ -1,17 +1,15 @@
 """The storm over plain Celery chains: the same kills from the same seed, and what is lost and paid twice."""
 
 import json
-import random
 import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 from .drill import Outcome
-from .fleet import Fleet
 from .invariants import Findings, token_of
 from .stack import PROMPT, Stack, requests_of
-from .storm import PROVIDERS, kill_all
+from .storm import PROVIDERS, Share, kill_all
 
 FAULT = "plain Celery: kill at random"
 _ROWS = 3
@@ -21,22 +19,22 @@ _LAST_WAIT = 240.0
 _PATIENCE = 10.0
 
 
-def run_plain_storm(stack: Stack, fleet: Fleet, seed: str, kills: int) -> list[Outcome]:
+def run_plain_storm(stack: Stack, share: Share) -> list[Outcome]:
     """One outcome a kill, and one for all shards together."""
     over = threading.Event()
     shards: list[Path] = []
     loads = [threading.Thread(target=_load, args=(stack, number, shards, over)) for number in range(len(PROVIDERS))]
     for load in loads:
         load.start()
-    struck = kill_all(fleet, random.Random(seed), kills)
+    struck = kill_all(stack.fleet, share)
     over.set()
     for load in loads:
         load.join()
     deadline = time.monotonic() + _LAST_WAIT
     while time.monotonic() < deadline and not all(map(_is_done, shards)):
         time.sleep(0.5)
-    return [Outcome(FAULT, f"{FAULT} {seed}", Findings()) for _ in struck] + [
-        Outcome(FAULT, f"{FAULT} {seed}: {len(shards)} shards", _check(stack, shards), runs=0)
+    return [Outcome(FAULT, f"{FAULT} {share.seed}", Findings()) for _ in struck] + [
+        Outcome(FAULT, f"{FAULT} {share.seed}: {len(shards)} shards", _check(stack, shards), runs=0)
     ]
 
 

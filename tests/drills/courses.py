@@ -40,7 +40,7 @@ class Course(NamedTuple):
     options: Mapping[str, Any] = MappingProxyType({"row_retries": 0})
     statuses: frozenset[str] = frozenset({"succeeded"})
     state: str = "completed"
-    during: Callable[[Stack, str], None] | None = None
+    during: Callable[[Stack, str], object] | None = None
     broken: bool = False
     silent: bool = False
     rows: int = 8
@@ -75,6 +75,8 @@ COURSES: dict[str, Course] = {
     "plain": Course(),
     # The first message never comes: the sweep sends one.
     "silent": Course(silent=True),
+    # A worker dies, and another one begins.
+    "restart": Course(during=lambda stack, _: stack.fleet.kill(0)),
     # The app sends the same batch again: what it wrote the second time goes away.
     "sent again": Course(submissions=2),
     # A row is refused for a passing reason, again and again: two follow-up shards.

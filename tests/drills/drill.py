@@ -60,7 +60,7 @@ def kill_drills() -> list[Drill]:
     ]
 
 
-def run_kill(stack: Stack, drill: Drill) -> Outcome:
+def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
     """The worker, or the caller, is killed at the effect, with its whole group."""
     course = COURSES[drill.effect.course]
     stack.turn(course.day)
@@ -80,7 +80,7 @@ def run_kill(stack: Stack, drill: Drill) -> Outcome:
     if fired is None:
         findings = findings.plus("the effect was never reached")
     recovery = recovery_of(fired, stack.events(), batch_id) if fired else None
-    return Outcome(drill.fault, str(drill), findings, recovery)
+    return [Outcome(drill.fault, str(drill), findings, recovery)]
 
 
 def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:

@@ -1,13 +1,12 @@
 """Every effect of the road: what changes the store, a provider, the storage or a queue, by step.
 
 An effect is named `<step>/<seam>`: `create/client.create`, `normalize/write results`, `poll/publish`. The step may also
-be a thread beside the steps (`sweep`, `lease-keeper`, `cancel-listener`), or `submit`, which runs in the caller.
+be a thread beside the steps (`sweep`, `lease-keeper`, `cancel-listener`), the `start` of a worker, or `submit`, which
+runs in the caller.
 A traced run that shows another effect fails, and so does an effect whose drills never reached it.
 """
 
 from typing import NamedTuple
-
-from .courses import COURSES
 
 _REMOTE = ("openai", "anthropic", "google")
 _ALL = (*_REMOTE, "vllm")
@@ -42,8 +41,8 @@ EFFECTS: tuple[Effect, ...] = (
         Effect(f"submit/{name}", by="caller")
         for name in ("write input", "write submission", "store.bind_storage", "store.create", "publish")
     ),
-    Effect("submit/delete input", "submitted before", by="caller"),
-    Effect("submit/delete submission", "submitted before", by="caller"),
+    Effect("submit/delete input", "sent again", by="caller"),
+    Effect("submit/delete submission", "sent again", by="caller"),
     *_step(
         "convert",
         Effect("write requests", providers=_ALL),
@@ -101,14 +100,10 @@ EFFECTS: tuple[Effect, ...] = (
     *_step("finish", Effect("write manifest"), publishes=False),
     Effect("lease-keeper/store.renew", "long", ("vllm",)),
     Effect("cancel-listener/client.cancel", "cancel", ("vllm",)),
+    Effect("start/store.bind_storage", "restart"),
     Effect("sweep/store.announce"),
     Effect("sweep/store.take_due"),
     Effect("sweep/publish", "silent"),
 )
 
 NAMES = frozenset(effect.name for effect in EFFECTS)
-
-
-def unknown_courses() -> set[str]:
-    """Courses that effects name and that are not there."""
-    return {effect.course for effect in EFFECTS} - COURSES.keys()

@@ -114,7 +114,7 @@ NAMED: tuple[Named, ...] = (
 )
 
 
-def run_named(stack: Stack, named: Named) -> Outcome:
+def run_named(stack: Stack, named: Named) -> list[Outcome]:
     """A batch goes through the fault."""
     course = named.course()
     stack.turn(course.day)
@@ -130,7 +130,7 @@ def run_named(stack: Stack, named: Named) -> Outcome:
         findings = findings.plus("the fault never came")
     if named.quiet is not None:
         findings = findings.plus(*_early_calls(stack, since, named, course.day.faults[0]))
-    return Outcome(named.fault, str(named), findings)
+    return [Outcome(named.fault, str(named), findings)]
 
 
 def _early_calls(stack: Stack, since: int, named: Named, fault: Fault) -> list[str]:

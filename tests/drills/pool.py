@@ -10,12 +10,11 @@ from typing import TypeVar
 
 from .drill import Outcome
 from .effects import NAMES
-from .fleet import Fleet
 from .invariants import Findings, canaries
 from .stack import Stack, open_stack
 
 D = TypeVar("D")
-Run = Callable[[Stack, Fleet, D], list[Outcome]]
+Run = Callable[[Stack, D], list[Outcome]]
 
 
 class Pool:
@@ -46,13 +45,16 @@ class Pool:
 
     def _serve(self, waiting: "queue.SimpleQueue[D]", fleet: str, run: Run[D], app: str) -> None:
         try:
-            with open_stack(fleet, app) as (stack, workers):
+            with open_stack(fleet, app) as stack:
                 while True:
                     try:
                         drill = waiting.get_nowait()
                     except queue.Empty:
                         break
-                    self._note(*run(stack, workers, drill))
+                    try:
+                        self._note(*run(stack, drill))
+                    except Exception as error:  # the next drill may still say something
+                        self._note(Outcome("drills that broke", str(drill), _went_wrong(error)))
                 words = canaries(stack)
                 unknown = {event.effect for event in stack.events() if event.when != "end"}
                 with self._lock:
@@ -72,3 +74,7 @@ class Pool:
             wrong = "; ".join(outcome.findings.problems) or "ok"
             at = time.monotonic() - self._began
             print(f"{at:6.1f} {outcome.name}: {wrong}{took}", file=sys.stderr, flush=True)
+
+
+def _went_wrong(error: Exception) -> Findings:
+    return Findings(problems=(f"{type(error).__name__}: {error}",))

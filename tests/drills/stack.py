@@ -62,6 +62,7 @@ class Stack:
         self.broker = redis.Redis.from_url(broker_url(self.settings))
         self._sender = Celery("drill", broker=broker_url(self.settings), set_as_current=False)
         self._numbers = itertools.count(1)
+        self.fleet: Fleet
         self.seen = Listener(url)
 
     def turn(self, scenario: Scenario) -> None:
@@ -160,7 +161,7 @@ def content_of(client: "redis.Redis", key: bytes) -> bytes:
 
 
 @contextmanager
-def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) -> Iterator[tuple[Stack, Fleet]]:
+def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) -> Iterator[Stack]:
     """Start everything; when the block ends, nothing is left."""
     home = Path(tempfile.mkdtemp(prefix="drill-", dir=_MEMORY if _MEMORY.is_dir() else None))
     with ExitStack() as undo:
@@ -176,9 +177,9 @@ def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) ->
         (stack.folder / "trace.jsonl").touch()
         (simulator.folder / "requests.jsonl").touch()
         stack.turn(DAY)
-        workers = Fleet(nursery, app, FLEETS[fleet], home / "workers.log")
-        undo.callback(workers.stop)
-        yield stack, workers
+        stack.fleet = Fleet(nursery, app, FLEETS[fleet], home / "workers.log")
+        undo.callback(stack.fleet.stop)
+        yield stack
 
 
 @contextmanager

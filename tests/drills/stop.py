@@ -28,7 +28,7 @@ def stop_drills() -> list[Drill]:
     ]
 
 
-def run_stop(stack: Stack, drill: Drill) -> Outcome:
+def run_stop(stack: Stack, drill: Drill) -> list[Outcome]:
     """See the module; between the lease's check and the POST is the one place where a shard may end parked."""
     course = COURSES[drill.effect.course]
     stack.turn(course.day)
@@ -49,9 +49,9 @@ def run_stop(stack: Stack, drill: Drill) -> Outcome:
     may_park = (drill.effect.name, drill.when) == ("create/client.create", "before")
     findings = check(stack, batch_id, course, may_park=may_park).plus(*left_behind(stack, there, [batch_id]))
     if fired is None:
-        return Outcome(drill.fault, str(drill), findings.plus("the effect was never reached"))
+        return [Outcome(drill.fault, str(drill), findings.plus("the effect was never reached"))]
     recovery = recovery_of(fired, stack.events(), batch_id)
-    return Outcome(drill.fault, str(drill), findings, recovery)
+    return [Outcome(drill.fault, str(drill), findings, recovery)]
 
 
 def _settle(stack: Stack, fired: Event, woken: float) -> None:

@@ -13,11 +13,19 @@ from .invariants import Findings, check, left_behind, remote_objects
 from .stack import Stack
 from .trace import Event
 
+FAULT = "kill at random"
 #: Batches on the road at any time, one of each provider.
 PROVIDERS = ("openai", "anthropic", "google", "vllm")
 # Seconds between two kills of a stack. An item that is struck again and again needs a lease each time.
 _SHORTEST, _LONGEST = 0.5, 8.0
 _LAST_WAIT = 240.0
+
+
+class Share(NamedTuple):
+    """One stack's part of the kills."""
+
+    seed: str
+    kills: int
 
 
 class Kill(NamedTuple):
@@ -27,7 +35,7 @@ class Kill(NamedTuple):
     worker: int
 
 
-def run_storm(stack: Stack, fleet: Fleet, seed: str, kills: int, fault: str) -> list[Outcome]:
+def run_storm(stack: Stack, share: Share) -> list[Outcome]:
     """One outcome a kill, for its recovery, and one a batch, for what was found of it."""
     stack.turn(COURSES["plain"].day)
     there = remote_objects(stack)
@@ -36,15 +44,15 @@ def run_storm(stack: Stack, fleet: Fleet, seed: str, kills: int, fault: str) -> 
     loads = [threading.Thread(target=_load, args=(stack, provider, batches, over)) for provider in PROVIDERS]
     for load in loads:
         load.start()
-    struck = kill_all(fleet, random.Random(seed), kills)
+    struck = kill_all(stack.fleet, share)
     over.set()
     for load in loads:
         load.join()
-    outcomes = [Outcome(fault, f"{fault} {seed}", Findings(), recovery) for recovery in recoveries(struck, stack)]
+    outcomes = [Outcome(FAULT, f"{FAULT} {share.seed}", Findings(), recovery) for recovery in recoveries(struck, stack)]
     course = COURSES["plain"]
     found = [(batch_id, check(stack, batch_id, course)) for batch_id in batches]
     found.append(("all", Findings(problems=tuple(left_behind(stack, there, batches)))))
-    return outcomes + [Outcome(fault, batch_id, findings, runs=0) for batch_id, findings in found]
+    return outcomes + [Outcome(FAULT, batch_id, findings, runs=0) for batch_id, findings in found]
 
 
 def _load(stack: Stack, provider: str, batches: list[str], over: threading.Event) -> None:
@@ -56,10 +64,11 @@ def _load(stack: Stack, provider: str, batches: list[str], over: threading.Event
         wait_for_end(stack, batch_id, _LAST_WAIT)
 
 
-def kill_all(fleet: Fleet, chance: random.Random, kills: int) -> list[Kill]:
-    """Kill that many times, one worker each; the chance alone says when and which."""
+def kill_all(fleet: Fleet, share: Share) -> list[Kill]:
+    """Kill that many times, one worker each; the seed alone says when and which."""
+    chance = random.Random(share.seed)
     struck = []
-    for _ in range(kills):
+    for _ in range(share.kills):
         time.sleep(chance.uniform(_SHORTEST, _LONGEST))
         struck.append(Kill(time.time(), fleet.kill(chance.randrange(len(fleet)))))
     return struck

@@ -38,6 +38,11 @@ def _row(fault: str, found: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
+def is_bad(row: dict[str, Any]) -> bool:
+    """Whether a row says that the promise was broken."""
+    return any(row[name] for name in ("lost", "duplicated", "created_twice", "problems"))
+
+
 def write(rows: Sequence[dict[str, Any]]) -> None:
     """To build/drill.json."""
     build = Path("build")

@@ -129,7 +129,10 @@ class _Store:
         def change(*args: Any, **options: Any) -> Any:
             item = args[0] if args and isinstance(args[0], str) and name not in ("announce", "bind_storage") else ""
             facts = "".join(f" {'no ' * (value is None)}{fact}" for fact, value in (options.get("patch") or {}).items())
-            effect = f"{self._trace.place}/store.{name}{facts}"
+            place = self._trace.place
+            if name == "bind_storage" and place != "submit":
+                place = "start"  # whatever a worker does first
+            effect = f"{place}/store.{name}{facts}"
             self._trace.tell("before", effect, item)
             result = method(*args, **options)
             if name == "claim" and result is not None:

@@ -1,0 +1,49 @@
+"""A few drills of `make drill`, others in every run, with the lease that users have; and the registry."""
+
+import os
+import random
+import secrets
+from collections.abc import Sequence
+
+import pytest
+
+from .courses import COURSES
+from .drill import Drill, kill_drills, run_kill
+from .effects import EFFECTS, NAMES
+from .pool import Pool
+from .stop import run_stop, stop_drills
+from .table import is_bad, rows_of, show
+
+_KILLS, _STOPS = 5, 2
+# These wait until a request to create can no longer arrive, or fetch the same answers again and again.
+_SLOW_COURSES = ("create vanished", "cut short", "row retries")
+_SLOW = (("before", "create/client.create"), ("after", "create/store.renew intent"))
+
+
+def choose(drills: Sequence[Drill], count: int, chance: random.Random) -> list[Drill]:
+    quick = [d for d in drills if d.effect.course not in _SLOW_COURSES and (d.when, d.effect.name) not in _SLOW]
+    return chance.sample(quick, count)
+
+
+def test_every_effect_has_a_drill() -> None:
+    """The registry names each effect once, on a course that there is; all but what only the woken undo are struck."""
+    assert len(NAMES) == len(EFFECTS)
+    assert {effect.course for effect in EFFECTS} <= COURSES.keys()
+    struck = {drill.effect.name for drill in (*kill_drills(), *stop_drills())}
+    assert {effect.name for effect in EFFECTS if effect.by != "undo"} == struck
+
+
+def test_a_few_kills_and_stops_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Workers killed or stopped at some effects: no row is lost, none comes twice, and no job is created twice.
+
+    It also fails where a drill never reached its effect, and where a trace shows an effect that the registry lacks.
+    """
+    seed = os.environ.get("SEED") or secrets.token_hex(4)
+    chance = random.Random(seed)
+    created = [d for d in kill_drills() if (d.when, d.effect.name) == ("after", "create/client.create")]
+    pool = Pool()
+    pool.run([chance.choice(created), *choose(kill_drills(), _KILLS, chance)], ("threads", "prefork"), run_kill)
+    pool.run(choose(stop_drills(), _STOPS, chance), ("threads",) * _STOPS, run_stop)
+    rows = rows_of(pool.outcomes)
+    show(rows, seed)
+    assert not any(map(is_bad, rows)), capsys.readouterr().out
