@@ -223,8 +223,9 @@ class Simulator:
 
     def turn(self, scenario: Scenario) -> None:
         """From here on a day like this; files and jobs stay, and jobs that run take its course."""
+        self._loop.call_soon_threadsafe(self._turn, scenario)
         done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (self._turn(scenario), done.set()))
+        self._loop.call_soon_threadsafe(done.set)
         done.wait()
 
     def requests(self) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import os
 import random
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,7 +15,7 @@ from .pool import Pool
 from .stop import run_stop, stop_drills
 from .table import is_bad, rows_of, show
 
-_KILLS, _STOPS = 5, 2
+_KILLS, _STOPS = 3, 2
 # These wait until a request to create can no longer arrive, or fetch the same answers again and again.
 _SLOW_COURSES = ("create vanished", "cut short", "row retries")
 _SLOW = (("before", "create/client.create"), ("after", "create/store.renew intent"))
@@ -42,8 +43,11 @@ def test_a_few_kills_and_stops_lose_nothing(capsys: pytest.CaptureFixture[str]) 
     chance = random.Random(seed)
     created = [d for d in kill_drills() if (d.when, d.effect.name) == ("after", "create/client.create")]
     pool = Pool()
-    pool.run([chance.choice(created), *choose(kill_drills(), _KILLS, chance)], ("threads", "prefork"), run_kill)
-    pool.run(choose(stop_drills(), _STOPS, chance), ("threads",) * _STOPS, run_stop)
+    kills = [chance.choice(created), *choose(kill_drills(), _KILLS, chance)]
+    stops = choose(stop_drills(), _STOPS, chance)
+    with ThreadPoolExecutor() as side_by_side:
+        side_by_side.submit(pool.run, kills, ("threads", "prefork"), run_kill)
+        side_by_side.submit(pool.run, stops, ("threads",) * _STOPS, run_stop)
     rows = rows_of(pool.outcomes)
     show(rows, seed)
     assert not any(map(is_bad, rows)), capsys.readouterr().out
