@@ -27,6 +27,7 @@ class Course(NamedTuple):
         day: how the providers behave.
         options: of the submission.
         statuses: of results that may come out.
+        counts: how many of each, where that is known.
         state: the batch's end.
         during: what the user does meanwhile.
         broken: whether the input has a bad row.
@@ -39,6 +40,7 @@ class Course(NamedTuple):
     day: Scenario = DAY
     options: Mapping[str, Any] = MappingProxyType({"row_retries": 0})
     statuses: frozenset[str] = frozenset({"succeeded"})
+    counts: Mapping[str, int] | None = None
     state: str = "completed"
     during: Callable[[Stack, str], object] | None = None
     broken: bool = False
@@ -84,6 +86,7 @@ COURSES: dict[str, Course] = {
         day=Scenario(latency=DAY.latency, refuse=(Refusal(match="number 4", status=500, type="server_error"),)),
         options={"row_retries": 2},
         statuses=frozenset({"succeeded", "errored"}),
+        counts={"succeeded": 7, "errored": 1},
     ),
     # A bad row that only `convert` looks at.
     "bad row": Course(broken=True, state="failed"),
@@ -95,7 +98,10 @@ COURSES: dict[str, Course] = {
     "long": Course(day=Scenario(latency=Latency(in_progress=12)), deadline=60),
     # An answer that is never returned, and that the provider counts: fetched four times more.
     "cut short": Course(
-        day=Scenario(latency=DAY.latency, drop="number 4"), statuses=frozenset({"succeeded", "errored"}), deadline=60
+        day=Scenario(latency=DAY.latency, drop="number 4"),
+        statuses=frozenset({"succeeded", "errored"}),
+        counts={"succeeded": 7, "errored": 1},
+        deadline=60,
     ),
     # The upload fails once: whoever cleans up looks for what it may have left.
     "upload again": Course(day=_faults(UPLOAD, "status", status=503)),

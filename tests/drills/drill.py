@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from batch_router.pipeline.submit import Options
 from batch_router.state.base import Hint
@@ -12,14 +12,14 @@ from batch_router.state.table import State, is_final
 
 from .courses import COURSES, Course, arguments_of
 from .effects import EFFECTS, Effect
-from .invariants import Findings, check, left_behind, remote_objects
+from .invariants import Findings, check, left_behind, remote_objects, what_is_kept
 from .nursery import is_alive
 from .stack import Stack
 from .trace import Event, Plan
 
 #: A lease, a grace, a restart, and a busy machine.
 _RECOVERY = 90.0
-MOST_SUBMISSIONS = 5
+_MOST_ATTEMPTS = 5
 
 
 class Drill(NamedTuple):
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
 
 def kill_drills() -> list[Drill]:
-    """Before and after each effect that a worker or a caller has."""
+    """Before and after each effect that somebody has who can be killed."""
     return [
         Drill("kill", when, effect, provider)
         for effect in EFFECTS
@@ -61,21 +61,24 @@ def kill_drills() -> list[Drill]:
 
 
 def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
-    """The worker, or the caller, is killed at the effect, with its whole group."""
+    """The worker, or who has the effect instead, is killed at it, with its whole group."""
     course = COURSES[drill.effect.course]
     stack.turn(course.day)
     there = remote_objects(stack)
-    caller = drill.effect.by == "caller"
-    batch_id = Options(idempotency_key=str(drill)).choose_id() if caller else stack.new_id(drill.provider)
+    by_key = drill.effect.by == "caller"
+    batch_id = Options(idempotency_key=str(drill)).choose_id() if by_key else stack.new_id(drill.provider)
     plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=batch_id, do="kill")
     with stack.planned(plan):
-        if caller:
-            _call(stack, course, drill, batch_id)
+        if by_key:
+            arguments = {"provider": drill.provider, "idempotency_key": str(drill)}
+            _until_heard(stack, "submit", arguments_of(stack, course, drill.provider) | arguments, course.submissions)
         else:
             submit(stack, course, drill.provider, batch_id)
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
-    findings = check(stack, batch_id, course)
-    findings = findings.plus(*left_behind(stack, there, [batch_id]))
+        findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
+        if drill.effect.by == "operator":
+            _until_heard(stack, "purge", {"batch_id": batch_id})
+            findings = findings.plus(*what_is_kept(stack, batch_id))
     fired = stack.fired(plan)
     if fired is None:
         findings = findings.plus("the effect was never reached")
@@ -92,18 +95,15 @@ def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
         course.during(stack, batch_id)
 
 
-def _call(stack: Stack, course: Course, drill: Drill, batch_id: str) -> None:
-    """An app submits, dies, and submits again with the same key, until it has heard that the batch is taken."""
-    arguments = arguments_of(stack, course, drill.provider)
-    arguments |= {"provider": drill.provider, "idempotency_key": str(drill)}
-    heard = stack.folder / f"{batch_id}.heard"
-    times = 0
-    while not heard.exists() or times < course.submissions:
-        times += 1
-        app = stack.nursery.start("tests.drills.caller", [json.dumps(arguments), str(heard)], stack.home / "caller.log")
-        while is_alive(app):
+def _until_heard(stack: Stack, what: str, arguments: dict[str, Any], times: int = 1) -> None:
+    """Somebody outside the fleet asks, dies, and asks the same again, until an answer was heard so many times."""
+    for attempt in range(_MOST_ATTEMPTS):
+        heard = stack.folder / f"{stack.new_id('heard')}"
+        given = [what, json.dumps(arguments), str(heard)]
+        caller = stack.nursery.start("tests.drills.caller", given, stack.home / "caller.log")
+        while is_alive(caller):
             time.sleep(0.1)
-        if times > MOST_SUBMISSIONS:
+        if heard.exists() and attempt + 1 >= times:
             return
 
 

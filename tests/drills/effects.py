@@ -1,8 +1,8 @@
 """Every effect of the road: what changes the store, a provider, the storage or a queue, by step.
 
 An effect is named `<step>/<seam>`: `create/client.create`, `normalize/write results`, `poll/publish`. The step may also
-be a thread beside the steps (`sweep`, `lease-keeper`, `cancel-listener`), the `start` of a worker, or `submit`, which
-runs in the caller.
+be a thread beside the steps (`sweep`, `lease-keeper`, `cancel-listener`), the `start` of a worker, or what
+others run: `submit` and `purge`.
 A traced run that shows another effect fails, and so does an effect whose drills never reached it.
 """
 
@@ -19,7 +19,8 @@ class Effect(NamedTuple):
         name: see the module.
         course: the way of a batch that reaches it.
         providers: where it is drilled: all, where they differ.
-        by: who has it: a `worker`, the `caller`, or `undo`, which only a stopped worker reaches when it wakes.
+        by: who has it: a `worker`, the `caller`, the `operator`, or `undo`: only a stopped worker reaches that one when
+            it wakes.
     """
 
     name: str
@@ -104,6 +105,8 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("sweep/store.announce"),
     Effect("sweep/store.take_due"),
     Effect("sweep/publish", "silent"),
+    Effect("purge/delete folder", by="operator"),
+    Effect("purge/store.delete", by="operator"),
 )
 
 NAMES = frozenset(effect.name for effect in EFFECTS)

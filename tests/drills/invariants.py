@@ -76,6 +76,9 @@ def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int
         problems.append("not in input order")
     if unasked := came.keys() - set(asked):
         problems.append(f"nobody asked for {sorted(unasked)}")
+    if course.counts is not None and Counter(result.status.value for result in results) != course.counts:
+        lost += 1
+        problems.append(f"other answers than there must be: {course.counts}")
     counts = stack.client.manifest(batch.id)["request_counts"]
     if counts.pop("total") != len(asked) or {name: n for name, n in counts.items() if n} != Counter(
         result.status.value for result in results
@@ -122,6 +125,13 @@ def left_behind(stack: Stack, before: set[str], batch_ids: Iterable[str]) -> lis
         _, undone = jobs_beyond_the_first(stack, stack.store.get_shards(batch) if batch else [])
         left = {name for name in left if not name.endswith(tuple(undone))}
     return [f"left at the provider: {', '.join(sorted(left))}"] if left else []
+
+
+def what_is_kept(stack: Stack, batch_id: str) -> list[str]:
+    """Of a batch that was purged."""
+    kept = [] if stack.store.get_batch(batch_id) is None else ["the state"]
+    kept += [str(path) for path in stack.home.glob(f"generated/*/{batch_id}")]
+    return [f"kept after a purge: {name}" for name in kept]
 
 
 def remote_objects(stack: Stack) -> set[str]:

@@ -16,6 +16,7 @@ from batch_router.connect import broker_url
 from batch_router.settings import Settings
 
 from .stack import write_whole
+from .trace import FOLDER, Trace, tell_messages
 
 #: How long a message may be unacknowledged; kombu looks for those about every 100 s.
 VISIBILITY_TIMEOUT = 20
@@ -30,6 +31,8 @@ app.conf.update(
     broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT},
     broker_connection_retry_on_startup=True,
 )
+trace = Trace(Path(os.environ[FOLDER]), "app")
+tell_messages(trace)
 _RETRIES: dict[str, Any] = {"autoretry_for": (openai.APIError,), "retry_backoff": True, "max_retries": None}
 
 
@@ -39,24 +42,26 @@ def client() -> openai.OpenAI:
 
 @app.task(**_RETRIES)
 def upload(shard: str) -> dict[str, str]:
-    with Path(shard).open("rb") as rows:
+    with Path(shard).open("rb") as rows, trace.around("upload/client.upload", ""):
         return {"shard": shard, "file": client().files.create(file=rows, purpose="batch").id}
 
 
 @app.task(**_RETRIES)
 def create(facts: dict[str, str]) -> dict[str, str]:
-    job = client().batches.create(
-        input_file_id=facts["file"],
-        endpoint="/v1/chat/completions",
-        completion_window="24h",
-        metadata={"batch_router_token": Path(facts["shard"]).stem},
-    )
+    with trace.around("create/client.create", ""):
+        job = client().batches.create(
+            input_file_id=facts["file"],
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata={"batch_router_token": Path(facts["shard"]).stem},
+        )
     return facts | {"job": job.id}
 
 
 @app.task(bind=True, **_RETRIES)
 def poll(self: Task, facts: dict[str, str]) -> dict[str, str]:
-    job = client().batches.retrieve(facts["job"])
+    with trace.around("poll/client.get", ""):
+        job = client().batches.retrieve(facts["job"])
     if job.status != "completed":
         raise self.retry(countdown=1)
     return facts | {"output": str(job.output_file_id)}
@@ -64,7 +69,10 @@ def poll(self: Task, facts: dict[str, str]) -> dict[str, str]:
 
 @app.task(**_RETRIES)
 def download(facts: dict[str, str]) -> None:
-    write_whole(Path(facts["shard"]).with_suffix(".results"), client().files.content(facts["output"]).content)
+    with trace.around("download/client.download", ""):
+        answers = client().files.content(facts["output"]).content
+    with trace.around("download/write results", ""):
+        write_whole(Path(facts["shard"]).with_suffix(".results"), answers)
 
 
 if __name__ == "__main__":  # an app that sends one shard, a file of rows

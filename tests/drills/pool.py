@@ -59,7 +59,7 @@ class Pool:
                 unknown = {event.effect for event in stack.events() if event.when != "end"}
                 with self._lock:
                     self.seen |= unknown
-                strange = [f"not in the registry: {name}" for name in sorted(unknown - NAMES)]
+                strange = [f"not in the registry: {name}" for name in sorted(unknown - NAMES - {"app/publish"})]
                 self._note(Outcome("what every stack left", fleet, Findings(problems=(*words, *strange))))
         except Exception as error:
             self._note(

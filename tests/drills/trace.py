@@ -60,10 +60,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trace:
-    """Tells what this process does."""
+    """Tells what this process does; `outside` is what to call what happens in no task."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, outside: str) -> None:
         self._folder = folder
+        self._outside = outside
         self._file = os.open(folder / "trace.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._here = threading.local()
 
@@ -73,7 +74,7 @@ class Trace:
         name = threading.current_thread().name
         if name in _THREADS:
             return name
-        return str(current_task.name).rpartition(".")[2] if current_task else "submit"
+        return str(current_task.name).rpartition(".")[2] if current_task else self._outside
 
     @property
     def item(self) -> str:
@@ -202,15 +203,17 @@ def kind_of(name: str) -> str:
     return _NUMBERS.sub("", _NUMBERS.sub("", name.rpartition("/")[2]))
 
 
-def open_traced_context(settings: Settings) -> Context:
+def open_traced_context(settings: Settings, outside: str = "submit") -> Context:
     """`open_context`, with all seams told; messages as well, from the first call on."""
-    trace = Trace(Path(os.environ[FOLDER]))
+    trace = Trace(Path(os.environ[FOLDER]), outside)
     context = open_context(settings, store=_Store(open_store(settings), trace))
-    _tell_messages(trace)
+    tell_messages(trace)
     return dataclasses.replace(context, storage=_Storage(settings.home, trace), clients=_Clients(settings, trace))
 
 
-def _tell_messages(trace: Trace) -> None:
+def tell_messages(trace: Trace) -> None:
+    """Every message that this process sends, and the end of every task."""
+
     def sending(body: Any, **_: Any) -> None:
         trace.tell("before", f"{trace.place}/publish", _item_of(body))
 
@@ -226,4 +229,6 @@ def _tell_messages(trace: Trace) -> None:
 
 
 def _item_of(body: Any) -> str:
-    return str(body[0][0][0])
+    """The item of `([id, version],)`, nobody's if a message carries something else."""
+    first = body[0][0] if body[0] else None
+    return str(first[0]) if isinstance(first, list) else ""
