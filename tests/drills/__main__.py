@@ -40,7 +40,7 @@ def main() -> None:
     pool.outcomes.append(Outcome("the registry", "the registry", Findings(problems=tuple(map(_unseen, never)))))
     shares = [Share(f"{seed}:{number}", kills // _STACKS + (number < kills % _STACKS)) for number in range(_STACKS)]
     pool.run(shares, _MIXED, run_storm)
-    plain = Pool()
+    plain = Pool(known=None)
     with ThreadPoolExecutor() as side_by_side:
         for drills, run in ((shares, run_plain_storm), (PLAIN_KILLS, run_plain_kill)):
             side_by_side.submit(plain.run, drills, _THREADS, run, "tests.drills.plain")

@@ -40,6 +40,10 @@ class Findings(NamedTuple):
     undone: int = 0
     problems: tuple[str, ...] = ()
 
+    def in_words(self) -> list[str]:
+        """All that is not as it should be."""
+        return [f"{name} {getattr(self, name)}" for name in self._fields[:-1] if getattr(self, name)] + [*self.problems]
+
     def plus(self, *problems: str) -> "Findings":
         return self._replace(problems=self.problems + problems)
 

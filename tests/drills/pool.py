@@ -20,12 +20,16 @@ Run = Callable[[Stack, D], list[Outcome]]
 class Pool:
     """Runs drills, and remembers what its stacks have done.
 
+    Args:
+        known: the effects that there are; None: whatever there is.
+
     Attributes:
         outcomes: of the drills, and of the stacks themselves.
         seen: effects that the traces show.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: frozenset[str] | None = NAMES) -> None:
+        self._known = known
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a client that is killed makes it write traces
         self.outcomes: list[Outcome] = []
         self.seen: set[str] = set()
@@ -56,11 +60,12 @@ class Pool:
                     except Exception as error:  # the next drill may still say something
                         self._note(Outcome("drills that broke", str(drill), _went_wrong(error)))
                 words = canaries(stack)
-                unknown = {event.effect for event in stack.events() if event.when != "end"}
+                seen = {event.effect for event in stack.events() if event.when != "end"}
                 with self._lock:
-                    self.seen |= unknown
-                strange = [f"not in the registry: {name}" for name in sorted(unknown - NAMES - {"app/publish"})]
-                self._note(Outcome("what every stack left", fleet, Findings(problems=(*words, *strange))))
+                    self.seen |= seen
+                strange = [] if self._known is None else sorted(seen - self._known)
+                words += [f"not in the registry: {name}" for name in strange]
+                self._note(Outcome("what every stack left", fleet, Findings(problems=tuple(words))))
         except Exception as error:
             self._note(
                 Outcome("what every stack left", fleet, Findings(problems=(f"{type(error).__name__}: {error}",)))
@@ -71,7 +76,7 @@ class Pool:
             self.outcomes += outcomes
         for outcome in outcomes:
             took = "" if outcome.recovery_s is None else f", recovered in {outcome.recovery_s:.1f} s"
-            wrong = "; ".join(outcome.findings.problems) or "ok"
+            wrong = "; ".join(outcome.findings.in_words()) or "ok"
             at = time.monotonic() - self._began
             print(f"{at:6.1f} {outcome.name}: {wrong}{took}", file=sys.stderr, flush=True)
 
