@@ -151,4 +151,6 @@ def remote_objects(stack: Stack) -> set[str]:
 def canaries(stack: Stack) -> list[str]:
     """Keys and prompts where none may be."""
     words = stack.words()
+    if b"task-received" not in words:
+        return ["no task event was seen, so nothing is known of what is in them"]
     return [f"{canary} is in logs, Redis or events" for canary in (KEY, PROMPT) if canary.encode() in words]

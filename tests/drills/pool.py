@@ -67,9 +67,7 @@ class Pool:
                 words += [f"not in the registry: {name}" for name in strange]
                 self._note(Outcome("what every stack left", fleet, Findings(problems=tuple(words))))
         except Exception as error:
-            self._note(
-                Outcome("what every stack left", fleet, Findings(problems=(f"{type(error).__name__}: {error}",)))
-            )
+            self._note(Outcome("what every stack left", fleet, _went_wrong(error)))
 
     def _note(self, *outcomes: Outcome) -> None:
         with self._lock:
