@@ -24,6 +24,7 @@ bench: .venv
 
 # SEED= replays the random kills of an earlier run, KILLS= says how many.
 drill: .venv
+	HYPOTHESIS_PROFILE=drill $(BIN)/pytest -q tests/pipeline/test_schedules.py
 	SEED=$(SEED) KILLS=$(KILLS) $(BIN)/python -m tests.drills
 
 .venv: pyproject.toml constraints.txt
