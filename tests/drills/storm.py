@@ -88,5 +88,14 @@ def _recovery(kill: Kill, events: Sequence[Event]) -> float | None:
             last[event.item] = event
         elif event.when == "after" and event.effect.endswith("/store.claim") and event.item not in again:
             again[event.item] = event.at - kill.at
-    waits = [again[item] for item, event in last.items() if event.worker == kill.worker and item in again]
+    waits = [
+        again[item]
+        for item, event in last.items()
+        if event.worker == kill.worker and item in again and not _waits_for_shards(event)
+    ]
     return max(waits, default=None)
+
+
+def _waits_for_shards(event: Event) -> bool:
+    """Whether nobody needs to look at the item, a batch, before its shards have ended."""
+    return (event.when, event.effect) in (("after", "convert/store.commit"), ("end", "convert"))
