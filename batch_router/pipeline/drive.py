@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -9,12 +10,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..core.jobs import Failure
 from ..exceptions import (
     BatchRouterError,
     BrokerUnavailableError,
     CredentialsError,
     InvalidInputError,
     ProviderAPIError,
+    RateLimitedError,
 )
 from ..state.base import Commit, Hint
 from ..state.items import Batch, Shard
@@ -50,6 +53,9 @@ _UNDO: dict[State, Callable[[Context, Any, Outcome], None]] = {
     State.UPLOADING: undo_upload,
     State.CREATING: undo_create,
 }
+
+# The steps that call the provider.
+_CALLING = frozenset({"upload", "create", "poll", "download", "clean"})
 
 #: For a longer wait there is no message, only the item's time in `due`.
 LONGEST_COUNTDOWN = 60.0
@@ -100,6 +106,8 @@ def _run(context: Context, item: Batch | Shard) -> Outcome:
     try:
         if item.crashes >= retry.MAX_CRASHES:
             raise RuntimeError(f"{step} took down its worker {item.crashes} times")
+        if step in _CALLING and (left := context.store.paused(item.account)) > 0:
+            return _wait_out(context, item, left)
         outcome = STEPS[step](context, item)
     except (LeaseLostError, BrokerUnavailableError):
         raise
@@ -108,10 +116,19 @@ def _run(context: Context, item: Batch | Shard) -> Outcome:
     return outcome._replace(patch={"attempts": 0, "retry_at": None, "error": None, **outcome.patch})
 
 
+def _wait_out(context: Context, item: Batch | Shard, left: float) -> Outcome:
+    """Leave the provider alone: it has asked another shard of this account to come back later."""
+    delay = left * random.uniform(1.0, 1.1)  # noqa: S311
+    failure = Failure(type=RateLimitedError.type, message=f"{item.provider} asked to be left alone", retryable=True)
+    return Outcome(item.state, delay, {"error": failure, "retry_at": context.store.now() + delay})
+
+
 def _fail(context: Context, item: Batch | Shard, error: Exception) -> Outcome:
     patch: dict[str, Any]
     if isinstance(error, CredentialsError):
         context.clients.forget(item.provider, item.credential)
+    if isinstance(error, RateLimitedError) and error.retry_after:
+        context.store.pause(item.account, min(error.retry_after, retry.LONGEST_RETRY_AFTER))
     if isinstance(item, Shard):  # the step may have written down its intent since
         current = context.store.get_shard(item.id)
         if current is None or current.version != item.version:

@@ -19,8 +19,8 @@ MAX_SURPRISES = 5
 # A step that takes its worker down with it, again and again, is not tried for ever.
 MAX_CRASHES = 20
 
-# A provider that asks for more than this is looked at again all the same.
-_LONGEST_RETRY_AFTER = 3600.0
+#: A provider that asks for more than this is looked at again all the same.
+LONGEST_RETRY_AFTER = 3600.0
 
 #: Where an item goes when its step has failed for good: the rows of a shard still get their results. A running batch
 #: stays what it is, and is looked at later: its shards end it.
@@ -86,4 +86,4 @@ def _delay(attempts: int, error: Exception) -> float:
     asked = error.retry_after if isinstance(error, ProviderAPIError) else None
     if asked is None:
         return backoff
-    return max(backoff, min(asked, _LONGEST_RETRY_AFTER) * random.uniform(1.0, 1.1))  # noqa: S311
+    return max(backoff, min(asked, LONGEST_RETRY_AFTER) * random.uniform(1.0, 1.1))  # noqa: S311

@@ -92,6 +92,12 @@ class Store(Protocol):
     def list_batches(self, limit: int) -> list[Batch]:
         """The newest batches first."""
 
+    def pause(self, account: str, seconds: float) -> None:
+        """Ask everybody to leave an account at a provider alone for a while; a longer pause that holds stays."""
+
+    def paused(self, account: str) -> float:
+        """The seconds that are left of an account's pause; 0: none."""
+
     def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
         """Say that a worker listens on these queues for the next `ttl` seconds."""
 

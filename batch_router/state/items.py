@@ -74,6 +74,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     retry_at: float | None = None
 
+    @property
+    def account(self) -> str:
+        """Whom the provider takes the item's calls to be from: what it limits is limited for all of them."""
+        return f"{self.provider}/{self.credential or ''}"
+
 
 class Batch(Item, frozen=True, kw_only=True):
     """A batch.

@@ -22,6 +22,7 @@ class MemoryStore:
         self._lock = threading.RLock()
         self._items: dict[str, dict[str, Any]] = {}
         self._due: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
         self._listeners: dict[str, dict[str, float]] = {}
         self._storage: str | None = None
 
@@ -133,6 +134,14 @@ class MemoryStore:
         with self._lock:
             batches = [self.get_batch(item_id) for item_id in reversed(self._items)]
             return [batch for batch in batches if batch][:limit]
+
+    def pause(self, account: str, seconds: float) -> None:
+        with self._lock:
+            self._pauses[account] = max(self._pauses.get(account, 0), self.now() + seconds)
+
+    def paused(self, account: str) -> float:
+        with self._lock:
+            return max(0, self._pauses.get(account, 0) - self.now())
 
     def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
         with self._lock:

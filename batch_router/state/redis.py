@@ -117,6 +117,13 @@ class RedisStore:
         ids = cast("list[str]", self._redis.zrevrange(f"{self._prefix}batches", 0, limit - 1))
         return [item for item in self._load(ids) if isinstance(item, Batch)]
 
+    def pause(self, account: str, seconds: float) -> None:
+        self._call("pause", account, max(1, _ms(seconds)))
+
+    @_translated
+    def paused(self, account: str) -> float:
+        return max(0, self._redis.pttl(f"{self._prefix}pause:{account}")) / 1000
+
     def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
         self._call("announce", worker, _ms(ttl), *queues)
 

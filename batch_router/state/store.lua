@@ -4,6 +4,7 @@
 --   item:<id>           hash   a batch or shard; each value is JSON (see items.py)
 --   due                 zset   item id -> ms: when somebody must look at it again
 --   batches             zset   batch id -> ms of its creation
+--   pause:<account>     until it expires, nobody calls the provider for that account
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
 --
 -- Calls: ARGV[1] is the name, the rest are its arguments. Times are ms from now; now is the server's clock.
@@ -168,6 +169,13 @@ function calls.delete(id, finals)
     redis.call('ZREM', due, each)
   end
   redis.call('ZREM', prefix .. 'batches', id)
+  return 1
+end
+
+-- account, ms
+function calls.pause(account, ms)
+  local key = prefix .. 'pause:' .. account
+  if redis.call('PTTL', key) < tonumber(ms) then redis.call('SET', key, '1', 'PX', ms) end
   return 1
 end
 

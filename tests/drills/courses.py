@@ -15,9 +15,10 @@ from .stack import DAY, HTTP_TIMEOUT, PROMPT, Stack
 _NEVER = Latency(in_progress=600)
 #: What eight rows make, with three rows a shard: shards of two sizes.
 SHARDS = 3
-#: The calls that create a job and send rows, at each provider.
+#: The calls that create a job, send rows, and look at a job, at each provider.
 CREATE = r"POST /(batches|v1/messages/batches|v1beta/models/[^/]+:batchGenerateContent)"
 UPLOAD = r"POST /(files|upload/v1beta/files)"
+GET_JOB = r"GET /(batches/[^/]+|v1/messages/batches/[^/]+|v1beta/batches/[^/]+)"
 
 
 class Course(NamedTuple):
@@ -105,7 +106,10 @@ COURSES: dict[str, Course] = {
     ),
     # The upload fails once: whoever cleans up looks for what it may have left.
     "upload again": Course(day=_faults(UPLOAD, "status", status=503)),
-    # The provider refuses to create: the intent is taken back.
+    # The provider asks to be left alone: all shards of the account are held back.
+    "upload refused": Course(day=_faults(UPLOAD, "status", status=429, retry_after="1")),
+    "poll refused": Course(day=_faults(GET_JOB, "status", status=429, retry_after="1")),
+    # The same to create: the intent is taken back.
     "create refused": Course(day=_faults(CREATE, "status", status=429, retry_after="1")),
     # The answer to create is lost, once: the job is found.
     "create lost": Course(day=_faults(CREATE, "reset_after"), deadline=90),

@@ -62,6 +62,7 @@ EFFECTS: tuple[Effect, ...] = (
     *_step(
         "upload",
         Effect("store.renew uploads"),
+        Effect("store.pause", "upload refused"),
         Effect("client.upload", providers=_ALL),
     ),
     *_step(
@@ -69,6 +70,7 @@ EFFECTS: tuple[Effect, ...] = (
         Effect("store.renew intent", providers=_ALL),
         Effect("client.create", providers=_ALL),
         Effect("store.renew no intent", "create refused", _REMOTE),
+        Effect("store.pause", "create refused"),
         Effect("client.find", "create lost", _REMOTE),
         Effect("client.delete_upload", "create vanished", ("openai", "google")),
     ),
@@ -77,6 +79,7 @@ EFFECTS: tuple[Effect, ...] = (
     *_step(
         "poll",
         Effect("client.get", providers=_REMOTE),
+        Effect("store.pause", "poll refused"),
         Effect("client.cancel", "cancel", _REMOTE),
     ),
     *_step(

@@ -9,15 +9,14 @@ from typing import NamedTuple
 from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 
-from .courses import CREATE, SHARDS, UPLOAD, Course
+from .courses import CREATE, GET_JOB, SHARDS, UPLOAD, Course
 from .drill import Outcome, submit, wait_for_end
 from .invariants import check, left_behind, remote_objects
 from .stack import DAY, HTTP_TIMEOUT, Stack, requests_of
 
 _REMOTE = ("openai", "anthropic", "google")
-_GET_JOB = r"GET /(batches/[^/]+|v1/messages/batches/[^/]+|v1beta/batches/[^/]+)"
 _GET_ANSWERS = r"GET /(files/[^/]+/content|v1/messages/batches/[^/]+/results|.*:download)"
-_EVERYWHERE = (UPLOAD, CREATE, _GET_JOB, _GET_ANSWERS)
+_EVERYWHERE = (UPLOAD, CREATE, GET_JOB, _GET_ANSWERS)
 _WAIT = 6.0
 
 
@@ -80,7 +79,7 @@ NAMED: tuple[Named, ...] = (
     *(Named("answer to create lost", name, _day(Fault(match=CREATE, do="reset_after", times=3))) for name in _REMOTE),
     *(
         Named(f"429 on {what}, {word}", "openai", _refused(path, text), quiet=path)
-        for what, path in (("upload", UPLOAD), ("create", CREATE), ("poll", _GET_JOB))
+        for what, path in (("upload", UPLOAD), ("create", CREATE), ("poll", GET_JOB))
         for word, text in (
             ("seconds", lambda: f"{_WAIT:.0f}"),
             ("date", lambda: formatdate(time.time() + _WAIT + 3, usegmt=True)),

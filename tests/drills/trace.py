@@ -29,7 +29,8 @@ from batch_router.storage import LocalStorage
 FOLDER = "BATCH_ROUTER_DRILL"
 
 # What looks and does not touch.
-_READS = re.compile(r"now|get_\w+|list\w*|listeners|close|address")
+_READS = re.compile(r"now|get_\w+|list\w*|listeners|paused|close|address")
+_OF_NO_ITEM = ("announce", "bind_storage")
 _THREADS = ("sweep", "lease-keeper", "cancel-listener")
 _NUMBERS = re.compile(r"^\.?(\d{5}-\d+|[0-9a-f]{8})-|-\d+(?=\.json$)|\.jsonl?$")
 
@@ -128,7 +129,8 @@ class _Store:
             return method
 
         def change(*args: Any, **options: Any) -> Any:
-            item = args[0] if args and isinstance(args[0], str) and name not in ("announce", "bind_storage") else ""
+            item = args[0] if args and isinstance(args[0], str) and name not in _OF_NO_ITEM else ""
+            item = self._trace.item if name == "pause" else item
             facts = "".join(f" {'no ' * (value is None)}{fact}" for fact, value in (options.get("patch") or {}).items())
             place = self._trace.place
             if name == "bind_storage" and place != "submit":

@@ -1,6 +1,7 @@
 """The store's contract, over every implementation."""
 
 import itertools
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -136,6 +137,17 @@ def test_what_a_newer_version_made_is_left_alone(store: Store) -> None:
     assert store.claim("old", 1, lease=10, holder="w") is not None
     with pytest.raises(SchemaError, match="new was made by a newer batch_router; update"):
         store.get_batch("new")
+
+
+def test_a_pause_holds_for_its_account_alone(store: Store) -> None:
+    """The longest of several counts, and it ends by itself."""
+    store.pause("openai/", 30)
+    store.pause("openai/", 5)
+    assert 25 < store.paused("openai/") <= 30
+    assert store.paused("openai/team-a") == 0
+    store.pause("google/", 0.001)
+    time.sleep(0.01)
+    assert store.paused("google/") == 0
 
 
 def test_a_fenced_worker_changes_nothing(store: Store) -> None:
