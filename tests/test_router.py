@@ -188,6 +188,26 @@ def test_an_expired_job_keeps_what_was_done_and_the_rest_goes_again(begin: Any) 
     assert len(world.jobs()) == 2
 
 
+def test_results_can_be_read_before_the_end(begin: Any) -> None:
+    """With `partial` those of the shard that is done, while the other one's job is out of sight; without, an error."""
+    lost = Fault(match="GET /batches/batch_000002", do="status", status=503, times=10_000)
+    world = begin(Scenario(faults=(lost,), keys=(KEY,)))
+
+    async def main() -> list[Any]:
+        async with world.router() as router:
+            batch_id = await router.send_batch("openai", requests(6))
+            found: list[Any] = []
+            while not found:
+                await asyncio.sleep(0.05)
+                found = [result async for result in router.get_results("openai", batch_id, partial=True)]
+            with pytest.raises(BatchNotFinishedError):
+                await answers(router, batch_id)
+            return found
+
+    shards = {tuple(f"q{n}" for n in range(4)), ("q4", "q5")}
+    assert tuple(result.custom_id for result in run(main())) in shards
+
+
 def test_failed_rows_are_sent_again_on_request(begin: Any) -> None:
     """`retry` makes a batch of them alone; a second `retry` of the same batch is refused, for it would pay twice."""
     world = begin(Scenario(refuse=(Refusal(status=400, match="1"),), keys=(KEY,)))

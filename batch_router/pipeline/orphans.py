@@ -19,7 +19,7 @@ def find_orphans(context: Context, provider: str, credential: str | None, limit:
     store made on the same account looks the same as ours.
     """
     shards = [shard for shard in _shards(context) if shard.provider == provider]
-    owned = {shard.job.id for shard in shards if shard.job is not None}
+    owned = {shard.job.id for shard in shards if shard.job is not None} | context.store.forgotten_jobs()
     undecided = {shard.token for shard in shards if shard.job is None and not is_final(shard.state)}
     for job in context.clients.get(provider, credential).list(limit):
         if job.token is None or not _TOKEN.fullmatch(job.token):

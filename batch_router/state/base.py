@@ -80,6 +80,9 @@ class Store(Protocol):
     def delete(self, batch_id: str) -> bool:
         """Forget a batch that has ended, and its shards; False if it has not, or is not there."""
 
+    def forgotten_jobs(self) -> set[str]:
+        """The jobs of what was deleted in the last 90 days: the providers list them still, and they are nobody's."""
+
     def get_batch(self, batch_id: str) -> Batch | None:
         """A batch."""
 

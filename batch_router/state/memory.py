@@ -22,6 +22,7 @@ class MemoryStore:
         self._lock = threading.RLock()
         self._items: dict[str, dict[str, Any]] = {}
         self._due: dict[str, float] = {}
+        self._forgotten: set[str] = set()
         self._pauses: dict[str, float] = {}
         self._listeners: dict[str, dict[str, float]] = {}
         self._storage: str | None = None
@@ -113,9 +114,15 @@ class MemoryStore:
             if batch is None or not is_final(batch["state"]):
                 return False
             for item_id in _family(batch):
+                if job := self._items[item_id].get("job"):
+                    self._forgotten.add(job.id)
                 self._items.pop(item_id, None)
                 self._due.pop(item_id, None)
             return True
+
+    def forgotten_jobs(self) -> set[str]:
+        with self._lock:
+            return set(self._forgotten)
 
     def get_batch(self, batch_id: str) -> Batch | None:
         record = self._get(batch_id)

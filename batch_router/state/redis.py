@@ -102,6 +102,10 @@ class RedisStore:
     def delete(self, batch_id: str) -> bool:
         return bool(self._call("delete", batch_id, _FINALS))
 
+    @_translated
+    def forgotten_jobs(self) -> set[str]:
+        return set(cast("list[str]", self._redis.zrange(f"{self._prefix}forgotten", 0, -1)))
+
     def get_batch(self, batch_id: str) -> Batch | None:
         return next((item for item in self._load([batch_id]) if isinstance(item, Batch)), None)
 

@@ -4,6 +4,7 @@
 --   item:<id>           hash   a batch or shard; each value is JSON (see items.py)
 --   due                 zset   item id -> ms: when somebody must look at it again
 --   batches             zset   batch id -> ms of its creation
+--   forgotten           zset   job id of a deleted shard -> ms of its deletion
 --   pause:<account>     until it expires, nobody calls the provider for that account
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
 --
@@ -164,7 +165,10 @@ end
 function calls.delete(id, finals)
   local state = redis.call('HGET', item_key(id), 'state')
   if not state or not is_final(state, finals) then return 0 end
+  redis.call('ZREMRANGEBYSCORE', prefix .. 'forgotten', '-inf', now - 90 * 86400 * 1000)
   for _, each in ipairs(family(id)) do
+    local job = redis.call('HGET', item_key(each), 'job')
+    if job and job ~= 'null' then redis.call('ZADD', prefix .. 'forgotten', now, cjson.decode(job).id) end
     redis.call('DEL', item_key(each))
     redis.call('ZREM', due, each)
   end

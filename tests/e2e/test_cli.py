@@ -112,6 +112,28 @@ def test_results_of_an_unfinished_batch_are_not_there(stack: Stack) -> None:
     assert stack.cli("results", batch_id).returncode == 0
 
 
+def test_a_batch_is_purged(stack: Stack) -> None:
+    """By its id or by age, not both; it is gone then, and its id unknown."""
+    (stack.home / "good.jsonl").write_text(GOOD)
+    arguments = ["good.jsonl", "--provider", "openai", "--model", "m", "--batch-id", "old"]
+    assert stack.cli("submit", *arguments, "--wait").returncode == 0
+    assert stack.cli("results", "old", "--partial").stdout == stack.cli("results", "old").stdout
+    assert stack.cli("purge").returncode == stack.cli("purge", "old", "--older-than", "1").returncode == 2
+    assert stack.cli("purge", "old").stdout == "old\n"
+    assert stack.cli("status", "old").returncode == 2
+
+
+def test_doctor_looks_for_orphans(stack: Stack) -> None:
+    """At the accounts that batches of the store went to; the keys are where it runs."""
+    stack.client.wait(stack.client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "x"}]))
+    urls = {"BATCH_ROUTER_OPENAI_BASE_URL": f"{stack.simulator_url}/openai/v1"}
+    stack.environment |= urls
+    done = stack.cli("doctor", "--orphans")
+    for name in urls:
+        del stack.environment[name]
+    assert (done.returncode, "orphans openai" in done.stdout, "none among" in done.stdout) == (0, True, True)
+
+
 def test_a_bad_scenario_is_one_sentence(stack: Stack) -> None:
     """`simulate` and `up` name the file and the key, with exit code 2."""
     (stack.home / "bad.toml").write_text("colour = 1\n")

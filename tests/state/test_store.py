@@ -10,6 +10,8 @@ import fakeredis
 import pytest
 import redis
 
+from batch_router.core import BatchStatus
+from batch_router.core.jobs import Job
 from batch_router.exceptions import BrokerUnavailableError, SchemaError
 from batch_router.state.base import Commit, Store
 from batch_router.state.items import SCHEMA
@@ -111,11 +113,13 @@ def test_unknown_items_are_nobodys(store: Store) -> None:
 
 
 def test_only_what_has_ended_is_forgotten(store: Store) -> None:
-    """With all its shards, and its id is free again; a batch that goes on stays as it is."""
+    """With all its shards but the names of their jobs, and its id is free again; what goes on stays as it is."""
     split(store, 2)
     store.create("other", BATCH, delay=0)
     assert not store.delete("b")
-    end(store, "b.0")
+    store.claim("b.0", 1, lease=10, holder="w")
+    job = Job(id="job-7", status=BatchStatus.COMPLETED, created_at=0)
+    store.commit("b.0", 2, Commit(State.COMPLETED, None, {"job": job}), holder="w")
     end(store, "b.1")
     batch = store.get_batch("b")
     assert batch is not None
@@ -125,6 +129,7 @@ def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     assert not store.delete("b")
     assert (store.get_batch("b"), store.get_shard("b.0"), store.get_shard("b.1")) == (None, None, None)
     assert [batch.id for batch in store.list_batches(9)] == ["other"]
+    assert store.forgotten_jobs() == {"job-7"}
     assert store.create("b", BATCH, delay=0)
 
 
