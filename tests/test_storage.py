@@ -1,6 +1,8 @@
 """Payload objects: there whole or not at all."""
 
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -63,6 +65,26 @@ def test_a_failed_write_leaves_nothing(storage: LocalStorage) -> None:
     with pytest.raises(KeyError):
         give_up(storage, "a/b")
     assert files(storage) == []
+
+
+def test_a_full_disk_is_an_error_that_may_pass(tmp_path: Path) -> None:
+    """The system refuses to write on in the middle of an object: a typed error, worth a retry, and nothing is left."""
+    program = """
+import resource, sys
+from pathlib import Path
+from batch_router.exceptions import FileOperationError
+from batch_router.storage import LocalStorage
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+try:
+    with LocalStorage(Path(sys.argv[1])).write("a/b") as stream:
+        for _ in range(64):
+            stream.write(bytes(1 << 16))
+except FileOperationError as error:
+    print(error.retryable, error)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True a/b: File too large\n", done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_failed_write_leaves_what_was_there(storage: LocalStorage) -> None:

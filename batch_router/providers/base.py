@@ -141,13 +141,17 @@ class Provider(ABC):
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """The seconds that `Retry-After` asks for: a number or a date; None for nonsense and for the past."""
+    """The seconds that `Retry-After` asks for: a number or a date; None for nonsense and for the past.
+
+    A date is reckoned by the clock of who sent it, if that is in the answer, for ours may be off.
+    """
     value = headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(value) - (now or datetime.now(UTC))).total_seconds()
+            sent = parsedate_to_datetime(headers["date"]) if "date" in headers else now or datetime.now(UTC)
+            seconds = (parsedate_to_datetime(value) - sent).total_seconds()
         except (ValueError, TypeError, OverflowError):
             return None
     return seconds if 0 <= seconds < float("inf") else None

@@ -1,4 +1,4 @@
-"""Faults of our own servers: messages that are lost, come twice or late; Redis stopped, killed, or full."""
+"""Faults of our own: messages lost, twice or late; Redis stopped, killed, or full; the storage gone."""
 
 import json
 import os
@@ -125,6 +125,17 @@ def _fill_redis(stack: Stack, batch_id: str) -> list[str]:
     return problems
 
 
+def _lose_storage(stack: Stack, batch_id: str) -> list[str]:
+    """What all workers share can neither be read nor written for a while, as if the disk were full, or gone."""
+    payloads, away = stack.home / "generated", stack.home / "generated.away"
+    payloads.rename(away)
+    payloads.touch()  # so that nobody makes it anew
+    time.sleep(_SHORT_OUTAGE)
+    payloads.unlink()
+    away.rename(payloads)
+    return []
+
+
 @contextmanager
 def _full(stack: Stack) -> Iterator[None]:
     with redis.Redis.from_url(str(stack.settings.redis_url)) as client:
@@ -153,4 +164,5 @@ OUTAGES = (
     Outage("Redis stopped 30 s", _stop_redis),
     Outage("Redis killed", _kill_redis),
     Outage("Redis full", _fill_redis),
+    Outage("storage gone", _lose_storage),
 )

@@ -40,6 +40,14 @@ def test_retry_after_is_read(value: str, seconds: float | None) -> None:
     assert read_retry_after({"retry-after": value}, NOW) == seconds
 
 
+def test_a_date_is_reckoned_by_the_sender_s_clock() -> None:
+    """However wrong ours is; without the sender's, or where that is nonsense, there is nothing to go by but ours."""
+    asked = {"retry-after": "Thu, 01 Jan 2026 15:00:30 GMT"}
+    assert read_retry_after(asked | {"date": "Thu, 01 Jan 2026 15:00:00 GMT"}, NOW) == 30
+    assert read_retry_after(asked, NOW) == 3 * 3600 + 30
+    assert read_retry_after(asked | {"date": "today"}, NOW) is None
+
+
 def test_there_may_be_no_retry_after() -> None:
     """Most answers have no such header."""
     assert read_retry_after({"x-request-id": "1"}, NOW) is None
