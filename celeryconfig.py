@@ -7,7 +7,7 @@ from batch_router.settings import Settings
 from workers.routing import DEFAULT_QUEUES
 
 broker_url = _broker_url(Settings.from_env())
-include = ["workers.tasks", "workers.sweep"]
+include = ["workers.tasks", "workers.sweep", "workers.gpu"]
 
 # A worker started without -Q serves all of these; `gpu` must be asked for.
 task_queues = [Queue(name, Exchange(name), routing_key=name) for name in DEFAULT_QUEUES]

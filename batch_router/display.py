@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,6 +12,7 @@ from rich.text import Text
 from .core import BatchStatus, BatchStatusResponse
 
 _MOST_SHARDS = 12
+_NUMBERS = ("rows", "done", "rows/s", "left")
 _COLOURS = {
     BatchStatus.COMPLETED: "green",
     BatchStatus.FAILED: "red",
@@ -78,11 +80,17 @@ class Follower:
             self._live.update(Group(*(render(status) for status in statuses)))
             return
         for status in statuses:
-            steps = [f"{shard['id']} {shard['state']}" for shard in status.shards]
+            steps = [f"{shard['id']} {shard['state']}{_pace(shard)}" for shard in status.shards]
             line = "; ".join([summary(status), *steps, *([status.waiting_for] if status.waiting_for else [])])
             if line != self._last.get(status.batch_id):
                 self._console.print(line, soft_wrap=True)
                 self._last[status.batch_id] = line
+
+
+def _pace(shard: dict[str, Any]) -> str:
+    if shard["rows_per_s"] is None:
+        return ""
+    return f" {shard['completed']}/{shard['rows']}, {shard['rows_per_s']} rows/s, {shard['eta_s']} s left"
 
 
 def _headline(status: BatchStatusResponse) -> Text:
@@ -101,18 +109,20 @@ def _headline(status: BatchStatusResponse) -> Text:
 
 def _shard_table(status: BatchStatusResponse) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("shard", "state", "rows", "done", "job", "its status"):
-        table.add_column(column, justify="right" if column in ("rows", "done") else "left")
+    for column in ("shard", "state", "rows", "done", "rows/s", "left", "job", "its status"):
+        table.add_column(column, justify="right" if column in _NUMBERS else "left")
     for shard in status.shards[:_MOST_SHARDS]:
         table.add_row(
             shard["id"],
             shard["state"],
             str(shard["rows"]),
             str(shard["completed"] + shard["failed"]),
+            "" if shard["rows_per_s"] is None else str(shard["rows_per_s"]),
+            "" if shard["eta_s"] is None else f"{shard['eta_s']} s",
             shard["job_id"] or "",
             shard["job_status"] or "",
         )
     hidden = len(status.shards) - _MOST_SHARDS
     if hidden > 0:
-        table.add_row(f"... {hidden} more", "", "", "", "", "")
+        table.add_row(f"... {hidden} more", *[""] * 7)
     return table

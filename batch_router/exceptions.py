@@ -17,9 +17,15 @@
     └── ProviderAPIError                  the provider's answer, or none
         ├── CredentialsError              missing or refused key
         ├── RequestRefusedError           4xx: the same request would be refused again
+        │   ├── EngineMissingError        vLLM is not installed where the GPU worker runs
+        │   ├── EngineOptionError         the engine does not take an option, or not this value of it
+        │   └── ModelNotFoundError        the engine does not find the model
         ├── NotFoundError                 404/410: the job or file is not there
         ├── RateLimitedError              429, or a full queue at the provider          (retried)
         ├── ProviderUnavailableError      5xx, resets, time-outs                        (retried)
+        │   ├── OutOfMemoryError          the model does not fit beside what is loaded  (retried)
+        │   └── NoSpaceError              the disk is full                              (retried)
+        ├── JobInterruptedError           the worker was stopped in the middle of a job (gone on with elsewhere)
         ├── ProtocolError                 an answer that the contract does not have     (retried)
         └── UndecidedError                whether a job is there cannot be told yet     (retried)
 
@@ -203,6 +209,24 @@ class RequestRefusedError(ProviderAPIError):
     type = "request_refused"
 
 
+class EngineMissingError(RequestRefusedError):
+    """vLLM is not installed where the GPU worker runs."""
+
+    type = "engine_missing"
+
+
+class EngineOptionError(RequestRefusedError):
+    """The engine does not take an option, or not this value of it."""
+
+    type = "engine_option"
+
+
+class ModelNotFoundError(RequestRefusedError):
+    """The engine does not find the model."""
+
+    type = "model_not_found"
+
+
 class NotFoundError(ProviderAPIError):
     """The provider does not know this job or file (any more)."""
 
@@ -220,6 +244,25 @@ class ProviderUnavailableError(ProviderAPIError):
     """The provider failed on its side, or the connection to it did."""
 
     type = "provider_unavailable"
+    retryable = True
+
+
+class OutOfMemoryError(ProviderUnavailableError):
+    """The model does not fit beside what is loaded already."""
+
+    type = "out_of_memory"
+
+
+class NoSpaceError(ProviderUnavailableError):
+    """The disk is full."""
+
+    type = "no_space"
+
+
+class JobInterruptedError(ProviderAPIError):
+    """The worker was stopped in the middle of a job that runs in it; nothing is wrong, and nothing is lost."""
+
+    type = "interrupted"
     retryable = True
 
 

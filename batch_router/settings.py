@@ -11,6 +11,7 @@ import msgspec
 from .exceptions import ValidationError
 
 PREFIX = "BATCH_ROUTER_"
+_TABLES = ("vllm_options",)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         http_timeout: bound on each call to a provider.
         max_shard_rows: rows per job, below the provider's own limit.
         max_shard_bytes: bytes per job, likewise.
+        vllm_command: how vLLM is started.
+        vllm_options: more options of it for every batch, without their dashes; true: a flag.
         base_urls: provider -> where its API is, if not at its usual address.
     """
 
@@ -44,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_timeout: float = 60
     max_shard_rows: int | None = None
     max_shard_bytes: int | None = None
+    vllm_command: str = "vllm"
+    vllm_options: dict[str, bool | int | float | str] = msgspec.field(default_factory=dict)
     base_urls: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -57,8 +62,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValidationError("renew_every must be less than lease, or every step loses its claim")
 
     def __repr__(self) -> str:
-        """All but the URLs of servers, which hold passwords."""
-        shown = {name: getattr(self, name) for name in self.__struct_fields__ if not name.endswith("_url")}
+        """All but what may hold passwords: the URLs of servers, and options."""
+        shown = {
+            name: getattr(self, name) for name in self.__struct_fields__ if not name.endswith(("_url", "_options"))
+        }
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @classmethod
@@ -73,7 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name in cls.__struct_fields__:
             value = environ.get(PREFIX + name.upper())
             if value:
-                values[name] = value
+                values[name] = _read_json(name, value) if name in _TABLES else value
         suffix = "_BASE_URL"
         values["base_urls"] = {
             variable.removeprefix(PREFIX).removesuffix(suffix).lower(): url
@@ -85,6 +92,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             message, _, where = str(error).partition(" - at `$.")
             raise ValidationError(f"{PREFIX}{where.rstrip('`').upper() or '*'}: {message}") from error
+
+
+def _read_json(name: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValidationError(f"{PREFIX}{name.upper()}: {error}; a JSON object is wanted") from error
 
 
 def _to_path(kind: type, value: Any) -> Any:

@@ -1,15 +1,20 @@
 """What one process works with: opened when it is first needed, anew in each forked child."""
 
+import dataclasses
+import multiprocessing
 import os
 from functools import cache
 from typing import Any
 
-from celery.signals import worker_init
+from celery.signals import worker_init, worker_shutting_down
 
 from batch_router.connect import open_context
 from batch_router.pipeline.context import Context
 from batch_router.providers import find_provider, provider_names
 from batch_router.settings import Settings
+
+# The pool's children share it with the main process, which alone hears of the end.
+_stopping = multiprocessing.get_context("fork").Event()
 
 
 @cache
@@ -22,11 +27,17 @@ def context() -> Context:
     """
     opened = open_context(Settings.from_env())
     opened.check_storage()
-    return opened
+    return dataclasses.replace(opened, is_stopping=_stopping.is_set)
 
 
 # Connections, locks and the lease keeper's thread do not survive a fork.
 os.register_at_fork(after_in_child=context.cache_clear)
+
+
+@worker_shutting_down.connect
+def stop(**_: Any) -> None:
+    """Have the jobs that run in this worker handed on: it waits for its steps, and a GPU works for hours."""
+    _stopping.set()
 
 
 @worker_init.connect

@@ -4,6 +4,9 @@ import msgspec
 
 from .enums import BatchStatus, Endpoint
 
+#: The value of an engine's option; True: a flag.
+EngineOption = bool | int | float | str
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong, in words that `status` shows: no key and no prompt may be in them.
@@ -43,6 +46,27 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None = None
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a job is that runs in the worker itself.
+
+    Attributes:
+        completed: rows answered so far.
+        before: those of them that earlier runs had answered when this one began.
+        since: when this run began, by the store's clock (seconds since 1970).
+        at: when they were counted.
+    """
+
+    completed: int
+    before: int
+    since: float
+    at: float
+
+    @property
+    def rate(self) -> float:
+        """Rows per second of this run; 0: none yet."""
+        return (self.completed - self.before) / max(1e-3, self.at - self.since)
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a client needs to create a job, or to find one that was created.
 
@@ -51,6 +75,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         round: counts the times that creating was begun anew; what is uploaded gets a name of its own in each.
         upload: the provider's name of the uploaded rows.
         since: no job of this token is older (seconds since 1970).
+        engine_options: of the batch, for the engine of a job that runs in the worker.
         taken: jobs that are known to be others', for a provider that cannot tell one running job from another.
     """
 
@@ -61,4 +86,5 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     round: int = 0
     upload: str | None
     since: float
+    engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
     taken: frozenset[str] = frozenset()

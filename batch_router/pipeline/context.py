@@ -1,7 +1,7 @@
 """What a step works with."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -84,6 +84,7 @@ class Context:
 
     Attributes:
         worker: who we are, for logs and status.
+        is_stopping: whether this process was asked to end: a job that runs in here goes on elsewhere.
     """
 
     settings: Settings
@@ -92,6 +93,7 @@ class Context:
     worker: str
     clients: Clients
     keeper: LeaseKeeper
+    is_stopping: Callable[[], bool] = lambda: False
     _lease: Lease | None = field(default=None)
 
     def client_of(self, shard: Shard) -> Client:

@@ -6,21 +6,20 @@ them after the uploaded rows were deleted, found nothing: a request that arrives
 gone. What cannot be decided is parked.
 """
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 
 from ..core import BatchStatus
 from ..core.jobs import Failure, Job, JobSpec
-from ..exceptions import BatchRouterError, BrokerUnavailableError, ProviderAPIError
+from ..exceptions import BatchRouterError, JobInterruptedError, ProviderAPIError
 from ..providers import Client
 from ..state.items import Intent, Shard
 from ..state.table import State
 from .context import Context, Outcome
+from .local import looking_after
 from .upload import job_spec, requests_path
 
 # The lease must hold this much longer when the request is sent, so that a pause between check and call is covered.
@@ -45,39 +44,17 @@ def create(context: Context, shard: Shard) -> Outcome:
     context.lease.renew(intent=intent)
     context.lease.require(_MARGIN)
     try:
-        with nullcontext() if remote else _passing_on_cancel(context, shard, client):
+        with nullcontext() if remote else looking_after(context, shard, client):
             job = client.create(requests_path(context, shard), job_spec(shard))
+    except JobInterruptedError:
+        return Outcome(State.CREATING, patch={"intent": None, "attempts": shard.attempts})
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
             return Outcome(State.CREATING, delay=1, patch={"error": failure, "attempts": shard.attempts + 1})
         context.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
         raise
-    return Outcome(State.POLLING, patch={"job": job, "intent": None})
-
-
-@contextmanager
-def _passing_on_cancel(context: Context, shard: Shard, client: Client) -> Iterator[None]:
-    """Tell a job that runs in here of a cancel that comes while it does."""
-    over = threading.Event()
-
-    def listen() -> None:
-        while not over.wait(context.settings.renew_every):
-            try:
-                batch = context.store.get_batch(shard.batch)
-            except BrokerUnavailableError:
-                continue
-            if batch is not None and batch.cancel:
-                client.cancel(str(shard.upload))
-                return
-
-    listener = threading.Thread(target=listen, name="cancel-listener", daemon=True)
-    listener.start()
-    try:
-        yield
-    finally:
-        over.set()
-        listener.join()
+    return Outcome(State.POLLING, patch={"job": job, "intent": None, "progress": None})
 
 
 def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:

@@ -59,6 +59,8 @@ def _counts(batch: Batch, shards: Sequence[Shard]) -> RequestCounts:
             # What the provider says while it works; the books are made from the answers.
             counts.succeeded += min(shard.job.completed, shard.rows)
             counts.errored += min(shard.job.failed, shard.rows - min(shard.job.completed, shard.rows))
+        elif shard.progress is not None:
+            counts.succeeded += min(shard.progress.completed, shard.rows)
     counts.processing = counts.total - counts.succeeded - counts.errored - counts.cancelled - counts.expired
     return counts
 
@@ -96,7 +98,9 @@ def _trouble(context: Context, item: Batch | Shard, error: Failure) -> str:
 
 
 def _describe_shard(shard: Shard) -> dict[str, Any]:
-    job = shard.job
+    job, progress = shard.job, None if shard.job else shard.progress
+    done = progress.completed if progress else job.completed if job else 0
+    rate = progress.rate if progress else 0
     return {
         "id": shard.id,
         "state": shard.state.value,
@@ -104,7 +108,9 @@ def _describe_shard(shard: Shard) -> dict[str, Any]:
         "rows": shard.rows,
         "job_id": job.id if job else None,
         "job_status": job.status.value if job else None,
-        "completed": job.completed if job else 0,
+        "completed": done,
+        "rows_per_s": round(rate, 2) if rate else None,
+        "eta_s": round((shard.rows - done) / rate) if rate else None,
         "failed": job.failed if job else 0,
         "polls": shard.polls,
         "attempts": shard.attempts,

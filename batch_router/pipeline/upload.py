@@ -62,5 +62,6 @@ def job_spec(shard: Shard) -> JobSpec:
         rows=shard.rows,
         round=shard.round,
         upload=shard.upload,
+        engine_options=shard.engine_options,
         since=shard.intent.at if shard.intent else shard.created_at,
     )

@@ -85,6 +85,16 @@ class Client(Protocol):
         """Close the connections; no other call follows."""
 
 
+class LocalClient(Client, Protocol):
+    """The client of a provider whose jobs run in the worker (`Provider.remote` is False).
+
+    `create` lasts as long as the job; the others are called meanwhile, with the name of the upload. `get` then counts.
+    """
+
+    def interrupt(self, job_id: str) -> None:
+        """Have `create` raise `JobInterruptedError` soon: what was answered is kept, and another one goes on."""
+
+
 class Provider(ABC):
     """One API. A fifth one is a folder beside these, or a package with an entry point.
 
@@ -100,8 +110,8 @@ class Provider(ABC):
     endpoints: ClassVar[Mapping[Endpoint, Mapping[str, str]]] = {Endpoint.CHAT: {}}
     #: Whether a request body is one of OpenAI's, so that the keys of an OpenAI batch file can go along as they are.
     speaks_openai: ClassVar[bool] = False
-    #: Whether jobs run elsewhere: a request may then still arrive after we gave up on it. Where they do not, `create`
-    #: lasts as long as the job, and `cancel` is called meanwhile, with the name of the upload.
+    #: Whether jobs run elsewhere: a request may then still arrive after we gave up on it. Where they do not, the client
+    #: is a `LocalClient`.
     remote: ClassVar[bool] = True
     #: The environment variables that may hold the key, the first that is set counts; none: it needs no key.
     key_variables: ClassVar[tuple[str, ...]] = ()
@@ -130,6 +140,10 @@ class Provider(ABC):
     def preload(cls) -> None:
         """Import what `connect` will need (the folder's `client`, with its SDK) while the time does not matter yet."""
         import_module(f"{cls.__module__}.client")
+
+    @classmethod  # noqa: B027 - most have nothing to end
+    def tidy(cls, root: Path) -> None:
+        """End what dead workers of ours left running on this machine, and nothing else; `root` is the storage."""
 
     @abstractmethod
     def connect(self, *, timeout: float) -> Client:

@@ -80,6 +80,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
         fail_job: the code with which every job fails after validation; at Anthropic, where no job fails, every row.
         expire_after: the share of rows that is done when every job expires.
         crash_after: how many rows each run of a local engine answers before it breaks down.
+        poison: a local engine breaks down on rows in whose prompt this regular expression is found.
         keys: the keys that are valid; none named: any.
     """
 
@@ -94,6 +95,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     fail_job: str | None = None
     expire_after: Annotated[float, Meta(ge=0, le=1)] | None = None
     crash_after: Annotated[int, Meta(ge=0)] | None = None
+    poison: str | None = None
     keys: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
 

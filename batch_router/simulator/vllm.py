@@ -9,6 +9,7 @@ lives on when this one is killed or gets a SIGTERM. `BATCH_ROUTER_VLLM_SCENARIO`
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .answers import answer_for, refusal_for
+from .answers import answer_for, prompt_of, refusal_for
 from .scenario import Scenario, load_scenario
 
 _URLS = ("/v1/chat/completions", "/v1/embeddings")
@@ -51,16 +52,19 @@ def _answer_all(scenario: Scenario, rows: list[dict[str, Any]], arguments: argpa
     time.sleep(scenario.latency.validating)
     if scenario.fail_job:
         _give_up(f"RuntimeError: {scenario.fail_job}")
+    sys.stderr.write(f"Running batch: Completed | 0/{len(rows)} [00:00<?]\n")
     pause = scenario.latency.in_progress / max(1, len(rows))
     served = arguments.served_model_name or arguments.model
     with Path(arguments.output_file).open("w") as output:
         for number, row in enumerate(rows):
             if number == scenario.crash_after:
                 _give_up("EngineDeadError: EngineCore encountered an issue.")
+            if scenario.poison and re.search(scenario.poison, prompt_of(row["body"])):
+                _give_up("EngineDeadError: EngineCore encountered an issue.")
             time.sleep(pause)
             output.write(json.dumps(_answer(scenario, row, number, served)) + "\n")
             output.flush()
-            sys.stderr.write(f"Running batch: {number + 1}/{len(rows)} Completed\n")
+            sys.stderr.write(f"Running batch: Completed | {number + 1}/{len(rows)} [00:00<00:00]\n")
 
 
 def _read_arguments() -> argparse.Namespace:
@@ -71,6 +75,7 @@ def _read_arguments() -> argparse.Namespace:
     command.add_argument("-o", "--output-file", required=True)
     command.add_argument("--model", required=True)
     command.add_argument("--served-model-name")
+    command.add_argument("--seed", type=int)
     command.add_argument("--max-model-len", type=int)
     command.add_argument("--enforce-eager", action="store_true")
     return parser.parse_args()

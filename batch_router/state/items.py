@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..core import Endpoint
-from ..core.jobs import Failure, Job
+from ..core.jobs import EngineOption, Failure, Job, Progress
 from ..exceptions import SchemaError
 from .table import State
 
@@ -146,6 +146,8 @@ class Shard(Item, frozen=True, kw_only=True):
         uploads: how often sending the rows was begun.
         retries_left: how often rows that fail for a passing reason may be sent again.
         retried: how many of its rows went on to a follow-up shard; their results are there.
+        engine_options: of the batch, for a job that runs in the worker.
+        progress: how far such a job is, while it runs.
         polls: how often the job was looked at.
         queue_waits: how often the provider had no room for the job's tokens.
         cancel_sent: whether the provider was asked to cancel.
@@ -172,6 +174,8 @@ class Shard(Item, frozen=True, kw_only=True):
     uploads: int = 0
     intent: Intent | None = None
     job: Job | None = None
+    engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
+    progress: Progress | None = None
     polls: int = 0
     queue_waits: int = 0
     cancel_sent: bool = False

@@ -102,6 +102,65 @@ def test_a_running_batch_can_be_cancelled(tmp_path: Path) -> None:
         assert engines(stack.home) == []
 
 
+def test_a_stopped_gpu_worker_hands_its_shard_on(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a run: the worker ends, its engine with it; another one goes on with the other rows."""
+    home = tmp_path / "home"
+    with run_stack(home, "", "io", **LEASE) as stack:
+        (home / "gpu.toml").write_text("[latency]\nin_progress = 80\n")
+        with gpu_worker(stack, "first") as first:
+            batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
+            wait_for_answers(home, 3)
+            first.terminate()
+            first.wait(30)
+            assert engines(home) == []
+        shard = stack.client.status(batch_id).shards[0]
+        assert (shard["state"], shard["claimed_by"]) == ("creating", None)
+        (part,) = home.rglob("*.part-*.jsonl")
+        kept = part.read_bytes()
+        (home / "gpu.toml").write_text("")
+        with gpu_worker(stack, "second"):
+            status = stack.client.wait(batch_id, timeout=60)
+        assert status.request_counts.succeeded == 40
+        (answers_file,) = home.rglob("*-answers.jsonl")
+        assert kept.count(b"\n") >= 3
+        assert answers_file.read_bytes().startswith(kept)
+
+
+def test_what_a_dead_worker_left_is_ended_at_the_next_start(tmp_path: Path) -> None:
+    """Worker and guard were killed, and their batch is nobody's any more: the engine goes, its rows were kept."""
+    home = tmp_path / "home"
+    with run_stack(home, "", "io", BATCH_ROUTER_LEASE="300", BATCH_ROUTER_RENEW_EVERY="1") as stack:
+        (home / "gpu.toml").write_text("[latency]\nin_progress = 300\n")
+        with gpu_worker(stack, "first") as first:
+            stack.client.submit("vllm", model="tiny", requests=ROWS)
+            wait_for_answers(home, 1)
+            os.killpg(first.pid, signal.SIGSTOP)  # it would notice, and try again
+            for pid in engines(home):
+                if "guard.py" in " ".join(psutil.Process(pid).cmdline()):
+                    os.kill(pid, signal.SIGKILL)
+            kill(first)
+        assert len(engines(home)) == 2, "the run, and its engine"
+        with gpu_worker(stack, "second"):
+            deadline = time.monotonic() + 60
+            while engines(home):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+
+
+def test_a_running_batch_says_how_far_it_is(tmp_path: Path) -> None:
+    """Rows done, their pace and the time left, while the engine works."""
+    with run_stack(tmp_path / "home", "[latency]\nin_progress = 30\n", "gpu", **LEASE) as stack:
+        batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
+        deadline = time.monotonic() + 60
+        while (status := stack.client.status(batch_id)).request_counts.succeeded < 3 or not status.shards[0]["eta_s"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert status.shards[0]["completed"] == status.request_counts.succeeded < 40
+        assert status.shards[0]["rows_per_s"] > 0
+        assert stack.client.cancel(batch_id)
+        stack.client.wait(batch_id, timeout=60)
+
+
 def wait_for_answers(home: Path, count: int) -> Path:
     deadline = time.monotonic() + 60
     while True:

@@ -1,106 +1,24 @@
 """vLLM's runs: the client over real processes of a stand-in for the executable."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
 
-from batch_router.core import BatchStatus, UnifiedMessage, UnifiedRequest
-from batch_router.core.jobs import Job, JobSpec
-from batch_router.exceptions import ProviderUnavailableError, RequestRefusedError
-from batch_router.providers import VLLMProvider
+from batch_router.core import BatchStatus
+from batch_router.core.jobs import Job
+from batch_router.exceptions import EngineMissingError, ProviderUnavailableError
 from batch_router.providers.vllm import codec, engine
-from batch_router.providers.vllm.client import VLLMClient
+from tests.providers.vllm_runs import TOKEN, Runs, read, runs
 
-TOKEN = "0123456789abcdef"
-STAND_IN = f"{sys.executable} -m batch_router.simulator.vllm"
-
-
-def request(prompt: str = "hi", **fields: Any) -> UnifiedRequest:
-    message = UnifiedMessage(role="user", content=prompt)
-    return UnifiedRequest(**({"custom_id": "q", "model": "m", "messages": [message]} | fields))
-
-
-def wire(row: UnifiedRequest, row_id: str = f"{TOKEN}-0") -> bytes:
-    return msgspec.json.encode(codec.encode(row, row_id)) + b"\n"
-
-
-class Runs:
-    """Jobs over a folder of rows; `scenario` is the stand-in's."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self.rows = folder / "rows.jsonl"
-        self._monkeypatch = monkeypatch
-        monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", STAND_IN)
-
-    def write(self, count: int) -> None:
-        self.rows.write_bytes(b"".join(wire(request(f"say {n}"), f"{TOKEN}-{n}") for n in range(count)))
-
-    def scenario(self, text: str) -> None:
-        (self.folder / "day.toml").write_text(text)
-        self._monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(self.folder / "day.toml"))
-
-    def client(self, **arguments: Any) -> VLLMClient:
-        client = VLLMProvider(**arguments).connect(timeout=1)
-        assert isinstance(client, VLLMClient)
-        return client
-
-    def spec(self, model: str = "m") -> JobSpec:
-        return JobSpec(token=TOKEN, model=model, rows=3, upload=str(self.rows), since=0)
-
-    def create(self, **arguments: Any) -> Job:
-        return self.client(**arguments).create(self.rows, self.spec())
-
-    def engines(self) -> list[int]:
-        """Processes of the stand-in that read this folder."""
-        return [
-            process.pid
-            for process in psutil.process_iter(["cmdline", "status"])
-            if str(self.rows) in " ".join(process.info["cmdline"] or ()) and process.info["status"] != "zombie"
-        ]
-
-    def guard(self) -> int:
-        (pid,) = (pid for pid in self.engines() if any("guard.py" in word for word in psutil.Process(pid).cmdline()))
-        return pid
-
-    def wait_for_the_end(self) -> None:
-        deadline = time.monotonic() + 30
-        while self.engines():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    def wait_for_answers(self, count: int) -> None:
-        deadline = time.monotonic() + 30
-        path = Path(f"{self.rows}.run-out.jsonl")
-        while not path.exists() or path.read_bytes().count(b"\n") < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
-@pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
-    made = Runs(tmp_path, monkeypatch)
-    yield made
-    for pid in made.engines():
-        os.kill(pid, signal.SIGKILL)
-
-
-def read(client: VLLMClient, job: Job) -> list[Any]:
-    into = io.BytesIO()
-    client.download(job, into)
-    return [json.loads(line) for line in into.getvalue().split(b"\n") if line]
+__all__ = ["runs"]
 
 
 def test_a_run_is_a_job(runs: Runs) -> None:
@@ -184,36 +102,25 @@ def test_a_missing_executable_is_named(runs: Runs, monkeypatch: pytest.MonkeyPat
     """The error says what is missing and which setting names it."""
     runs.write(1)
     monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", "/nowhere/vllm")
-    with pytest.raises(RequestRefusedError, match=r"/nowhere/vllm cannot be run: .*; install vllm .*VLLM_COMMAND"):
-        runs.create()
-
-
-def test_a_row_that_stops_the_engine_is_named(runs: Runs) -> None:
-    """The engine's own words: which line it was."""
-    runs.write(1)
-    runs.rows.write_bytes(runs.rows.read_bytes() + b'{"custom_id": "x", "url": "/v1/chat/completions"}\n')
-    with pytest.raises(RequestRefusedError, match="exit code 1: Invalid request on line 2"):
+    with pytest.raises(EngineMissingError, match=r"/nowhere/vllm cannot be run: install vllm .*VLLM_COMMAND"):
         runs.create()
 
 
 def test_an_engine_that_fails_is_worth_another_try(runs: Runs) -> None:
-    """Its last words are in the error."""
+    """Its last words are in the error, and no row is blamed."""
     runs.write(1)
-    runs.scenario('fail_job = "out of memory"\n')
-    with pytest.raises(ProviderUnavailableError, match="exit code 1: RuntimeError: out of memory") as caught:
+    runs.scenario('fail_job = "the bus fell off"\n')
+    with pytest.raises(ProviderUnavailableError, match="exit code 1: RuntimeError: the bus fell off") as caught:
         runs.create()
     assert caught.value.retryable
     assert not caught.value.ambiguous
 
 
-def test_a_run_that_breaks_down_keeps_its_answers(runs: Runs) -> None:
-    """Each run answers five rows and dies, with exit code 1: the third has only two left, and no row ran twice."""
+def test_a_run_that_breaks_down_is_gone_on_with(runs: Runs) -> None:
+    """Each run answers five rows and dies: the third has only two left, and no row runs twice."""
     runs.write(12)
     runs.scenario("crash_after = 5\n")
     client = runs.client()
-    for _ in range(2):
-        with pytest.raises(ProviderUnavailableError, match=r"(?s)exit code 1: .*EngineDeadError"):
-            client.create(runs.rows, runs.spec())
     job = client.create(runs.rows, runs.spec())
     assert [row["custom_id"] for row in read(client, job)] == [f"{TOKEN}-{n}" for n in range(12)]
     assert runs.engines() == []
@@ -255,15 +162,6 @@ def test_an_error_holds_no_secret_and_no_prompt(runs: Runs, monkeypatch: pytest.
     with pytest.raises(ProviderUnavailableError) as caught:
         runs.create(vllm_args={"api-key": "sk-canary-0815"})
     assert str(caught.value).endswith("exit code 3: *** *** input_value=***, input_type=dict")
-
-
-def test_a_row_that_stops_the_engine_before_0_33_is_a_refusal(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Running again would stop it again."""
-    runs.write(1)
-    command = "sh -c 'echo 1 validation error for BatchRequestInput >&2; exit 1'"
-    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", command)
-    with pytest.raises(RequestRefusedError, match="validation error for BatchRequestInput"):
-        runs.create()
 
 
 @pytest.mark.parametrize("change", [{"started": 1.0}, {"machine": "elsewhere"}, {"machine_started": 1.0}, {}])

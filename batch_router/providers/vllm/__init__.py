@@ -1,11 +1,12 @@
 """vLLM: models on GPUs of one's own, by `vllm run-batch`."""
 
-import os
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ...core import Endpoint, GenerationConfig
+from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 
@@ -15,7 +16,8 @@ class VLLMProvider(Provider):
 
     Args:
         model_path: where the model's files are, if the requests' `model` is only its name.
-        vllm_args: more options of `vllm run-batch`: `{"max-model-len": 4096, "enforce-eager": True}`.
+        vllm_args: more options of vLLM: `{"max-model-len": 4096, "enforce-eager": True}`; by default the settings'.
+        chunk_rows: rows per run of `run-batch`, each of which loads the model anew.
     """
 
     name = "vllm"
@@ -34,7 +36,6 @@ class VLLMProvider(Provider):
     queue = "gpu"
     #: Nothing is on its way to a server: what a dead worker left of a run is ended before the next one.
     remote = False
-    command_variable = "BATCH_ROUTER_VLLM_COMMAND"
     speaks_openai = True
     codec: ClassVar[Codec] = codec
 
@@ -43,18 +44,32 @@ class VLLMProvider(Provider):
         model_path: str | None = None,
         *,
         vllm_args: Mapping[str, Any] | None = None,
+        chunk_rows: int = 500,
         base_url: str | None = None,
     ) -> None:
         super().__init__(base_url=base_url)
         self._model_path = model_path
-        self._options = dict(vllm_args or {})
+        self._vllm_args = vllm_args
+        self._chunk_rows = chunk_rows
 
     def connect(self, *, timeout: float) -> Client:  # noqa: ARG002 - a run takes as long as it takes
         """See `Provider.connect`."""
         from .client import VLLMClient
 
-        command = shlex.split(os.environ.get(self.command_variable) or "vllm")
-        return VLLMClient(command, model_path=self._model_path, options=self._options)
+        settings = Settings.from_env()
+        return VLLMClient(
+            shlex.split(settings.vllm_command),
+            model_path=self._model_path,
+            options=settings.vllm_options if self._vllm_args is None else self._vllm_args,
+            chunk_rows=self._chunk_rows,
+        )
+
+    @classmethod
+    def tidy(cls, root: Path) -> None:
+        """See `Provider.tidy`."""
+        from .files import end_leftovers
+
+        end_leftovers(root / "generated" / cls.name)
 
 
 PROVIDER = VLLMProvider

@@ -5,7 +5,6 @@ ended by its group, SIGINT first: by us, by its guard if we die, and if that die
 the group is written down.
 """
 
-import errno
 import os
 import platform
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from ...exceptions import EngineMissingError
 from . import guard
 
 _GUARD = Path(guard.__file__)
@@ -50,10 +50,15 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
         The exit code; None if it was ended on request.
 
     Raises:
-        OSError: the command cannot be run.
+        EngineMissingError: the command is not there, or cannot be run.
+        OSError: the log or the record cannot be written.
     """
     if shutil.which(command[0]) is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+        raise EngineMissingError(
+            "vllm",
+            0,
+            f"{command[0]} cannot be run: install vllm where the GPU workers run, or set BATCH_ROUTER_VLLM_COMMAND",
+        )
     with log.open("wb") as said:
         guarded = [sys.executable, "-I", str(_GUARD), *command]
         process = subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True)

@@ -1,0 +1,83 @@
+"""What an engine's last words mean: an error of ours, most specific first."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...exceptions import (
+    EngineOptionError,
+    ModelNotFoundError,
+    NoSpaceError,
+    OutOfMemoryError,
+    ProviderAPIError,
+    ProviderUnavailableError,
+    RequestRefusedError,
+)
+
+NAME = "vllm"
+_QUOTED = 500  # characters of an engine's last words that an error shows
+_SEARCHED = 1 << 16  # bytes of them that are looked through: a row that it quotes may be long
+# Its validation errors quote the row.
+_ROW = re.compile(r"input_value=.*?(, input_type=|$)", re.DOTALL)
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|_URL$")
+_SHORTEST_SECRET = 6
+# How vLLM gives up on a row that it cannot read: the first since 0.33, the second before.
+_INVALID = re.compile(r"Invalid request on line (\d+)|validation errors? for BatchRequestInput")
+
+_KINDS: tuple[tuple[re.Pattern[str], type[ProviderAPIError], str], ...] = (
+    (
+        re.compile(r"unrecognized arguments: .*|argument -\S+: .*|invalid choice: .*"),
+        EngineOptionError,
+        "vLLM does not take an option of this batch or of BATCH_ROUTER_VLLM_OPTIONS",
+    ),
+    (
+        re.compile(
+            r"Repository Not Found.*|is not a local folder and is not a valid model.*|Invalid repository ID.*"
+            r"|does not appear to have a file named.*|LocalEntryNotFoundError|Can't load the configuration of.*"
+            r"|couldn't connect to .* to load the files.*"
+        ),
+        ModelNotFoundError,
+        "the model was not found where the GPU worker runs",
+    ),
+    (
+        re.compile(r"larger than the (maximum number of tokens that can be stored|available KV cache).*"),
+        EngineOptionError,
+        "the model does not fit with this context: lower max-model-len or raise gpu-memory-utilization",
+    ),
+    (
+        re.compile(r"out of memory|OutOfMemory\w*|No available memory for the cache blocks.*|less than desired GPU.*"),
+        OutOfMemoryError,
+        "there is not enough memory for the model: free some, or lower gpu-memory-utilization or max-model-len",
+    ),
+    (re.compile(r"No space left on device"), NoSpaceError, "the disk is full where the engine writes: make room"),
+)
+
+
+def last_words(log: Path, options: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """The end of what an engine said, without rows and without what it was given in confidence."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _SEARCHED))
+        words = stream.read().decode(errors="replace")
+    for name, value in [*environment.items(), *options.items()]:
+        secret = str(value)
+        if _SECRET.search(name.upper()) and len(secret) >= _SHORTEST_SECRET:
+            words = words.replace(secret, "***")
+    return _ROW.sub(r"input_value=***\1", words)
+
+
+def bad_line(words: str) -> int | None:
+    """The line of its input that the engine gave up on, counted from 1; 0 where it does not say which."""
+    found = _INVALID.search(words)
+    return None if found is None else int(found[1] or 0)
+
+
+def error_of(code: int, words: str) -> ProviderAPIError:
+    """Why an engine ended, as far as its words tell."""
+    for pattern, kind, meaning in _KINDS:
+        if found := pattern.search(words):
+            return kind(NAME, 0, f"{meaning} ({found[0][:_QUOTED].strip()})")
+    refused = _INVALID.search(words)
+    text = refused[0] if refused else words[-_QUOTED:].strip()
+    kind = RequestRefusedError if refused else ProviderUnavailableError
+    return kind(NAME, 0, f"the engine ended with exit code {code}: {text or 'it said nothing'}")

@@ -1,0 +1,148 @@
+"""Chunks of rows, and rows that vLLM would abort on: over real processes of the stand-in."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_router.core import ErrorType
+from batch_router.core.jobs import Job
+from batch_router.exceptions import JobInterruptedError, ProviderAPIError, RequestRefusedError
+from batch_router.providers.vllm import codec, failures
+from batch_router.providers.vllm.rows import check
+from tests.providers.vllm_runs import TOKEN, Runs, read, request, runs, wire
+
+__all__ = ["runs"]
+
+
+def errors(runs: Runs, job: Job) -> dict[int, str]:
+    """Of the rows that failed, by number."""
+    decoded = [codec.decode(json.dumps(row).encode())[0] for row in read(runs.client(), job)]
+    return {int(each.custom_id.rpartition("-")[2]): each.error.type for each in decoded if each.error is not None}
+
+
+def test_rows_run_in_chunks(runs: Runs) -> None:
+    """Every row is answered once, in order, and nothing is left but rows and answers."""
+    runs.write(12)
+    job = runs.create(chunk_rows=5)
+    assert [row["custom_id"] for row in read(runs.client(), job)] == [f"{TOKEN}-{n}" for n in range(12)]
+    assert sorted(path.name for path in runs.folder.iterdir()) == ["rows.jsonl", "rows.jsonl.out.jsonl"]
+
+
+def test_a_row_that_breaks_the_engine_fails_alone(runs: Runs) -> None:
+    """Chunks are halved until it is by itself; the others have their answers."""
+    runs.write(13)
+    runs.scenario('poison = "say 7$"\n')
+    job = runs.create(chunk_rows=8)
+    assert errors(runs, job) == {7: ErrorType.SERVER}
+    assert len(read(runs.client(), job)) == 13
+
+
+def test_an_engine_that_no_row_survives_is_given_up(runs: Runs) -> None:
+    """After three rows, each by itself; it does not go on for ever."""
+    runs.write(20)
+    runs.scenario('poison = "say"\n')
+    with pytest.raises(RequestRefusedError, match=r"(?s)breaks down on every row: .*EngineDeadError"):
+        runs.create()
+
+
+BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+ROW: dict[str, Any] = {"custom_id": f"{TOKEN}-1", "method": "POST", "url": "/v1/chat/completions", "body": BODY}
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (ROW | {"body": BODY | {"messages": "hi"}}, "`array`"),
+        (ROW | {"body": {"model": "m"}}, "`messages`"),
+        (ROW | {"body": BODY | {"temperature": "hot"}}, "`float"),
+        (ROW | {"body": BODY | {"top_k": [1]}}, "`int"),
+        (ROW | {"url": "/v1/responses"}, "no /v1/responses"),
+        ({"custom_id": "x", "url": "/v1/embeddings"}, "`body`"),
+        (ROW | {"body": BODY | {"temperature": "0.5", "guided_decoding": 7, "stop": "x"}}, None),
+        (ROW | {"url": "/v1/embeddings", "body": {"model": "m", "input": ["a"]}}, None),
+    ],
+)
+def test_what_vllm_would_abort_on_is_found_before(row: dict[str, Any], problem: str | None) -> None:
+    """It is lenient where vLLM is: numbers in quotes, fields that nobody knows."""
+    found = check(json.dumps(row).encode())
+    assert (found is None) if problem is None else (found is not None and problem in found)
+
+
+def test_a_row_that_is_not_valid_fails_alone(runs: Runs) -> None:
+    """The engine never sees it."""
+    bad = request(provider_kwargs={"temperature": "hot"})
+    runs.rows.write_bytes(wire(request()) + wire(bad, f"{TOKEN}-1") + wire(request(), f"{TOKEN}-2"))
+    assert errors(runs, runs.create()) == {1: ErrorType.INVALID_REQUEST}
+
+
+@pytest.mark.parametrize("words", ["Invalid request on line 1", "1 validation error for BatchRequestInput"])
+def test_a_row_that_only_the_engine_refuses_fails_alone(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """Since 0.33 it says which line it gave up on; before, the chunk is halved."""
+    runs.write(1)
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", f"sh -c 'echo {words} >&2; exit 1'")
+    assert list(errors(runs, runs.create())) == [0]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "retryable"),
+    [
+        ("vllm: error: unrecognized arguments: --no-such 1", "engine_option", False),
+        ("OSError: m is not a local folder and is not a valid model identifier", "model_not_found", False),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "out_of_memory", True),
+        ("ValueError: No available memory for the cache blocks.", "out_of_memory", True),
+        ("ValueError: 8 GiB is needed, which is larger than the available KV cache", "engine_option", False),
+        ("OSError: [Errno 28] No space left on device", "no_space", True),
+        ("Segmentation fault", "provider_unavailable", True),
+    ],
+)
+def test_the_last_words_are_understood(words: str, kind: str, retryable: bool) -> None:
+    """Each has a type of its own: it waits, or it ends."""
+    error = failures.error_of(1, words)
+    assert isinstance(error, ProviderAPIError)
+    assert (error.type, error.retryable) == (kind, retryable)
+
+
+def test_an_interrupted_job_goes_on_where_it_was(runs: Runs) -> None:
+    """The engine is gone when `create` raises, and no row that was answered runs again."""
+    runs.write(20)
+    runs.scenario("[latency]\nin_progress = 20\n")
+    client = runs.client()
+    raised: list[Exception] = []
+
+    def first() -> None:
+        try:
+            client.create(runs.rows, runs.spec())
+        except JobInterruptedError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    runs.wait_for_answers(3)
+    client.interrupt(str(runs.rows))
+    thread.join(30)
+    assert len(raised) == 1
+    assert runs.engines() == []
+    (part,) = runs.folder.glob("*.part-*")
+    kept = part.read_bytes()
+    runs.scenario("")
+    job = client.create(runs.rows, runs.spec())
+    assert Path(job.outputs[0]).read_bytes().startswith(kept)
+    assert [row["custom_id"] for row in read(client, job)] == [f"{TOKEN}-{n}" for n in range(20)]
+
+
+def test_a_running_job_counts_its_rows(runs: Runs) -> None:
+    """What the engine says of its progress, and what earlier chunks have."""
+    runs.write(20)
+    runs.scenario("[latency]\nin_progress = 4\n")
+    client = runs.client()
+    thread = threading.Thread(target=lambda: client.create(runs.rows, runs.spec()))
+    thread.start()
+    runs.wait_for_answers(8)
+    seen = client.get(str(runs.rows)).completed
+    thread.join(30)
+    assert 5 <= seen <= 20

@@ -1,0 +1,100 @@
+"""Jobs of vLLM over real processes of the stand-in for its executable."""
+
+import io
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from batch_router.core import UnifiedMessage, UnifiedRequest
+from batch_router.core.jobs import Job, JobSpec
+from batch_router.providers import VLLMProvider
+from batch_router.providers.vllm import codec
+from batch_router.providers.vllm.client import VLLMClient
+
+TOKEN = "0123456789abcdef"
+STAND_IN = f"{sys.executable} -m batch_router.simulator.vllm"
+
+
+def request(prompt: str = "hi", **fields: Any) -> UnifiedRequest:
+    message = UnifiedMessage(role="user", content=prompt)
+    return UnifiedRequest(**({"custom_id": "q", "model": "m", "messages": [message]} | fields))
+
+
+def wire(row: UnifiedRequest, row_id: str = f"{TOKEN}-0") -> bytes:
+    return msgspec.json.encode(codec.encode(row, row_id)) + b"\n"
+
+
+class Runs:
+    """Jobs over a folder of rows; `scenario` is the stand-in's."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.rows = folder / "rows.jsonl"
+        self._monkeypatch = monkeypatch
+        monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", STAND_IN)
+
+    def write(self, count: int) -> None:
+        self.rows.write_bytes(b"".join(wire(request(f"say {n}"), f"{TOKEN}-{n}") for n in range(count)))
+
+    def scenario(self, text: str) -> None:
+        (self.folder / "day.toml").write_text(text)
+        self._monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(self.folder / "day.toml"))
+
+    def client(self, **arguments: Any) -> VLLMClient:
+        client = VLLMProvider(**arguments).connect(timeout=1)
+        assert isinstance(client, VLLMClient)
+        return client
+
+    def spec(self, model: str = "m") -> JobSpec:
+        return JobSpec(token=TOKEN, model=model, rows=3, upload=str(self.rows), since=0)
+
+    def create(self, **arguments: Any) -> Job:
+        return self.client(**arguments).create(self.rows, self.spec())
+
+    def engines(self) -> list[int]:
+        """Processes of the stand-in that read this folder."""
+        return [
+            process.pid
+            for process in psutil.process_iter(["cmdline", "status"])
+            if str(self.rows) in " ".join(process.info["cmdline"] or ()) and process.info["status"] != "zombie"
+        ]
+
+    def guard(self) -> int:
+        (pid,) = (pid for pid in self.engines() if any("guard.py" in word for word in psutil.Process(pid).cmdline()))
+        return pid
+
+    def wait_for_the_end(self) -> None:
+        deadline = time.monotonic() + 30
+        while self.engines():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def wait_for_answers(self, count: int) -> None:
+        deadline = time.monotonic() + 30
+        path = Path(f"{self.rows}.run-out.jsonl")
+        while not path.exists() or path.read_bytes().count(b"\n") < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    made = Runs(tmp_path, monkeypatch)
+    yield made
+    for pid in made.engines():
+        os.kill(pid, signal.SIGKILL)
+
+
+def read(client: VLLMClient, job: Job) -> list[Any]:
+    into = io.BytesIO()
+    client.download(job, into)
+    return [json.loads(line) for line in into.getvalue().split(b"\n") if line]
