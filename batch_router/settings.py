@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_shard_rows: rows per job, below the provider's own limit.
         max_shard_bytes: bytes per job, likewise.
         vllm_command: how vLLM is started.
+        vllm_engine: a server that stays while it is wanted, or a run per chunk of rows.
         vllm_options: more options of it for every batch, without their dashes; true: a flag.
         base_urls: provider -> where its API is, if not at its usual address.
     """
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_shard_rows: int | None = None
     max_shard_bytes: int | None = None
     vllm_command: str = "vllm"
+    vllm_engine: Literal["serve", "run-batch"] = "serve"
     vllm_options: dict[str, bool | int | float | str] = msgspec.field(default_factory=dict)
     base_urls: dict[str, str] = msgspec.field(default_factory=dict)
 

@@ -91,6 +91,9 @@ class LocalClient(Client, Protocol):
     `create` lasts as long as the job; the others are called meanwhile, with the name of the upload. `get` then counts.
     """
 
+    def loaded(self) -> str | None:
+        """The model that a job can have at once; None: each job loads its own."""
+
     def interrupt(self, job_id: str) -> None:
         """Have `create` raise `JobInterruptedError` soon: what was answered is kept, and another one goes on."""
 

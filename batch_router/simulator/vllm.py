@@ -1,4 +1,5 @@
-"""A stand-in for the `vllm` executable: `python -m batch_router.simulator.vllm run-batch -i IN -o OUT --model NAME`.
+"""A stand-in for the `vllm` executable: `python -m batch_router.simulator.vllm run-batch -i IN -o OUT --model NAME`,
+or `serve NAME`.
 
 It reads all rows first and gives up on a bad one, answers in the order of the input, flushes each answer, refuses
 single rows in both of the real one's forms, and ends on SIGINT. It has an engine process as the real one has, which
@@ -28,22 +29,39 @@ def main() -> None:
     """Run as the real one would."""
     arguments = _read_arguments()
     scenario = load_scenario(Path(path) if (path := os.environ.get("BATCH_ROUTER_VLLM_SCENARIO")) else None)
-    if arguments.input_file == arguments.output_file:
-        _give_up("ValueError: the input and the output are the same file")
-    rows = _read_rows(arguments.input_file)
     try:
-        with _engine(arguments.output_file):
-            _answer_all(scenario, rows, arguments)
+        if arguments.command == "serve":
+            _serve(scenario, arguments)
+        else:
+            _run_batch(scenario, arguments)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
+def _serve(scenario: Scenario, arguments: argparse.Namespace) -> None:
+    from .vllm_serve import serve  # aiohttp: only here
+
+    with _engine(arguments.model) as engine:
+        time.sleep(scenario.latency.validating)
+        if scenario.fail_job:
+            _give_up(f"RuntimeError: {scenario.fail_job}")
+        serve(scenario, arguments, engine)
+
+
+def _run_batch(scenario: Scenario, arguments: argparse.Namespace) -> None:
+    if arguments.input_file == arguments.output_file:
+        _give_up("ValueError: the input and the output are the same file")
+    rows = _read_rows(arguments.input_file)
+    with _engine(arguments.output_file):
+        _answer_all(scenario, rows, arguments)
+
+
 @contextmanager
-def _engine(name: str) -> Iterator[None]:
+def _engine(name: str) -> Iterator[int]:
     program = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); signal.pause()"
     with subprocess.Popen([sys.executable, "-c", program, "EngineCore", name]) as engine:
         try:
-            yield
+            yield engine.pid
         finally:
             engine.terminate()
 
@@ -70,14 +88,20 @@ def _answer_all(scenario: Scenario, rows: list[dict[str, Any]], arguments: argpa
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="vllm")
     parser.add_argument("--version", action="version", version="0.33.0 (simulated)")
-    command = parser.add_subparsers(required=True).add_parser("run-batch")
-    command.add_argument("-i", "--input-file", required=True)
-    command.add_argument("-o", "--output-file", required=True)
-    command.add_argument("--model", required=True)
-    command.add_argument("--served-model-name")
-    command.add_argument("--seed", type=int)
-    command.add_argument("--max-model-len", type=int)
-    command.add_argument("--enforce-eager", action="store_true")
+    commands = parser.add_subparsers(required=True, dest="command")
+    batch = commands.add_parser("run-batch")
+    batch.add_argument("-i", "--input-file", required=True)
+    batch.add_argument("-o", "--output-file", required=True)
+    batch.add_argument("--model", required=True)
+    serve = commands.add_parser("serve")
+    serve.add_argument("model")
+    serve.add_argument("--host")
+    serve.add_argument("--port", type=int, default=8000)
+    for command in (batch, serve):
+        command.add_argument("--served-model-name")
+        command.add_argument("--seed", type=int)
+        command.add_argument("--max-model-len", type=int)
+        command.add_argument("--enforce-eager", action="store_true")
     return parser.parse_args()
 
 

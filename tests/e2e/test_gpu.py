@@ -11,6 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from tests.providers.vllm_runs import answer_files
+from tests.providers.vllm_runs import engines_of as engines
+
 from .stack import Stack, run_stack
 
 ROWS = [{"custom_id": f"row {number}", "prompt": f"say {number}"} for number in range(40)]
@@ -21,19 +24,8 @@ def answers(stack: Stack, batch_id: str) -> list[tuple[str, str | None]]:
     return [(result.custom_id, result.text) for result in stack.client.results(batch_id)]
 
 
-def engines(home: Path) -> list[int]:
-    """Engines that work in this home."""
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline", "status"])
-        if {"run-batch", "EngineCore"}.intersection(process.info["cmdline"] or ())
-        and str(home) in " ".join(process.info["cmdline"])
-        and process.info["status"] != psutil.STATUS_ZOMBIE
-    ]
-
-
 @contextmanager
-def gpu_worker(stack: Stack, name: str) -> Iterator["subprocess.Popen[bytes]"]:
+def gpu_worker(stack: Stack, name: str, engine: str = "serve") -> Iterator["subprocess.Popen[bytes]"]:
     """A GPU worker that is not one of the stack's, in a process group of its own."""
     celery = Path(sys.executable).with_name("celery")
     command = [celery, "-A", "workers.app", "worker", "-n", f"{name}@%h", "-Q", "gpu", "-P", "prefork", "-c", "1"]
@@ -41,6 +33,7 @@ def gpu_worker(stack: Stack, name: str) -> Iterator["subprocess.Popen[bytes]"]:
     environment = stack.environment | {
         "BATCH_ROUTER_VLLM_COMMAND": stand_in,
         "BATCH_ROUTER_VLLM_SCENARIO": str(stack.home / "gpu.toml"),
+        "BATCH_ROUTER_VLLM_ENGINE": engine,
     }
     with (stack.home / f"{name}.log").open("wb") as log:
         worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -69,25 +62,24 @@ def test_a_vllm_batch_stays_on_the_gpu_queue(tmp_path: Path) -> None:
         assert answers(stack, batch_id) == [(f"row {number}", f"say {number}") for number in range(40)]
 
 
-def test_a_killed_gpu_worker_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["serve", "run-batch"])
+def test_a_killed_gpu_worker_loses_nothing(tmp_path: Path, engine: str) -> None:
     """SIGKILL in the middle of a run: the next worker ends the engine that was left, and runs the other rows alone."""
     home = tmp_path / "home"
     with run_stack(home, "", "io", **LEASE) as stack:
-        (home / "gpu.toml").write_text("[latency]\nin_progress = 40\n")
-        with gpu_worker(stack, "first") as first:
+        (home / "gpu.toml").write_text("[latency]\nin_progress = 80\n")
+        with gpu_worker(stack, "first", engine) as first:
             batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
             out = wait_for_answers(home, 3)
             kill(first)
-            orphans = set(engines(home))
-            assert len(orphans) == 2, "the run, and its engine"
         kept = out.read_bytes().count(b"\n")
         (home / "gpu.toml").write_text("")
-        with gpu_worker(stack, "second"):
+        with gpu_worker(stack, "second", engine):
             status = stack.client.wait(batch_id, timeout=60)
         assert status.request_counts.succeeded == 40
         assert answers(stack, batch_id) == [(f"row {number}", f"say {number}") for number in range(40)]
         assert kept >= 3
-        assert engines(home) == []
+    assert engines(home) == []
 
 
 def test_a_running_batch_can_be_cancelled(tmp_path: Path) -> None:
@@ -126,12 +118,13 @@ def test_a_stopped_gpu_worker_hands_its_shard_on(tmp_path: Path) -> None:
         assert answers_file.read_bytes().startswith(kept)
 
 
-def test_what_a_dead_worker_left_is_ended_at_the_next_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["serve", "run-batch"])
+def test_what_a_dead_worker_left_is_ended_at_the_next_start(tmp_path: Path, engine: str) -> None:
     """Worker and guard were killed, and their batch is nobody's any more: the engine goes, its rows were kept."""
     home = tmp_path / "home"
     with run_stack(home, "", "io", BATCH_ROUTER_LEASE="300", BATCH_ROUTER_RENEW_EVERY="1") as stack:
         (home / "gpu.toml").write_text("[latency]\nin_progress = 300\n")
-        with gpu_worker(stack, "first") as first:
+        with gpu_worker(stack, "first", engine) as first:
             stack.client.submit("vllm", model="tiny", requests=ROWS)
             wait_for_answers(home, 1)
             os.killpg(first.pid, signal.SIGSTOP)  # it would notice, and try again
@@ -139,8 +132,8 @@ def test_what_a_dead_worker_left_is_ended_at_the_next_start(tmp_path: Path) -> N
                 if "guard.py" in " ".join(psutil.Process(pid).cmdline()):
                     os.kill(pid, signal.SIGKILL)
             kill(first)
-        assert len(engines(home)) == 2, "the run, and its engine"
-        with gpu_worker(stack, "second"):
+        assert len(engines(home)) == 2, "the engine, and its own process"
+        with gpu_worker(stack, "second", engine):
             deadline = time.monotonic() + 60
             while engines(home):
                 assert time.monotonic() < deadline
@@ -164,8 +157,8 @@ def test_a_running_batch_says_how_far_it_is(tmp_path: Path) -> None:
 def wait_for_answers(home: Path, count: int) -> Path:
     deadline = time.monotonic() + 60
     while True:
-        for path in home.rglob("*.run-out.jsonl"):
-            if path.read_bytes().count(b"\n") >= count:
+        for path in answer_files(home):
+            if path.exists() and path.read_bytes().count(b"\n") >= count:
                 return path
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -57,7 +57,7 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> 
         "import sys; from pathlib import Path; from batch_router.core.jobs import JobSpec;"
         "from batch_router.providers import VLLMProvider; rows = Path(sys.argv[1]);"
         f"spec = JobSpec(token={TOKEN!r}, model='m', rows=20, upload=str(rows), since=0);"
-        "VLLMProvider().connect(timeout=1).create(rows, spec)"
+        "VLLMProvider(engine='run-batch').connect(timeout=1).create(rows, spec)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(runs.rows)]) as worker:
         runs.wait_for_answers(3)

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,32 @@ def wire(row: UnifiedRequest, row_id: str = f"{TOKEN}-0") -> bytes:
     return msgspec.json.encode(codec.encode(row, row_id)) + b"\n"
 
 
+def answer_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*-*.jsonl") if ".run-out." in path.name or ".part-" in path.name]
+
+
+def engines_of(home: Path) -> list[int]:
+    """Processes of the stand-in, and their guards, whose environment names this home."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or ()
+        if {"run-batch", "serve", "EngineCore"}.intersection(words):
+            with suppress(psutil.Error):
+                if process.environ().get("BATCH_ROUTER_HOME") == str(home):
+                    found.append(process.pid)
+    return found
+
+
 class Runs:
     """Jobs over a folder of rows; `scenario` is the stand-in's."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.rows = folder / "rows.jsonl"
+        self.clients: list[VLLMClient] = []
         self._monkeypatch = monkeypatch
         monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", STAND_IN)
+        monkeypatch.setenv("BATCH_ROUTER_HOME", str(folder / "home"))
 
     def write(self, count: int) -> None:
         self.rows.write_bytes(b"".join(wire(request(f"say {n}"), f"{TOKEN}-{n}") for n in range(count)))
@@ -50,8 +69,9 @@ class Runs:
         self._monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(self.folder / "day.toml"))
 
     def client(self, **arguments: Any) -> VLLMClient:
-        client = VLLMProvider(**arguments).connect(timeout=1)
+        client = VLLMProvider(**({"engine": "run-batch"} | arguments)).connect(timeout=1)
         assert isinstance(client, VLLMClient)
+        self.clients.append(client)
         return client
 
     def spec(self, model: str = "m") -> JobSpec:
@@ -61,12 +81,8 @@ class Runs:
         return self.client(**arguments).create(self.rows, self.spec())
 
     def engines(self) -> list[int]:
-        """Processes of the stand-in that read this folder."""
-        return [
-            process.pid
-            for process in psutil.process_iter(["cmdline", "status"])
-            if str(self.rows) in " ".join(process.info["cmdline"] or ()) and process.info["status"] != "zombie"
-        ]
+        """Processes of the stand-in that work for this folder."""
+        return engines_of(self.folder / "home")
 
     def guard(self) -> int:
         (pid,) = (pid for pid in self.engines() if any("guard.py" in word for word in psutil.Process(pid).cmdline()))
@@ -80,8 +96,7 @@ class Runs:
 
     def wait_for_answers(self, count: int) -> None:
         deadline = time.monotonic() + 30
-        path = Path(f"{self.rows}.run-out.jsonl")
-        while not path.exists() or path.read_bytes().count(b"\n") < count:
+        while sum(path.read_bytes().count(b"\n") for path in answer_files(self.folder)) < count:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -90,6 +105,8 @@ class Runs:
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
     made = Runs(tmp_path, monkeypatch)
     yield made
+    for client in made.clients:
+        client.close()
     for pid in made.engines():
         os.kill(pid, signal.SIGKILL)
 

@@ -1,23 +1,30 @@
-"""vLLM: models on GPUs of one's own, by `vllm run-batch`."""
+"""vLLM: models on GPUs of one's own, by `vllm serve` or `vllm run-batch`."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from ...core import Endpoint, GenerationConfig
 from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 
+# Below the home: the servers that run on this machine.
+_ENGINES = "engines"
+
 
 class VLLMProvider(Provider):
-    """A local engine, one run per job.
+    """A local engine, or a server that runs elsewhere.
 
     Args:
         model_path: where the model's files are, if the requests' `model` is only its name.
         vllm_args: more options of vLLM: `{"max-model-len": 4096, "enforce-eager": True}`; by default the settings'.
+        engine: `serve`: a server that stays; `run-batch`: a run per chunk of rows; by default the settings'.
         chunk_rows: rows per run of `run-batch`, each of which loads the model anew.
+        api_key: of a server that runs elsewhere; without it the environment (`key_variables`) counts.
+        base_url: of that server; without it, engines are started here.
     """
 
     name = "vllm"
@@ -37,6 +44,8 @@ class VLLMProvider(Provider):
     #: Nothing is on its way to a server: what a dead worker left of a run is ended before the next one.
     remote = False
     speaks_openai = True
+    #: For a server that runs elsewhere.
+    key_variables = ("VLLM_API_KEY",)
     codec: ClassVar[Codec] = codec
 
     def __init__(
@@ -44,32 +53,42 @@ class VLLMProvider(Provider):
         model_path: str | None = None,
         *,
         vllm_args: Mapping[str, Any] | None = None,
+        engine: Literal["serve", "run-batch"] | None = None,
         chunk_rows: int = 500,
+        api_key: str | None = None,
         base_url: str | None = None,
     ) -> None:
-        super().__init__(base_url=base_url)
+        super().__init__(api_key, base_url=base_url)
         self._model_path = model_path
         self._vllm_args = vllm_args
+        self._engine = engine
         self._chunk_rows = chunk_rows
 
     def connect(self, *, timeout: float) -> Client:  # noqa: ARG002 - a run takes as long as it takes
         """See `Provider.connect`."""
         from .client import VLLMClient
+        from .engines import Engines, Setup
 
         settings = Settings.from_env()
-        return VLLMClient(
-            shlex.split(settings.vllm_command),
-            model_path=self._model_path,
+        setup = Setup(
+            engine=self._engine or settings.vllm_engine,
+            command=shlex.split(settings.vllm_command),
             options=settings.vllm_options if self._vllm_args is None else self._vllm_args,
+            folder=settings.home.absolute() / _ENGINES,
+            model_path=self._model_path,
+            base_url=self.base_url,
+            key=self._api_key or os.environ.get(self.key_variables[0]),
             chunk_rows=self._chunk_rows,
         )
+        return VLLMClient(Engines(setup))
 
     @classmethod
     def tidy(cls, root: Path) -> None:
         """See `Provider.tidy`."""
-        from .files import end_leftovers
+        from . import files, server
 
-        end_leftovers(root / "generated" / cls.name)
+        files.end_leftovers(root / "generated" / cls.name)
+        server.end_leftovers(root / _ENGINES)
 
 
 PROVIDER = VLLMProvider

@@ -4,17 +4,17 @@ The job is named after its rows; `Files` says what else lies beside them.
 """
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import copyfileobj
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO
 
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
 from ...exceptions import FileOperationError, NoSpaceError, NotFoundError
 from . import engine, failures
+from .engines import Engines
 from .files import Files
-from .run_batch import RunBatch
 from .watch import Watch
 
 NAME = failures.NAME
@@ -26,30 +26,15 @@ def _of_the_system(error: OSError) -> NoSpaceError | FileOperationError:
     return FileOperationError(f"{error.filename}: {error.strerror}")
 
 
-class Engine(Protocol):
-    """What answers the rows of a job."""
-
-    def answer(self, files: Files, watch: Watch) -> None:
-        """Answer all rows that have no answer yet; fewer, if the job is to end."""
-
-
 class VLLMClient:
     """See `LocalClient`.
 
     Args:
-        command: how vLLM is started: `["vllm"]`.
-        model_path: where the model is, if the jobs' `model` is only its name.
-        options: more options of the engine, without their dashes; True: a flag.
-        chunk_rows: rows per run of `run-batch`.
+        engines: how to answer the rows of a job.
     """
 
-    def __init__(
-        self, command: list[str], *, model_path: str | None, options: Mapping[str, Any], chunk_rows: int
-    ) -> None:
-        self._command = command
-        self._model_path = model_path
-        self._options = options
-        self._chunk_rows = chunk_rows
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
         self._running: dict[str, Watch] = {}
 
     def upload(self, path: Path, spec: JobSpec) -> str:  # noqa: ARG002 - it is named after the rows
@@ -69,7 +54,7 @@ class VLLMClient:
             with files.held():
                 if not files.out.exists():
                     if not watch.should_end():
-                        self._engine(spec).answer(files, watch)
+                        self._engines.of(spec).answer(files, watch)
                     if watch.should_end():
                         watch.end()
                     files.finish()
@@ -78,15 +63,6 @@ class VLLMClient:
         finally:
             del self._running[str(files.rows)]
         return self.get(str(files.rows))
-
-    def _engine(self, spec: JobSpec) -> Engine:
-        options = {**self._options, **spec.engine_options}
-        command = [*self._command, "run-batch", "--model", self._model_path or spec.model]
-        if self._model_path:
-            command += ["--served-model-name", spec.model]
-        for name, value in options.items():
-            command += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-        return RunBatch(command, options, chunk_rows=self._chunk_rows)
 
     def find(self, spec: JobSpec) -> Job | None:
         """The job, if its run came to its end; what is left of one that did not is ended."""
@@ -137,5 +113,10 @@ class VLLMClient:
         """Delete the answers, and whatever else the run left beside the rows."""
         Files(Path(job.id)).delete()
 
+    def loaded(self) -> str | None:
+        """The model that is loaded now."""
+        return self._engines.loaded
+
     def close(self) -> None:
-        """Nothing is open between two calls."""
+        """End the server that is still there."""
+        self._engines.close()

@@ -23,7 +23,7 @@ from ...exceptions import EngineMissingError
 from . import guard
 
 _GUARD = Path(guard.__file__)
-_LOOK_EVERY = 0.2
+LOOK_EVERY = 0.2
 # Process start times are read with this precision.
 _SAME_START = 2.0
 
@@ -53,6 +53,19 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
         EngineMissingError: the command is not there, or cannot be run.
         OSError: the log or the record cannot be written.
     """
+    process = start(command, record=record, log=log)
+    try:
+        while (code := process.poll()) is None:
+            if should_end():
+                return None
+            time.sleep(LOOK_EVERY)
+        return code
+    finally:
+        end(process, record)
+
+
+def start(command: Sequence[str], *, record: Path, log: Path) -> "subprocess.Popen[bytes]":
+    """Start an engine, to be ended by `end`; raises as `run` does."""
     if shutil.which(command[0]) is None:
         raise EngineMissingError(
             "vllm",
@@ -64,17 +77,24 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
         process = subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True)
     try:
         record.write_bytes(msgspec.json.encode(describe(process.pid)))
-        while (code := process.poll()) is None:
-            if should_end():
-                return None
-            time.sleep(_LOOK_EVERY)
-        return code
-    finally:
-        _end_group(process.pid)
-        process.communicate()  # closes the pipe, too
-        # Who lost the job meanwhile does not take away the record of who has it now.
-        if (group := _read(record)) is not None and group.pid == process.pid:
-            record.unlink(missing_ok=True)
+    except BaseException:
+        end(process, record)
+        raise
+    return process
+
+
+def end(process: "subprocess.Popen[bytes]", record: Path) -> None:
+    """End an engine with all that it has started, and forget it."""
+    _end_group(process.pid)
+    process.communicate()  # closes the pipe, too
+    # Who lost the job meanwhile does not take away the record of who has it now.
+    if (group := _read(record)) is not None and group.pid == process.pid:
+        record.unlink(missing_ok=True)
+
+
+def was_ended_from_outside(code: int) -> bool:
+    """Whether no row did this: somebody took the job over, or the system its memory back."""
+    return code < 0 or code in {128 + number for number in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)}
 
 
 def end_leftover(record: Path) -> None:
@@ -122,7 +142,7 @@ def _end_group(group: int) -> None:
         with suppress(ProcessLookupError, PermissionError):  # macOS refuses where only zombies are left
             os.killpg(group, number)
         while _is_alive(group) and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY / 4)
+            time.sleep(LOOK_EVERY / 4)
 
 
 def _is_alive(group: int) -> bool:

@@ -8,6 +8,7 @@ from .codec import read_row_id
 
 #: A row that an engine cannot survive, and one that it would refuse together with all others.
 BREAKDOWN, INVALID = 500, 400
+BREAKDOWN_WORDS = "the engine breaks down on this row, by itself, too"
 
 _Texts = str | list[str]
 

@@ -5,7 +5,6 @@ A run that breaks down is repeated with half the rows, until the row that it bre
 
 import os
 import re
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,13 @@ from typing import Any
 from ...exceptions import ProviderUnavailableError, RequestRefusedError
 from . import engine, failures
 from .files import Files
-from .rows import BREAKDOWN, INVALID, check, refuse
+from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, check, refuse
 from .watch import Watch
 
 # Each run loads the model anew, and holds its whole input in memory.
 CHUNK_ROWS = 500
 #: So many rows one after the other, each alone: then it is not the rows that the engine breaks down on.
 MOST_ALONE = 3
-# No row does this: somebody took the job over, or the system its memory back. A new try begins with the rows left.
-_FROM_OUTSIDE = {128 + number for number in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)}
 # The engine has loaded its model by then.
 _BEGUN = "Running batch"
 _PROGRESS = re.compile(rb"(\d+)/\d+ \[")
@@ -61,7 +58,7 @@ class RunBatch:
             if kept == len(rows):
                 limit, alone = self._chunk_rows, 0
                 continue
-            if code < 0 or code in _FROM_OUTSIDE:
+            if engine.was_ended_from_outside(code):
                 raise ProviderUnavailableError(failures.NAME, 0, "the engine was ended from outside")
             words = failures.last_words(files.log, self._options, os.environ)
             bad = failures.bad_line(words)
@@ -76,7 +73,7 @@ class RunBatch:
                 if alone == MOST_ALONE:
                     error = failures.error_of(code, words)
                     raise RequestRefusedError(failures.NAME, 0, f"the engine breaks down on every row: {error.message}")
-                files.add([refuse(rows[0], BREAKDOWN, "the engine breaks down on this row, and on no other")])
+                files.add([refuse(rows[0], BREAKDOWN, BREAKDOWN_WORDS)])
 
     def _run(self, files: Files, watch: Watch, done: int) -> int | None:
         def should_end() -> bool:

@@ -1,0 +1,88 @@
+"""Which engine answers a job's rows, and with which options."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+from ...core.jobs import JobSpec
+from .files import Files
+from .run_batch import CHUNK_ROWS, RunBatch
+from .serve import CONCURRENCY, Serve
+from .server import Elsewhere, Resident
+from .watch import Watch
+
+EngineName = Literal["serve", "run-batch"]
+
+
+class Engine(Protocol):
+    """What answers the rows of a job."""
+
+    def answer(self, files: Files, watch: Watch) -> None:
+        """Answer all rows that have no answer yet; fewer, if the job is to end."""
+
+
+class Setup(NamedTuple):
+    """How vLLM is used in this process.
+
+    Attributes:
+        engine: `serve`: a server that stays; `run-batch`: a run per chunk of rows.
+        command: how vLLM is started: `["vllm"]`.
+        options: of every batch, without their dashes; True: a flag.
+        folder: where servers are written down.
+        model_path: where the model is, if the jobs' `model` is only its name.
+        base_url: a server that runs elsewhere; then none is started.
+        key: what that one asks for.
+        chunk_rows: rows per run of `run-batch`.
+        concurrency: rows under way at a server at a time.
+    """
+
+    engine: EngineName
+    command: list[str]
+    options: Mapping[str, Any]
+    folder: Path
+    model_path: str | None = None
+    base_url: str | None = None
+    key: str | None = None
+    chunk_rows: int = CHUNK_ROWS
+    concurrency: int = CONCURRENCY
+
+
+class Engines:
+    """The engines of a process; a server stays until another one is wanted.
+
+    Attributes:
+        loaded: the model of that server.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._resident: Resident | None = None
+        self.loaded: str | None = None
+
+    def of(self, spec: JobSpec) -> Engine:
+        """The engine for a job."""
+        setup = self._setup
+        if setup.base_url:
+            server = Elsewhere(setup.base_url, setup.key, spec.model)
+            return Serve(server, key=setup.key, concurrency=setup.concurrency)
+        options = {**setup.options, **spec.engine_options}
+        model = setup.model_path or spec.model
+        flags = ["--served-model-name", spec.model] if setup.model_path else []
+        for name, value in options.items():
+            if value is not False:
+                flags += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        if setup.engine == "run-batch":
+            command = [*setup.command, "run-batch", "--model", model, *flags]
+            return RunBatch(command, options, chunk_rows=setup.chunk_rows)
+        command = [*setup.command, "serve", model, *flags]
+        if self._resident is None or self._resident.command != command:
+            self.close()
+            self._resident = Resident(command, options, setup.folder)
+            self.loaded = spec.model
+        return Serve(self._resident, concurrency=setup.concurrency)
+
+    def close(self) -> None:
+        """End the server that is still there."""
+        if self._resident is not None:
+            self._resident.end()
+        self._resident = self.loaded = None

@@ -1,0 +1,150 @@
+"""The engine `vllm serve`: rows over HTTP, so many at a time, each answer into a journal as it comes.
+
+A row that breaks the server down is found by sending those that were under way then again, fewer at a time: at last it
+is alone, and gets an error.
+"""
+
+import asyncio
+from itertools import islice
+
+import httpx2
+import msgspec
+
+from ...exceptions import CredentialsError, RequestRefusedError
+from ...jsonl import decode_leniently
+from . import failures
+from .files import Files
+from .journal import Journal
+from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, Row, check, refuse
+from .run_batch import MOST_ALONE
+from .server import Server
+from .watch import Watch
+
+#: vLLM works on up to 256 sequences at a time by itself; a queue of as many again keeps it busy.
+CONCURRENCY = 512
+_FEWER = 8
+_LOOK_EVERY = 0.5
+_TIMEOUT = httpx2.Timeout(3600, connect=10)
+# Seconds before a row that was refused for a passing reason is sent again, each time.
+_PAUSES = (1.0, 4.0)
+_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+
+_decode = msgspec.json.Decoder(Row).decode
+
+
+class _BrokenError(Exception):
+    """The server went away while it had a row."""
+
+
+class Serve:
+    """Answers the rows of a job by a server.
+
+    Args:
+        server: which one.
+        key: what it asks for, if anything.
+        concurrency: rows under way at a time.
+    """
+
+    def __init__(self, server: Server, *, key: str | None = None, concurrency: int = CONCURRENCY) -> None:
+        self._server = server
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._concurrency = concurrency
+
+    def answer(self, files: Files, watch: Watch) -> None:
+        """Answer all rows that have no answer yet; fewer, if the job is to end.
+
+        Raises:
+            ProviderAPIError: the server does not work, or refuses us; what it answered is kept.
+        """
+        files.keep()
+        limit, suspects, alone = self._concurrency, None, 0
+        while (url := self._server.ready(watch)) is not None:
+            try:
+                asyncio.run(self._send(files, watch, url, limit, suspects))
+            except _BrokenError:
+                if (error := self._server.breakdown()) is not None:
+                    raise error from None
+                if limit > 1:
+                    suspects, limit = limit, max(1, limit // _FEWER)
+                    continue
+                alone += 1
+                if alone == MOST_ALONE:
+                    message = "the engine breaks down on every row"
+                    raise RequestRefusedError(failures.NAME, 0, message) from None
+                files.add([refuse(next(files.unanswered()), BREAKDOWN, BREAKDOWN_WORDS)])
+            else:
+                if watch.should_end():
+                    break
+                if suspects is None:
+                    return
+                alone = 0
+            limit, suspects = self._concurrency, None
+        self._server.end()
+
+    async def _send(self, files: Files, watch: Watch, url: str, limit: int, most: int | None) -> None:
+        """Send the next rows without an answer, at most `most`; ends early if the job is to end."""
+        watch.completed = len(files.answered())
+        rows = islice(files.unanswered(), most)
+        flying: set[asyncio.Task[bytes]] = set()
+        connections = httpx2.Limits(max_connections=limit)
+        async with httpx2.AsyncClient(
+            base_url=url, headers=self._headers, timeout=_TIMEOUT, limits=connections
+        ) as http:
+            with Journal(files.next_part()) as journal:
+                try:
+                    while not watch.should_end():
+                        for line in islice(rows, limit - len(flying)):
+                            if problem := check(line):
+                                journal.add(refuse(line, INVALID, problem))
+                            else:
+                                flying.add(asyncio.create_task(_ask(http, line)))
+                        if not flying:
+                            return
+                        done, flying = await asyncio.wait(
+                            flying, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
+                        )
+                        failed = [error for task in done if (error := task.exception()) is not None]
+                        for task in done:
+                            if task.exception() is None:
+                                journal.add(task.result())
+                                watch.completed += 1
+                        if failed:
+                            raise failed[0]
+                finally:
+                    for task in flying:
+                        task.cancel()
+                    await asyncio.gather(*flying, return_exceptions=True)
+
+
+async def _ask(http: httpx2.AsyncClient, line: bytes) -> bytes:
+    """Send a row; its answer as `run-batch` would write it.
+
+    Raises:
+        _BrokenError: there was none.
+        CredentialsError: the server refuses the key.
+    """
+    row = _decode(line)
+    for pause in (*_PAUSES, None):
+        try:
+            answer = await http.post(row.url, json=row.body)
+        except httpx2.TransportError as error:
+            raise _BrokenError from error
+        if answer.status_code in (401, 403):
+            raise CredentialsError(failures.NAME, answer.status_code, "the server refuses the key")
+        if pause is None or answer.status_code not in _PASSING:
+            break
+        await asyncio.sleep(pause)
+    return _as_line(row.custom_id, answer)
+
+
+def _as_line(row_id: str, answer: httpx2.Response) -> bytes:
+    try:
+        body, _ = decode_leniently(answer.content)
+    except ValueError:
+        body = None
+    response = {"status_code": answer.status_code, "request_id": answer.headers.get("x-request-id"), "body": body}
+    error = None
+    if not answer.is_success or not isinstance(body, dict):
+        response["body"] = None
+        error = body if isinstance(body, dict) else {"error": {"message": answer.text[:200]}}
+    return msgspec.json.encode({"id": "", "custom_id": row_id, "response": response, "error": error}) + b"\n"

@@ -1,0 +1,76 @@
+"""The stand-in's `serve`: rows over HTTP, as the real one answers them; `latency.in_progress` is that of 100 rows."""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import time
+from typing import Any
+
+from aiohttp import web
+
+from .answers import answer_for, prompt_of, refusal_for
+from .scenario import Scenario
+
+_ROWS = 100
+
+
+def serve(scenario: Scenario, arguments: argparse.Namespace, engine: int) -> None:
+    """Serve until a signal ends it; `engine` is the process that dies with a row that breaks it."""
+    server = _Server(scenario, arguments.served_model_name or arguments.model, engine)
+    app = web.Application(client_max_size=1 << 28)
+    app.add_routes(
+        [
+            web.get("/health", server.health),
+            web.get("/v1/models", server.models),
+            web.post("/v1/chat/completions", server.answer),
+            web.post("/v1/embeddings", server.answer),
+        ]
+    )
+    web.run_app(app, host=arguments.host, port=arguments.port, print=None, handle_signals=True)
+
+
+class _Server:
+    def __init__(self, scenario: Scenario, model: str, engine: int) -> None:
+        self._scenario = scenario
+        self._model = model
+        self._engine = engine
+        self._turn = asyncio.Lock()
+        self._answered = 0
+
+    async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        return web.Response()
+
+    async def models(self, request: web.Request) -> web.Response:
+        if (key := self._scenario.keys) and request.headers.get("Authorization") not in [f"Bearer {k}" for k in key]:
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        return web.json_response({"object": "list", "data": [{"id": self._model, "object": "model"}]})
+
+    async def answer(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        row_id = request.headers.get("x-request-id", "row")
+        async with self._turn:
+            await asyncio.sleep(self._scenario.latency.in_progress / _ROWS)
+        poisoned = self._scenario.poison and re.search(self._scenario.poison, prompt_of(body))
+        if poisoned or self._answered == self._scenario.crash_after:
+            self._die()
+        self._answered += 1
+        if body.get("model") not in (None, self._model):
+            return _error(404, f"The model `{body['model']}` does not exist.")
+        if body.get("messages") == []:
+            return _error(400, "list index out of range")
+        if refusal := refusal_for(self._scenario, prompt_of(body), row_id):
+            return _error(refusal.status, refusal.message)
+        return web.json_response(answer_for(self._scenario, request.path, body, row_id, int(time.time())))
+
+    def _die(self) -> None:
+        sys.stderr.write("EngineDeadError: EngineCore encountered an issue.\n")
+        sys.stderr.flush()
+        os.kill(self._engine, 9)
+        os._exit(1)
+
+
+def _error(status: int, message: str) -> web.Response:
+    known: dict[str, Any] = {"message": message, "type": "BadRequestError", "param": None, "code": status}
+    return web.json_response({"error": known}, status=status)

@@ -1,0 +1,213 @@
+"""Rows over HTTP: the serve engine over real servers of the stand-in."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from batch_router.core import BatchStatus, ErrorType
+from batch_router.core.jobs import Job
+from batch_router.exceptions import (
+    CredentialsError,
+    JobInterruptedError,
+    ModelNotFoundError,
+    ProviderUnavailableError,
+    RequestRefusedError,
+)
+from batch_router.providers.vllm import codec, server
+from batch_router.providers.vllm.client import VLLMClient
+from tests.providers.vllm_runs import STAND_IN, TOKEN, Runs, read, request, runs, wire
+
+__all__ = ["runs"]
+
+
+def create(runs: Runs, client: VLLMClient) -> Job:
+    return client.create(runs.rows, runs.spec())
+
+
+def ids(client: VLLMClient, job: Job) -> list[str]:
+    return sorted((row["custom_id"] for row in read(client, job)), key=lambda row_id: int(row_id.rpartition("-")[2]))
+
+
+def all_ids(count: int) -> list[str]:
+    return [f"{TOKEN}-{n}" for n in range(count)]
+
+
+def test_rows_are_answered_and_the_server_stays(runs: Runs) -> None:
+    """The second job of a model finds it loaded; closing the client ends it."""
+    runs.write(30)
+    client = runs.client(engine="serve")
+    job = create(runs, client)
+    assert ids(client, job) == all_ids(30)
+    first = runs.engines()
+    client.delete(job)
+    assert ids(client, create(runs, client)) == all_ids(30)
+    assert runs.engines() == first != []
+    client.close()
+    assert runs.engines() == []
+
+
+def test_another_model_takes_its_place(runs: Runs) -> None:
+    """One model is loaded at a time."""
+    runs.write(0)
+    client = runs.client(engine="serve")
+    runs.rows.write_bytes(wire(request(model="a")))
+    client.delete(client.create(runs.rows, runs.spec("a")))
+    runs.rows.write_bytes(wire(request(model="b")))
+    job = client.create(runs.rows, runs.spec("b"))
+    assert [row["error"] for row in read(client, job)] == [None]
+    assert client.loaded() == "b"
+    servers = [pid for pid in runs.engines() if "serve" in psutil.Process(pid).cmdline()]
+    assert {psutil.Process(pid).cmdline()[psutil.Process(pid).cmdline().index("serve") + 1] for pid in servers} == {"b"}
+
+
+def test_bad_rows_fail_alone(runs: Runs) -> None:
+    """What vLLM refuses, what it would abort on, and a row that takes the engine down."""
+    runs.write(40)
+    bad = wire(request(provider_kwargs={"temperature": "hot"}), f"{TOKEN}-40")
+    odd = wire(request(provider_kwargs={"messages": []}), f"{TOKEN}-41")
+    runs.rows.write_bytes(runs.rows.read_bytes() + bad + odd)
+    runs.scenario('poison = "say 7$"\n')
+    client = runs.client(engine="serve")
+    job = create(runs, client)
+    assert ids(client, job) == all_ids(42)
+    results = [codec.decode(json.dumps(row).encode())[0] for row in read(client, job)]
+    failed = {result.custom_id.rpartition("-")[2]: result.error.type for result in results if result.error}
+    assert failed == {"7": ErrorType.SERVER, "40": ErrorType.INVALID_REQUEST, "41": ErrorType.INVALID_REQUEST}
+
+
+def test_an_engine_that_no_row_survives_is_given_up(runs: Runs) -> None:
+    """It does not go on for ever."""
+    runs.write(5)
+    runs.scenario('poison = "say"\n')
+    with pytest.raises(RequestRefusedError, match="breaks down on every row"):
+        create(runs, runs.client(engine="serve"))
+    assert runs.engines() == []
+
+
+def test_a_killed_server_costs_the_rows_under_way(runs: Runs) -> None:
+    """The next try goes on with the rows that are left, whatever the journal's last line looks like."""
+    runs.write(60)
+    runs.scenario("[latency]\nin_progress = 20\n")
+    client = runs.client(engine="serve")
+    failed: list[Exception] = []
+
+    def first() -> None:
+        try:
+            create(runs, client)
+        except ProviderUnavailableError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    runs.wait_for_answers(3)
+    for pid in runs.engines():
+        os.kill(pid, signal.SIGKILL)
+    thread.join(30)
+    assert "ended from outside" in str(failed[0])
+    (part,) = runs.folder.glob("*.part-*")
+    kept = part.read_bytes()
+    with part.open("ab") as torn:
+        torn.write(b'{"id": "", "custom_id": "torn')
+    runs.scenario("")
+    job = create(runs, client)
+    assert ids(client, job) == all_ids(60)
+    assert Path(job.outputs[0]).read_bytes().startswith(kept)
+
+
+@pytest.mark.parametrize("how", ["cancel", "interrupt"])
+def test_a_job_that_is_to_end_keeps_its_answers(runs: Runs, how: str) -> None:
+    """The server is gone then."""
+    runs.write(60)
+    runs.scenario("[latency]\nin_progress = 60\n")
+    client = runs.client(engine="serve")
+    ended: list[Job | Exception] = []
+
+    def work() -> None:
+        try:
+            ended.append(create(runs, client))
+        except JobInterruptedError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    runs.wait_for_answers(2)
+    getattr(client, how)(str(runs.rows))
+    thread.join(30)
+    assert runs.engines() == []
+    (end,) = ended
+    if isinstance(end, Job):
+        assert (how, end.status) == ("cancel", BatchStatus.CANCELLED)
+        assert 2 <= len(read(client, end)) < 60
+    else:
+        assert how == "interrupt"
+        runs.scenario("")
+        assert ids(client, create(runs, client)) == all_ids(60)
+
+
+def test_a_server_that_does_not_come_up_says_why(runs: Runs) -> None:
+    """Its last words are in the error."""
+    runs.write(1)
+    runs.scenario('fail_job = "the bus fell off"\n')
+    with pytest.raises(ProviderUnavailableError, match="exit code 1: RuntimeError: the bus fell off"):
+        create(runs, runs.client(engine="serve"))
+
+
+def test_a_server_elsewhere(runs: Runs) -> None:
+    """Nothing is started here; its key and its models are checked before the rows are sent."""
+    runs.write(10)
+    runs.scenario('keys = ["right"]\n')
+    environment = os.environ | {"BATCH_ROUTER_HOME": str(runs.folder / "home")}
+    command = [*STAND_IN.split(), "serve", "m", "--host", "127.0.0.1", "--port", "0"]
+    port = free_port()
+    command[-1] = str(port)
+    with subprocess.Popen(command, env=environment) as elsewhere:
+        url = f"http://127.0.0.1:{port}/v1"
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                job = create(runs, runs.client(base_url=url, api_key="right"))
+                break
+            except ProviderUnavailableError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        assert ids(runs.client(), job) == all_ids(10)
+        runs.client().delete(job)
+        with pytest.raises(CredentialsError, match="set VLLM_API_KEY"):
+            create(runs, runs.client(base_url=url, api_key="wrong"))
+        with pytest.raises(ModelNotFoundError, match="has no model 'other'; it has"):
+            runs.client(base_url=url, api_key="right").create(runs.rows, runs.spec("other"))
+        elsewhere.terminate()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_only_servers_of_dead_workers_are_ended(runs: Runs) -> None:
+    """A worker holds the lock of its server for as long as it lives."""
+    runs.write(1)
+    client = runs.client(engine="serve")
+    create(runs, client)
+    before = runs.engines()
+    look = "import sys; from pathlib import Path; from batch_router.providers.vllm import server; "
+    program = look + "server.end_leftovers(Path(sys.argv[1]))"
+    folder = runs.folder / "home" / "engines"
+    subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
+    assert runs.engines() == before != []
+    for lock in folder.glob("*.lock"):
+        lock.rename(lock.with_suffix(".held"))  # as if nobody held it
+        lock.touch()
+    server.end_leftovers(folder)
+    assert runs.engines() == []
