@@ -4,14 +4,17 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from .exceptions import ValidationError
 
 PREFIX = "BATCH_ROUTER_"
-_TABLES = ("vllm_options",)
+_TABLES = ("vllm_options", "gpu_queues")
+
+GpuQueue = Annotated[str, Meta(pattern=r"^gpu(\.[A-Za-z0-9_-]+)?$")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         vllm_command: how vLLM is started.
         vllm_engine: a server that stays while it is wanted, or a run per chunk of rows.
         vllm_options: more options of it for every batch, without their dashes; true: a flag.
+        gpu_queues: model -> the queue of the workers that hold it, `*` for all others; empty: all on `gpu`.
         base_urls: provider -> where its API is, if not at its usual address.
     """
 
@@ -51,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vllm_command: str = "vllm"
     vllm_engine: Literal["serve", "run-batch"] = "serve"
     vllm_options: dict[str, bool | int | float | str] = msgspec.field(default_factory=dict)
+    gpu_queues: dict[str, GpuQueue] = msgspec.field(default_factory=dict)
     base_urls: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -74,5 +74,5 @@ def test_the_procfile_serves_every_queue() -> None:
 def test_variables_that_are_named_exist(name: str) -> None:
     """No page speaks of a setting that the code does not have."""
     named = set(re.findall(rf"{PREFIX}(\w+)", read(name)))
-    known = {field.upper() for field in Settings.__struct_fields__} | {"OPENAI_BASE_URL"}
+    known = {field.upper() for field in Settings.__struct_fields__} | {"OPENAI_BASE_URL", "VLLM_BASE_URL"}
     assert named <= known

@@ -28,6 +28,15 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("BATCH_ROUTER_HTTP_TIMEOUT", "9", "http_timeout", 9),
         ("BATCH_ROUTER_MAX_SHARD_ROWS", "100", "max_shard_rows", 100),
         ("BATCH_ROUTER_MAX_SHARD_BYTES", "1000", "max_shard_bytes", 1000),
+        ("BATCH_ROUTER_VLLM_COMMAND", "python -m vllm", "vllm_command", "python -m vllm"),
+        ("BATCH_ROUTER_VLLM_ENGINE", "run-batch", "vllm_engine", "run-batch"),
+        (
+            "BATCH_ROUTER_VLLM_OPTIONS",
+            '{"seed": 1, "enforce-eager": true}',
+            "vllm_options",
+            {"seed": 1, "enforce-eager": True},
+        ),
+        ("BATCH_ROUTER_GPU_QUEUES", '{"tiny": "gpu.small"}', "gpu_queues", {"tiny": "gpu.small"}),
         ("BATCH_ROUTER_OPENAI_BASE_URL", "http://localhost:1/v1", "base_urls", {"openai": "http://localhost:1/v1"}),
     ],
 )
@@ -69,6 +78,16 @@ def test_a_value_out_of_range_is_refused(field: str, value: str) -> None:
     """Times are more than nothing and end some day; the message names the setting."""
     with pytest.raises(ValidationError, match=field):
         Settings.from_env({f"BATCH_ROUTER_{field.upper()}": value})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("VLLM_OPTIONS", "--seed 1"), ("GPU_QUEUES", '{"tiny": "cpu"}'), ("GPU_QUEUES", "[1]"), ("VLLM_ENGINE", "v2")],
+)
+def test_a_table_of_the_wrong_form_is_refused(variable: str, value: str) -> None:
+    """Options and queues are JSON objects, and a GPU queue is called one."""
+    with pytest.raises(ValidationError, match=f"^BATCH_ROUTER_{variable}"):
+        Settings.from_env({f"BATCH_ROUTER_{variable}": value})
 
 
 def test_passwords_are_not_shown() -> None:

@@ -7,19 +7,17 @@ from kombu.exceptions import OperationalError
 from batch_router.pipeline.drive import log
 from batch_router.providers import find_provider
 from batch_router.state.base import Hint
-from batch_router.state.table import TABLE, State, remaining_road
+from batch_router.state.table import TABLE, remaining_road
 
 from .app import app
 
 #: `io` talks to providers, `cpu` converts and normalizes, `poll` looks at jobs.
 DEFAULT_QUEUES = ("io", "cpu", "poll")
-#: Everything that belongs to a local GPU.
-GPU_QUEUE = "gpu"
 
 
-def queue_of(state: State, provider: str) -> str:
-    """The queue of the step that an item in this state waits for: the provider's own, if it has one."""
-    return find_provider(provider).queue or str(TABLE[state].queue)
+def queue_of(hint: Hint) -> str:
+    """The queue of the step that an item waits for: its own, or its provider's, if it has one."""
+    return hint.queue or find_provider(hint.provider).queue or str(TABLE[hint.state].queue)
 
 
 def publish(hint: Hint, countdown: float = 0) -> None:
@@ -28,14 +26,14 @@ def publish(hint: Hint, countdown: float = 0) -> None:
     A broker that is away loses nothing: the sweep sends the message again.
     """
     states = remaining_road(hint.state)
-    first = _signature(states[0], hint.provider, args=([hint.id, hint.version],))
+    first = _signature(hint, args=([hint.id, hint.version],))
     first.set(argsrepr=f"{hint.id} v{hint.version}")
-    rest = [_signature(state, hint.provider) for state in states[1:]]
+    rest = [_signature(hint._replace(state=state)) for state in states[1:]]
     try:
         chain(first, *rest).apply_async(countdown=countdown)
     except OperationalError as error:
         log.warning("action=publish_failed item=%s error=%s", hint.id, type(error).__name__)
 
 
-def _signature(state: State, provider: str, args: tuple[object, ...] = ()) -> Signature:
-    return app.signature(f"workers.tasks.{TABLE[state].step}", args=args, queue=queue_of(state, provider))
+def _signature(hint: Hint, args: tuple[object, ...] = ()) -> Signature:
+    return app.signature(f"workers.tasks.{TABLE[hint.state].step}", args=args, queue=queue_of(hint))

@@ -62,7 +62,7 @@ def sweep(context: Context, broker: "redis.Redis") -> None:
     lengths: dict[str, int] = {}
     for hint in context.store.take_due(_LIMIT, grace=context.settings.grace):
         try:
-            queue = queue_of(hint.state, hint.provider)
+            queue = queue_of(hint)
         except ProviderNotFoundError as error:  # another worker may have the package; the rest is not to wait for it
             log.warning("action=sweep_skipped item=%s error=%s", hint.id, error)
             continue

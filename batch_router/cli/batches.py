@@ -18,7 +18,7 @@ from ..exceptions import BatchFailedError, BatchTimeoutError, NoWorkerError
 from ..jsonl import read_lines
 from ..pipeline.encode import RowEncoder
 from ..pipeline.rows import Problems, read_rows
-from ..pipeline.submit import check_file, read_options
+from ..pipeline.submit import check_engine_options, check_file, read_options
 from ..providers import find_provider
 from ..state.table import TABLE, State
 from .exit_codes import ExitCode
@@ -60,6 +60,9 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
     "--timeout", type=float, help="Seconds after which it is cancelled, with the answers that it has by then."
 )
 @click.option("--keep-remote", is_flag=True, help="Leave the uploaded and the result files at the provider.")
+@click.option(
+    "--engine-option", multiple=True, metavar="NAME[=VALUE]", help="For an engine of your own; may be repeated."
+)
 @click.option("--wait", is_flag=True, help="Wait until it has ended, and show how it goes.")
 @_json
 def submit(
@@ -72,6 +75,7 @@ def submit(
     metadata: Sequence[str],
     timeout: float | None,
     keep_remote: bool,
+    engine_option: Sequence[str],
     wait: bool,
     as_json: bool,
     **about_rows: Any,
@@ -85,11 +89,14 @@ def submit(
         "metadata": _read_metadata(metadata),
         "timeout": timeout,
         "keep_remote": keep_remote,
+        "engine_options": _read_engine_options(engine_option),
     }
     kind = find_provider(provider)
-    check_file(file, kind, read_options(options))
+    checked = read_options(options)
+    queue = kind.queue_of(checked.model) or str(TABLE[State.QUEUED].queue)
+    check_engine_options(kind, checked)
+    check_file(file, kind, checked)
     client = BatchClient()
-    queue = kind.queue or str(TABLE[State.QUEUED].queue)
     if not client.listeners(queue):
         raise NoWorkerError(
             f"no worker listens on the queue {queue!r}: start one (`batch-router up`); nothing was sent"
@@ -268,6 +275,12 @@ def _exit_code(status: BatchStatusResponse) -> ExitCode:
         return ExitCode.NOT_FINISHED
     counts = status.request_counts
     return ExitCode.OK if counts.succeeded == counts.total else ExitCode.UNANSWERED
+
+
+def _read_engine_options(options: Sequence[str]) -> dict[str, str | bool]:
+    """`max-model-len=4096` or `enforce-eager`, with or without the dashes that vLLM's own command line has."""
+    pairs = [option.lstrip("-").partition("=") for option in options]
+    return {name: value if equals else True for name, equals, value in pairs}
 
 
 def _read_metadata(pairs: Sequence[str]) -> dict[str, str]:

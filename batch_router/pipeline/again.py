@@ -63,7 +63,9 @@ def split_off(context: Context, shard: Shard, again: "array[int]") -> tuple[str,
             following = next(wanted, -1)
     return kept, {
         "provider": shard.provider,
+        "queue": shard.queue,
         "credential": shard.credential,
+        "engine_options": shard.engine_options,
         "token": token,
         "model": shard.model,
         "endpoint": shard.endpoint,

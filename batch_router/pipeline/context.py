@@ -14,6 +14,7 @@ from ..state.items import Shard
 from ..state.table import State
 from ..storage import LocalStorage
 from .lease import Lease, LeaseKeeper
+from .turns import Turns
 
 
 class Outcome(NamedTuple):
@@ -94,6 +95,7 @@ class Context:
     clients: Clients
     keeper: LeaseKeeper
     is_stopping: Callable[[], bool] = lambda: False
+    turns: Turns = field(default_factory=Turns)
     _lease: Lease | None = field(default=None)
 
     def client_of(self, shard: Shard) -> Client:

@@ -162,6 +162,7 @@ class _Cutter:
 
     def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits, options: Options) -> None:
         self._options = options
+        self._queue_of = context.clients.provider(batch.provider).queue_of
         self._context = context
         self._batch = batch
         self._encode = encode
@@ -239,6 +240,8 @@ class _Cutter:
         self._current = None
         facts = {
             "provider": self._batch.provider,
+            "queue": self._queue_of(shard.model),
+            "engine_options": self._options.engine_options,
             "credential": self._batch.credential,
             "token": shard.token,
             "model": shard.model,

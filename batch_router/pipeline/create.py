@@ -20,6 +20,7 @@ from ..state.items import Intent, Shard
 from ..state.table import State
 from .context import Context, Outcome
 from .local import looking_after
+from .turns import PASSED_OVER
 from .upload import job_spec, requests_path
 
 # The lease must hold this much longer when the request is sent, so that a pause between check and call is covered.
@@ -36,8 +37,10 @@ def create(context: Context, shard: Shard) -> Outcome:
     if shard.cancel:
         return Outcome(State.NORMALIZING)
     client = context.client_of(shard)
-    now = context.store.now()  # the fleet's clocks may differ; this one is everybody's
     remote = context.clients.provider(shard.provider).remote
+    if not remote and context.turns.passes_over(context, shard, client):
+        return Outcome(State.CREATING, PASSED_OVER)
+    now = context.store.now()  # the fleet's clocks may differ; this one is everybody's
     # It is sent before the lease that begins now ends, given up on after the time-out, and may be under way still.
     late = context.settings.lease + context.settings.http_timeout + _LATE if remote else 0
     intent = Intent(at=now, late_until=now + late)

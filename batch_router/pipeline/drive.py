@@ -199,5 +199,5 @@ def _commit(context: Context, item: Batch | Shard, outcome: Outcome, holder: str
         item.id,
         outcome.state,
     )
-    hint = Hint(item.id, committed.version, outcome.state, item.provider)
+    hint = Hint(item.id, committed.version, outcome.state, item.provider, item.queue)
     return Advance(None if delay is None else hint, delay or 0, committed.woken)

@@ -26,6 +26,8 @@ class RowEncoder:
 
     def __init__(self, provider: Provider | type[Provider], unsupported: Unsupported) -> None:
         self._name = provider.name
+        self._queue_of = provider.queue_of
+        self._queued: set[str | None] = set()  # models that some queue serves
         self._codec_encode = provider.codec.encode
         self._drop = unsupported == "drop"
         self._speaks_openai = provider.speaks_openai
@@ -42,6 +44,9 @@ class RowEncoder:
         Raises:
             ValidationError: the provider does not take it; says which field, and what to do.
         """
+        if request.model not in self._queued:
+            self._queue_of(request.model)
+            self._queued.add(request.model)
         endpoint = request.endpoint or _CHAT
         if endpoint is not self._endpoint:
             self._turn_to(endpoint)

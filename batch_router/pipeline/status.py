@@ -83,7 +83,7 @@ def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str
     if troubled is not None and troubled.error is not None:
         return _trouble(context, troubled, troubled.error)
     own = context.clients.provider(batch.provider).queue
-    queues = {own or row.queue for item in items if (row := TABLE[item.state]).queue is not None}
+    queues = {item.queue or own or row.queue for item in items if (row := TABLE[item.state]).queue is not None}
     deaf = sorted(str(queue) for queue in queues if not context.store.listeners(str(queue)))
     if deaf:
         return f"nobody listens on the queue {deaf[0]!r}: start a worker with -Q {deaf[0]}"

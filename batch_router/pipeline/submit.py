@@ -15,6 +15,7 @@ from msgspec import Meta
 from xxhash import xxh3_128
 
 from ..core import UnifiedRequest
+from ..core.jobs import EngineOption
 from ..exceptions import MAX_PROBLEMS, BrokerUnavailableError, InvalidInputError, ValidationError
 from ..jsonl import hash_file, read_lines
 from ..providers import Provider
@@ -41,6 +42,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
         credential: the name of the key to use: letters, digits, `_` and `-`. The key itself is where the workers run.
         metadata: the caller's own notes; `status` shows them.
         timeout: seconds after which the batch is cancelled, with the answers that it has by then.
+        engine_options: for an engine of our own, without dashes (true: a flag): `{"max-model-len": 4096}`.
         keep_remote: leave the uploaded and the result files at the provider, where they are deleted otherwise.
     """
 
@@ -52,6 +54,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     timeout: Annotated[float, Meta(gt=0)] | None = None
     keep_remote: bool = False
+    engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.batch_id is not None and not _BATCH_ID.fullmatch(self.batch_id):
@@ -99,6 +102,8 @@ def submit(
     chosen = read_options(options)
     if chosen.credential is not None and not kind.key_variables:
         raise ValidationError(f"credential: {provider} needs no key; leave it out")
+    queue = kind.queue_of(chosen.model)
+    check_engine_options(kind, chosen)
     if (requests is None) == (input is None):
         raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
     batch_id = chosen.choose_id()
@@ -118,6 +123,7 @@ def submit(
         content = _hash_content(provider, chosen, rows)
         facts = {
             "provider": provider,
+            "queue": queue,
             "credential": chosen.credential,
             "model": chosen.model,
             "metadata": chosen.metadata,
@@ -137,7 +143,21 @@ def submit(
         if known is not None and known.submission != facts["submission"]:
             return _same_batch(known, chosen, content)
         undo.pop_all()
-    return Hint(batch_id, 1, State.QUEUED, provider)
+    return Hint(batch_id, 1, State.QUEUED, provider, queue)
+
+
+def check_engine_options(provider: Provider | type[Provider], options: Options) -> None:
+    """Refuse what no batch may ask of the provider's engine.
+
+    Raises:
+        ValidationError: says which option, and which ones there are.
+    """
+    unknown = sorted(options.engine_options.keys() - provider.engine_options)
+    if unknown and not provider.engine_options:
+        raise ValidationError(f"engine_options: {provider.name} has no engine of ours; leave them out")
+    if unknown:
+        known = ", ".join(sorted(provider.engine_options))
+        raise ValidationError(f"engine_options: a batch cannot set {unknown[0]!r}; it can set {known}")
 
 
 def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
@@ -149,7 +169,7 @@ def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
             f"idempotency_key {options.idempotency_key!r} was used for other requests or options, as batch "
             f"{batch.id}; use another key for these"
         )
-    return Hint(batch.id, batch.version, batch.state, batch.provider)
+    return Hint(batch.id, batch.version, batch.state, batch.provider, batch.queue)
 
 
 def _hash_content(provider: str, options: Options, rows: InputFile) -> str:

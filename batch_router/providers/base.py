@@ -120,6 +120,8 @@ class Provider(ABC):
     key_variables: ClassVar[tuple[str, ...]] = ()
     #: A Celery queue for all steps of this provider, where the usual ones will not do.
     queue: ClassVar[str | None] = None
+    #: What a batch may set of an engine that runs in the worker.
+    engine_options: ClassVar[frozenset[str]] = frozenset()
     codec: ClassVar[Codec]
 
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
@@ -138,6 +140,15 @@ class Provider(ABC):
             names = " or ".join(self.key_variables)
             raise CredentialsError(self.name, 0, f"no API key: set {names} where the workers run")
         return key
+
+    @classmethod
+    def queue_of(cls, model: str | None) -> str | None:  # noqa: ARG003 - one queue serves all models, mostly
+        """The Celery queue of all steps that concern a model; None: each step's own.
+
+        Raises:
+            ValidationError: no queue serves it.
+        """
+        return cls.queue
 
     @classmethod
     def preload(cls) -> None:

@@ -1,10 +1,10 @@
-"""A stand-in for the `vllm` executable: `python -m batch_router.simulator.vllm run-batch -i IN -o OUT --model NAME`,
-or `serve NAME`.
+"""A stand-in for the `vllm` executable: `python -m batch_router.simulator.vllm run-batch -i IN -o OUT --model NAME`.
 
-It reads all rows first and gives up on a bad one, answers in the order of the input, flushes each answer, refuses
-single rows in both of the real one's forms, and ends on SIGINT. It has an engine process as the real one has, which
-lives on when this one is killed or gets a SIGTERM. `BATCH_ROUTER_VLLM_SCENARIO` names its scenario; there
-`latency.validating` is the time it takes to load the model, `latency.in_progress` that of all rows together.
+There is `serve NAME`, too (`vllm_serve.py`). It reads all rows first and gives up on a bad one, answers in the order
+of the input, flushes each answer, refuses single rows in both of the real one's forms, and ends on SIGINT. It has an
+engine process as the real one has, which lives on when this one is killed or gets a SIGTERM. The scenario is in the
+file that `BATCH_ROUTER_VLLM_SCENARIO` names; there `latency.validating` is the time it takes to load the model,
+`latency.in_progress` that of all rows together.
 """
 
 import argparse

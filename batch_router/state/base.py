@@ -12,12 +12,13 @@ from .table import State
 
 
 class Hint(NamedTuple):
-    """What a message carries: somebody should look at this item, if it is still at this version."""
+    """Somebody should look at this item, if it is still at this version; on this queue, if it needs a special one."""
 
     id: str
     version: int
     state: State
     provider: str
+    queue: str | None = None
 
 
 class Commit(NamedTuple):

@@ -48,6 +48,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         version: grows with every change of hands; the number that a claim returns is the **fence**.
+        queue: the Celery queue of all its steps; None: the provider's, or each step's own.
         credential: the name of the key that its provider is called with; None: the workers' own.
         claimed_by: who works on it, or did when it fell silent.
         cancel: the user wants it to end.
@@ -62,6 +63,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     version: int
     provider: str
+    queue: str | None = None
     credential: str | None = None
     schema: int = SCHEMA
     created_at: float = 0

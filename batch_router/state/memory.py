@@ -195,4 +195,4 @@ def _record(item: dict[str, Any]) -> Batch | Shard:
 
 
 def _hint(item: dict[str, Any]) -> Hint:
-    return Hint(item["id"], item["version"], State(item["state"]), item["provider"])
+    return Hint(item["id"], item["version"], State(item["state"]), item["provider"], item.get("queue"))

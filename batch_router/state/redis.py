@@ -168,5 +168,6 @@ def _spawned(batch_id: str, facts: dict[str, Any]) -> dict[str, str]:
 
 
 def _hint(row: list[str]) -> Hint:
-    item_id, version, state, provider = row
-    return Hint(item_id, int(version), State(msgspec.json.decode(state)), msgspec.json.decode(provider))
+    item_id, version, *facts = row
+    state, provider, queue = map(msgspec.json.decode, facts)
+    return Hint(item_id, int(version), State(state), provider, queue)

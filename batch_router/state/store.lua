@@ -23,10 +23,10 @@ local function set_fields(key, json)
   for field, value in pairs(cjson.decode(json)) do redis.call('HSET', key, field, value) end
 end
 
--- {id, version, state, provider}: what a message about the item needs
+-- {id, version, state, provider, queue}: what a message about the item needs
 local function hint(id)
-  local f = redis.call('HMGET', item_key(id), 'version', 'state', 'provider')
-  return {id, f[1], f[2], f[3]}
+  local f = redis.call('HMGET', item_key(id), 'version', 'state', 'provider', 'queue')
+  return {id, f[1], f[2], f[3], f[4] or 'null'}
 end
 
 -- Whether this worker's version is new enough for the item

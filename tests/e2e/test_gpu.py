@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.providers.vllm_runs import answer_files
 from tests.providers.vllm_runs import engines_of as engines

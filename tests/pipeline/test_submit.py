@@ -47,7 +47,7 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
     """Rows and options lie in storage, the batch is queued, and the store holds neither prompt nor row."""
     hint = submit(context, "openai", requests=GOOD, model="m", system_prompt="hush", metadata={"who": "ada"})
     batch = in_store(context, hint.id)
-    assert hint == (batch.id, 1, State.QUEUED, "openai")
+    assert hint == (batch.id, 1, State.QUEUED, "openai", None)
     assert (batch.state, batch.version, batch.model, batch.metadata) == (State.QUEUED, 1, "m", {"who": "ada"})
     assert [row["custom_id"] for row in rows_of(batch)] == ["a", "b"]
     assert "hush" not in repr(batch)

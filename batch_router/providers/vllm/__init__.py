@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ...core import Endpoint, GenerationConfig
+from ...exceptions import ValidationError
 from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
@@ -46,6 +47,22 @@ class VLLMProvider(Provider):
     speaks_openai = True
     #: For a server that runs elsewhere.
     key_variables = ("VLLM_API_KEY",)
+    #: What says how a model is run; what would reach beyond it (files, code, ports) is for the settings alone.
+    engine_options = frozenset(
+        {
+            "chat-template",
+            "dtype",
+            "enforce-eager",
+            "gpu-memory-utilization",
+            "max-model-len",
+            "max-num-seqs",
+            "quantization",
+            "reasoning-parser",
+            "seed",
+            "tensor-parallel-size",
+            "tool-call-parser",
+        }
+    )
     codec: ClassVar[Codec] = codec
 
     def __init__(
@@ -81,6 +98,23 @@ class VLLMProvider(Provider):
             chunk_rows=self._chunk_rows,
         )
         return VLLMClient(Engines(setup))
+
+    @classmethod
+    def queue_of(cls, model: str | None) -> str | None:
+        """See `Provider.queue_of`: the settings' mapping, where `*` stands for all other models."""
+        queues = Settings.from_env().gpu_queues
+        if not queues:
+            return cls.queue
+        if model is None:  # its rows name their own; the steps of the batch itself may run with any of them
+            return queues.get("*") or next(iter(queues.values()))
+        queue = queues.get(model) or queues.get("*")
+        if queue is None:
+            served = ", ".join(sorted(queues))
+            raise ValidationError(
+                f"model: no GPU queue serves {model!r}; BATCH_ROUTER_GPU_QUEUES has {served}: add the model there, "
+                "with the queue of the workers that hold it"
+            )
+        return queue
 
     @classmethod
     def tidy(cls, root: Path) -> None:
