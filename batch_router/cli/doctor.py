@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import msgspec
@@ -19,27 +19,21 @@ from ..pipeline.orphans import accounts_of, find_orphans
 from ..providers import find_provider, provider_names
 from ..settings import Settings
 from ..state.table import TABLE
+from .doctor_gpu import look_at_gpu
 from .exit_codes import ExitCode
+from .finding import Finding
 
 _LEAST_FREE = 1 << 30
 _JOBS = 1000  # of each account that are looked at
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at; `remedy` is empty where all is well."""
-
-    what: str
-    found: str
-    remedy: str = ""
 
 
 @click.command()
 @click.option("--orphans", is_flag=True, help="Look at the providers instead, for jobs of ours that no shard owns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def doctor(as_json: bool, orphans: bool) -> int:
-    """Look at Redis, the broker, the workers, the storage and the keys."""
+    """Look at Redis, the broker, the workers, the storage, the keys, and vLLM where it is installed."""
     settings = Settings.from_env()
-    checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys)
+    checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys, look_at_gpu)
     findings = [finding for check in checks for finding in _run(check, settings)]
     if as_json:
         click.echo(msgspec.json.encode([finding._asdict() for finding in findings]).decode())
@@ -79,7 +73,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 
 def _workers(settings: Settings) -> Iterator[Finding]:
     store = open_store(settings)
-    queues = sorted({row.queue for row in TABLE.values() if row.queue})
+    queues = sorted({row.queue for row in TABLE.values() if row.queue} | set(settings.gpu_queues.values()))
     for queue in queues:
         count = len(store.listeners(queue))
         remedy = "" if count else f"start a worker: celery -A workers.app worker -Q {queue}, or `batch-router up`"

@@ -87,7 +87,7 @@ def _answer_all(scenario: Scenario, rows: list[dict[str, Any]], arguments: argpa
 
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="vllm")
-    parser.add_argument("--version", action="version", version="0.33.0 (simulated)")
+    parser.add_argument("--version", action="version", version="0.33.0+simulated")
     commands = parser.add_subparsers(required=True, dest="command")
     batch = commands.add_parser("run-batch")
     batch.add_argument("-i", "--input-file", required=True)

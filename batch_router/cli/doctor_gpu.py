@@ -1,0 +1,74 @@
+"""What `doctor` says of a machine with an engine of our own: its version, devices, free memory, models."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from ..settings import Settings
+from .finding import Finding
+
+# vLLM imports all of torch before it can say its version.
+_PATIENCE = 120
+
+
+def look_at_gpu(settings: Settings) -> Iterator[Finding]:
+    """Findings about vLLM; one line where it is not installed, for most machines need none."""
+    url = settings.base_urls.get("vllm")
+    if url:
+        yield Finding("vllm", f"the server at {url}; no engine is started here")
+        return
+    command = shlex.split(settings.vllm_command)
+    if shutil.which(command[0]) is None:
+        yield Finding("vllm", f"{command[0]} is not installed here: no GPU worker can run on this machine")
+        return
+    yield _version(command, settings.vllm_engine)
+    yield from _devices()
+    models = sorted({*_cached_models(), *(name for name in settings.gpu_queues if name != "*")})
+    for model in models:
+        yield Finding("model", model, _why_not(model))
+    if not models:
+        yield Finding("models", "none in the cache; a batch may name a folder, or a model that vLLM can fetch")
+
+
+def _version(command: list[str], engine: str) -> Finding:
+    try:
+        said = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=_PATIENCE, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(
+            "vllm", " ".join(command), f"`{command[0]} --version` fails ({type(error).__name__}): reinstall it"
+        )
+    return Finding("vllm", f"{said.stdout.split()[-1] if said.stdout.split() else 'unknown'}, engine {engine}")
+
+
+def _devices() -> Iterator[Finding]:
+    """NVIDIA's by their own tool; without it the processor."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, timeout=_PATIENCE, check=True)
+    except (OSError, subprocess.SubprocessError):
+        memory = psutil.virtual_memory()
+        free, total = memory.available / 1e9, memory.total / 1e9
+        yield Finding("device", f"no GPU seen (nvidia-smi), {os.cpu_count()} cores, {free:.1f} of {total:.1f} GB free")
+        return
+    for number, line in enumerate(said.stdout.splitlines()):
+        name, free_mb, total_mb = (word.strip() for word in line.rsplit(",", 2))
+        yield Finding(f"device {number}", f"{name}, {int(free_mb) / 1e3:.1f} of {int(total_mb) / 1e3:.1f} GB free")
+
+
+def _cached_models() -> Iterator[str]:
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    for folder in cache.glob("models--*"):
+        if any(folder.glob("snapshots/*/config.json")):
+            yield folder.name.removeprefix("models--").replace("--", "/")
+
+
+def _why_not(model: str) -> str:
+    is_path = model.startswith(("/", ".", "~"))
+    missing = is_path and not (Path(model).expanduser() / "config.json").exists()
+    return "there is no config.json in that folder: vLLM cannot load it" if missing else ""

@@ -1,0 +1,44 @@
+"""What `doctor` says of vLLM on this machine."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from batch_router.cli.doctor_gpu import look_at_gpu
+from batch_router.settings import Settings
+
+STAND_IN = f"{sys.executable} -m batch_router.simulator.vllm"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with one whole model and one that was not fetched."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    (tmp_path / "models--org--whole" / "snapshots" / "1").mkdir(parents=True)
+    (tmp_path / "models--org--whole" / "snapshots" / "1" / "config.json").write_text("{}")
+    (tmp_path / "models--org--empty").mkdir()
+    return tmp_path
+
+
+def test_version_devices_and_models_are_shown() -> None:
+    """Of the engine that the settings name; a folder that is no model is something to mend."""
+    queues = {"/nowhere/model": "gpu.big", "*": "gpu"}
+    found = list(look_at_gpu(Settings(vllm_command=STAND_IN, gpu_queues=queues)))
+    assert [each.what for each in found if not each.what.startswith("device")] == ["vllm", "model", "model"]
+    assert found[0].found == "0.33.0+simulated, engine serve"
+    assert "GB free" in next(each.found for each in found if each.what.startswith("device"))
+    assert {each.found: bool(each.remedy) for each in found[-2:]} == {"/nowhere/model": True, "org/whole": False}
+
+
+def test_a_machine_without_vllm_lacks_nothing() -> None:
+    """Most machines of a fleet have none."""
+    (finding,) = look_at_gpu(Settings(vllm_command="/nowhere/vllm"))
+    assert "not installed here" in finding.found
+    assert finding.remedy == ""
+
+
+def test_a_server_elsewhere_is_named() -> None:
+    """Then nothing is started here."""
+    (finding,) = look_at_gpu(Settings(base_urls={"vllm": "http://gpus:8000"}))
+    assert "http://gpus:8000" in finding.found
