@@ -100,7 +100,7 @@ def submit(
     """
     kind = context.clients.provider(provider)
     chosen = read_options(options)
-    if chosen.credential is not None and not kind.key_variables:
+    if chosen.credential is not None and not kind.takes_credential():
         raise ValidationError(f"credential: {provider} needs no key; leave it out")
     queue = kind.queue_of(chosen.model)
     check_engine_options(kind, chosen)

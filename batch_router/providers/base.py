@@ -128,6 +128,10 @@ class Provider(ABC):
         self._api_key = api_key
         self.base_url = base_url
 
+    def takes_credential(self) -> bool:
+        """Whether a batch may name the key that it wants to be sent with."""
+        return bool(self.key_variables)
+
     def with_key(self, api_key: str) -> Self:
         """The same provider with another key."""
         changed = copy(self)

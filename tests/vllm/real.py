@@ -18,6 +18,7 @@ from batch_router.providers import VLLMProvider
 from batch_router.providers.vllm.client import VLLMClient
 
 FOLDER_VARIABLE = "TEST_VLLM_VENV"
+_HOME = "BATCH_ROUTER_HOME"
 TOKEN = "0123456789abcdef"
 # Without `enforce-eager` a C++ compiler works for a minute first.
 OPTIONS = {"enforce-eager": True, "max-model-len": 512}
@@ -42,6 +43,7 @@ class Real:
         self.rows = rows
         self.model = model
         self.engine = engine
+        self._groups: set[int] = set()
         self.client = self.connect()
 
     def connect(self) -> VLLMClient:
@@ -83,17 +85,16 @@ class Real:
         return subprocess.Popen([sys.executable, "-c", program, self.rows, self.model, self.engine])
 
     def processes(self) -> list[int]:
-        """Of vLLM, for this home."""
-        found = []
+        """Of the engines of this home: all that is in a group of theirs, for they rename themselves."""
+        alive = []
         for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                ours = process.environ().get("BATCH_ROUTER_HOME") == os.environ["BATCH_ROUTER_HOME"]
-                if ours and process.status() != psutil.STATUS_ZOMBIE and "vllm" in " ".join(process.cmdline()).lower():
-                    found.append(process.pid)
-        return [pid for pid in found if pid not in self._own()]
-
-    def _own(self) -> set[int]:
-        return {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+            with suppress(psutil.Error, OSError):
+                group = os.getpgid(process.pid)
+                if "guard.py" in " ".join(process.cmdline()) and process.environ().get(_HOME) == os.environ[_HOME]:
+                    self._groups.add(group)
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    alive.append((process.pid, group))
+        return [pid for pid, group in alive if group in self._groups]
 
     def wait_until(self, condition: Any, seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds

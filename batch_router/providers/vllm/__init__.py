@@ -81,6 +81,10 @@ class VLLMProvider(Provider):
         self._engine = engine
         self._chunk_rows = chunk_rows
 
+    def takes_credential(self) -> bool:
+        """See `Provider.takes_credential`: engines of our own ask for no key."""
+        return self.base_url is not None
+
     def connect(self, *, timeout: float) -> Client:  # noqa: ARG002 - a run takes as long as it takes
         """See `Provider.connect`."""
         from .client import VLLMClient
