@@ -93,6 +93,7 @@ def test_a_row_that_only_the_engine_refuses_fails_alone(
     [
         ("vllm: error: unrecognized arguments: --no-such 1", "engine_option", False),
         ("OSError: m is not a local folder and is not a valid model identifier", "model_not_found", False),
+        ("HFValidationError: Repo id must be in the form 'a/b': '/nowhere/model'.", "model_not_found", False),
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "out_of_memory", True),
         ("ValueError: No available memory for the cache blocks.", "out_of_memory", True),
         ("ValueError: 8 GiB is needed, which is larger than the available KV cache", "engine_option", False),

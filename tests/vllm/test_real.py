@@ -88,6 +88,7 @@ def test_a_cancelled_job_ends_in_time_and_keeps_its_answers(real: Real) -> None:
     [
         ({"vllm_args": {"no-such-option": 1}}, EngineOptionError),
         ({"model_path": "/nowhere/model"}, ModelNotFoundError),
+        ({"model_path": "nobody/knows-this"}, ModelNotFoundError),
     ],
 )
 def test_what_cannot_work_says_why(real: Real, arguments: dict[str, object], error: type[Exception]) -> None:
