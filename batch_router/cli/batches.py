@@ -18,7 +18,7 @@ from ..exceptions import BatchFailedError, BatchTimeoutError, NoWorkerError
 from ..jsonl import read_lines
 from ..pipeline.encode import RowEncoder
 from ..pipeline.rows import Problems, read_rows
-from ..pipeline.submit import check_engine_options, check_file, read_options
+from ..pipeline.submit import check_file, read_options
 from ..providers import find_provider
 from ..state.table import TABLE, State
 from .exit_codes import ExitCode
@@ -94,7 +94,7 @@ def submit(
     kind = find_provider(provider)
     checked = read_options(options)
     queue = kind.queue_of(checked.model) or str(TABLE[State.QUEUED].queue)
-    check_engine_options(kind, checked)
+    kind.check_engine_options(checked.engine_options)
     check_file(file, kind, checked)
     client = BatchClient()
     if not client.listeners(queue):

@@ -103,7 +103,7 @@ def submit(
     if chosen.credential is not None and not kind.takes_credential():
         raise ValidationError(f"credential: {provider} needs no key; leave it out")
     queue = kind.queue_of(chosen.model)
-    check_engine_options(kind, chosen)
+    kind.check_engine_options(chosen.engine_options)
     if (requests is None) == (input is None):
         raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
     batch_id = chosen.choose_id()
@@ -144,20 +144,6 @@ def submit(
             return _same_batch(known, chosen, content)
         undo.pop_all()
     return Hint(batch_id, 1, State.QUEUED, provider, queue)
-
-
-def check_engine_options(provider: Provider | type[Provider], options: Options) -> None:
-    """Refuse what no batch may ask of the provider's engine.
-
-    Raises:
-        ValidationError: says which option, and which ones there are.
-    """
-    unknown = sorted(options.engine_options.keys() - provider.engine_options)
-    if unknown and not provider.engine_options:
-        raise ValidationError(f"engine_options: {provider.name} has no engine of ours; leave them out")
-    if unknown:
-        known = ", ".join(sorted(provider.engine_options))
-        raise ValidationError(f"engine_options: a batch cannot set {unknown[0]!r}; it can set {known}")
 
 
 def _same_batch(batch: Batch, options: Options, content: str) -> Hint:

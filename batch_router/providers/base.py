@@ -12,7 +12,7 @@ from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
 
 from ..core import Endpoint, UnifiedRequest, UnifiedResult
 from ..core.jobs import Job, JobSpec
-from ..exceptions import CredentialsError
+from ..exceptions import CredentialsError, ValidationError
 
 
 class Limits(NamedTuple):
@@ -144,6 +144,20 @@ class Provider(ABC):
             names = " or ".join(self.key_variables)
             raise CredentialsError(self.name, 0, f"no API key: set {names} where the workers run")
         return key
+
+    @classmethod
+    def check_engine_options(cls, options: Iterable[str]) -> None:
+        """Refuse what no batch may ask of the engine.
+
+        Raises:
+            ValidationError: says which option, and which ones there are.
+        """
+        unknown = sorted(set(options) - cls.engine_options)
+        if unknown and not cls.engine_options:
+            raise ValidationError(f"engine_options: {cls.name} has no engine of ours; leave them out")
+        if unknown:
+            known = ", ".join(sorted(cls.engine_options))
+            raise ValidationError(f"engine_options: a batch cannot set {unknown[0]!r}; it can set {known}")
 
     @classmethod
     def queue_of(cls, model: str | None) -> str | None:  # noqa: ARG003 - one queue serves all models, mostly

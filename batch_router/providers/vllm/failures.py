@@ -33,7 +33,8 @@ _KINDS: tuple[tuple[re.Pattern[str], type[ProviderAPIError], str], ...] = (
     ),
     (
         re.compile(
-            r"Repository Not Found.*|is not a local folder and is not a valid model.*|Invalid repository ID.*|Repo id must be .*"
+            r"Repository Not Found.*|is not a local folder and is not a valid model.*|Invalid repository ID.*"
+            r"|Repo id must be .*"
             r"|does not appear to have a file named.*|LocalEntryNotFoundError|Can't load the configuration of.*"
             r"|couldn't connect to .* to load the files.*"
         ),
