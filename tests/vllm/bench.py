@@ -1,4 +1,4 @@
-"""`python -m tests.vllm.bench VENV MODEL`: what we add to bare `vllm run-batch`, on the real vLLM on CPU.
+"""`python -m tests.vllm.bench VENV MODEL [ROWS]`: what we add to bare `vllm run-batch`, on the real vLLM on CPU.
 
 Ratios of wall times in one run: a large file against one bare run over it; ten files of 50 rows, one after the other
 on one model, against ten bare runs over 50 rows (one is measured). Prints JSON.
@@ -18,16 +18,16 @@ LARGE = 2000
 SMALL, BATCHES = 50, 10
 
 
-def main(venv: Path, model: Path) -> None:
+def main(venv: Path, model: Path, large: int) -> None:
     """Measure, and print."""
     os.environ[FOLDER_VARIABLE] = str(venv)
     os.environ.update(environment())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["BATCH_ROUTER_HOME"] = str(folder / "home")
-        measured = {"bare_small_s": _bare(folder, model, SMALL), "bare_large_s": _bare(folder, model, LARGE)}
+        measured = {"bare_small_s": _bare(folder, model, SMALL), "bare_large_s": _bare(folder, model, large)}
         for engine in ("serve", "run-batch"):
-            measured[f"{engine}_large_s"] = _ours(folder, model, engine, LARGE, 1)
+            measured[f"{engine}_large_s"] = _ours(folder, model, engine, large, 1)
             measured[f"{engine}_large_ratio"] = measured[f"{engine}_large_s"] / measured["bare_large_s"]
         measured["serve_small_s"] = _ours(folder, model, "serve", SMALL, BATCHES)
         measured["serve_small_ratio"] = measured["serve_small_s"] / (BATCHES * measured["bare_small_s"])
@@ -57,4 +57,4 @@ def _ours(folder: Path, model: Path, engine: str, rows: int, batches: int) -> fl
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute())
+    main(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute(), int(sys.argv[3]) if sys.argv[3:] else LARGE)
