@@ -14,9 +14,9 @@ from .drill import Outcome, kill_drills, run_kill
 from .effects import NAMES
 from .faults import NAMED, run_named
 from .invariants import Findings
-from .outages import OUTAGES, run_outage
+from .outages import CLOCKS, OUTAGES, run_outage
 from .pool import Pool
-from .stop import run_stop, stop_drills
+from .stop import run_stop, run_undo, stop_drills, undo_drills
 from .storm import Share, run_storm
 from .table import is_bad, rows_of, show, write
 
@@ -34,8 +34,12 @@ def main() -> None:
     pool = Pool()
     pool.run(kill_drills(), _MIXED, run_kill)
     pool.run(stop_drills(), _THREADS, run_stop)
+    pool.run(undo_drills(), _THREADS, run_undo)
     pool.run(NAMED, _THREADS, run_named)
-    pool.run(OUTAGES, _THREADS[: len(OUTAGES)], run_outage)
+    with ThreadPoolExecutor() as side_by_side:
+        side_by_side.submit(pool.run, OUTAGES, _THREADS[: len(OUTAGES)], run_outage)
+        for fleet, outage in CLOCKS.items():
+            side_by_side.submit(pool.run, [outage], [fleet], run_outage)
     never = sorted(NAMES - pool.seen)
     pool.outcomes.append(Outcome("the registry", "the registry", Findings(problems=tuple(map(_unseen, never)))))
     shares = [Share(f"{seed}:{number}", kills // _STACKS + (number < kills % _STACKS)) for number in range(_STACKS)]

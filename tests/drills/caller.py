@@ -1,6 +1,7 @@
-"""What happens outside the fleet: `python -m tests.drills.caller submit|purge ARGUMENTS HEARD`.
+"""What happens outside the fleet: `python -m tests.drills.caller submit|purge|orphans ARGUMENTS HEARD`.
 
-ARGUMENTS is JSON of what `submit_batch.delay` or `BatchClient.purge` takes; the file HEARD gets what came of it.
+ARGUMENTS is JSON of what `submit_batch.delay` or `BatchClient.purge` takes, or the `provider` whose orphans are to go;
+the file HEARD gets what came of it.
 """
 
 import json
@@ -9,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from batch_router.client import BatchClient
+from batch_router.connect import open_context
 from batch_router.exceptions import BatchRouterError
+from batch_router.pipeline.orphans import find_orphans
 from batch_router.settings import Settings
 
 from .trace import open_traced_context
 from .worker import app  # noqa: F401 - tells what happens
+
+_JOBS = 1000
 
 
 def _submit(arguments: dict[str, Any]) -> str:
@@ -28,10 +33,23 @@ def _purge(arguments: dict[str, Any]) -> str:
     return "purged"
 
 
+def _end_orphans(arguments: dict[str, Any]) -> str:
+    """What an operator does about the jobs that `doctor --orphans` names."""
+    context = open_context(Settings.from_env())
+    client = context.clients.get(arguments["provider"])
+    orphans = list(find_orphans(context, arguments["provider"], None, _JOBS))
+    for job in orphans:
+        if job.status.is_final:
+            client.delete(job)
+        else:
+            client.cancel(job.id)
+    return " ".join(job.id for job in orphans)
+
+
 if __name__ == "__main__":
     what, given, heard = sys.argv[1:]
     try:
-        said = {"submit": _submit, "purge": _purge}[what](json.loads(given))
+        said = {"submit": _submit, "purge": _purge, "orphans": _end_orphans}[what](json.loads(given))
     except BatchRouterError as error:
         said = error.type
     Path(heard).write_text(said)

@@ -4,13 +4,14 @@ import json
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from .drill import Outcome
 from .invariants import Findings, token_of
 from .stack import PROMPT, Stack, requests_of
-from .storm import PROVIDERS, Share, kill_all
+from .storm import PROVIDERS, Share, kill_under_load
 from .trace import Plan
 
 #: What all rows of the comparison begin with.
@@ -29,15 +30,9 @@ _PATIENCE = 10.0
 
 def run_plain_storm(stack: Stack, share: Share) -> list[Outcome]:
     """One outcome a kill, and one for all shards together."""
-    over = threading.Event()
     shards: list[Path] = []
-    loads = [threading.Thread(target=_load, args=(stack, number, shards, over)) for number in range(len(PROVIDERS))]
-    for load in loads:
-        load.start()
-    struck = kill_all(stack.fleet, share)
-    over.set()
-    for load in loads:
-        load.join()
+    loads = [partial(_load, stack, number, shards) for number in range(len(PROVIDERS))]
+    struck = kill_under_load(stack.fleet, share, loads)
     deadline = time.monotonic() + _LAST_WAIT
     while time.monotonic() < deadline and not all(map(_is_done, shards)):
         time.sleep(0.5)

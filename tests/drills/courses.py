@@ -53,6 +53,17 @@ class Course(NamedTuple):
 
 def _cancel(stack: Stack, batch_id: str) -> None:
     """Cancel once every shard has a job, or an engine runs."""
+    _wait_for_jobs(stack, batch_id)
+    stack.client.cancel(batch_id)
+
+
+def _deploy(stack: Stack, batch_id: str) -> None:
+    """Replace all workers, likewise."""
+    _wait_for_jobs(stack, batch_id)
+    stack.fleet.replace()
+
+
+def _wait_for_jobs(stack: Stack, batch_id: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         batch = stack.store.get_batch(batch_id)
@@ -60,7 +71,6 @@ def _cancel(stack: Stack, batch_id: str) -> None:
         if shards and (all(shard.job for shard in shards) or any(_runs_here(shard) for shard in shards)):
             break
         time.sleep(0.1)
-    stack.client.cancel(batch_id)
 
 
 def _runs_here(shard: Shard) -> bool:
@@ -95,6 +105,8 @@ COURSES: dict[str, Course] = {
     "time-out": Course(
         day=Scenario(latency=_NEVER), options={"timeout": 4.0}, statuses=_UNHAPPY, state="expired", deadline=60
     ),
+    # All workers are replaced while engines work: what they had answered is kept.
+    "deploy": Course(day=Scenario(latency=Latency(in_progress=20)), during=_deploy, deadline=90),
     # A run that is longer than the lease's renewal.
     "long": Course(day=Scenario(latency=Latency(in_progress=12)), deadline=60),
     # An answer that is never returned, and that the provider counts: fetched four times more.

@@ -71,13 +71,13 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
     with stack.planned(plan):
         if by_key:
             arguments = {"provider": drill.provider, "idempotency_key": str(drill)}
-            _until_heard(stack, "submit", arguments_of(stack, course, drill.provider) | arguments, course.submissions)
+            ask(stack, "submit", arguments_of(stack, course, drill.provider) | arguments, course.submissions)
         else:
             submit(stack, course, drill.provider, batch_id)
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
         findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
         if drill.effect.by == "operator":
-            _until_heard(stack, "purge", {"batch_id": batch_id})
+            ask(stack, "purge", {"batch_id": batch_id})
             findings = findings.plus(*what_is_kept(stack, batch_id))
     fired = stack.fired(plan)
     if fired is None:
@@ -95,8 +95,8 @@ def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
         course.during(stack, batch_id)
 
 
-def _until_heard(stack: Stack, what: str, arguments: dict[str, Any], times: int = 1) -> None:
-    """Somebody outside the fleet asks, dies, and asks the same again, until an answer was heard so many times."""
+def ask(stack: Stack, what: str, arguments: dict[str, Any], times: int = 1) -> str:
+    """Somebody outside the fleet asks, dies, and asks the same again, until an answer was heard; asks so many times."""
     for attempt in range(_MOST_ATTEMPTS):
         heard = stack.folder / f"{stack.new_id('heard')}"
         given = [what, json.dumps(arguments), str(heard)]
@@ -104,7 +104,8 @@ def _until_heard(stack: Stack, what: str, arguments: dict[str, Any], times: int 
         while is_alive(caller):
             time.sleep(0.1)
         if heard.exists() and attempt + 1 >= times:
-            return
+            return heard.read_text()
+    return ""
 
 
 def wait_for_end(stack: Stack, batch_id: str, seconds: float, until: Callable[[], bool] = lambda: False) -> None:

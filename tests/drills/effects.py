@@ -1,7 +1,7 @@
 """Every effect of the road: what changes the store, a provider, the storage or a queue, by step.
 
 An effect is named `<step>/<seam>`: `create/client.create`, `normalize/write results`, `poll/publish`. The step may also
-be a thread beside the steps (`sweep`, `lease-keeper`, `cancel-listener`), the `start` of a worker, or what
+be a thread beside the steps (`sweep`, `lease-keeper`, `job-watch`), the `start` of a worker, or what
 others run: `submit` and `purge`.
 A traced run that shows another effect fails, and so does an effect whose drills never reached it.
 """
@@ -19,8 +19,8 @@ class Effect(NamedTuple):
         name: see the module.
         course: the way of a batch that reaches it.
         providers: where it is drilled: all, where they differ.
-        by: who has it: a `worker`, the `caller`, the `operator`, or `undo`: only a stopped worker reaches that one when
-            it wakes.
+        by: who has it: a `worker`, the `caller`, the `operator`, or `undo`: a worker that was stopped, and wakes when
+            another one has its item.
     """
 
     name: str
@@ -103,7 +103,10 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     *_step("finish", Effect("write manifest"), publishes=False),
     Effect("lease-keeper/store.renew", "long", ("vllm",)),
-    Effect("cancel-listener/client.cancel", "cancel", ("vllm",)),
+    Effect("job-watch/client.get", "long", ("vllm",)),
+    Effect("job-watch/store.renew progress", "long", ("vllm",)),
+    Effect("job-watch/client.cancel", "cancel", ("vllm",)),
+    Effect("job-watch/client.interrupt", "deploy", ("vllm",)),
     Effect("start/store.bind_storage", "restart"),
     Effect("sweep/store.announce"),
     Effect("sweep/store.take_due"),

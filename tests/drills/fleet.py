@@ -1,17 +1,37 @@
-"""Worker processes that are started again when they die, as any supervisor would."""
+"""Worker processes that are started again when they end, as any supervisor would."""
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from .nursery import Nursery, is_alive, send
 
-#: Worker options by kind of fleet: threads for all queues; or processes for what needs a CPU.
-FLEETS: dict[str, Sequence[str]] = {
-    "threads": ("-Q io,poll,cpu,gpu -P threads -c 4", "-Q io,poll,cpu,gpu -P threads -c 4"),
-    "prefork": ("-Q io,poll -P threads -c 4", "-Q cpu,gpu -P prefork -c 2"),
+
+class Born(NamedTuple):
+    """How a worker is started.
+
+    Attributes:
+        options: of `celery worker`.
+        clock: how many seconds its clock is ahead.
+    """
+
+    options: str
+    clock: float = 0
+
+
+_ALL = "-Q io,poll,cpu,gpu -P threads -c 4"
+_HOURS = 3 * 3600.0
+#: By kind: threads for all queues; processes for what needs a CPU; one of two workers with a clock that is wrong.
+FLEETS: dict[str, Sequence[Born]] = {
+    "threads": (Born(_ALL), Born(_ALL)),
+    "prefork": (Born("-Q io,poll -P threads -c 4"), Born("-Q cpu,gpu -P prefork -c 2")),
+    "ahead": (Born(_ALL), Born(_ALL, _HOURS)),
+    "behind": (Born(_ALL), Born(_ALL, -_HOURS)),
 }
 _LOOK_EVERY = 0.1
 
@@ -22,18 +42,18 @@ class Fleet:
     Args:
         nursery: where they are born.
         app: the module of the Celery app.
-        options: of each worker.
+        workers: how each is started.
         log: takes what all of them say.
     """
 
-    def __init__(self, nursery: Nursery, app: str, options: Sequence[str], log: Path) -> None:
+    def __init__(self, nursery: Nursery, app: str, workers: Sequence[Born], log: Path) -> None:
         self._nursery = nursery
         self._app = app
-        self._options = options
+        self._workers = workers
         self._log = log
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._groups = [self._start(number) for number in range(len(options))]
+        self._groups = [self._start(number) for number in range(len(workers))]
         self._thread = threading.Thread(target=self._supervise, name="fleet")
         self._thread.start()
 
@@ -42,8 +62,9 @@ class Fleet:
 
     def _start(self, number: int) -> int:
         arguments = ["-A", self._app, "worker", "-n", f"drill{number}@%h", "-l", "INFO"]
-        arguments += ["--without-mingle", "--without-gossip", *self._options[number].split()]
-        return self._nursery.start("celery", arguments, self._log)
+        options, clock = self._workers[number]
+        arguments += ["--without-mingle", "--without-gossip", *options.split()]
+        return self._nursery.start("celery", arguments, self._log, clock)
 
     def _supervise(self) -> None:
         while not self._ended.wait(_LOOK_EVERY):
@@ -59,6 +80,13 @@ class Fleet:
             group = self._groups[number]
             send(group, signal.SIGKILL)
             return group
+
+    def replace(self) -> None:
+        """Ask each worker to end, as a deploy does; another one takes its place."""
+        with self._lock:
+            for group in self._groups:
+                with suppress(ProcessLookupError):
+                    os.kill(group, signal.SIGTERM)
 
     def stop(self) -> None:
         """End all, at once."""

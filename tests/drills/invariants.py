@@ -30,7 +30,8 @@ class Findings(NamedTuple):
         lost: rows without the result that they should have.
         duplicated: rows with more than one.
         created_twice: jobs beyond the first of their shard.
-        undone: jobs beyond the first that their makers cancelled, as soon as they found out.
+        undone: jobs beyond the first that their makers cancelled, as soon as they found out; or, if they died at that,
+            that `doctor --orphans` named.
         problems: whatever else is wrong, in words.
     """
 

@@ -1,8 +1,9 @@
 """Where workers are born: a process that has imported the SDKs, and forks another whenever it is asked to.
 
 Importing takes a worker five seconds of CPU, and drills kill hundreds of them. What is born here runs as `python -m
-MODULE` would, in a process group of its own. `python -m tests.drills.nursery` takes lines of JSON, `{"module",
-"arguments", "log"}`, and answers each with the number of the group. When nobody is left to ask, all are killed.
+MODULE` would, in a process group of its own, if asked with a clock that is wrong. `python -m tests.drills.nursery`
+takes lines of JSON, `{"module", "arguments", "log", "clock"}`, and answers each with the number of the group. When
+nobody is left to ask, all are killed.
 """
 
 import json
@@ -12,11 +13,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
+
+import time_machine
 
 from batch_router.providers import find_provider, provider_names
 
@@ -31,12 +35,12 @@ class Nursery:
         )
         self._lock = threading.Lock()
 
-    def start(self, module: str, arguments: Sequence[str], log: Path) -> int:
-        """Run a module; returns its process group."""
+    def start(self, module: str, arguments: Sequence[str], log: Path, clock: float = 0) -> int:
+        """Run a module, its clock so many seconds ahead; returns its process group."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
-            asked = {"module": module, "arguments": list(arguments), "log": str(log)}
+            asked = {"module": module, "arguments": list(arguments), "log": str(log), "clock": clock}
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
             return int(self._process.stdout.readline())
@@ -70,7 +74,7 @@ def _import_all() -> None:
         find_provider(provider).preload()
 
 
-def _run(module: str, arguments: Sequence[str], log: str) -> NoReturn:
+def _run(module: str, arguments: Sequence[str], log: str, clock: float) -> NoReturn:
     code = 1
     try:
         os.setsid()
@@ -79,6 +83,8 @@ def _run(module: str, arguments: Sequence[str], log: str) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for old, new in ((nothing, 0), (out, 1), (out, 2)):
             os.dup2(old, new)
+        if clock:
+            time_machine.travel(time.time() + clock).start()  # and it goes on from there
         sys.argv = [module, *arguments]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0

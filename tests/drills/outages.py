@@ -157,6 +157,17 @@ def _answers(stack: Stack) -> bool:
     return False
 
 
+def _kill_each(stack: Stack, batch_id: str) -> list[str]:
+    """Each worker dies once; whoever goes on has another idea of the time."""
+    for number in range(len(stack.fleet)):
+        time.sleep(2)
+        stack.fleet.kill(number)
+    return []
+
+
+#: On fleets of two workers, one of whose clocks is wrong: countdowns of the one mean nothing to the other.
+CLOCKS = {"ahead": Outage("a clock 3 h ahead", _kill_each), "behind": Outage("a clock 3 h behind", _kill_each)}
+
 OUTAGES = (
     Outage("messages lost", _lose_messages),
     Outage("messages repeated", _repeat_messages),

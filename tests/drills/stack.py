@@ -42,6 +42,11 @@ KEY, PROMPT = "sk-canary-key-4711", "canary-prompt-0815"
 DAY = Scenario(latency=Latency(in_progress=1))
 #: The shortest in which an SDK call still ends by itself; with it, a lost create is created anew after 35 s.
 HTTP_TIMEOUT = 5
+_ROWS_PER_SHARD = 3
+# What a scenario's time is multiplied with, by engine: the stand-in's server takes it as that of a hundred rows.
+_PER_SHARD = {"serve": 100 / _ROWS_PER_SHARD, "run-batch": 1}
+# Which of vLLM's engines the workers use, by fleet.
+_ENGINES = {"threads": "serve", "prefork": "run-batch"}
 _MEMORY = Path("/dev/shm")
 _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 _PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"}
@@ -50,8 +55,9 @@ _PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"
 class Stack:
     """See the module; `open_stack` makes one."""
 
-    def __init__(self, home: Path, url: str, simulator: Simulator, nursery: Nursery) -> None:
+    def __init__(self, home: Path, url: str, simulator: Simulator, nursery: Nursery, engine: str) -> None:
         self.home = home
+        self.engine = engine
         self.simulator = simulator
         self.nursery = nursery
         self.folder = home / "drill"
@@ -68,7 +74,8 @@ class Stack:
     def turn(self, scenario: Scenario) -> None:
         """From here on a day like this, on the GPU as well."""
         self.simulator.turn(scenario)
-        write_whole(self.folder / "gpu.toml", f"[latency]\nin_progress = {scenario.latency.in_progress}\n".encode())
+        seconds = scenario.latency.in_progress * _PER_SHARD[self.engine]
+        write_whole(self.folder / "gpu.toml", f"[latency]\nin_progress = {seconds}\n".encode())
 
     def new_id(self, provider: str) -> str:
         """A batch id; its start says whose the batch is."""
@@ -169,9 +176,10 @@ def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) ->
         url = undo.enter_context(_served(home))
         simulator = undo.enter_context(Simulator(DAY, home / "simulator"))
         undo.callback(_expect_nobody, home)
-        nursery = Nursery(_environment(home, url, simulator, settings))
+        engine = _ENGINES.get(fleet, "serve")
+        nursery = Nursery(_environment(home, url, simulator, {"BATCH_ROUTER_VLLM_ENGINE": engine, **settings}))
         undo.callback(nursery.close)
-        stack = Stack(home, url, simulator, nursery)
+        stack = Stack(home, url, simulator, nursery, engine)
         undo.callback(stack.close)
         stack.folder.mkdir()
         (stack.folder / "trace.jsonl").touch()
@@ -191,7 +199,7 @@ def _served(home: Path) -> Iterator[str]:
 def _environment(home: Path, url: str, simulator: Simulator, settings: dict[str, str]) -> dict[str, str]:
     more = {
         "BATCH_ROUTER_REDIS_URL": url,
-        "BATCH_ROUTER_MAX_SHARD_ROWS": "3",
+        "BATCH_ROUTER_MAX_SHARD_ROWS": str(_ROWS_PER_SHARD),
         "BATCH_ROUTER_HTTP_TIMEOUT": str(HTTP_TIMEOUT),
         "BATCH_ROUTER_VLLM_COMMAND": f"{sys.executable} -m batch_router.simulator.vllm",
         "BATCH_ROUTER_VLLM_SCENARIO": str(home / "drill" / "gpu.toml"),

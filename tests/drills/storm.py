@@ -3,7 +3,8 @@
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from .courses import COURSES
@@ -39,15 +40,8 @@ def run_storm(stack: Stack, share: Share) -> list[Outcome]:
     """One outcome a kill, for its recovery, and one a batch, for what was found of it."""
     stack.turn(COURSES["plain"].day)
     there = remote_objects(stack)
-    over = threading.Event()
     batches: list[str] = []
-    loads = [threading.Thread(target=_load, args=(stack, provider, batches, over)) for provider in PROVIDERS]
-    for load in loads:
-        load.start()
-    struck = kill_all(stack.fleet, share)
-    over.set()
-    for load in loads:
-        load.join()
+    struck = kill_under_load(stack.fleet, share, [partial(_load, stack, provider, batches) for provider in PROVIDERS])
     outcomes = [Outcome(FAULT, f"{FAULT} {share.seed}", Findings(), recovery) for recovery in recoveries(struck, stack)]
     course = COURSES["plain"]
     found = [(batch_id, check(stack, batch_id, course)) for batch_id in batches]
@@ -64,8 +58,21 @@ def _load(stack: Stack, provider: str, batches: list[str], over: threading.Event
         wait_for_end(stack, batch_id, _LAST_WAIT)
 
 
-def kill_all(fleet: Fleet, share: Share) -> list[Kill]:
-    """Kill that many times, one worker each; the seed alone says when and which."""
+def kill_under_load(fleet: Fleet, share: Share, loads: Sequence[Callable[[threading.Event], None]]) -> list[Kill]:
+    """Kill that many times while there is work; each load ends its last batch once the event is set."""
+    over = threading.Event()
+    threads = [threading.Thread(target=load, args=(over,)) for load in loads]
+    for thread in threads:
+        thread.start()
+    struck = _kill_all(fleet, share)
+    over.set()
+    for thread in threads:
+        thread.join()
+    return struck
+
+
+def _kill_all(fleet: Fleet, share: Share) -> list[Kill]:
+    """One worker each time; the seed alone says when and which."""
     chance = random.Random(share.seed)
     struck = []
     for _ in range(share.kills):

@@ -31,7 +31,7 @@ FOLDER = "BATCH_ROUTER_DRILL"
 # What looks and does not touch.
 _READS = re.compile(r"now|get_\w+|list\w*|listeners|forgotten_jobs|paused|close|address")
 _OF_NO_ITEM = ("announce", "bind_storage")
-_THREADS = ("sweep", "lease-keeper", "cancel-listener")
+_THREADS = ("sweep", "lease-keeper", "job-watch")
 _NUMBERS = re.compile(r"^\.?(\d{5}-\d+|[0-9a-f]{8})-|-\d+(?=\.json$)|\.jsonl?$")
 
 
@@ -155,7 +155,7 @@ class _Client:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._real, name)
-        if name == "close":
+        if name in ("close", "loaded"):
             return method
 
         def call(*args: Any, **options: Any) -> Any:

@@ -53,8 +53,7 @@ class VLLMClient:
         try:
             with files.held():
                 if not files.out.exists():
-                    if not watch.should_end():
-                        self._engines.of(spec).answer(files, watch)
+                    self._engines.answer(spec, files, watch)
                     if watch.should_end():
                         watch.end()
                     files.finish()

@@ -1,10 +1,13 @@
 """Which engine answers a job's rows, and with which options."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ...core.jobs import JobSpec
+from . import engine
 from .files import Files
 from .run_batch import CHUNK_ROWS, RunBatch
 from .serve import CONCURRENCY, Serve
@@ -57,14 +60,34 @@ class Engines:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._resident: Resident | None = None
+        self._turn = threading.Lock()
         self.loaded: str | None = None
 
-    def of(self, spec: JobSpec) -> Engine:
-        """The engine for a job."""
+    def answer(self, spec: JobSpec, files: Files, watch: Watch) -> None:
+        """Have an engine answer a job's rows; one job after the other, for a GPU has room for one engine."""
         setup = self._setup
         if setup.base_url:
             server = Elsewhere(setup.base_url, setup.key, spec.model)
-            return Serve(server, key=setup.key, concurrency=setup.concurrency)
+            Serve(server, key=setup.key, concurrency=setup.concurrency).answer(files, watch)
+            return
+        with self._waited_for(watch) as free:
+            if free:
+                self._engine_of(spec).answer(files, watch)
+
+    @contextmanager
+    def _waited_for(self, watch: Watch) -> Iterator[bool]:
+        """Another thread's job may last for hours: whether this one's turn came before it was to end."""
+        free = False
+        while not free and not watch.should_end():
+            free = self._turn.acquire(timeout=engine.LOOK_EVERY)
+        try:
+            yield free
+        finally:
+            if free:
+                self._turn.release()
+
+    def _engine_of(self, spec: JobSpec) -> Engine:
+        setup = self._setup
         options = {**setup.options, **spec.engine_options}
         model = setup.model_path or spec.model
         flags = ["--served-model-name", spec.model] if setup.model_path else []
