@@ -212,9 +212,10 @@ def test_nobody_there_is_not_ambiguous(write: Write) -> None:
     assert not caught.value.ambiguous
 
 
-def test_a_silent_provider_is_ambiguous(connect: Connect, write: Write) -> None:
-    """The request was sent, and nobody knows what became of it."""
-    _, simulator = connect(Scenario(faults=(Fault(match=f"POST {BATCHES}", do="delay", seconds=3),)))
+@pytest.mark.parametrize("how", [{"do": "delay", "seconds": 3}, {"do": "drip", "bytes": 1, "seconds": 0.1}])
+def test_a_silent_provider_is_ambiguous(connect: Connect, write: Write, how: dict[str, Any]) -> None:
+    """The request was sent, and nobody knows what became of it; an answer that would never end is none."""
+    _, simulator = connect(Scenario(faults=(Fault(match=f"POST {BATCHES}", **how),)))
     with pytest.raises(ProviderUnavailableError) as caught:
         client_of(f"{simulator.url}/anthropic", timeout=0.3).create(write(), spec())
     assert caught.value.ambiguous

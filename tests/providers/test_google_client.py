@@ -218,9 +218,10 @@ def test_nobody_there_is_not_ambiguous() -> None:
     assert not caught.value.ambiguous
 
 
-def test_a_silent_provider_is_ambiguous(connect: Connect, rows: Path) -> None:
-    """The request was sent, and nobody knows what became of it."""
-    _, simulator = connect(Scenario(faults=(Fault(match=CREATE, do="delay", seconds=3),)))
+@pytest.mark.parametrize("how", [{"do": "delay", "seconds": 3}, {"do": "drip", "bytes": 1, "seconds": 0.1}])
+def test_a_silent_provider_is_ambiguous(connect: Connect, rows: Path, how: dict[str, Any]) -> None:
+    """The request was sent, and nobody knows what became of it; an answer that would never end is none."""
+    _, simulator = connect(Scenario(faults=(Fault(match=CREATE, **how),)))
     with pytest.raises(ProviderUnavailableError) as caught:
         create(client_of(f"{simulator.url}/google", timeout=0.3), rows)
     assert caught.value.ambiguous

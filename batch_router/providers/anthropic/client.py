@@ -24,6 +24,7 @@ from ...exceptions import (
 )
 from ..answers import Answers, WholeLines, seconds_of
 from ..base import quote_start, read_retry_after
+from ..pace import keep_pace
 from .codec import read_row_id
 
 NAME = "anthropic"
@@ -60,7 +61,10 @@ class AnthropicClient:
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
         self._answers = Answers(NAME, api_key)
         # The SDK's own retries would send a second create after a lost answer, with an empty body at that.
-        self._sdk = anthropic.Anthropic(api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0)
+        transport = anthropic.DefaultHttpxClient(timeout=timeout, event_hooks={"response": [keep_pace(timeout)]})
+        self._sdk = anthropic.Anthropic(
+            api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0, http_client=transport
+        )
 
     def upload(self, path: Path, spec: JobSpec) -> None:
         """Nothing to do: the rows go with `create`."""

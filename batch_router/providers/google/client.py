@@ -32,6 +32,7 @@ from ...exceptions import (
 )
 from ..answers import Answers, WholeLines, seconds_of
 from ..base import read_retry_after
+from ..pace import keep_pace
 
 NAME = "google"
 
@@ -91,7 +92,8 @@ class GoogleClient:
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
         self._answers = Answers(NAME, api_key)
         self._heard = _Heard()
-        transport = httpx2.Client(timeout=timeout, follow_redirects=True, event_hooks={"response": [self._heard.note]})
+        hooks = {"response": [keep_pace(timeout), self._heard.note]}
+        transport = httpx2.Client(timeout=timeout, follow_redirects=True, event_hooks=hooks)
         self.close = transport.close  # the SDK closes only what it has made itself
         self._sdk = genai.Client(
             api_key=api_key,

@@ -23,6 +23,7 @@ from ...exceptions import (
 from ..answers import Answers, WholeLines
 from ..base import read_retry_after
 from ..chat_batch import URLS
+from ..pace import keep_pace
 
 NAME = "openai"
 TOKEN_KEY = "batch_router_token"  # noqa: S105 - a metadata key, not a secret
@@ -59,7 +60,10 @@ class OpenAIClient:
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
         self._answers = Answers(NAME, api_key)
         # The SDK's own retries would send a second create after a lost answer: two jobs, both paid.
-        self._sdk = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0)
+        transport = openai.DefaultHttpxClient(timeout=timeout, event_hooks={"response": [keep_pace(timeout)]})
+        self._sdk = openai.OpenAI(
+            api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0, http_client=transport
+        )
 
     def upload(self, path: Path, spec: JobSpec) -> str:
         """Send the rows as a file named after the token."""
