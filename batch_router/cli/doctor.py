@@ -15,7 +15,7 @@ from rich.table import Table
 from ..connect import broker_url, open_context, open_store, state_url
 from ..exceptions import BatchRouterError
 from ..pipeline.finish import iso_time
-from ..pipeline.orphans import accounts_of, find_orphans
+from ..pipeline.orphans import accounts_of, find_orphans, find_strays
 from ..providers import find_provider, provider_names
 from ..settings import Settings
 from ..state.table import TABLE
@@ -28,7 +28,7 @@ _JOBS = 1000  # of each account that are looked at
 
 
 @click.command()
-@click.option("--orphans", is_flag=True, help="Look at the providers instead, for jobs of ours that no shard owns.")
+@click.option("--orphans", is_flag=True, help="Look for what no batch owns instead: jobs, folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def doctor(as_json: bool, orphans: bool) -> int:
     """Look at Redis, the broker, the workers, the storage, the keys, and vLLM where it is installed."""
@@ -112,6 +112,9 @@ def _orphans(settings: Settings) -> Iterator[Finding]:
             yield Finding(place, f"{job.id} {job.status} {iso_time(job.created_at)}", remedy)
         if not found:
             yield Finding(place, f"none among the newest {_JOBS} jobs")
+    for folder in find_strays(context):
+        remedy = "no batch of this store has it: delete it, unless another store uses this storage, too"
+        yield Finding("folder", str(folder), remedy)
 
 
 def _print(findings: list[Finding]) -> None:

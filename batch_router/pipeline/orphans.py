@@ -1,14 +1,19 @@
-"""Jobs at the providers that are ours and that no shard owns: nobody would fetch their answers."""
+"""What nobody owns: jobs of ours at the providers whose answers no shard would fetch, payloads of no batch."""
 
 import re
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from ..core.jobs import Job
 from ..state.items import Shard
 from ..state.table import is_final
 from .context import Context
+from .submit import FOLDERS
 
+# A caller may still be writing the rows of a batch that it is about to submit.
+_YOUNG = 86400.0
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
@@ -26,6 +31,14 @@ def find_orphans(context: Context, provider: str, credential: str | None, limit:
             continue
         if job.id not in owned and job.token not in undecided:
             yield job
+
+
+def find_strays(context: Context) -> Iterator[Path]:
+    """Folders of batches that the store does not know: their caller died while it submitted, or the state was lost."""
+    before = time.time() - _YOUNG
+    for folder in context.storage.path(FOLDERS).glob("*/*"):
+        if folder.stat().st_mtime < before and context.store.get_batch(folder.name) is None:
+            yield folder
 
 
 def accounts_of(context: Context) -> set[tuple[str, str | None]]:

@@ -30,6 +30,9 @@ _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Keys begin with these, and would end up in the state.
 _CREDENTIAL = re.compile(r"(?!sk-|AIza)[A-Za-z0-9_-]{1,64}")
 
+#: Below it a folder for each provider, and in that one for each batch.
+FOLDERS = "generated"
+
 
 class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What `submit_batch` takes besides the rows.
@@ -167,7 +170,7 @@ def _hash_content(provider: str, options: Options, rows: InputFile) -> str:
 
 def batch_folder(provider: str, batch_id: str) -> str:
     """Where a batch's payloads lie in storage."""
-    return f"generated/{provider}/{batch_id}"
+    return f"{FOLDERS}/{provider}/{batch_id}"
 
 
 def check_file(path: Path, provider: Provider | type[Provider], options: Options, limit: int | None = None) -> None:

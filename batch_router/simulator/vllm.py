@@ -28,24 +28,28 @@ _URLS = ("/v1/chat/completions", "/v1/embeddings")
 def main() -> None:
     """Run as the real one would."""
     arguments = _read_arguments()
-    scenario = load_scenario(Path(path) if (path := os.environ.get("BATCH_ROUTER_VLLM_SCENARIO")) else None)
     try:
         if arguments.command == "serve":
-            _serve(scenario, arguments)
+            _serve(arguments)
         else:
-            _run_batch(scenario, arguments)
+            _run_batch(_read_scenario(), arguments)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _serve(scenario: Scenario, arguments: argparse.Namespace) -> None:
+def _read_scenario() -> Scenario:
+    return load_scenario(Path(path) if (path := os.environ.get("BATCH_ROUTER_VLLM_SCENARIO")) else None)
+
+
+def _serve(arguments: argparse.Namespace) -> None:
     from .vllm_serve import serve  # aiohttp: only here
 
+    scenario = _read_scenario()
     with _engine(arguments.model) as engine:
         time.sleep(scenario.latency.validating)
         if scenario.fail_job:
             _give_up(f"RuntimeError: {scenario.fail_job}")
-        serve(scenario, arguments, engine)
+        serve(_read_scenario, arguments, engine)
 
 
 def _run_batch(scenario: Scenario, arguments: argparse.Namespace) -> None:

@@ -1,4 +1,7 @@
-"""The stand-in's `serve`: rows over HTTP, as the real one answers them; `latency.in_progress` is that of 100 rows."""
+"""The stand-in's `serve`: rows over HTTP, as the real one answers them; `latency.in_progress` is that of 100 rows.
+
+The scenario is read anew for each row, so that the day can change while the server stays.
+"""
 
 import argparse
 import asyncio
@@ -6,6 +9,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -16,9 +20,9 @@ from .scenario import Scenario
 _ROWS = 100
 
 
-def serve(scenario: Scenario, arguments: argparse.Namespace, engine: int) -> None:
+def serve(read: Callable[[], Scenario], arguments: argparse.Namespace, engine: int) -> None:
     """Serve until a signal ends it; `engine` is the process that dies with a row that breaks it."""
-    server = _Server(scenario, arguments.served_model_name or arguments.model, engine)
+    server = _Server(read, arguments.served_model_name or arguments.model, engine)
     app = web.Application(client_max_size=1 << 28)
     app.add_routes(
         [
@@ -32,8 +36,8 @@ def serve(scenario: Scenario, arguments: argparse.Namespace, engine: int) -> Non
 
 
 class _Server:
-    def __init__(self, scenario: Scenario, model: str, engine: int) -> None:
-        self._scenario = scenario
+    def __init__(self, read: Callable[[], Scenario], model: str, engine: int) -> None:
+        self._read = read
         self._model = model
         self._engine = engine
         self._turn = asyncio.Lock()
@@ -43,26 +47,26 @@ class _Server:
         return web.Response()
 
     async def models(self, request: web.Request) -> web.Response:
-        if (key := self._scenario.keys) and request.headers.get("Authorization") not in [f"Bearer {k}" for k in key]:
+        if (key := self._read().keys) and request.headers.get("Authorization") not in [f"Bearer {k}" for k in key]:
             return web.json_response({"error": "Unauthorized"}, status=401)
         return web.json_response({"object": "list", "data": [{"id": self._model, "object": "model"}]})
 
     async def answer(self, request: web.Request) -> web.Response:
-        body = await request.json()
+        body, scenario = await request.json(), self._read()
         row_id = request.headers.get("x-request-id", "row")
         async with self._turn:
-            await asyncio.sleep(self._scenario.latency.in_progress / _ROWS)
-        poisoned = self._scenario.poison and re.search(self._scenario.poison, prompt_of(body))
-        if poisoned or self._answered == self._scenario.crash_after:
+            await asyncio.sleep(scenario.latency.in_progress / _ROWS)
+        poisoned = scenario.poison and re.search(scenario.poison, prompt_of(body))
+        if poisoned or self._answered == scenario.crash_after:
             self._die()
         self._answered += 1
         if body.get("model") not in (None, self._model):
             return _error(404, f"The model `{body['model']}` does not exist.")
         if body.get("messages") == []:
             return _error(400, "list index out of range")
-        if refusal := refusal_for(self._scenario, prompt_of(body), row_id):
+        if refusal := refusal_for(scenario, prompt_of(body), row_id):
             return _error(refusal.status, refusal.message)
-        return web.json_response(answer_for(self._scenario, request.path, body, row_id, int(time.time())))
+        return web.json_response(answer_for(scenario, request.path, body, row_id, int(time.time())))
 
     def _die(self) -> None:
         sys.stderr.write("EngineDeadError: EngineCore encountered an issue.\n")

@@ -1,5 +1,6 @@
 """Jobs at the providers that nobody owns, and the batches that are forgotten here."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from batch_router.core import UnifiedRequest
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import BatchNotFoundError, ValidationError
 from batch_router.pipeline.context import Context
-from batch_router.pipeline.orphans import accounts_of, find_orphans
+from batch_router.pipeline.orphans import accounts_of, find_orphans, find_strays
 from batch_router.pipeline.submit import batch_folder, submit
 from batch_router.providers import find_provider
 from batch_router.simulator import Simulator
@@ -19,7 +20,6 @@ from batch_router.state.base import Commit
 from batch_router.state.table import State
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
-ROWS = {"path": "in", "size": 1, "hash": "0"}
 ROWS = {"path": "in", "size": 1, "hash": "0"}
 OURS, OTHER, OWNED = "0123456789abcdef", "fedcba9876543210", "00000000000000aa"
 
@@ -39,6 +39,17 @@ def test_a_job_that_no_shard_owns_is_found(
         context.store.commit("b", 2, Commit(State.RUNNING, None, {}, spawn), holder="w")
         assert accounts_of(context) == {(provider, None)}
         assert [job.id for job in find_orphans(context, provider, None, 10)] == [jobs[OURS].id]
+
+
+def test_a_folder_of_no_batch_is_found(context: Context) -> None:
+    """Of a caller that died before the store knew of its batch; not of one that may be about to submit it."""
+    known = submit(context, "openai", model="m", requests=[{"custom_id": "a", "prompt": "hi"}])
+    for name in ("old", "young"):
+        with context.storage.write(f"{batch_folder('openai', name)}/input") as stream:
+            stream.write(b"{}\n")
+    for name in ("old", known.id):
+        os.utime(context.storage.path(batch_folder("openai", name)), (0, 0))
+    assert [folder.name for folder in find_strays(context)] == ["old"]
 
 
 def facts(provider: str, token: str) -> dict[str, Any]:
