@@ -25,7 +25,7 @@
         ├── ProviderUnavailableError      5xx, resets, time-outs                        (retried)
         │   ├── OutOfMemoryError          the model does not fit beside what is loaded  (retried)
         │   └── NoSpaceError              the disk is full                              (retried)
-        ├── JobInterruptedError           the worker was stopped in the middle of a job (gone on with elsewhere)
+        ├── JobInterruptedError           a job in a worker that was stopped      (gone on with elsewhere)
         ├── ProtocolError                 an answer that the contract does not have     (retried)
         └── UndecidedError                whether a job is there cannot be told yet     (retried)
 
@@ -260,7 +260,7 @@ class NoSpaceError(ProviderUnavailableError):
 
 
 class JobInterruptedError(ProviderAPIError):
-    """The worker was stopped in the middle of a job that runs in it; nothing is wrong, and nothing is lost."""
+    """A job that runs in a worker is to go on elsewhere, or later: nothing is wrong, and nothing is lost."""
 
     type = "interrupted"
     retryable = True

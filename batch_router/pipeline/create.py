@@ -20,6 +20,7 @@ from ..state.items import Intent, Shard
 from ..state.table import State
 from .context import Context, Outcome
 from .local import looking_after
+from .retry import describe
 from .turns import PASSED_OVER
 from .upload import job_spec, requests_path
 
@@ -32,14 +33,16 @@ _LATE = 30.0
 
 def create(context: Context, shard: Shard) -> Outcome:
     """Create the shard's job, or find the one that an earlier attempt made."""
-    if shard.intent is not None:
-        return _resolve(context, shard, shard.intent)
-    if shard.cancel:
-        return Outcome(State.NORMALIZING)
+    if shard.intent is not None and (outcome := _resolve(context, shard, shard.intent)) is not None:
+        return outcome
     client = context.client_of(shard)
     remote = context.clients.provider(shard.provider).remote
-    if not remote and context.turns.passes_over(context, shard, client):
-        return Outcome(State.CREATING, PASSED_OVER)
+    if shard.cancel and remote:
+        return Outcome(State.NORMALIZING)
+    if shard.cancel:
+        client.cancel(str(shard.upload))  # then `create` has no engine start, and keeps what an earlier one answered
+    elif not remote and context.turns.passes_over(context, shard, client):
+        return Outcome(State.CREATING, PASSED_OVER, {"attempts": shard.attempts, "error": shard.error})
     now = context.store.now()  # the fleet's clocks may differ; this one is everybody's
     # It is sent before the lease that begins now ends, given up on after the time-out, and may be under way still.
     late = context.settings.lease + context.settings.http_timeout + _LATE if remote else 0
@@ -49,18 +52,25 @@ def create(context: Context, shard: Shard) -> Outcome:
     try:
         with nullcontext() if remote else looking_after(context, shard, client):
             job = client.create(requests_path(context, shard), job_spec(shard))
-    except JobInterruptedError:
-        return Outcome(State.CREATING, patch={"intent": None, "attempts": shard.attempts})
+    except JobInterruptedError as error:  # nothing went wrong, so nothing is counted
+        failure = describe(error, retryable=True) if error.retry_after else None
+        patch = {"intent": None, "attempts": shard.attempts, "error": failure}
+        return Outcome(State.CREATING, error.retry_after or 0, patch)
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
             return Outcome(State.CREATING, delay=1, patch={"error": failure, "attempts": shard.attempts + 1})
         context.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
         raise
+    except Exception:
+        if not remote:  # whatever it was, nothing is on its way
+            context.lease.renew(intent=None)
+        raise
     return Outcome(State.POLLING, patch={"job": job, "intent": None, "progress": None})
 
 
-def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
+def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome | None:
+    """What came of an earlier attempt; None if nothing did, and nothing of it is on its way: it ran in a worker."""
     client = context.client_of(shard)
     spec = msgspec.structs.replace(job_spec(shard), taken=_taken(context, shard))
     try:
@@ -81,6 +91,8 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
         return Outcome(State.PARKED, patch={"error": _undecided(error)})
     if job is not None:
         return Outcome(State.POLLING, patch={"job": job, "intent": None})
+    if not context.clients.provider(shard.provider).remote:
+        return None
     return Outcome(State.UPLOADING, patch=begin_anew(shard))
 
 

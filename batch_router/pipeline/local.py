@@ -1,5 +1,6 @@
 """Looking after a job that runs in this process: how far it is, and whether it is to end."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from .lease import LeaseLostError
 
 # An engine may take ten seconds to end, and a user waits fifteen.
 _LOOK_EVERY = 2.0
+
+log = logging.getLogger("batch_router")
 
 
 @contextmanager
@@ -52,3 +55,5 @@ def _look(context: Context, shard: Shard, client: LocalClient, over: threading.E
             client.interrupt(job_id)  # whoever has the shard now begins when this one has let go
         except (BrokerUnavailableError, NotFoundError):
             continue
+        except Exception:  # without this thread, nobody would tell the job of its end
+            log.exception("action=watch_failed item=%s", shard.id)

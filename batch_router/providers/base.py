@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
 
 from ..core import Endpoint, UnifiedRequest, UnifiedResult
-from ..core.jobs import Job, JobSpec
+from ..core.jobs import EngineOption, Job, JobSpec
 from ..exceptions import CredentialsError, ValidationError
 
 
@@ -146,11 +146,11 @@ class Provider(ABC):
         return key
 
     @classmethod
-    def check_engine_options(cls, options: Iterable[str]) -> None:
+    def check_engine_options(cls, options: Mapping[str, EngineOption]) -> None:
         """Refuse what no batch may ask of the engine.
 
         Raises:
-            ValidationError: says which option, and which ones there are.
+            ValidationError: says which option, and what to do instead.
         """
         unknown = sorted(set(options) - cls.engine_options)
         if unknown and not cls.engine_options:

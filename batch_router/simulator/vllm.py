@@ -101,6 +101,7 @@ def _read_arguments() -> argparse.Namespace:
     serve.add_argument("model")
     serve.add_argument("--host")
     serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--disable-uvicorn-access-log", action="store_true")
     for command in (batch, serve):
         command.add_argument("--served-model-name")
         command.add_argument("--seed", type=int)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from .answers import answer_for, prompt_of, refusal_for
 from .scenario import Scenario
@@ -23,7 +24,7 @@ _ROWS = 100
 def serve(read: Callable[[], Scenario], arguments: argparse.Namespace, engine: int) -> None:
     """Serve until a signal ends it; `engine` is the process that dies with a row that breaks it."""
     server = _Server(read, arguments.served_model_name or arguments.model, engine)
-    app = web.Application(client_max_size=1 << 28)
+    app = web.Application(client_max_size=1 << 28, middlewares=[server.check_key])
     app.add_routes(
         [
             web.get("/health", server.health),
@@ -46,9 +47,16 @@ class _Server:
     async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002
         return web.Response()
 
-    async def models(self, request: web.Request) -> web.Response:
-        if (key := self._read().keys) and request.headers.get("Authorization") not in [f"Bearer {k}" for k in key]:
+    @web.middleware
+    async def check_key(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """As the real one, which takes its own key from the environment."""
+        own = os.environ.get("VLLM_API_KEY")
+        keys = [f"Bearer {key}" for key in (*self._read().keys, *([own] if own else []))]
+        if keys and request.path.startswith("/v1") and request.headers.get("Authorization") not in keys:
             return web.json_response({"error": "Unauthorized"}, status=401)
+        return await handler(request)
+
+    async def models(self, request: web.Request) -> web.Response:  # noqa: ARG002
         return web.json_response({"object": "list", "data": [{"id": self._model, "object": "model"}]})
 
     async def answer(self, request: web.Request) -> web.Response:

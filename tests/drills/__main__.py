@@ -34,7 +34,7 @@ def main() -> None:
     pool = Pool()
     pool.run(kill_drills(), _MIXED, run_kill)
     pool.run(stop_drills(), _THREADS, run_stop)
-    pool.run(undo_drills(), _THREADS, run_undo)
+    pool.run(undo_drills(), _THREADS[: len(undo_drills())], run_undo)
     pool.run(NAMED, _THREADS, run_named)
     with ThreadPoolExecutor() as side_by_side:
         side_by_side.submit(pool.run, OUTAGES, _THREADS[: len(OUTAGES)], run_outage)

@@ -53,6 +53,7 @@ def test_a_star_stands_for_all_others(context: Context, monkeypatch: pytest.Monk
     ("provider", "options", "words"),
     [
         ("vllm", {"trust-remote-code": True}, "cannot set 'trust-remote-code'; it can set .*max-model-len"),
+        ("vllm", {"chat-template": "/etc/passwd"}, "takes the template itself"),
         ("openai", {"seed": 1}, "openai has no engine of ours"),
     ],
 )
@@ -62,6 +63,12 @@ def test_an_engine_option_that_is_not_for_batches_is_refused(
     """Before anything is sent."""
     with pytest.raises(ValidationError, match=words):
         submit(context, provider, model="tiny", requests=[row()], engine_options=options)
+
+
+def test_a_model_cannot_be_an_option(context: Context) -> None:
+    """It stands among vLLM's arguments, some of which have it run any code."""
+    with pytest.raises(ValidationError, match="would be an option"):
+        submit(context, "vllm", model="--tool-parser-plugin=x.py", requests=[row()])
 
 
 class Loaded:

@@ -23,6 +23,7 @@ from batch_router.exceptions import (
 )
 from batch_router.providers.vllm import codec, server
 from batch_router.providers.vllm.client import VLLMClient
+from batch_router.providers.vllm.serve import CONCURRENCY
 from tests.providers.vllm_runs import STAND_IN, TOKEN, Runs, read, request, runs, wire
 
 __all__ = ["runs"]
@@ -81,6 +82,28 @@ def test_bad_rows_fail_alone(runs: Runs) -> None:
     results = [codec.decode(json.dumps(row).encode())[0] for row in read(client, job)]
     failed = {result.custom_id.rpartition("-")[2]: result.error.type for result in results if result.error}
     assert failed == {"7": ErrorType.SERVER, "40": ErrorType.INVALID_REQUEST, "41": ErrorType.INVALID_REQUEST}
+
+
+def test_bad_rows_take_no_place_of_good_ones(runs: Runs) -> None:
+    """More of them in a row than rows may be under way: those behind them are answered all the same."""
+    bad, good = CONCURRENCY + 10, 3
+    lines = [wire(request("bad", generation_config=None), f"{TOKEN}-{n}") for n in range(bad)]
+    lines = [line.replace(b'"messages":[', b'"messages":["no message",') for line in lines]
+    lines += [wire(request(f"say {n}"), f"{TOKEN}-{n}") for n in range(bad, bad + good)]
+    runs.rows.write_bytes(b"".join(lines))
+    client = runs.client(engine="serve")
+    job = create(runs, client)
+    assert ids(client, job) == all_ids(bad + good)
+    assert sum(row["error"] is None for row in read(client, job)) == good
+
+
+def test_a_key_of_another_server_is_not_asked_for(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`VLLM_API_KEY` is for a server elsewhere; one of ours has a key of its own, and no proxy before it."""
+    monkeypatch.setenv("VLLM_API_KEY", "another-server's")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    runs.write(3)
+    client = runs.client(engine="serve")
+    assert ids(client, create(runs, client)) == all_ids(3)
 
 
 def test_an_engine_that_no_row_survives_is_given_up(runs: Runs) -> None:

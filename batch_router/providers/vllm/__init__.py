@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ...core import Endpoint, GenerationConfig
+from ...core.jobs import EngineOption
 from ...exceptions import ValidationError
 from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
@@ -106,6 +107,8 @@ class VLLMProvider(Provider):
     @classmethod
     def queue_of(cls, model: str | None) -> str | None:
         """See `Provider.queue_of`: the settings' mapping, where `*` stands for all other models."""
+        if model is not None and model.startswith("-"):
+            raise ValidationError(f"model: {model!r} would be an option of vLLM's; give a name or a folder")
         queues = Settings.from_env().gpu_queues
         if not queues:
             return cls.queue
@@ -119,6 +122,16 @@ class VLLMProvider(Provider):
                 "with the queue of the workers that hold it"
             )
         return queue
+
+    @classmethod
+    def check_engine_options(cls, options: Mapping[str, EngineOption]) -> None:
+        """See `Provider.check_engine_options`; a path would have vLLM read any file of the worker's."""
+        super().check_engine_options(options)
+        if "{" not in str(options.get("chat-template", "{")):
+            raise ValidationError(
+                "engine_options: chat-template takes the template itself; a file's path goes to "
+                "BATCH_ROUTER_VLLM_OPTIONS"
+            )
 
     @classmethod
     def tidy(cls, root: Path) -> None:

@@ -21,9 +21,10 @@ NAME = failures.NAME
 
 
 def _of_the_system(error: OSError) -> NoSpaceError | FileOperationError:
+    where = f" at {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return NoSpaceError(NAME, 0, f"the disk is full at {error.filename}: make room")
-    return FileOperationError(f"{error.filename}: {error.strerror}")
+        return NoSpaceError(NAME, 0, f"the disk is full{where}: make room")
+    return FileOperationError(f"the engine's files cannot be written{where}: {error.strerror}")
 
 
 class VLLMClient:
@@ -53,7 +54,8 @@ class VLLMClient:
         try:
             with files.held():
                 if not files.out.exists():
-                    self._engines.answer(spec, files, watch)
+                    if not watch.should_end():
+                        self._engines.answer(spec, files, watch)
                     if watch.should_end():
                         watch.end()
                     files.finish()

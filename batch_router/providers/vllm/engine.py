@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,8 +64,10 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
         end(process, record)
 
 
-def start(command: Sequence[str], *, record: Path, log: Path) -> "subprocess.Popen[bytes]":
-    """Start an engine, to be ended by `end`; raises as `run` does."""
+def start(
+    command: Sequence[str], *, record: Path, log: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start an engine, to be ended by `end`; `environment` is beside ours. Raises as `run` does."""
     if shutil.which(command[0]) is None:
         raise EngineMissingError(
             "vllm",
@@ -74,7 +76,14 @@ def start(command: Sequence[str], *, record: Path, log: Path) -> "subprocess.Pop
         )
     with log.open("wb") as said:
         guarded = [sys.executable, "-I", str(_GUARD), *command]
-        process = subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True)
+        process = subprocess.Popen(
+            guarded,
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
     try:
         record.write_bytes(msgspec.json.encode(describe(process.pid)))
     except BaseException:
@@ -102,6 +111,8 @@ def end_leftover(record: Path) -> None:
     group = _read(record)
     if group is None:
         return
+    if group.machine != platform.node():
+        return  # whoever runs there next ends it
     if _is_same(group):
         _end_group(group.pid)
     record.unlink(missing_ok=True)
@@ -121,7 +132,7 @@ def _machine_started() -> float:
 
 
 def _is_same(group: _Group) -> bool:
-    if platform.node() != group.machine or abs(_machine_started() - group.machine_started) >= _SAME_START:
+    if abs(_machine_started() - group.machine_started) >= _SAME_START:
         return False
     try:
         return bool(abs(psutil.Process(group.pid).create_time() - group.started) < _SAME_START)

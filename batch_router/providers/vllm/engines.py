@@ -68,7 +68,7 @@ class Engines:
         setup = self._setup
         if setup.base_url:
             server = Elsewhere(setup.base_url, setup.key, spec.model)
-            Serve(server, key=setup.key, concurrency=setup.concurrency).answer(files, watch)
+            Serve(server, concurrency=setup.concurrency).answer(files, watch)
             return
         with self._waited_for(watch) as free:
             if free:
@@ -93,7 +93,7 @@ class Engines:
         flags = ["--served-model-name", spec.model] if setup.model_path else []
         for name, value in options.items():
             if value is not False:
-                flags += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+                flags.append(f"--{name}" if value is True else f"--{name}={value}")
         if setup.engine == "run-batch":
             command = [*setup.command, "run-batch", "--model", model, *flags]
             return RunBatch(command, options, chunk_rows=setup.chunk_rows)

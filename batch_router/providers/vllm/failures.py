@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...exceptions import (
+    EngineMissingError,
     EngineOptionError,
     ModelNotFoundError,
     NoSpaceError,
@@ -36,10 +37,17 @@ _KINDS: tuple[tuple[re.Pattern[str], type[ProviderAPIError], str], ...] = (
             r"Repository Not Found.*|is not a local folder and is not a valid model.*|Invalid repository ID.*"
             r"|Repo id must be .*"
             r"|does not appear to have a file named.*|LocalEntryNotFoundError|Can't load the configuration of.*"
-            r"|couldn't connect to .* to load the files.*"
+            r"|couldn't connect to .* to load the files.*|You are trying to access a gated repo.*"
+            r"|Model architectures .* (?:are not supported|failed to be inspected).*"
         ),
         ModelNotFoundError,
         "the model was not found where the GPU worker runs",
+    ),
+    (re.compile(r"No module named 'vllm.*"), EngineMissingError, "vLLM is not installed as it should be"),
+    (
+        re.compile(r"validation errors? for \w*Config.*|contains custom code which must be executed.*"),
+        EngineOptionError,
+        "vLLM cannot run this model with these options",
     ),
     (
         re.compile(r"larger than the (maximum number of tokens that can be stored|available KV cache).*"),

@@ -16,11 +16,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ...exceptions import ProviderUnavailableError
+from ...exceptions import JobInterruptedError
 from ...jsonl import read_lines
 from . import engine
 from .codec import read_row_id
 
+# Seconds until files that somebody else has are looked at again: an engine ends in ten.
+_LOOK_AGAIN = 5.0
 _ENDS = (".out.jsonl", ".run.jsonl", ".run-out.jsonl", ".engine.json", ".engine.log", ".cancel")
 
 
@@ -43,13 +45,14 @@ class Files:
         """Keep the files to oneself: who lost the shard in the middle of a run may not have noticed yet.
 
         Raises:
-            ProviderUnavailableError: somebody else has them.
+            JobInterruptedError: somebody else has them, who is ending or hangs.
         """
         with self.rows.open("r+b") as rows:
             try:
                 fcntl.flock(rows, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ProviderUnavailableError("vllm", 0, "another run over these rows has not ended yet") from error
+                message = "another run over these rows has not ended yet"
+                raise JobInterruptedError("vllm", 0, message, retry_after=_LOOK_AGAIN) from error
             yield
 
     def parts(self) -> list[Path]:
@@ -112,7 +115,7 @@ def end_leftovers(folder: Path) -> None:
     end = _ENDS[3]
     for record in folder.glob(f"*/*{end}"):
         files = Files(record.with_name(record.name.removesuffix(end)))
-        with suppress(ProviderUnavailableError, OSError), files.held():
+        with suppress(JobInterruptedError, OSError), files.held():
             engine.end_leftover(record)
 
 

@@ -5,32 +5,32 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-_GROUP = 64
 _SYNC_EVERY = 1.0
 
 
 class Journal:
-    """A part that grows. What was added is on the disk a second later; a crash tears the last line at most."""
+    """A part that grows. What was added survives the process at once, and the machine from the next `sync` on.
+
+    A crash tears the last line at most.
+    """
 
     def __init__(self, path: Path) -> None:
         self._stream = path.open("ab")
-        self._waiting = 0
+        self._waiting = False
         self._synced = time.monotonic()
 
     def add(self, line: bytes) -> None:
         """Append a line."""
         self._stream.write(line)
-        self._waiting += 1
-        if self._waiting >= _GROUP or time.monotonic() - self._synced > _SYNC_EVERY:
-            self.sync()
+        self._stream.flush()
+        self._waiting = True
 
-    def sync(self) -> None:
-        """Put on the disk what was added."""
-        if self._waiting:
-            self._stream.flush()
+    def sync(self, *, now: bool = False) -> None:
+        """Put on the disk what was added, if that was not done in the last second; to be called again and again."""
+        if self._waiting and (now or time.monotonic() - self._synced > _SYNC_EVERY):
             os.fsync(self._stream.fileno())
-        self._waiting = 0
-        self._synced = time.monotonic()
+            self._waiting = False
+            self._synced = time.monotonic()
 
     def __enter__(self) -> "Journal":
         return self
@@ -38,5 +38,5 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.sync()
+        self.sync(now=True)
         self._stream.close()

@@ -41,13 +41,12 @@ class Serve:
 
     Args:
         server: which one.
-        key: what it asks for, if anything.
         concurrency: rows under way at a time.
     """
 
-    def __init__(self, server: Server, *, key: str | None = None, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, server: Server, *, concurrency: int = CONCURRENCY) -> None:
         self._server = server
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
         self._concurrency = concurrency
 
     def answer(self, files: Files, watch: Watch) -> None:
@@ -86,16 +85,22 @@ class Serve:
         watch.completed = len(files.answered())
         rows = islice(files.unanswered(), most)
         flying: set[asyncio.Task[bytes]] = set()
-        connections = httpx2.Limits(max_connections=limit)
+        # Shorter than the server's five seconds: a connection that it is just closing looks like a breakdown.
+        connections = httpx2.Limits(max_connections=limit, keepalive_expiry=2)
         async with httpx2.AsyncClient(
-            base_url=url, headers=self._headers, timeout=_TIMEOUT, limits=connections
+            base_url=url,
+            headers=self._headers,
+            timeout=_TIMEOUT,
+            limits=connections,
+            trust_env=self._server.trust_env,
         ) as http:
             with Journal(files.next_part()) as journal:
                 try:
                     while not watch.should_end():
-                        for line in islice(rows, limit - len(flying)):
+                        while len(flying) < limit and (line := next(rows, None)) is not None:
                             if problem := check(line):
                                 journal.add(refuse(line, INVALID, problem))
+                                watch.completed += 1
                             else:
                                 flying.add(asyncio.create_task(_ask(http, line)))
                         if not flying:
@@ -108,6 +113,7 @@ class Serve:
                             if task.exception() is None:
                                 journal.add(task.result())
                                 watch.completed += 1
+                        journal.sync()
                         if failed:
                             raise failed[0]
                 finally:

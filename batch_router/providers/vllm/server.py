@@ -3,6 +3,7 @@
 import fcntl
 import os
 import platform
+import secrets
 import socket
 import subprocess
 import time
@@ -20,10 +21,20 @@ from .watch import Watch
 # Large models load for minutes.
 _READY_WITHIN = 1800.0
 _CONNECT_WITHIN = 10.0
+# What `vllm serve` takes its key from.
+_KEY = "VLLM_API_KEY"
 
 
 class Server(Protocol):
-    """Where rows are sent."""
+    """Where rows are sent.
+
+    Attributes:
+        key: what it asks for, if anything.
+        trust_env: whether the environment's proxies are between it and us.
+    """
+
+    key: str | None
+    trust_env: bool
 
     def ready(self, watch: Watch) -> str | None:
         """The URL below which `/v1/...` is, once it answers; None if the job is to end.
@@ -50,12 +61,13 @@ class Elsewhere:
 
     def __init__(self, url: str, key: str | None, model: str) -> None:
         self._url = url.rstrip("/").removesuffix("/v1")
-        self._key = key
+        self.key = key
+        self.trust_env = True
         self._model = model
 
     def ready(self, watch: Watch) -> str | None:  # noqa: ARG002 - it is there, or it is not
         """See `Server.ready`."""
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         try:
             answer = httpx2.get(f"{self._url}/v1/models", headers=headers, timeout=_CONNECT_WITHIN)
             models = [str(model["id"]) for model in answer.json()["data"]] if answer.is_success else []
@@ -89,6 +101,8 @@ class Resident:
 
     def __init__(self, command: list[str], options: Mapping[str, Any], folder: Path) -> None:
         self.command = command
+        self.key: str | None = secrets.token_urlsafe()  # others on this machine may reach the port
+        self.trust_env = False
         self._options = options
         name = f"{platform.node()}-{os.getpid()}"
         self._record, self._log, self._lock = (folder / f"{name}{end}" for end in (".json", ".log", ".lock"))
@@ -103,12 +117,12 @@ class Resident:
         self._start()
         deadline = time.monotonic() + _READY_WITHIN
         while not watch.should_end():
-            if self._is_healthy():
-                return self._url
             if (code := self._process.poll() if self._process else 0) is not None:
-                words = failures.last_words(self._log, self._options, os.environ)
+                words = failures.last_words(self._log, self._options, {**os.environ, _KEY: str(self.key)})
                 self.end()
                 raise failures.error_of(code, words)
+            if self._is_ready():
+                return self._url
             if time.monotonic() > deadline:
                 self.end()
                 raise ProviderUnavailableError(failures.NAME, 0, f"not ready after {_READY_WITHIN:.0f} s")
@@ -144,12 +158,16 @@ class Resident:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self._url = f"http://127.0.0.1:{port}"
-        command = [*self.command, "--host", "127.0.0.1", "--port", str(port)]
-        self._process = engine.start(command, record=self._record, log=self._log)
+        # It stays for weeks, and would write a line for each row.
+        command = [*self.command, "--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
+        self._process = engine.start(command, record=self._record, log=self._log, environment={_KEY: str(self.key)})
 
-    def _is_healthy(self) -> bool:
+    def _is_ready(self) -> bool:
+        """It asks for its key: somebody else may have been faster to take the port."""
+        headers = {"Authorization": f"Bearer {self.key}"}
         try:
-            return httpx2.get(f"{self._url}/health", timeout=_CONNECT_WITHIN).is_success
+            url = f"{self._url}/v1/models"
+            return httpx2.get(url, headers=headers, timeout=_CONNECT_WITHIN, trust_env=False).is_success
         except httpx2.HTTPError:
             return False
 
