@@ -51,17 +51,18 @@ class Setup(NamedTuple):
 
 
 class Engines:
-    """The engines of a process; a server stays until another one is wanted.
-
-    Attributes:
-        loaded: the model of that server.
-    """
+    """The engines of a process; a server stays until another one is wanted."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._resident: Resident | None = None
         self._turn = threading.Lock()
-        self.loaded: str | None = None
+        self._model: str | None = None
+
+    @property
+    def loaded(self) -> str | None:
+        """The model of the server, while that is there."""
+        return self._model if self._resident is not None and self._resident.is_running() else None
 
     def answer(self, spec: JobSpec, files: Files, watch: Watch) -> None:
         """Have an engine answer a job's rows; one job after the other, for a GPU has room for one engine."""
@@ -101,11 +102,11 @@ class Engines:
         if self._resident is None or self._resident.command != command:
             self.close()
             self._resident = Resident(command, options, setup.folder)
-            self.loaded = spec.model
+            self._model = spec.model
         return Serve(self._resident, concurrency=setup.concurrency)
 
     def close(self) -> None:
         """End the server that is still there."""
         if self._resident is not None:
             self._resident.end()
-        self._resident = self.loaded = None
+        self._resident = self._model = None

@@ -110,9 +110,13 @@ class Resident:
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
 
+    def is_running(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def ready(self, watch: Watch) -> str | None:
         """See `Server.ready`."""
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running():
             return self._url
         self._start()
         deadline = time.monotonic() + _READY_WITHIN
