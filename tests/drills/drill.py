@@ -49,15 +49,20 @@ class Outcome(NamedTuple):
     runs: int = 1
 
 
-def kill_drills() -> list[Drill]:
-    """Before and after each effect that somebody has who can be killed."""
+def drills(do: Literal["kill", "stop"], *by: str) -> list[Drill]:
+    """Before and after each effect that one of these has."""
     return [
-        Drill("kill", when, effect, provider)
+        Drill(do, when, effect, provider)
         for effect in EFFECTS
-        if effect.by != "undo"
+        if effect.by in by
         for provider in effect.providers
         for when in ("before", "after")
     ]
+
+
+def kill_drills() -> list[Drill]:
+    """For whoever can be killed right there."""
+    return drills("kill", "worker", "caller", "operator")
 
 
 def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:

@@ -8,8 +8,7 @@ import signal
 import time
 
 from .courses import COURSES
-from .drill import Drill, Outcome, ask, recovery_of, submit, wait_for_end
-from .effects import EFFECTS
+from .drill import Drill, Outcome, ask, drills, recovery_of, submit, wait_for_end
 from .invariants import check, left_behind, remote_objects
 from .nursery import send
 from .stack import Stack
@@ -22,14 +21,8 @@ _SETTLE = 40.0
 
 
 def stop_drills() -> list[Drill]:
-    """Before and after each effect of a worker."""
-    return [
-        Drill("stop", when, effect, provider)
-        for effect in EFFECTS
-        if effect.by == "worker"
-        for provider in effect.providers
-        for when in ("before", "after")
-    ]
+    """For workers."""
+    return drills("stop", "worker")
 
 
 #: Where a worker must have been stopped, to have something to take back when it wakes.
@@ -37,14 +30,8 @@ _STOPPED_AT = {"create/client.cancel": "create/client.create", "upload/client.de
 
 
 def undo_drills() -> list[Drill]:
-    """Before and after each effect of a worker that takes something back."""
-    return [
-        Drill("kill", when, effect, provider)
-        for effect in EFFECTS
-        if effect.by == "undo"
-        for provider in effect.providers
-        for when in ("before", "after")
-    ]
+    """For workers that take something back."""
+    return drills("kill", "undo")
 
 
 def run_undo(stack: Stack, drill: Drill) -> list[Outcome]:
