@@ -30,7 +30,7 @@ def convert(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_rows_are_shown_as_they_would_be_sent(home: Path) -> None:
     """Each row in the provider's format, the batch's model filled in; what was dropped is told on stderr."""
     done = convert(home, "--model", "m", "--unsupported", "drop")
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    rows = [json.loads(line) for line in done.stdout.split("\n")[:-1]]
     assert [(row["url"], row["body"]["model"]) for row in rows] == [
         ("/v1/chat/completions", "m"),
         ("/v1/responses", "n"),

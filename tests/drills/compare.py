@@ -105,7 +105,7 @@ def _is_done(shard: Path) -> bool:
 def _check(stack: Stack, shards: list[Path]) -> Findings:
     lost = duplicated = 0
     for shard in shards:
-        lines = shard.with_suffix(".results").read_text().splitlines() if _is_done(shard) else []
+        lines = shard.with_suffix(".results").read_bytes().split(b"\n")[:-1] if _is_done(shard) else []
         came = Counter(json.loads(line)["custom_id"] for line in lines)
         lost += _ROWS - len(came)
         duplicated += sum(came.values()) - len(came)

@@ -38,7 +38,7 @@ class Run:
         return self.process.returncode, said
 
     def answers(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.read_text().splitlines()]
+        return [json.loads(line) for line in self.out.read_bytes().split(b"\n")[:-1]]
 
     def members(self) -> list[int]:
         """What is alive of its group."""

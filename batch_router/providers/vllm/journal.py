@@ -38,5 +38,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.sync(now=True)
-        self._stream.close()
+        try:
+            self.sync(now=True)
+        finally:
+            self._stream.close()
