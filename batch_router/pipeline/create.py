@@ -20,7 +20,7 @@ from ..state.items import Intent, Shard
 from ..state.table import State
 from .context import Context, Outcome
 from .local import looking_after
-from .retry import describe
+from .retry import MAX_ATTEMPTS, describe
 from .turns import PASSED_OVER
 from .upload import job_spec, requests_path
 
@@ -93,6 +93,10 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome | None:
         return Outcome(State.POLLING, patch={"job": job, "intent": None})
     if not context.clients.provider(shard.provider).remote:
         return None
+    if shard.round + 1 >= MAX_ATTEMPTS:  # every round has its own attempts, and so the rounds must end, too
+        message = f"{MAX_ATTEMPTS} requests to create the job came to nothing; the provider has no job of this shard"
+        patch = {"failure": Failure(type="provider_unavailable", message=message), "intent": None}
+        return Outcome(State.NORMALIZING, patch=patch)
     return Outcome(State.UPLOADING, patch=begin_anew(shard))
 
 

@@ -34,7 +34,7 @@ def poll(context: Context, shard: Shard) -> Outcome:
     if job.status is BatchStatus.FAILED:
         if job.error is not None and job.error.retryable and not shard.cancel:
             waits = {"queue_waits": shard.queue_waits + 1, "error": job.error}
-            delay = min(_LONGEST, _QUEUE_WAIT * 2**shard.queue_waits)
+            delay = min(_LONGEST, _QUEUE_WAIT * 2.0 ** min(shard.queue_waits, 20))
             return Outcome(State.CREATING, delay, facts | {"job": None} | waits)
         return Outcome(State.NORMALIZING, patch=facts | {"failure": job.error})
     return Outcome(State.DOWNLOADING, patch=facts)

@@ -10,6 +10,7 @@ from batch_router.core.jobs import Job
 from batch_router.exceptions import UndecidedError
 from batch_router.pipeline.context import Context
 from batch_router.pipeline.create import create
+from batch_router.pipeline.retry import MAX_ATTEMPTS
 from batch_router.pipeline.upload import job_spec
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Latency
@@ -81,6 +82,15 @@ def test_the_job_of_another_shard_is_not_ours(context: Context) -> None:
     assert (waits.state, 50 < waits.delay <= 60) == (State.CREATING, True)
     anew = create(context, attempted(context, "b.1", -60))
     assert (anew.state, anew.patch["intent"]) == (State.UPLOADING, None)
+
+
+def test_rounds_come_to_an_end(context: Context) -> None:
+    """A shard whose every request to create its job comes to nothing fails; it is not uploaded for ever."""
+    shard = msgspec.structs.replace(attempted(context, "b.1", -60), round=MAX_ATTEMPTS - 1)
+    ended = create(context, shard)
+    assert (ended.state, ended.patch["intent"]) == (State.NORMALIZING, None)
+    assert "150 requests" in ended.patch["failure"].message
+    assert create(context, msgspec.structs.replace(shard, round=MAX_ATTEMPTS - 2)).state is State.UPLOADING
 
 
 def test_an_ended_job_is_taken_up(context: Context) -> None:

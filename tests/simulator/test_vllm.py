@@ -140,7 +140,8 @@ def test_a_break_down_leaves_a_prefix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "left"), [(signal.SIGINT, 0), (signal.SIGTERM, 1), (signal.SIGKILL, 1)])
 def test_only_an_interrupt_ends_the_engine_too(tmp_path: Path, number: signal.Signals, left: int) -> None:
     """After the others it lives on, as the real one's does."""
-    run = Run(tmp_path, lines(row("0"), row("1")), "[latency]\nin_progress = 4\n")
+    rows = (row(str(number)) for number in range(100))
+    run = Run(tmp_path, lines(*rows), "[latency]\nin_progress = 60\n")  # so that it is not done before the signal
     try:
         run.wait_for_answers(1)
         run.process.send_signal(number)
