@@ -6,6 +6,7 @@ them after the uploaded rows were deleted, found nothing: a request that arrives
 gone. What cannot be decided is parked.
 """
 
+import sys
 import time
 from contextlib import nullcontext
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 import msgspec
 
 from ..core import BatchStatus
-from ..core.jobs import Failure, Job, JobSpec
-from ..exceptions import BatchRouterError, JobInterruptedError, ProviderAPIError
+from ..core.jobs import Failure, Job
+from ..exceptions import BatchRouterError, JobInterruptedError, ProviderAPIError, UndecidedError
 from ..providers import Client
 from ..state.items import Intent, Shard
 from ..state.table import State
@@ -72,9 +73,8 @@ def create(context: Context, shard: Shard) -> Outcome:
 def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome | None:
     """What came of an earlier attempt; None if nothing did, and nothing of it is on its way: it ran in a worker."""
     client = context.client_of(shard)
-    spec = msgspec.structs.replace(job_spec(shard), taken=_taken(context, shard))
     try:
-        job = _find(client, spec)
+        job = _find(context, shard, client)
         if job is not None:
             return Outcome(State.POLLING, patch={"job": job, "intent": None})
         late = intent.late_until - context.store.now()
@@ -84,7 +84,7 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome | None:
             return Outcome(State.CREATING, delay=late, patch={"error": failure, "attempts": shard.attempts})
         if shard.upload is not None:
             client.delete_upload(shard.upload)
-        job = _find(client, spec)
+        job = _find(context, shard, client)
     except ProviderAPIError as error:
         if error.retryable:
             raise
@@ -100,17 +100,21 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome | None:
     return Outcome(State.UPLOADING, patch=begin_anew(shard))
 
 
-def _find(client: Client, spec: JobSpec) -> Job | None:
+def _find(context: Context, shard: Shard, client: Client) -> Job | None:
     """The job that the attempt made. One that failed did nothing, and may be of an earlier one: as good as none."""
-    job = client.find(spec)
+    spec = job_spec(shard)
+    try:
+        job = client.find(spec)
+    except UndecidedError:  # only now: to read all shards of the store takes its time
+        job = client.find(msgspec.structs.replace(spec, taken=_taken(context, shard)))
     return None if job is None or job.status is BatchStatus.FAILED else job
 
 
 def _taken(context: Context, shard: Shard) -> frozenset[str]:
-    """The jobs of the batch's other shards."""
-    batch = context.store.get_batch(shard.batch)
-    shards = context.store.get_shards(batch) if batch else []
-    return frozenset(other.job.id for other in shards if other.job is not None)
+    """The jobs of all other shards."""
+    others = (other for batch in context.store.list_batches(sys.maxsize) for other in context.store.get_shards(batch))
+    jobs = (other.job.id for other in others if other.job is not None and other.id != shard.id)
+    return frozenset(jobs) | context.store.forgotten_jobs()
 
 
 def begin_anew(shard: Shard) -> dict[str, Any]:

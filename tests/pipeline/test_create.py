@@ -31,18 +31,19 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def context(make_context: Callable[..., Context], simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Context:
-    """Anthropic is the simulator, and the batch `b` has two shards of one row."""
+    """Anthropic is the simulator; the batch `b` has two shards of one row, the batch `c` has one."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
     made = make_context(clock=time.time, base_urls={"anthropic": f"{simulator.url}/anthropic"})
-    made.store.create("b", BATCH, delay=0)
-    made.store.claim("b", 1, lease=10, holder="w")
-    shards = []
-    for token in ("t0", "t1"):
-        with made.storage.write(token) as stream:
-            stream.write(msgspec.json.encode({"custom_id": f"{token}-0", "params": PARAMS}) + b"\n")
-        facts = {"provider": "anthropic", "token": token, "model": "m", "rows": 1, "size": 9, "first_row": 0}
-        shards.append(facts | {"requests": token, "row_ids": "i"})
-    made.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 2}, shards), holder="w")
+    for batch, tokens in (("b", ("t0", "t1")), ("c", ("t2",))):
+        made.store.create(batch, BATCH, delay=0)
+        made.store.claim(batch, 1, lease=10, holder="w")
+        shards = []
+        for token in tokens:
+            with made.storage.write(token) as stream:
+                stream.write(msgspec.json.encode({"custom_id": f"{token}-0", "params": PARAMS}) + b"\n")
+            facts = {"provider": "anthropic", "token": token, "model": "m", "rows": 1, "size": 9, "first_row": 0}
+            shards.append(facts | {"requests": token, "row_ids": "i"})
+        made.store.commit(batch, 2, Commit(State.RUNNING, None, {"rows": len(shards)}, shards), holder="w")
     return made
 
 
@@ -75,9 +76,10 @@ def test_a_job_that_may_be_ours_is_waited_for(context: Context, simulator: Simul
     assert len([each for each in simulator.requests() if each["method"] == "POST"]) == 1
 
 
-def test_the_job_of_another_shard_is_not_ours(context: Context) -> None:
-    """It holds nothing up: as soon as the request can no longer arrive, the shard begins anew."""
-    own(context, "b.0", send(context, "b.0"))
+@pytest.mark.parametrize("other", ["b.0", "c.0"])
+def test_the_job_of_another_shard_is_not_ours(context: Context, other: str) -> None:
+    """Of whichever batch, it holds nothing up: when the request can no longer arrive, the shard begins anew."""
+    own(context, other, send(context, other))
     waits = create(context, attempted(context, "b.1", 60))
     assert (waits.state, 50 < waits.delay <= 60) == (State.CREATING, True)
     anew = create(context, attempted(context, "b.1", -60))
