@@ -8,21 +8,19 @@ gone. What cannot be decided is parked.
 
 import sys
 import time
-from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 
 from ..core import BatchStatus
 from ..core.jobs import Failure, Job
-from ..exceptions import BatchRouterError, JobInterruptedError, ProviderAPIError, UndecidedError
+from ..exceptions import BatchRouterError, ProviderAPIError, UndecidedError
 from ..providers import Client
 from ..state.items import Intent, Shard
 from ..state.table import State
 from .context import Context, Outcome
-from .local import looking_after
-from .retry import MAX_ATTEMPTS, describe
-from .turns import PASSED_OVER
+from .local import run
+from .retry import MAX_ATTEMPTS
 from .upload import job_spec, requests_path
 
 # The lease must hold this much longer when the request is sent, so that a pause between check and call is covered.
@@ -34,44 +32,31 @@ _LATE = 30.0
 
 def create(context: Context, shard: Shard) -> Outcome:
     """Create the shard's job, or find the one that an earlier attempt made."""
-    if shard.intent is not None and (outcome := _resolve(context, shard, shard.intent)) is not None:
-        return outcome
+    if not context.clients.provider(shard.provider).remote:
+        return run(context, shard)
+    if shard.intent is not None:
+        return _resolve(context, shard, shard.intent)
     client = context.client_of(shard)
-    remote = context.clients.provider(shard.provider).remote
-    if shard.cancel and remote:
-        return Outcome(State.NORMALIZING)
     if shard.cancel:
-        client.cancel(str(shard.upload))  # then `create` has no engine start, and keeps what an earlier one answered
-    elif not remote and context.turns.passes_over(context, shard, client):
-        return Outcome(State.CREATING, PASSED_OVER, {"attempts": shard.attempts, "error": shard.error})
+        return Outcome(State.NORMALIZING)
     now = context.store.now()  # the fleet's clocks may differ; this one is everybody's
     # It is sent before the lease that begins now ends, given up on after the time-out, and may be under way still.
-    late = context.settings.lease + context.settings.http_timeout + _LATE if remote else 0
-    intent = Intent(at=now, late_until=now + late)
-    context.lease.renew(intent=intent)
+    late = context.settings.lease + context.settings.http_timeout + _LATE
+    context.lease.renew(intent=Intent(at=now, late_until=now + late))
     context.lease.require(_MARGIN)
     try:
-        with nullcontext() if remote else looking_after(context, shard, client):
-            job = client.create(requests_path(context, shard), job_spec(shard))
-    except JobInterruptedError as error:  # nothing went wrong, so nothing is counted
-        failure = describe(error, retryable=True) if error.retry_after else None
-        patch = {"intent": None, "attempts": shard.attempts, "error": failure}
-        return Outcome(State.CREATING, error.retry_after or 0, patch)
+        job = client.create(requests_path(context, shard), job_spec(shard))
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
             return Outcome(State.CREATING, delay=1, patch={"error": failure, "attempts": shard.attempts + 1})
         context.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
         raise
-    except Exception:
-        if not remote:  # whatever it was, nothing is on its way
-            context.lease.renew(intent=None)
-        raise
-    return Outcome(State.POLLING, patch={"job": job, "intent": None, "progress": None})
+    return Outcome(State.POLLING, patch={"job": job, "intent": None})
 
 
-def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome | None:
-    """What came of an earlier attempt; None if nothing did, and nothing of it is on its way: it ran in a worker."""
+def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome:
+    """What came of an earlier attempt."""
     client = context.client_of(shard)
     try:
         job = _find(context, shard, client)
@@ -91,8 +76,6 @@ def _resolve(context: Context, shard: Shard, intent: Intent) -> Outcome | None:
         return Outcome(State.PARKED, patch={"error": _undecided(error)})
     if job is not None:
         return Outcome(State.POLLING, patch={"job": job, "intent": None})
-    if not context.clients.provider(shard.provider).remote:
-        return None
     if shard.round + 1 >= MAX_ATTEMPTS:  # every round has its own attempts, and so the rounds must end, too
         message = f"{MAX_ATTEMPTS} requests to create the job came to nothing; the provider has no job of this shard"
         patch = {"failure": Failure(type="provider_unavailable", message=message), "intent": None}

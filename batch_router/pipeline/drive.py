@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -20,7 +20,7 @@ from ..exceptions import (
     RateLimitedError,
 )
 from ..state.base import Commit, Hint
-from ..state.items import Batch, Shard
+from ..state.items import Batch, Item, Shard
 from ..state.table import TABLE, State, check_transition
 from . import retry
 from .clean import clean
@@ -31,6 +31,7 @@ from .download import download
 from .expire import expire
 from .finish import finish
 from .lease import LeaseLostError
+from .local import after_run, settle
 from .normalize import normalize
 from .poll import poll
 from .submit import batch_folder
@@ -125,6 +126,7 @@ def _wait_out(context: Context, item: Batch | Shard, left: float) -> Outcome:
 
 def _fail(context: Context, item: Batch | Shard, error: Exception) -> Outcome:
     patch: dict[str, Any]
+    local = item.state is State.CREATING and _is_local(context, item)
     if isinstance(error, CredentialsError):
         context.clients.forget(item.provider, item.credential)
     if isinstance(error, RateLimitedError) and error.retry_after:
@@ -133,7 +135,7 @@ def _fail(context: Context, item: Batch | Shard, error: Exception) -> Outcome:
         current = context.store.get_shard(item.id)
         if current is None or current.version != item.version:
             raise LeaseLostError(item.id)
-        item = current
+        item = current if not local else after_run(item, current)
     decision = retry.decide(item, error)
     trace = error if not isinstance(error, BatchRouterError) else None
     log.log(
@@ -151,11 +153,20 @@ def _fail(context: Context, item: Batch | Shard, error: Exception) -> Outcome:
         patch = {"error": decision.failure, "attempts": item.attempts + 1, "retry_at": retry_at}
         return Outcome(item.state, decision.delay, patch)
     patch = {"attempts": 0, "retry_at": None, "error": None}
+    if local:
+        return settle(context, cast(Shard, item), patch | {"failure": decision.failure})
     if decision.state is State.PARKED:
         return Outcome(State.PARKED, patch=patch | {"error": decision.failure})
     if isinstance(error, InvalidInputError):
         patch["report"] = _write_report(context, item, error)
     return Outcome(decision.state, patch=patch | {"failure": decision.failure})
+
+
+def _is_local(context: Context, item: Item) -> bool:
+    try:
+        return not context.clients.provider(item.provider).remote
+    except Exception:  # a plugin that cannot be loaded has run nothing here
+        return False
 
 
 def _take_back(context: Context, item: Batch | Shard, outcome: Outcome) -> None:

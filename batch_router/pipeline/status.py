@@ -100,7 +100,7 @@ def _trouble(context: Context, item: Batch | Shard, error: Failure) -> str:
 def _describe_shard(shard: Shard) -> dict[str, Any]:
     job, progress = shard.job, None if shard.job else shard.progress
     done = progress.completed if progress else job.completed if job else 0
-    rate = progress.rate if progress else 0
+    rate = progress.rate if progress and shard.claimed_by else 0  # what waits has no pace
     return {
         "id": shard.id,
         "state": shard.state.value,

@@ -1,19 +1,19 @@
-"""Which of the waiting shards an engine takes next: one of the model that it has loaded, but not for ever."""
+"""Which of the waiting shards an engine takes next: one that wants what it has loaded, but not for ever."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from ..providers import Client, LocalClient
+from ..providers import Loaded, LocalClient
 from ..state.items import Shard
 from ..state.table import State, is_final
 
 if TYPE_CHECKING:
     from .context import Context
 
-#: Shards of the loaded model in a row, from the moment that another one waits.
+#: Shards that want what is loaded, in a row, from the moment that another one waits.
 MOST_IN_A_ROW = 10
 #: Seconds until a shard that was passed over is looked at again.
 PASSED_OVER = 2.0
-# Batches that are looked through for a shard of the loaded model.
+# Batches that are looked through for a shard that wants what is loaded.
 _BATCHES = 200
 _WAITING = (State.UPLOADING, State.CREATING)
 
@@ -22,15 +22,15 @@ class Turns:
     """How long the loaded model has had the engine to itself, while another one waited; one per process."""
 
     def __init__(self) -> None:
-        self._model: str | None = None
+        self._loaded: Loaded | None = None
         self._in_a_row: int | None = None
 
-    def passes_over(self, context: "Context", shard: Shard, client: Client) -> bool:
+    def passes_over(self, context: "Context", shard: Shard, client: LocalClient) -> bool:
         """Whether the shard should wait: another one can have its model at once."""
-        loaded = cast(LocalClient, client).loaded()
-        if loaded != self._model:
-            self._model, self._in_a_row = loaded, None
-        if loaded is None or shard.model == loaded:
+        loaded = client.loaded()
+        if loaded != self._loaded:
+            self._loaded, self._in_a_row = loaded, None
+        if loaded is None or loaded == (shard.model, shard.engine_options):
             if self._in_a_row is not None:
                 self._in_a_row += 1
             return False
@@ -39,12 +39,12 @@ class Turns:
         return self._in_a_row < MOST_IN_A_ROW and _is_wanted(context, loaded, shard)
 
 
-def _is_wanted(context: "Context", model: str, other: Shard) -> bool:
+def _is_wanted(context: "Context", loaded: Loaded, other: Shard) -> bool:
     for batch in context.store.list_batches(_BATCHES):
         if is_final(batch.state) or batch.provider != other.provider:
             continue
         for shard in context.store.get_shards(batch):
             free = shard.state in _WAITING and shard.claimed_by is None and shard.error is None
-            if free and shard.model == model and shard.queue == other.queue:
+            if free and loaded == (shard.model, shard.engine_options) and shard.queue == other.queue:
                 return True
     return False

@@ -9,11 +9,11 @@ from importlib.metadata import entry_points
 from pkgutil import iter_modules
 
 from ..exceptions import ProviderNotFoundError
-from .base import Client, Codec, Limits, LocalClient, Provider
+from .base import Client, Codec, Limits, Loaded, LocalClient, Provider
 
 ENTRY_POINTS = "batch_router.providers"
 
-__all__ = ["Client", "Codec", "Limits", "LocalClient", "Provider", "find_provider", "provider_names"]
+__all__ = ["Client", "Codec", "Limits", "Loaded", "LocalClient", "Provider", "find_provider", "provider_names"]
 
 
 def provider_names() -> tuple[str, ...]:

@@ -85,14 +85,24 @@ class Client(Protocol):
         """Close the connections; no other call follows."""
 
 
+class Loaded(NamedTuple):
+    """A model that is there, as the batch that it was loaded for wanted it."""
+
+    model: str
+    engine_options: Mapping[str, EngineOption]
+
+
 class LocalClient(Client, Protocol):
     """The client of a provider whose jobs run in the worker (`Provider.remote` is False).
 
     `create` lasts as long as the job; the others are called meanwhile, with the name of the upload. `get` then counts.
     """
 
-    def loaded(self) -> str | None:
-        """The model that a job can have at once; None: each job loads its own."""
+    def loaded(self) -> Loaded | None:
+        """What a job can have at once; None: each job loads its own."""
+
+    def settle(self, job_id: str) -> Job:
+        """Make a job of what was answered, when `create` has failed for good."""
 
     def interrupt(self, job_id: str) -> None:
         """Have `create` raise `JobInterruptedError` soon: what was answered is kept, and another one goes on."""

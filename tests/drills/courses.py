@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 from batch_router.state.items import Shard
+from batch_router.state.table import State
 
 from .stack import DAY, HTTP_TIMEOUT, PROMPT, Stack
 
@@ -74,7 +75,7 @@ def _wait_for_jobs(stack: Stack, batch_id: str) -> None:
 
 
 def _runs_here(shard: Shard) -> bool:
-    return shard.provider == "vllm" and shard.intent is not None
+    return shard.provider == "vllm" and shard.state is State.CREATING and shard.claimed_by is not None
 
 
 def _faults(match: str, do: Any, **more: Any) -> Scenario:
@@ -107,6 +108,13 @@ COURSES: dict[str, Course] = {
     ),
     # All workers are replaced while engines work: what they had answered is kept.
     "deploy": Course(day=Scenario(latency=Latency(in_progress=20)), during=_deploy, deadline=90),
+    # An engine breaks down on every row of a shard: it is given up, and what it had of it is kept.
+    "gives up": Course(
+        day=Scenario(latency=DAY.latency, poison="number [345]"),
+        statuses=frozenset({"succeeded", "errored"}),
+        counts={"succeeded": 5, "errored": 3},
+        deadline=120,
+    ),
     # A run that is longer than the lease's renewal.
     "long": Course(day=Scenario(latency=Latency(in_progress=12)), deadline=60),
     # An answer that is never returned, and that the provider counts: fetched four times more.

@@ -67,10 +67,11 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     *_step(
         "create",
-        Effect("store.renew intent", providers=_ALL),
+        Effect("store.renew intent", providers=_REMOTE),
         Effect("client.create", providers=_ALL),
         Effect("store.renew no intent", "create refused", _REMOTE),
         Effect("store.pause", "create refused"),
+        Effect("client.settle", "gives up", ("vllm",)),
         Effect("client.find", "create lost", _REMOTE),
         Effect("client.delete_upload", "create vanished", ("openai", "google")),
     ),

@@ -10,12 +10,15 @@ import msgspec
 import pytest
 
 from batch_router.core import BatchStatus
+from batch_router.core.jobs import Progress
 from batch_router.exceptions import FileOperationError
 from batch_router.pipeline.context import Context, Outcome
 from batch_router.pipeline.create import create
+from batch_router.pipeline.drive import advance
+from batch_router.pipeline.local import after_run
 from batch_router.pipeline.upload import job_spec
 from batch_router.state.base import Commit
-from batch_router.state.items import Intent, Shard
+from batch_router.state.items import Shard
 from batch_router.state.table import State
 
 BATCH = {"provider": "vllm", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
@@ -23,18 +26,19 @@ BATCH = {"provider": "vllm", "input": {"path": "in", "size": 1, "hash": "0"}, "s
 
 @pytest.fixture
 def shard(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> tuple[Context, Shard]:
-    """A shard of one row."""
+    """A shard of two rows."""
     monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", f"{sys.executable} -m batch_router.simulator.vllm")
     context = make_context(clock=time.time)
     context.store.create("b", BATCH, delay=0)
     context.store.claim("b", 1, lease=10, holder="w")
     with context.storage.write("t0") as stream:
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-        row = {"custom_id": "t0-0", "method": "POST", "url": "/v1/chat/completions", "body": body}
-        size = stream.write(msgspec.json.encode(row) + b"\n")
-    facts = {"provider": "vllm", "token": "t0", "model": "m", "rows": 1, "size": size, "first_row": 0}
+        row = {"method": "POST", "url": "/v1/chat/completions", "body": body}
+        rows = [msgspec.json.encode({"custom_id": f"t0-{number}", **row}) + b"\n" for number in range(2)]
+        size = stream.write(b"".join(rows))
+    facts = {"provider": "vllm", "token": "t0", "model": "m", "rows": 2, "size": size, "first_row": 0}
     facts |= {"requests": "t0", "row_ids": "i", "upload": str(context.storage.path("t0").absolute())}
-    context.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 1}, [facts]), holder="w")
+    context.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 2}, [facts]), holder="w")
     made = context.store.get_shard("b.0")
     assert made is not None
     return context, msgspec.structs.replace(made, state=State.CREATING)
@@ -48,38 +52,63 @@ def created(context: Context, shard: Shard) -> Outcome:
         return create(dataclasses.replace(context, _lease=lease), shard)
 
 
-def attempted(shard: Shard) -> Shard:
-    now = time.time()
-    return msgspec.structs.replace(shard, intent=Intent(at=now, late_until=now))
+KEPT = b'{"custom_id": "t0-0", "response": {"status_code": 200, "body": {}}, "error": null}\n'
 
 
-def test_a_run_that_left_nothing_is_begun_anew_at_once(shard: tuple[Context, Shard]) -> None:
-    """A worker that died in it is not waited for: no request of its can still arrive."""
+def test_a_run_has_no_intent(shard: tuple[Context, Shard]) -> None:
+    """Nothing is on its way anywhere, so nothing of it is waited for if its worker dies."""
     context, item = shard
-    anew = created(context, attempted(item))
-    assert (anew.state, anew.patch["intent"], anew.patch["job"].status) == (State.POLLING, None, BatchStatus.COMPLETED)
+    made = created(context, item)
+    assert (made.state, made.patch["job"].status) == (State.POLLING, BatchStatus.COMPLETED)
+    left = context.store.get_shard("b.0")
+    assert left is not None
+    assert left.intent is None
+
+
+def test_a_shard_that_is_given_up_keeps_what_was_answered(
+    shard: tuple[Context, Shard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its failure is for the rows that have no answer."""
+    context, item = shard
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", "/no/vllm")
+    context.storage.path("t0.part-00000.jsonl").write_bytes(KEPT)
+    moved = advance(context, item.id, 1)
+    assert moved is not None
+    assert moved.hint is not None
+    moved = advance(context, item.id, moved.hint.version)
+    given_up = context.store.get_shard("b.0")
+    assert moved is not None
+    assert given_up is not None
+    assert (given_up.state, given_up.failure and given_up.failure.type) == (State.POLLING, "engine_missing")
+    assert given_up.job is not None
+    assert Path(given_up.job.outputs[0]).read_bytes() == KEPT
+
+
+def test_tries_that_got_on_do_not_count(shard: tuple[Context, Shard]) -> None:
+    """A shard of many hours has many of them."""
+    _, item = shard
+    tired = msgspec.structs.replace(item, attempts=149, progress=Progress(completed=5, before=5, since=0, at=0))
+    further = msgspec.structs.replace(tired, progress=Progress(completed=6, before=5, since=0, at=9))
+    assert (after_run(tired, tired).attempts, after_run(tired, further).attempts) == (149, 0)
 
 
 def test_a_cancelled_run_keeps_what_earlier_ones_answered(shard: tuple[Context, Shard]) -> None:
     """The worker that had it was stopped, and the user cancels before another one has gone on: no engine starts."""
     context, item = shard
     rows = context.storage.path("t0")
-    kept = b'{"custom_id": "t0-0", "response": {"status_code": 200, "body": {}}, "error": null}\n'
-    rows.with_name("t0.part-00000.jsonl").write_bytes(kept)
+    rows.with_name("t0.part-00000.jsonl").write_bytes(KEPT)
     ended = created(context, msgspec.structs.replace(item, cancel=True))
     assert (ended.state, ended.patch["job"].status) == (State.POLLING, BatchStatus.CANCELLED)
-    assert Path(ended.patch["job"].outputs[0]).read_bytes() == kept
+    assert Path(ended.patch["job"].outputs[0]).read_bytes() == KEPT
 
 
-def test_a_folder_that_cannot_be_written_is_no_doubt(shard: tuple[Context, Shard]) -> None:
-    """Nothing is on its way, so the next try need not look for it, and the tries are counted."""
+def test_a_folder_that_cannot_be_written_is_said(shard: tuple[Context, Shard]) -> None:
+    """The shard waits for it."""
     context, item = shard
     context.storage.path("t0.out.jsonl.tmp").mkdir()
-    with pytest.raises(FileOperationError, match="the engine's files cannot be written"):
+    with pytest.raises(FileOperationError, match="the engine's files cannot be written") as raised:
         created(context, item)
-    left = context.store.get_shard("b.0")
-    assert left is not None
-    assert left.intent is None
+    assert raised.value.retryable
 
 
 def test_a_run_that_came_to_its_end_is_taken_up(shard: tuple[Context, Shard]) -> None:
@@ -87,5 +116,5 @@ def test_a_run_that_came_to_its_end_is_taken_up(shard: tuple[Context, Shard]) ->
     context, item = shard
     client = context.clients.get("vllm")
     job = client.create(context.storage.path("t0"), job_spec(item))
-    found = create(context, attempted(item))
+    found = create(context, item)
     assert (found.state, found.patch["job"]) == (State.POLLING, job)

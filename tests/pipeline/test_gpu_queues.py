@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from batch_router.core.jobs import EngineOption
 from batch_router.exceptions import ValidationError
 from batch_router.pipeline.context import Context
 from batch_router.pipeline.submit import submit
 from batch_router.pipeline.turns import MOST_IN_A_ROW, Turns
+from batch_router.providers import Loaded
 from batch_router.state.base import Commit
 from batch_router.state.items import Shard
 from batch_router.state.table import State
@@ -71,14 +73,15 @@ def test_a_model_cannot_be_an_option(context: Context) -> None:
         submit(context, "vllm", model="--tool-parser-plugin=x.py", requests=[row()])
 
 
-class Loaded:
-    """An engine that has loaded a model."""
+class Engine:
+    """One that has loaded a model."""
 
-    def __init__(self, model: str | None) -> None:
+    def __init__(self, model: str | None, options: dict[str, EngineOption] | None = None) -> None:
         self.model = model
+        self.options = options or {}
 
-    def loaded(self) -> str | None:
-        return self.model
+    def loaded(self) -> Loaded | None:
+        return None if self.model is None else Loaded(self.model, self.options)
 
 
 def shards_of(context: Context, *models: str) -> list[Shard]:
@@ -97,7 +100,7 @@ def shards_of(context: Context, *models: str) -> list[Shard]:
 def test_a_shard_of_the_loaded_model_goes_first_but_not_for_ever(context: Context) -> None:
     """Ten of them, from the moment that another one waits; then it is the other one's turn."""
     same, other = shards_of(context, "a", "b")
-    turns, client = Turns(), Loaded("a")
+    turns, client = Turns(), Engine("a")
     assert not turns.passes_over(context, same, client)  # type: ignore[arg-type]
     for _ in range(MOST_IN_A_ROW):
         assert turns.passes_over(context, other, client)  # type: ignore[arg-type]
@@ -107,8 +110,8 @@ def test_a_shard_of_the_loaded_model_goes_first_but_not_for_ever(context: Contex
     assert turns.passes_over(context, same, client)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("loaded", [None, "c"])
-def test_nobody_waits_for_a_model_that_no_shard_wants(context: Context, loaded: str | None) -> None:
-    """The next one is loaded at once."""
+@pytest.mark.parametrize("engine", [Engine(None), Engine("c"), Engine("b", {"seed": 1})])
+def test_nobody_waits_for_what_no_shard_wants(context: Context, engine: Engine) -> None:
+    """The next model is loaded at once; with other options it is another one."""
     same, _ = shards_of(context, "a", "b")
-    assert not Turns().passes_over(context, same, Loaded(loaded))  # type: ignore[arg-type]
+    assert not Turns().passes_over(context, same, engine)  # type: ignore[arg-type]

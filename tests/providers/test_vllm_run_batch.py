@@ -1,6 +1,7 @@
 """Chunks of rows, and rows that vLLM would abort on: over real processes of the stand-in."""
 
 import json
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,31 @@ def test_a_row_that_breaks_the_engine_fails_alone(runs: Runs) -> None:
     job = runs.create(chunk_rows=8)
     assert errors(runs, job) == {7: ErrorType.SERVER}
     assert len(read(runs.client(), job)) == 13
+
+
+# As vLLM was before 0.33: a run that breaks down leaves no answer. It counts its runs.
+ALL_OR_NOTHING = """
+import subprocess, sys
+with open(sys.argv[1], "a") as runs:
+    runs.write("run\\n")
+code = subprocess.run([sys.executable, "-m", "batch_router.simulator.vllm", *sys.argv[2:]]).returncode
+if code:
+    open(sys.argv[sys.argv.index("-o") + 1], "w").close()
+sys.exit(code)
+"""
+
+
+def test_a_row_is_looked_for_among_the_suspects_alone(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came well out of a smaller run does not widen the search again: a model is loaded for each step of it."""
+    runs.write(32)
+    runs.scenario('poison = "say 21$"\n')
+    count = runs.folder / "count"
+    (runs.folder / "vllm.py").write_text(ALL_OR_NOTHING)
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", f"{sys.executable} {runs.folder / 'vllm.py'} {count}")
+    job = runs.create(chunk_rows=32)
+    assert errors(runs, job) == {21: ErrorType.SERVER}
+    # 32, 16 ok, 8, 4 ok, 2, 1 ok, 1: found; then the next one by itself, and the rest
+    assert count.read_text().count("run") == 9
 
 
 def test_an_engine_that_no_row_survives_is_given_up(runs: Runs) -> None:

@@ -64,7 +64,7 @@ def test_another_model_takes_its_place(runs: Runs) -> None:
     runs.rows.write_bytes(wire(request(model="b")))
     job = client.create(runs.rows, runs.spec("b"))
     assert [row["error"] for row in read(client, job)] == [None]
-    assert client.loaded() == "b"
+    assert client.loaded() == ("b", {})
     servers = [pid for pid in runs.engines() if "serve" in psutil.Process(pid).cmdline()]
     assert {psutil.Process(pid).cmdline()[psutil.Process(pid).cmdline().index("serve") + 1] for pid in servers} == {"b"}
 
@@ -113,6 +113,36 @@ def test_an_engine_that_no_row_survives_is_given_up(runs: Runs) -> None:
     with pytest.raises(RequestRefusedError, match="breaks down on every row"):
         create(runs, runs.client(engine="serve"))
     assert runs.engines() == []
+
+
+def test_what_was_answered_stays_when_the_job_is_given_up(runs: Runs) -> None:
+    """It is the job's, and nothing of it runs again."""
+    runs.write(8)
+    runs.scenario('poison = "say [4567]"\n')
+    client = runs.client(engine="serve")
+    with pytest.raises(RequestRefusedError, match="breaks down on every row"):
+        create(runs, client)
+    job = client.settle(str(runs.rows))
+    assert job.status is BatchStatus.COMPLETED
+    assert sorted(row["custom_id"] for row in read(client, job) if row["error"] is None) == all_ids(4)
+    assert create(runs, client) == job
+
+
+def test_a_server_without_room_is_waited_for(runs: Runs) -> None:
+    """That is no matter of the row: the others come to their end, and the row is asked again next time."""
+    runs.write(20)
+    runs.scenario('[[refuse]]\nmatch = "say 3$"\nstatus = 503\n')
+    client = runs.client(engine="serve")
+    with pytest.raises(ProviderUnavailableError, match="takes no rows now") as raised:
+        create(runs, client)
+    assert (raised.value.status_code, raised.value.retryable) == (503, True)
+    first = runs.engines()
+    (part,) = runs.folder.glob("*.part-*")
+    assert part.read_bytes().count(b"\n") == 19
+    runs.scenario("")
+    job = create(runs, client)
+    assert (ids(client, job), runs.engines()) == (all_ids(20), first)
+    assert not any(row["error"] for row in read(client, job))
 
 
 def test_a_killed_server_costs_the_rows_under_way(runs: Runs) -> None:

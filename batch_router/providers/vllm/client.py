@@ -5,6 +5,7 @@ The job is named after its rows; `Files` says what else lies beside them.
 
 import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from typing import BinaryIO
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
 from ...exceptions import FileOperationError, NoSpaceError, NotFoundError
+from ..base import Loaded
 from . import engine, failures
 from .engines import Engines
 from .files import Files
@@ -20,11 +22,16 @@ from .watch import Watch
 NAME = failures.NAME
 
 
-def _of_the_system(error: OSError) -> NoSpaceError | FileOperationError:
-    where = f" at {error.filename}" if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return NoSpaceError(NAME, 0, f"the disk is full{where}: make room")
-    return FileOperationError(f"the engine's files cannot be written{where}: {error.strerror}")
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The system's errors as ours."""
+    try:
+        yield
+    except OSError as error:
+        where = f" at {error.filename}" if error.filename else ""
+        if error.errno == errno.ENOSPC:
+            raise NoSpaceError(NAME, 0, f"the disk is full{where}: make room") from error
+        raise FileOperationError(f"the engine's files cannot be written{where}: {error.strerror}") from error
 
 
 class VLLMClient:
@@ -52,18 +59,26 @@ class VLLMClient:
         files = Files(path.absolute())
         watch = self._running[str(files.rows)] = Watch(files.cancel)
         try:
-            with files.held():
+            with _translated(), files.held():
                 if not files.out.exists():
+                    watch.completed = len(files.answered())
                     if not watch.should_end():
                         self._engines.answer(spec, files, watch)
                     if watch.should_end():
                         watch.end()
                     files.finish()
-        except OSError as error:
-            raise _of_the_system(error) from error
         finally:
             del self._running[str(files.rows)]
         return self.get(str(files.rows))
+
+    def settle(self, job_id: str) -> Job:
+        """Make a job of the rows that have an answer."""
+        files = Files(Path(job_id))
+        with _translated(), files.held():
+            if not files.out.exists():
+                files.keep()
+                files.finish()
+        return self.get(job_id)
 
     def find(self, spec: JobSpec) -> Job | None:
         """The job, if its run came to its end; what is left of one that did not is ended."""
@@ -114,8 +129,8 @@ class VLLMClient:
         """Delete the answers, and whatever else the run left beside the rows."""
         Files(Path(job.id)).delete()
 
-    def loaded(self) -> str | None:
-        """The model that is loaded now."""
+    def loaded(self) -> Loaded | None:
+        """The model of the server that runs."""
         return self._engines.loaded
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ...core.jobs import JobSpec
+from ..base import Loaded
 from . import engine
 from .files import Files
 from .run_batch import CHUNK_ROWS, RunBatch
@@ -57,12 +58,12 @@ class Engines:
         self._setup = setup
         self._resident: Resident | None = None
         self._turn = threading.Lock()
-        self._model: str | None = None
+        self._loaded: Loaded | None = None
 
     @property
-    def loaded(self) -> str | None:
+    def loaded(self) -> Loaded | None:
         """The model of the server, while that is there."""
-        return self._model if self._resident is not None and self._resident.is_running() else None
+        return self._loaded if self._resident is not None and self._resident.is_running() else None
 
     def answer(self, spec: JobSpec, files: Files, watch: Watch) -> None:
         """Have an engine answer a job's rows; one job after the other, for a GPU has room for one engine."""
@@ -102,11 +103,11 @@ class Engines:
         if self._resident is None or self._resident.command != command:
             self.close()
             self._resident = Resident(command, options, setup.folder)
-            self._model = spec.model
+            self._loaded = Loaded(spec.model, spec.engine_options)
         return Serve(self._resident, concurrency=setup.concurrency)
 
     def close(self) -> None:
         """End the server that is still there."""
         if self._resident is not None:
             self._resident.end()
-        self._resident = self._model = None
+        self._resident = self._loaded = None

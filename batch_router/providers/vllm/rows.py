@@ -9,6 +9,8 @@ from .codec import read_row_id
 #: A row that an engine cannot survive, and one that it would refuse together with all others.
 BREAKDOWN, INVALID = 500, 400
 BREAKDOWN_WORDS = "the engine breaks down on this row, by itself, too"
+#: So many rows one after the other, each alone: then it is not the rows that the engine breaks down on.
+MOST_ALONE = 3
 
 _Texts = str | list[str]
 

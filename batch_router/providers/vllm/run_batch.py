@@ -1,6 +1,7 @@
 """The engine `vllm run-batch`: one run per chunk of rows, each chunk's answers checked and renamed into place.
 
-A run that breaks down is repeated with half the rows, until the row that it breaks down on is alone and gets an error.
+After a run that breaks down the next one has half of its rows, and so on within what is left to suspect, until the row
+that the engine breaks down on is alone and gets an error.
 """
 
 import os
@@ -12,13 +13,11 @@ from typing import Any
 from ...exceptions import ProviderUnavailableError, RequestRefusedError
 from . import engine, failures
 from .files import Files
-from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, check, refuse
+from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, MOST_ALONE, check, refuse
 from .watch import Watch
 
 # Each run loads the model anew, and holds its whole input in memory.
 CHUNK_ROWS = 500
-#: So many rows one after the other, each alone: then it is not the rows that the engine breaks down on.
-MOST_ALONE = 3
 # The engine has loaded its model by then.
 _BEGUN = "Running batch"
 _PROGRESS = re.compile(rb"(\d+)/\d+ \[")
@@ -47,8 +46,9 @@ class RunBatch:
         """
         engine.end_leftover(files.record)
         files.keep()
-        limit, alone = self._chunk_rows, 0
-        while rows := _select(files, limit):
+        # So many of the next rows without an answer have one among them that the engine breaks down on.
+        suspects = alone = 0
+        while rows := _select(files, max(1, suspects // 2) if suspects else self._chunk_rows):
             watch.completed = done = len(files.answered())
             code = self._run(files, watch, done)
             kept = files.keep()
@@ -56,7 +56,7 @@ class RunBatch:
             if code is None:
                 return
             if kept == len(rows):
-                limit, alone = self._chunk_rows, 0
+                suspects, alone = max(0, suspects - kept), 0
                 continue
             if engine.was_ended_from_outside(code):
                 raise ProviderUnavailableError(failures.NAME, 0, "the engine was ended from outside")
@@ -66,10 +66,10 @@ class RunBatch:
                 files.add([refuse(rows[bad - 1], INVALID, "vLLM cannot read the row")])
             elif code and bad is None and _BEGUN not in words:
                 raise failures.error_of(code, words)
-            elif not kept and len(rows) > 1:
-                limit = len(rows) // 2
-            elif not kept:
-                alone += 1
+            elif len(rows) > 1:
+                suspects = len(rows) - kept
+            else:
+                suspects, alone = 1, alone + 1
                 if alone == MOST_ALONE:
                     error = failures.error_of(code, words)
                     raise RequestRefusedError(failures.NAME, 0, f"the engine breaks down on every row: {error.message}")

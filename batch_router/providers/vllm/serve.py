@@ -5,18 +5,25 @@ is alone, and gets an error.
 """
 
 import asyncio
+import time
+from collections.abc import Iterator
 from itertools import islice
 
 import httpx2
 import msgspec
 
-from ...exceptions import CredentialsError, RequestRefusedError
+from ...exceptions import (
+    CredentialsError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    RequestRefusedError,
+)
 from ...jsonl import decode_leniently
+from ..base import read_retry_after
 from . import failures
 from .files import Files
 from .journal import Journal
-from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, Row, check, refuse
-from .run_batch import MOST_ALONE
+from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, MOST_ALONE, Row, check, refuse
 from .server import Server
 from .watch import Watch
 
@@ -24,10 +31,16 @@ from .watch import Watch
 CONCURRENCY = 512
 _FEWER = 8
 _LOOK_EVERY = 0.5
-_TIMEOUT = httpx2.Timeout(3600, connect=10)
-# Seconds before a row that was refused for a passing reason is sent again, each time.
+# A row may take as long as it takes, in the server's queue and in its engine.
+_TIMEOUT = httpx2.Timeout(None, connect=60)
+# Seconds without an answer to any of the rows under way: then the server hangs.
+_SILENCE = 3600.0
+# Seconds before a row that was refused for a passing reason is sent again, each time; the server may ask for more.
 _PAUSES = (1.0, 4.0)
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_LONGEST_PAUSE = 60.0
+# It has no room for rows, or is not there: no matter of this one.
+_AWAY = frozenset({429, 502, 503})
+_PASSING = _AWAY | {408, 409, 425, 500, 504}
 
 _decode = msgspec.json.Decoder(Row).decode
 
@@ -56,6 +69,8 @@ class Serve:
             ProviderAPIError: the server does not work, or refuses us; what it answered is kept.
         """
         files.keep()
+        if next(files.unanswered(), None) is None:
+            return
         limit, suspects, alone = self._concurrency, None, 0
         while (url := self._server.ready(watch)) is not None:
             try:
@@ -83,8 +98,6 @@ class Serve:
     async def _send(self, files: Files, watch: Watch, url: str, limit: int, most: int | None) -> None:
         """Send the next rows without an answer, at most `most`; ends early if the job is to end."""
         watch.completed = len(files.answered())
-        rows = islice(files.unanswered(), most)
-        flying: set[asyncio.Task[bytes]] = set()
         # Shorter than the server's five seconds: a connection that it is just closing looks like a breakdown.
         connections = httpx2.Limits(max_connections=limit, keepalive_expiry=2)
         async with httpx2.AsyncClient(
@@ -94,32 +107,59 @@ class Serve:
             limits=connections,
             trust_env=self._server.trust_env,
         ) as http:
+            rows = islice(files.unanswered(), most)
             with Journal(files.next_part()) as journal:
+                flying: set[asyncio.Task[bytes]] = set()
                 try:
-                    while not watch.should_end():
-                        while len(flying) < limit and (line := next(rows, None)) is not None:
-                            if problem := check(line):
-                                journal.add(refuse(line, INVALID, problem))
-                                watch.completed += 1
-                            else:
-                                flying.add(asyncio.create_task(_ask(http, line)))
-                        if not flying:
-                            return
-                        done, flying = await asyncio.wait(
-                            flying, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
-                        )
-                        failed = [error for task in done if (error := task.exception()) is not None]
-                        for task in done:
-                            if task.exception() is None:
-                                journal.add(task.result())
-                                watch.completed += 1
-                        journal.sync()
-                        if failed:
-                            raise failed[0]
+                    await self._fly(http, rows, journal, watch, limit, flying)
                 finally:
                     for task in flying:
                         task.cancel()
                     await asyncio.gather(*flying, return_exceptions=True)
+
+    async def _fly(
+        self,
+        http: httpx2.AsyncClient,
+        rows: Iterator[bytes],
+        journal: Journal,
+        watch: Watch,
+        limit: int,
+        flying: "set[asyncio.Task[bytes]]",
+    ) -> None:
+        """Keep `limit` rows under way; once something went wrong, let those come to their end.
+
+        Raises:
+            _BrokenError: the server went away while it had a row, or hangs.
+            ProviderAPIError: it refuses a row for a reason that is not the row's.
+        """
+        failed: BaseException | None = None
+        heard = time.monotonic()
+        while not watch.should_end():
+            while failed is None and len(flying) < limit and (line := next(rows, None)) is not None:
+                if problem := check(line):
+                    journal.add(refuse(line, INVALID, problem))
+                    watch.completed += 1
+                else:
+                    flying.add(asyncio.create_task(_ask(http, line)))
+            if not flying:
+                break
+            done, _ = await asyncio.wait(flying, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+            flying -= done
+            for task in done:
+                error = task.exception()
+                if error is None:
+                    journal.add(task.result())
+                    watch.completed += 1
+                elif failed is None or isinstance(error, _BrokenError):
+                    failed = error
+            journal.sync()
+            if done:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _SILENCE:
+                self._server.end()
+                raise _BrokenError
+        if failed is not None:
+            raise failed
 
 
 async def _ask(http: httpx2.AsyncClient, line: bytes) -> bytes:
@@ -127,7 +167,7 @@ async def _ask(http: httpx2.AsyncClient, line: bytes) -> bytes:
 
     Raises:
         _BrokenError: there was none.
-        CredentialsError: the server refuses the key.
+        ProviderAPIError: the server refuses the key, or all rows for now.
     """
     row = _decode(line)
     for pause in (*_PAUSES, None):
@@ -139,7 +179,14 @@ async def _ask(http: httpx2.AsyncClient, line: bytes) -> bytes:
             raise CredentialsError(failures.NAME, answer.status_code, "the server refuses the key")
         if pause is None or answer.status_code not in _PASSING:
             break
-        await asyncio.sleep(pause)
+        asked = read_retry_after(answer.headers) or 0
+        if answer.status_code in _AWAY and asked > _LONGEST_PAUSE:
+            break
+        await asyncio.sleep(min(max(pause, asked), _LONGEST_PAUSE))
+    if answer.status_code in _AWAY:
+        kind = RateLimitedError if answer.status_code == 429 else ProviderUnavailableError
+        message = f"the server takes no rows now (HTTP {answer.status_code})"
+        raise kind(failures.NAME, answer.status_code, message, retry_after=read_retry_after(answer.headers))
     return _as_line(row.custom_id, answer)
 
 

@@ -21,6 +21,8 @@ from .watch import Watch
 # Large models load for minutes.
 _READY_WITHIN = 1800.0
 _CONNECT_WITHIN = 10.0
+# Its engine is gone, and it will be.
+_END_WITHIN = 30.0
 # What `vllm serve` takes its key from.
 _KEY = "VLLM_API_KEY"
 
@@ -137,8 +139,10 @@ class Resident:
         """See `Server.breakdown`."""
         code = 0
         if self._process is not None:
-            with suppress(subprocess.TimeoutExpired):  # its engine is gone, and it will be
-                code = self._process.wait(_CONNECT_WITHIN)
+            try:
+                code = self._process.wait(_END_WITHIN)
+            except subprocess.TimeoutExpired:
+                return ProviderUnavailableError(failures.NAME, 0, "the connection to the engine was lost")
         self.end()
         if engine.was_ended_from_outside(code):
             return ProviderUnavailableError(failures.NAME, 0, "the engine was ended from outside")
