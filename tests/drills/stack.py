@@ -75,7 +75,8 @@ class Stack:
         """From here on a day like this, on the GPU as well."""
         self.simulator.turn(scenario)
         seconds = scenario.latency.in_progress * _PER_SHARD[self.engine]
-        write_whole(self.folder / "gpu.toml", f"[latency]\nin_progress = {seconds}\n".encode())
+        poison = f"poison = '{scenario.poison}'\n" if scenario.poison else ""
+        write_whole(self.folder / "gpu.toml", f"{poison}[latency]\nin_progress = {seconds}\n".encode())
 
     def new_id(self, provider: str) -> str:
         """A batch id; its start says whose the batch is."""
