@@ -9,6 +9,7 @@ async for result in router.get_results("openai", batch_id):
 """
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -84,7 +85,7 @@ class BatchRouter:
     async def send_batch(
         self, provider_name: str, requests: Iterable[Any], metadata: dict[str, str] | None = None, **options: Any
     ) -> str:
-        """Send requests; returns once every shard has its job, or a shard has to wait for something.
+        """Send requests; returns once every shard has its job (or an engine here), or has to wait for something.
 
         Args:
             provider_name: a provider that was registered.
@@ -100,7 +101,7 @@ class BatchRouter:
             ValidationError: says which request is wrong and what to do; nothing was sent.
             ProviderAPIError: the provider refused the batch.
         """
-        self.get_provider(provider_name)
+        provider = self.get_provider(provider_name)
         client = await self._client()
         batch_id = await asyncio.to_thread(
             client.submit, provider_name, requests=requests, metadata=metadata or {}, **options
@@ -109,7 +110,7 @@ class BatchRouter:
             if status.status is BatchStatus.FAILED:
                 error = status.error or {}
                 raise ProviderAPIError(provider_name, error.get("status_code", 0), str(error.get("message")))
-            if status.is_complete() or _is_sent(status):
+            if status.is_complete() or _is_sent(status, remote=provider.remote):
                 break
         return batch_id
 
@@ -222,9 +223,10 @@ class _Driver:
             self._server = EmbeddedServer(settings.home)
             settings = msgspec.structs.replace(settings, redis_url=self._server.start())
         store: Store | None = MemoryStore() if in_memory else None
-        self._context = open_context(settings, store=store, providers=providers)
-        self._providers = providers
         self._stopping = threading.Event()
+        opened = open_context(settings, store=store, providers=providers)
+        self._context = dataclasses.replace(opened, is_stopping=self._stopping.is_set)
+        self._providers = providers
         self._pool = ThreadPoolExecutor(self._THREADS, thread_name_prefix="batch-router")
         self._thread = threading.Thread(target=self._run, name="batch-router", daemon=True)
         self.client = BatchClient(self._context)
@@ -281,14 +283,20 @@ async def _looks(
         interval = min(interval * BACKOFF_MULTIPLIER, MAX_POLL_INTERVAL)
 
 
-def _is_sent(status: BatchStatusResponse) -> bool:
-    """Whether each shard has its job or has ended, or has trouble that may take longer than anybody wants to wait."""
+def _is_sent(status: BatchStatusResponse, *, remote: bool) -> bool:
+    """Whether each shard has its job or has ended, or has trouble that may take longer than anybody wants to wait.
+
+    A job that runs in here has come to its end once it has an id.
+    """
     if status.error is not None:
         return True
     ended = [is_final(State(shard["state"])) for shard in status.shards]
     if all(ended):
         return False  # not cut yet; or over, and the batch will say in a moment how
     return all(
-        has_ended or shard["job_id"] or (shard["error"] and shard["error"]["retryable"])
+        has_ended
+        or shard["job_id"]
+        or (not remote and shard["state"] == State.CREATING)
+        or (shard["error"] and shard["error"]["retryable"])
         for shard, has_ended in zip(status.shards, ended, strict=True)
     )

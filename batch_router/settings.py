@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,12 @@ from .exceptions import ValidationError
 
 PREFIX = "BATCH_ROUTER_"
 _TABLES = ("vllm_options", "gpu_queues")
+
+#: Options of vLLM that are not for anybody to set: how we reach an engine, and what it reads and writes.
+OUR_VLLM_OPTIONS = frozenset(
+    {"api-key", "host", "input-file", "model", "output-file", "port", "root-path", "served-model-name", "uds"}
+    | {"ssl-ca-certs", "ssl-cert-reqs", "ssl-certfile", "ssl-keyfile"}
+)
 
 GpuQueue = Annotated[str, Meta(pattern=r"^gpu(\.[A-Za-z0-9_-]+)?$")]
 
@@ -65,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("max_shard_rows", "max_shard_bytes"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValidationError(f"{name} must be at least 1")
+        check_vllm_options("vllm_options", self.vllm_options)
         if self.renew_every >= self.lease:
             raise ValidationError("renew_every must be less than lease, or every step loses its claim")
 
@@ -99,6 +106,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             message, _, where = str(error).partition(" - at `$.")
             raise ValidationError(f"{PREFIX}{where.rstrip('`').upper() or '*'}: {message}") from error
+
+
+def check_vllm_options(name: str, options: Iterable[str]) -> None:
+    """Refuse options of vLLM that are ours.
+
+    Args:
+        name: what has them, for the error.
+        options: without their dashes; vLLM takes underscores, too.
+
+    Raises:
+        ValidationError: says which.
+    """
+    if ours := sorted(OUR_VLLM_OPTIONS.intersection(option.replace("_", "-") for option in options)):
+        raise ValidationError(f"{name}: {ours[0]!r} is set by batch_router itself; leave it out")
 
 
 def _read_json(name: str, text: str) -> Any:

@@ -1,5 +1,6 @@
 """What `doctor` says of vLLM on this machine."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,12 +24,27 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_version_devices_and_models_are_shown() -> None:
     """Of the engine that the settings name; a folder that is no model is something to mend."""
-    queues = {"/nowhere/model": "gpu.big", "*": "gpu"}
+    queues = {"/nowhere/model": "gpu.big", "org/empty": "gpu", "*": "gpu"}
     found = list(look_at_gpu(Settings(vllm_command=STAND_IN, gpu_queues=queues)))
-    assert [each.what for each in found if not each.what.startswith("device")] == ["vllm", "model", "model"]
+    assert [each.what for each in found if not each.what.startswith("device")] == ["vllm", "model", "model", "model"]
     assert found[0].found == "0.33.0+simulated, engine serve"
     assert "GB free" in next(each.found for each in found if each.what.startswith("device"))
-    assert {each.found: bool(each.remedy) for each in found[-2:]} == {"/nowhere/model": True, "org/whole": False}
+    assert {each.found.partition(",")[0]: bool(each.remedy) for each in found[-3:]} == {
+        "/nowhere/model": True,
+        "org/empty": False,
+        "org/whole": False,
+    }
+    assert found[-2].found == "org/empty, not in the cache: vLLM fetches it when it is first wanted"
+
+
+def test_a_device_whose_memory_is_shared_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVIDIA's tool has no number for it then."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GB10, [N/A], [N/A]'\necho 'H100, 40000, 80000'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    devices = [each for each in look_at_gpu(Settings(vllm_command=STAND_IN)) if each.what.startswith("device")]
+    assert [each.found for each in devices] == ["GB10, memory unknown", "H100, 40.0 of 80.0 GB free"]
 
 
 def test_a_machine_without_vllm_lacks_nothing() -> None:

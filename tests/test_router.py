@@ -26,10 +26,11 @@ from batch_router import (
     ValidationError,
 )
 from batch_router.connect import open_context
-from batch_router.providers import OpenAIProvider
+from batch_router.providers import OpenAIProvider, VLLMProvider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency, Refusal
+from tests.providers.vllm_runs import engines_of
 
 T = TypeVar("T")
 KEY = "sk-canary-router-1"
@@ -293,6 +294,45 @@ asyncio.run(main())
 
     assert [custom_id for custom_id, _ in run(main())] == [f"q{number}" for number in range(6)]
     assert len(world.jobs()) == 2
+
+
+def test_an_engine_of_a_router_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the one of the router's settings. Closing the router ends it; the next router has only the rows left."""
+    day = tmp_path / "day.toml"
+    day.write_text("[latency]\nin_progress = 100\n")
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(day))
+    monkeypatch.setenv("BATCH_ROUTER_HOME", str(tmp_path / "home"))  # what its processes are known by
+    command = f"{sys.executable} -m batch_router.simulator.vllm"
+    settings = Settings(home=tmp_path / "home", vllm_command=command, lease=3, renew_every=0.5)
+    answers = (tmp_path / "home").glob
+
+    def router() -> BatchRouter:
+        made = BatchRouter(settings)
+        made.register_provider(VLLMProvider())
+        return made
+
+    async def begin() -> str:
+        async with router() as first:
+            batch_id = await first.send_batch("vllm", requests(60))
+            while not any(path.read_bytes().count(b"\n") for path in answers("**/*.part-*.jsonl")):
+                await asyncio.sleep(0.1)
+            assert engines_of(settings.home) != []
+            return batch_id
+
+    async def end(batch_id: str) -> list[str]:
+        async with router() as second:
+            await second.wait_for_completion("vllm", batch_id, timeout=60)
+            return [result.custom_id async for result in second.get_results("vllm", batch_id)]
+
+    batch_id = run(begin())
+    assert engines_of(settings.home) == []
+    (part,) = answers("**/*.part-*.jsonl")
+    kept = part.read_bytes()
+    assert 0 < kept.count(b"\n") < 60
+    day.write_text("")
+    assert run(end(batch_id)) == [f"q{number}" for number in range(60)]
+    (fetched,) = answers("**/*-answers.jsonl")
+    assert fetched.read_bytes().startswith(kept)
 
 
 def test_the_wait_ends_when_the_time_is_over(begin: Any) -> None:

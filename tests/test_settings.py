@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from batch_router.exceptions import ValidationError
+from batch_router.providers import VLLMProvider
 from batch_router.settings import Settings
 
 
@@ -88,6 +89,15 @@ def test_a_table_of_the_wrong_form_is_refused(variable: str, value: str) -> None
     """Options and queues are JSON objects, and a GPU queue is called one."""
     with pytest.raises(ValidationError, match=f"^BATCH_ROUTER_{variable}"):
         Settings.from_env({f"BATCH_ROUTER_{variable}": value})
+
+
+@pytest.mark.parametrize("option", ["port", "api-key", "served_model_name"])
+def test_an_engine_is_reached_in_one_way(option: str) -> None:
+    """What we set ourselves cannot be set besides, in whichever way it is written."""
+    with pytest.raises(ValidationError, match=r"vllm_options: .* is set by batch_router itself"):
+        Settings.from_env({"BATCH_ROUTER_VLLM_OPTIONS": f'{{"{option}": "1"}}'})
+    with pytest.raises(ValidationError, match="vllm_args: "):
+        VLLMProvider(vllm_args={option: "1"})
 
 
 def test_passwords_are_not_shown() -> None:

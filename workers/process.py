@@ -1,7 +1,8 @@
 """What one process works with: opened when it is first needed, anew in each forked child."""
 
+import ctypes
 import dataclasses
-import multiprocessing
+import multiprocessing.sharedctypes
 import os
 from functools import cache
 from typing import Any
@@ -13,8 +14,9 @@ from batch_router.pipeline.context import Context
 from batch_router.providers import find_provider, provider_names
 from batch_router.settings import Settings
 
-# The pool's children share it with the main process, which alone hears of the end.
-_stopping = multiprocessing.get_context("fork").Event()
+# The pool's children share it with the main process, which alone hears of the end. It has no lock: a child that is
+# killed while it holds one would stop all others.
+_stopping = multiprocessing.sharedctypes.RawValue(ctypes.c_bool, False)
 
 
 @cache
@@ -27,7 +29,7 @@ def context() -> Context:
     """
     opened = open_context(Settings.from_env())
     opened.check_storage()
-    return dataclasses.replace(opened, is_stopping=_stopping.is_set)
+    return dataclasses.replace(opened, is_stopping=lambda: bool(_stopping.value))
 
 
 # Connections, locks and the lease keeper's thread do not survive a fork.
@@ -37,7 +39,7 @@ os.register_at_fork(after_in_child=context.cache_clear)
 @worker_shutting_down.connect
 def stop(**_: Any) -> None:
     """Have the jobs that run in this worker handed on: it waits for its steps, and a GPU works for hours."""
-    _stopping.set()
+    _stopping.value = True
 
 
 @worker_init.connect

@@ -28,10 +28,11 @@ def look_at_gpu(settings: Settings) -> Iterator[Finding]:
         return
     yield _version(command, settings.vllm_engine)
     yield from _devices()
-    models = sorted({*_cached_models(), *(name for name in settings.gpu_queues if name != "*")})
-    for model in models:
-        yield Finding("model", model, _why_not(model))
-    if not models:
+    cached = set(_cached_models())
+    wanted = {name for name in settings.gpu_queues if name != "*"}
+    for model in sorted(cached | wanted):
+        yield Finding("model", model) if model in cached else _look_for(model)
+    if not cached | wanted:
         yield Finding("models", "none in the cache; a batch may name a folder, or a model that vLLM can fetch")
 
 
@@ -56,8 +57,10 @@ def _devices() -> Iterator[Finding]:
         yield Finding("device", f"no GPU seen (nvidia-smi), {os.cpu_count()} cores, {free:.1f} of {total:.1f} GB free")
         return
     for number, line in enumerate(said.stdout.splitlines()):
-        name, free_mb, total_mb = (word.strip() for word in line.rsplit(",", 2))
-        yield Finding(f"device {number}", f"{name}, {int(free_mb) / 1e3:.1f} of {int(total_mb) / 1e3:.1f} GB free")
+        name, free, total = (word.strip() for word in line.rsplit(",", 2))
+        known = free.isdecimal() and total.isdecimal()  # `[N/A]` where memory is shared with the processor
+        memory_left = f"{int(free) / 1e3:.1f} of {int(total) / 1e3:.1f} GB free" if known else "memory unknown"
+        yield Finding(f"device {number}", f"{name}, {memory_left}")
 
 
 def _cached_models() -> Iterator[str]:
@@ -68,7 +71,9 @@ def _cached_models() -> Iterator[str]:
             yield folder.name.removeprefix("models--").replace("--", "/")
 
 
-def _why_not(model: str) -> str:
-    is_path = model.startswith(("/", ".", "~"))
-    missing = is_path and not (Path(model).expanduser() / "config.json").exists()
-    return "there is no config.json in that folder: vLLM cannot load it" if missing else ""
+def _look_for(model: str) -> Finding:
+    """A model that a queue is for, and that the cache does not have."""
+    if not model.startswith(("/", ".", "~")):
+        return Finding("model", f"{model}, not in the cache: vLLM fetches it when it is first wanted")
+    missing = not (Path(model).expanduser() / "config.json").exists()
+    return Finding("model", model, "there is no config.json in that folder: vLLM cannot load it" if missing else "")

@@ -57,7 +57,7 @@ class Clients:
         with self._lock:
             client = self._clients.get((name, credential))
             if client is None:
-                client = self._keyed(name, credential).connect(timeout=self._settings.http_timeout)
+                client = self._keyed(name, credential).connect(self._settings)
                 self._clients[name, credential] = client
             return client
 

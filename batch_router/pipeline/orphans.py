@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..core.jobs import Job
@@ -37,8 +38,9 @@ def find_strays(context: Context) -> Iterator[Path]:
     """Folders of batches that the store does not know: their caller died while it submitted, or the state was lost."""
     before = time.time() - _YOUNG
     for folder in context.storage.path(FOLDERS).glob("*/*"):
-        if folder.stat().st_mtime < before and context.store.get_batch(folder.name) is None:
-            yield folder
+        with suppress(FileNotFoundError):  # purged meanwhile
+            if folder.stat().st_mtime < before and context.store.get_batch(folder.name) is None:
+                yield folder
 
 
 def accounts_of(context: Context) -> set[tuple[str, str | None]]:

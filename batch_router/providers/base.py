@@ -13,6 +13,7 @@ from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
 from ..core import Endpoint, UnifiedRequest, UnifiedResult
 from ..core.jobs import EngineOption, Job, JobSpec
 from ..exceptions import CredentialsError, ValidationError
+from ..settings import Settings
 
 
 class Limits(NamedTuple):
@@ -188,8 +189,8 @@ class Provider(ABC):
         """End what dead workers of ours left running on this machine, and nothing else; `root` is the storage."""
 
     @abstractmethod
-    def connect(self, *, timeout: float) -> Client:
-        """A client; `timeout` bounds each call, in seconds.
+    def connect(self, settings: Settings) -> Client:
+        """A client; `settings` are those of the process that it works in.
 
         Raises:
             CredentialsError: there is no key.

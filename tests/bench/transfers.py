@@ -14,6 +14,7 @@ import msgspec
 from batch_router.core import UnifiedRequest
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
+from batch_router.settings import Settings
 
 from ..memory import peak_memory
 
@@ -42,7 +43,7 @@ def _transfer(name: str, rows: Path, url: str) -> int:
             row = provider.codec.encode(msgspec.convert(plain, UnifiedRequest), f"{_TOKEN}-{number}")
             stream.write(msgspec.json.encode(row) + b"\n")
     given = {} if name == "vllm" else {"api_key": "k"}
-    client = provider(base_url=url, **given).connect(timeout=300)
+    client = provider(base_url=url, **given).connect(Settings(http_timeout=300))
     list(client.list(1))
     idle = peak_memory()
     spec = JobSpec(token=_TOKEN, model="m", rows=_ROWS, upload=None, since=time.time())

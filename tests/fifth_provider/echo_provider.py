@@ -10,6 +10,7 @@ from batch_router.core import BatchStatus, FinishReason, ResultStatus, UnifiedRe
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import ValidationError
 from batch_router.providers import Client, Limits, Provider
+from batch_router.settings import Settings
 
 
 class EchoCodec:
@@ -90,5 +91,5 @@ class EchoProvider(Provider):
     def preload(cls) -> None:
         """Nothing to import."""
 
-    def connect(self, *, timeout: float) -> Client:
+    def connect(self, settings: Settings) -> Client:
         return EchoClient()

@@ -18,6 +18,7 @@ from batch_router.core import UnifiedResult as Result
 from batch_router.core.jobs import Failure, Job, JobSpec
 from batch_router.exceptions import ProviderUnavailableError, RateLimitedError, RequestRefusedError
 from batch_router.providers import Client, Limits, Provider
+from batch_router.settings import Settings
 from tests.pipeline.fleet import Fleet
 
 NAME = "model"
@@ -275,7 +276,7 @@ class ModelProvider(Provider):
         super().__init__()
         self._service = service
 
-    def connect(self, *, timeout: float) -> Client:
+    def connect(self, settings: Settings) -> Client:
         return ModelClient(self._service)
 
 

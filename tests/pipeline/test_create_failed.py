@@ -9,6 +9,7 @@ from batch_router.core.jobs import Failure, Job, JobSpec
 from batch_router.pipeline.context import Clients, Context
 from batch_router.pipeline.create import create
 from batch_router.providers import Client
+from batch_router.settings import Settings
 from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
 from tests.fifth_provider.echo_provider import EchoClient, EchoProvider
@@ -24,7 +25,7 @@ class FailedProvider(EchoProvider):
         super().__init__()
         self._error = error
 
-    def connect(self, *, timeout: float) -> Client:
+    def connect(self, settings: Settings) -> Client:
         client = EchoClient()
         client.find = self._find  # type: ignore[method-assign]
         return client

@@ -12,7 +12,7 @@ import pytest
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Progress
 from batch_router.exceptions import FileOperationError
-from batch_router.pipeline.context import Context, Outcome
+from batch_router.pipeline.context import Clients, Context, Outcome
 from batch_router.pipeline.create import create
 from batch_router.pipeline.drive import advance
 from batch_router.pipeline.local import after_run
@@ -25,10 +25,9 @@ BATCH = {"provider": "vllm", "input": {"path": "in", "size": 1, "hash": "0"}, "s
 
 
 @pytest.fixture
-def shard(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> tuple[Context, Shard]:
+def shard(make_context: Callable[..., Context]) -> tuple[Context, Shard]:
     """A shard of two rows."""
-    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", f"{sys.executable} -m batch_router.simulator.vllm")
-    context = make_context(clock=time.time)
+    context = make_context(clock=time.time, vllm_command=f"{sys.executable} -m batch_router.simulator.vllm")
     context.store.create("b", BATCH, delay=0)
     context.store.claim("b", 1, lease=10, holder="w")
     with context.storage.write("t0") as stream:
@@ -65,12 +64,11 @@ def test_a_run_has_no_intent(shard: tuple[Context, Shard]) -> None:
     assert left.intent is None
 
 
-def test_a_shard_that_is_given_up_keeps_what_was_answered(
-    shard: tuple[Context, Shard], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shard_that_is_given_up_keeps_what_was_answered(shard: tuple[Context, Shard]) -> None:
     """Its failure is for the rows that have no answer."""
     context, item = shard
-    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", "/no/vllm")
+    settings = msgspec.structs.replace(context.settings, vllm_command="/no/vllm")
+    context = dataclasses.replace(context, clients=Clients(settings))
     context.storage.path("t0.part-00000.jsonl").write_bytes(KEPT)
     moved = advance(context, item.id, 1)
     assert moved is not None

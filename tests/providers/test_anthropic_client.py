@@ -27,6 +27,7 @@ from batch_router.exceptions import (
 )
 from batch_router.providers import find_provider
 from batch_router.providers.base import Client
+from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 
@@ -53,7 +54,7 @@ def connect() -> Iterator[Connect]:
 
 
 def client_of(url: str, timeout: float = 5) -> Client:
-    return find_provider("anthropic")(KEY, base_url=url).connect(timeout=timeout)
+    return find_provider("anthropic")(KEY, base_url=url).connect(Settings(http_timeout=timeout))
 
 
 Write = Callable[..., Path]
@@ -269,7 +270,7 @@ def test_a_missing_key_is_said_before_anything_is_sent(monkeypatch: pytest.Monke
     """Which variable to set, and where."""
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     with pytest.raises(CredentialsError, match="set ANTHROPIC_API_KEY where the workers run"):
-        find_provider("anthropic")().connect(timeout=1)
+        find_provider("anthropic")().connect(Settings(http_timeout=1))
 
 
 # --- cancel, list, delete -------------------------------------------------------------------------------------------
@@ -396,9 +397,10 @@ import sys
 from pathlib import Path
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
+from batch_router.settings import Settings
 from tests.memory import peak_memory
 url, path = sys.argv[1], Path(sys.argv[2])
-client = find_provider("anthropic")("k", base_url=url).connect(timeout=60)
+client = find_provider("anthropic")("k", base_url=url).connect(Settings(http_timeout=60))
 list(client.list(1))
 before = peak_memory()
 job = client.get(client.create(path, JobSpec(token="t", model="m", rows=2_500, upload=None, since=0)).id)

@@ -8,6 +8,7 @@ from batch_router import providers
 from batch_router.exceptions import CredentialsError, ProviderNotFoundError
 from batch_router.providers import find_provider, provider_names
 from batch_router.providers.base import quote_start, read_retry_after
+from batch_router.settings import Settings
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 KEY = "sk-canary-0123456789"
@@ -106,4 +107,4 @@ def test_a_missing_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connecting without a key says which variable to set, and where."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(CredentialsError, match="set OPENAI_API_KEY where the workers run"):
-        find_provider("openai")().connect(timeout=1)
+        find_provider("openai")().connect(Settings(http_timeout=1))

@@ -25,6 +25,7 @@ from batch_router.exceptions import (
 )
 from batch_router.providers import find_provider
 from batch_router.providers.base import Client
+from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 
@@ -51,7 +52,7 @@ def connect() -> Iterator[Connect]:
 
 
 def client_of(url: str, timeout: float = 5) -> Client:
-    return find_provider("google")(KEY, base_url=url).connect(timeout=timeout)
+    return find_provider("google")(KEY, base_url=url).connect(Settings(http_timeout=timeout))
 
 
 def write_rows(path: Path, *prompts: str) -> Path:
@@ -323,12 +324,12 @@ def test_the_key_is_found_where_the_sdk_would_find_it(connect: Connect, monkeypa
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     provider = find_provider("google")(base_url=f"{simulator.url}/google")
     with pytest.raises(CredentialsError, match="set GOOGLE_API_KEY or GEMINI_API_KEY where the workers run"):
-        provider.connect(timeout=1)
+        provider.connect(Settings(http_timeout=1))
     monkeypatch.setenv("GEMINI_API_KEY", "first")
-    assert list(provider.connect(timeout=5).list(1)) == []
+    assert list(provider.connect(Settings(http_timeout=5)).list(1)) == []
     monkeypatch.setenv("GOOGLE_API_KEY", "second")
     with pytest.raises(CredentialsError):
-        list(provider.connect(timeout=5).list(1))
+        list(provider.connect(Settings(http_timeout=5)).list(1))
 
 
 # --- answers that the simulator does not give -----------------------------------------------------------------------
@@ -437,9 +438,10 @@ import sys
 from pathlib import Path
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
+from batch_router.settings import Settings
 from tests.memory import peak_memory
 
-client = find_provider("google")("k", base_url=sys.argv[1]).connect(timeout=60)
+client = find_provider("google")("k", base_url=sys.argv[1]).connect(Settings(http_timeout=60))
 rows = Path(sys.argv[2])
 list(client.list(1))
 before = peak_memory()

@@ -21,6 +21,7 @@ from batch_router.exceptions import (
 )
 from batch_router.providers import find_provider
 from batch_router.providers.base import Client
+from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 
@@ -37,7 +38,7 @@ def connect() -> Iterator[Connect]:
         simulator = Simulator(scenario)
         started.append(simulator.__enter__())
         provider = find_provider("openai")(KEY, base_url=f"{simulator.url}/openai/v1")
-        return provider.connect(timeout=5), simulator
+        return provider.connect(Settings(http_timeout=5)), simulator
 
     yield run
     for simulator in started:
@@ -139,7 +140,7 @@ def test_what_goes_wrong_is_named(
 
 def test_nobody_there_is_not_ambiguous() -> None:
     """A connection that was never made carried no request."""
-    client = find_provider("openai")(KEY, base_url="http://127.0.0.1:1/v1").connect(timeout=2)
+    client = find_provider("openai")(KEY, base_url="http://127.0.0.1:1/v1").connect(Settings(http_timeout=2))
     with pytest.raises(ProviderUnavailableError) as caught:
         client.create(Path("unused"), spec(upload="file-1"))
     assert not caught.value.ambiguous
@@ -149,7 +150,7 @@ def test_nobody_there_is_not_ambiguous() -> None:
 def test_a_silent_provider_is_ambiguous(connect: Connect, rows: Path, how: dict[str, Any]) -> None:
     """The request was sent, and nobody knows what became of it; an answer that would never end is none."""
     _, simulator = connect(Scenario(faults=(Fault(match="POST /batches", **how),)))
-    client = find_provider("openai")(KEY, base_url=f"{simulator.url}/openai/v1").connect(timeout=0.3)
+    client = find_provider("openai")(KEY, base_url=f"{simulator.url}/openai/v1").connect(Settings(http_timeout=0.3))
     with pytest.raises(ProviderUnavailableError) as caught:
         create(client, rows)
     assert caught.value.ambiguous
@@ -204,4 +205,4 @@ def test_a_missing_key_is_said_before_anything_is_sent(monkeypatch: pytest.Monke
     """Which variable to set, and where."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(CredentialsError, match="set OPENAI_API_KEY where the workers run"):
-        find_provider("openai")().connect(timeout=1)
+        find_provider("openai")().connect(Settings(http_timeout=1))

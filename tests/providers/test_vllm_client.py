@@ -55,9 +55,10 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> 
     runs.scenario("[latency]\nin_progress = 10\n")
     program = (
         "import sys; from pathlib import Path; from batch_router.core.jobs import JobSpec;"
-        "from batch_router.providers import VLLMProvider; rows = Path(sys.argv[1]);"
+        "from batch_router.settings import Settings; from batch_router.providers import VLLMProvider;"
+        "rows = Path(sys.argv[1]);"
         f"spec = JobSpec(token={TOKEN!r}, model='m', rows=20, upload=str(rows), since=0);"
-        "VLLMProvider(engine='run-batch').connect(timeout=1).create(rows, spec)"
+        "VLLMProvider(engine='run-batch').connect(Settings.from_env()).create(rows, spec)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(runs.rows)]) as worker:
         runs.wait_for_answers(3)
@@ -160,7 +161,7 @@ def test_an_error_holds_no_secret_and_no_prompt(runs: Runs, monkeypatch: pytest.
     monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", "sh -c 'echo \"$WORDS\" >&2; exit 3'")
     monkeypatch.setenv("WORDS", words)
     with pytest.raises(ProviderUnavailableError) as caught:
-        runs.create(vllm_args={"api-key": "sk-canary-0815"})
+        runs.create(vllm_args={"hf-token": "sk-canary-0815"})
     assert str(caught.value).endswith("exit code 3: *** *** input_value=***, input_type=dict")
 
 

@@ -20,6 +20,7 @@ from batch_router.core.jobs import Job, JobSpec
 from batch_router.providers import VLLMProvider
 from batch_router.providers.vllm import codec
 from batch_router.providers.vllm.client import VLLMClient
+from batch_router.settings import Settings
 
 TOKEN = "0123456789abcdef"
 STAND_IN = f"{sys.executable} -m batch_router.simulator.vllm"
@@ -69,7 +70,7 @@ class Runs:
         self._monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(self.folder / "day.toml"))
 
     def client(self, **arguments: Any) -> VLLMClient:
-        client = VLLMProvider(**({"engine": "run-batch"} | arguments)).connect(timeout=1)
+        client = VLLMProvider(**({"engine": "run-batch"} | arguments)).connect(Settings.from_env())
         assert isinstance(client, VLLMClient)
         self.clients.append(client)
         return client

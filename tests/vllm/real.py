@@ -16,6 +16,7 @@ import psutil
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.providers import VLLMProvider
 from batch_router.providers.vllm.client import VLLMClient
+from batch_router.settings import Settings
 
 FOLDER_VARIABLE = "TEST_VLLM_VENV"
 _HOME = "BATCH_ROUTER_HOME"
@@ -47,7 +48,7 @@ class Real:
         self.client = self.connect()
 
     def connect(self) -> VLLMClient:
-        client = VLLMProvider(str(self.model), vllm_args=OPTIONS, engine=self.engine).connect(timeout=1)  # type: ignore[arg-type]
+        client = VLLMProvider(str(self.model), vllm_args=OPTIONS, engine=self.engine).connect(Settings.from_env())  # type: ignore[arg-type]
         assert isinstance(client, VLLMClient)
         return client
 

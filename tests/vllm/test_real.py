@@ -10,6 +10,7 @@ from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
 from batch_router.exceptions import EngineOptionError, ModelNotFoundError
 from batch_router.providers import VLLMProvider
+from batch_router.settings import Settings
 from tests.vllm.real import Real
 
 BAD = {
@@ -95,7 +96,7 @@ def test_what_cannot_work_says_why(real: Real, arguments: dict[str, object], err
     """An unknown option, a model that is not there."""
     real.write(1)
     given = {"model_path": str(real.model), "engine": real.engine} | arguments
-    client = VLLMProvider(**given).connect(timeout=1)  # type: ignore[arg-type]
+    client = VLLMProvider(**given).connect(Settings.from_env())  # type: ignore[arg-type]
     with pytest.raises(error):
         client.create(real.rows, real.spec())
     client.close()

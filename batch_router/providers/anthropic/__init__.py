@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from ...core import Endpoint
+from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 
@@ -31,11 +32,11 @@ class AnthropicProvider(Provider):
     key_variables = ("ANTHROPIC_API_KEY",)
     codec: ClassVar[Codec] = codec
 
-    def connect(self, *, timeout: float) -> Client:
+    def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""
         from .client import AnthropicClient  # the SDK takes half a second to import: only those who call it pay
 
-        return AnthropicClient(self._key(), base_url=self.base_url, timeout=timeout)
+        return AnthropicClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
 
 
 PROVIDER = AnthropicProvider

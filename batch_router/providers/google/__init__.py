@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from ...core import Endpoint
+from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 
@@ -45,11 +46,11 @@ class GoogleProvider(Provider):
     key_variables = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the SDK's own order
     codec: ClassVar[Codec] = codec
 
-    def connect(self, *, timeout: float) -> Client:
+    def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""
         from .client import GoogleClient  # the SDK takes a second to import: only those who call it pay
 
-        return GoogleClient(self._key(), base_url=self.base_url, timeout=timeout)
+        return GoogleClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
 
 
 PROVIDER = GoogleProvider

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from ...core import Endpoint, GenerationConfig
+from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 
@@ -33,11 +34,11 @@ class OpenAIProvider(Provider):
     speaks_openai = True
     codec: ClassVar[Codec] = codec
 
-    def connect(self, *, timeout: float) -> Client:
+    def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""
         from .client import OpenAIClient  # the SDK takes half a second to import: only those who call it pay
 
-        return OpenAIClient(self._key(), base_url=self.base_url, timeout=timeout)
+        return OpenAIClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
 
 
 PROVIDER = OpenAIProvider

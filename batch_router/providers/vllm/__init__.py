@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from ...core import Endpoint, GenerationConfig
 from ...core.jobs import EngineOption
 from ...exceptions import ValidationError
-from ...settings import Settings
+from ...settings import Settings, check_vllm_options
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 
@@ -78,6 +78,7 @@ class VLLMProvider(Provider):
     ) -> None:
         super().__init__(api_key, base_url=base_url)
         self._model_path = model_path
+        check_vllm_options("vllm_args", vllm_args or {})
         self._vllm_args = vllm_args
         self._engine = engine
         self._chunk_rows = chunk_rows
@@ -86,12 +87,11 @@ class VLLMProvider(Provider):
         """See `Provider.takes_credential`: engines of our own ask for no key."""
         return self.base_url is not None
 
-    def connect(self, *, timeout: float) -> Client:  # noqa: ARG002 - a run takes as long as it takes
+    def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""
         from .client import VLLMClient
         from .engines import Engines, Setup
 
-        settings = Settings.from_env()
         setup = Setup(
             engine=self._engine or settings.vllm_engine,
             command=shlex.split(settings.vllm_command),

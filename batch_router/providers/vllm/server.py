@@ -168,7 +168,12 @@ class Resident:
         self._url = f"http://127.0.0.1:{port}"
         # It stays for weeks, and would write a line for each row.
         command = [*self.command, "--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
-        self._process = engine.start(command, record=self._record, log=self._log, environment={_KEY: str(self.key)})
+        key = {_KEY: str(self.key)}
+        try:
+            self._process = engine.start(command, record=self._record, log=self._log, environment=key)
+        except BaseException:
+            self.end()
+            raise
 
     def _is_ready(self) -> bool:
         """It asks for its key: somebody else may have been faster to take the port."""
