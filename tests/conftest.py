@@ -7,10 +7,15 @@ from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import HealthCheck, settings
 
 from batch_router.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parent.parent
+
+# How fast the machine is, and what else it does, is no matter of a test's outcome.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
