@@ -23,7 +23,13 @@ def install(folder: Path) -> Path:
         )
         _run(sys.executable, "-m", "venv", "--clear", folder)
         python = folder / "bin" / "python"
-        _run(python, "-m", "pip", "install", "--quiet", "--no-cache-dir", *PACKAGES)
+        try:
+            _run(python, "-m", "pip", "install", "--quiet", "--no-cache-dir", *PACKAGES)
+        except subprocess.CalledProcessError:
+            sys.exit(
+                "pip could not install these. torch's builds for CPU are not in the default index: let "
+                "PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS name a place that has them."
+            )
         _run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "torchvision", "torchaudio", "torchcodec")
         where = subprocess.run(
             [python, "-c", "import site; print(site.getsitepackages()[0])"], capture_output=True, text=True, check=True

@@ -107,24 +107,11 @@ class Serve:
             limits=connections,
             trust_env=self._server.trust_env,
         ) as http:
-            rows = islice(files.unanswered(), most)
             with Journal(files.next_part()) as journal:
-                flying: set[asyncio.Task[bytes]] = set()
-                try:
-                    await self._fly(http, rows, journal, watch, limit, flying)
-                finally:
-                    for task in flying:
-                        task.cancel()
-                    await asyncio.gather(*flying, return_exceptions=True)
+                await self._fly(http, islice(files.unanswered(), most), journal, watch, limit)
 
     async def _fly(
-        self,
-        http: httpx2.AsyncClient,
-        rows: Iterator[bytes],
-        journal: Journal,
-        watch: Watch,
-        limit: int,
-        flying: "set[asyncio.Task[bytes]]",
+        self, http: httpx2.AsyncClient, rows: Iterator[bytes], journal: Journal, watch: Watch, limit: int
     ) -> None:
         """Keep `limit` rows under way; once something went wrong, let those come to their end.
 
@@ -132,32 +119,37 @@ class Serve:
             _BrokenError: the server went away while it had a row, or hangs.
             ProviderAPIError: it refuses a row for a reason that is not the row's.
         """
+        flying: set[asyncio.Task[bytes]] = set()
         failed: BaseException | None = None
         heard = time.monotonic()
-        while not watch.should_end():
-            while failed is None and len(flying) < limit and (line := next(rows, None)) is not None:
-                if problem := check(line):
-                    journal.add(refuse(line, INVALID, problem))
-                    watch.completed += 1
-                else:
-                    flying.add(asyncio.create_task(_ask(http, line)))
-            if not flying:
-                break
-            done, _ = await asyncio.wait(flying, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
-            flying -= done
-            for task in done:
-                error = task.exception()
-                if error is None:
-                    journal.add(task.result())
-                    watch.completed += 1
-                elif failed is None or isinstance(error, _BrokenError):
-                    failed = error
-            journal.sync()
-            if done:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > _SILENCE:
-                self._server.end()
-                raise _BrokenError
+        try:
+            while not watch.should_end():
+                while failed is None and len(flying) < limit and (line := next(rows, None)) is not None:
+                    if problem := check(line):
+                        journal.add(refuse(line, INVALID, problem))
+                        watch.completed += 1
+                    else:
+                        flying.add(asyncio.create_task(_ask(http, line)))
+                if not flying:
+                    break
+                done, flying = await asyncio.wait(flying, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        journal.add(task.result())
+                        watch.completed += 1
+                    elif failed is None or isinstance(error, _BrokenError):
+                        failed = error
+                journal.sync()
+                if done:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > _SILENCE:
+                    self._server.end()
+                    raise _BrokenError
+        finally:
+            for task in flying:
+                task.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
         if failed is not None:
             raise failed
 
