@@ -8,7 +8,7 @@ import pytest
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
-from batch_router.exceptions import EngineOptionError, ModelNotFoundError
+from batch_router.exceptions import EngineOptionError, ModelNotFoundError, ProviderUnavailableError
 from batch_router.providers import VLLMProvider
 from batch_router.settings import Settings
 from tests.vllm.real import Real
@@ -47,6 +47,34 @@ def test_a_killed_worker_costs_only_what_was_under_way(real: Real) -> None:
     assert sorted(answers) == list(range(200))
     assert all(row["response"]["status_code"] == 200 for row in answers.values())
     assert real.engine == "run-batch" or before >= 3
+
+
+def test_a_killed_engine_costs_no_row(real: Real) -> None:
+    """What was under way is no row's fault: at once, or when the job is tried again, all are answered."""
+    real.write(200, tokens=200)
+    ended: list[Job | ProviderUnavailableError] = []
+
+    def work() -> None:
+        try:
+            ended.append(real.client.create(real.rows, real.spec()))
+        except ProviderUnavailableError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    if real.engine == "serve":
+        real.wait_until(lambda: real.answered() >= 3)
+    else:
+        real.wait_until(lambda: any("EngineCore" in word for word in words(real)))
+    for pid in real.processes():
+        if "EngineCore" in " ".join(psutil.Process(pid).cmdline()):
+            psutil.Process(pid).kill()
+    thread.join(170)
+    (end,) = ended
+    job = end if isinstance(end, Job) else real.client.create(real.rows, real.spec())
+    answers = real.answers(job)
+    assert sorted(answers) == list(range(200))
+    assert all(row["response"]["status_code"] == 200 for row in answers.values())
 
 
 def test_what_outlives_worker_and_guard_is_ended(real: Real) -> None:
