@@ -30,7 +30,7 @@ def run(context: Context, shard: Shard) -> Outcome:
     client = cast(LocalClient, context.client_of(shard))
     if shard.cancel:
         client.cancel(str(shard.upload))  # then `create` has no engine start, and keeps what an earlier one answered
-    elif context.turns.passes_over(context, shard, client):
+    elif context.turns.passes_over(context.store, shard, client):
         return Outcome(State.CREATING, PASSED_OVER, {"attempts": shard.attempts, "error": shard.error})
     try:
         with _looking_after(context, shard, client):

@@ -1,13 +1,9 @@
 """Which of the waiting shards an engine takes next: one that wants what it has loaded, but not for ever."""
 
-from typing import TYPE_CHECKING
-
 from ..providers import Loaded, LocalClient
+from ..state.base import Store
 from ..state.items import Shard
 from ..state.table import State, is_final
-
-if TYPE_CHECKING:
-    from .context import Context
 
 #: Shards that want what is loaded, in a row, from the moment that another one waits.
 MOST_IN_A_ROW = 10
@@ -25,7 +21,7 @@ class Turns:
         self._loaded: Loaded | None = None
         self._in_a_row: int | None = None
 
-    def passes_over(self, context: "Context", shard: Shard, client: LocalClient) -> bool:
+    def passes_over(self, store: Store, shard: Shard, client: LocalClient) -> bool:
         """Whether the shard should wait: another one can have its model at once."""
         loaded = client.loaded()
         if loaded != self._loaded:
@@ -36,14 +32,14 @@ class Turns:
             return False
         if self._in_a_row is None:
             self._in_a_row = 0
-        return self._in_a_row < MOST_IN_A_ROW and _is_wanted(context, loaded, shard)
+        return self._in_a_row < MOST_IN_A_ROW and _is_wanted(store, loaded, shard)
 
 
-def _is_wanted(context: "Context", loaded: Loaded, other: Shard) -> bool:
-    for batch in context.store.list_batches(_BATCHES):
+def _is_wanted(store: Store, loaded: Loaded, other: Shard) -> bool:
+    for batch in store.list_batches(_BATCHES):
         if is_final(batch.state) or batch.provider != other.provider:
             continue
-        for shard in context.store.get_shards(batch):
+        for shard in store.get_shards(batch):
             free = shard.state in _WAITING and shard.claimed_by is None and shard.error is None
             if free and loaded == (shard.model, shard.engine_options) and shard.queue == other.queue:
                 return True

@@ -101,17 +101,17 @@ def test_a_shard_of_the_loaded_model_goes_first_but_not_for_ever(context: Contex
     """Ten of them, from the moment that another one waits; then it is the other one's turn."""
     same, other = shards_of(context, "a", "b")
     turns, client = Turns(), Engine("a")
-    assert not turns.passes_over(context, same, client)  # type: ignore[arg-type]
+    assert not turns.passes_over(context.store, same, client)  # type: ignore[arg-type]
     for _ in range(MOST_IN_A_ROW):
-        assert turns.passes_over(context, other, client)  # type: ignore[arg-type]
-        assert not turns.passes_over(context, same, client)  # type: ignore[arg-type]
-    assert not turns.passes_over(context, other, client)  # type: ignore[arg-type]
+        assert turns.passes_over(context.store, other, client)  # type: ignore[arg-type]
+        assert not turns.passes_over(context.store, same, client)  # type: ignore[arg-type]
+    assert not turns.passes_over(context.store, other, client)  # type: ignore[arg-type]
     client.model = "b"
-    assert turns.passes_over(context, same, client)  # type: ignore[arg-type]
+    assert turns.passes_over(context.store, same, client)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("engine", [Engine(None), Engine("c"), Engine("b", {"seed": 1})])
 def test_nobody_waits_for_what_no_shard_wants(context: Context, engine: Engine) -> None:
     """The next model is loaded at once; with other options it is another one."""
     same, _ = shards_of(context, "a", "b")
-    assert not Turns().passes_over(context, same, engine)  # type: ignore[arg-type]
+    assert not Turns().passes_over(context.store, same, engine)  # type: ignore[arg-type]
