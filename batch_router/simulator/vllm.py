@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ _URLS = ("/v1/chat/completions", "/v1/embeddings")
 def main() -> None:
     """Run as the real one would."""
     arguments = _read_arguments()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     try:
         if arguments.command == "serve":
             _serve(arguments)
