@@ -33,7 +33,9 @@ def serve(read: Callable[[], Scenario], arguments: argparse.Namespace, engine: i
             web.post("/v1/embeddings", server.answer),
         ]
     )
-    web.run_app(app, host=arguments.host, port=arguments.port, print=None, handle_signals=True)
+    # As the real one: it closes connections that were idle for that long.
+    idle = float(os.environ.get("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "5"))
+    web.run_app(app, host=arguments.host, port=arguments.port, print=None, handle_signals=True, keepalive_timeout=idle)
 
 
 class _Server:

@@ -175,6 +175,33 @@ def test_a_killed_server_costs_the_rows_under_way(runs: Runs) -> None:
     assert Path(job.outputs[0]).read_bytes().startswith(kept)
 
 
+# Connections are used again only where there are fewer of them than rows.
+_FIVE_AT_A_TIME = f"""
+import sys
+from pathlib import Path
+from batch_router.core.jobs import JobSpec
+from batch_router.providers.vllm.client import VLLMClient
+from batch_router.providers.vllm.engines import Engines, Setup
+
+rows = Path(sys.argv[2])
+client = VLLMClient(Engines(Setup("serve", sys.argv[1].split(), {{}}, rows.parent / "engines", concurrency=5)))
+client.create(rows, JobSpec(token="{TOKEN}", model="m", rows=60, upload=str(rows), since=0))
+client.close()
+"""
+
+
+def test_a_worker_that_is_held_up_meets_no_closed_connection(runs: Runs) -> None:
+    """vLLM by itself closes what is idle for five seconds, and a row that is just sent there looks like a breakdown."""
+    runs.write(60)
+    runs.scenario("[latency]\nin_progress = 10\n")
+    with subprocess.Popen([sys.executable, "-c", _FIVE_AT_A_TIME, STAND_IN, str(runs.rows)]) as worker:
+        runs.wait_for_answers(10)
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(7)
+        worker.send_signal(signal.SIGCONT)
+        assert worker.wait(30) == 0
+
+
 @pytest.mark.parametrize("how", ["cancel", "interrupt"])
 def test_a_job_that_is_to_end_keeps_its_answers(runs: Runs, how: str) -> None:
     """The server is gone then."""

@@ -9,21 +9,12 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-import httpx2
-import msgspec
-
-from ...exceptions import (
-    CredentialsError,
-    ProviderUnavailableError,
-    RateLimitedError,
-    RequestRefusedError,
-)
-from ...jsonl import decode_leniently
-from ..base import read_retry_after
+from ...exceptions import ProviderAPIError, RequestRefusedError
 from . import failures
+from .ask import Asker, BrokenError
 from .files import Files
 from .journal import Journal
-from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, MOST_ALONE, Row, check, refuse
+from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, MOST_ALONE, check, refuse
 from .server import Server
 from .watch import Watch
 
@@ -31,22 +22,8 @@ from .watch import Watch
 CONCURRENCY = 512
 _FEWER = 8
 _LOOK_EVERY = 0.5
-# A row may take as long as it takes, in the server's queue and in its engine.
-_TIMEOUT = httpx2.Timeout(None, connect=60)
 # Seconds without an answer to any of the rows under way: then the server hangs.
 _SILENCE = 3600.0
-# Seconds before a row that was refused for a passing reason is sent again, each time; the server may ask for more.
-_PAUSES = (1.0, 4.0)
-_LONGEST_PAUSE = 60.0
-# It has no room for rows, or is not there: no matter of this one.
-_AWAY = frozenset({429, 502, 503})
-_PASSING = _AWAY | {408, 409, 425, 500, 504}
-
-_decode = msgspec.json.Decoder(Row).decode
-
-
-class _BrokenError(Exception):
-    """The server went away while it had a row."""
 
 
 class Serve:
@@ -59,7 +36,6 @@ class Serve:
 
     def __init__(self, server: Server, *, concurrency: int = CONCURRENCY) -> None:
         self._server = server
-        self._headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
         self._concurrency = concurrency
 
     def answer(self, files: Files, watch: Watch) -> None:
@@ -75,7 +51,7 @@ class Serve:
         while (url := self._server.ready(watch)) is not None:
             try:
                 asyncio.run(self._send(files, watch, url, limit, suspects))
-            except _BrokenError:
+            except BrokenError:
                 if (error := self._server.breakdown()) is not None:
                     raise error from None
                 if limit > 1:
@@ -96,100 +72,72 @@ class Serve:
         self._server.end()
 
     async def _send(self, files: Files, watch: Watch, url: str, limit: int, most: int | None) -> None:
-        """Send the next rows without an answer, at most `most`; ends early if the job is to end."""
-        watch.completed = len(files.answered())
-        # Shorter than the server's five seconds: a connection that it is just closing looks like a breakdown.
-        connections = httpx2.Limits(max_connections=limit, keepalive_expiry=2)
-        async with httpx2.AsyncClient(
-            base_url=url,
-            headers=self._headers,
-            timeout=_TIMEOUT,
-            limits=connections,
-            trust_env=self._server.trust_env,
-        ) as http:
-            with Journal(files.next_part()) as journal:
-                await self._fly(http, islice(files.unanswered(), most), journal, watch, limit)
-
-    async def _fly(
-        self, http: httpx2.AsyncClient, rows: Iterator[bytes], journal: Journal, watch: Watch, limit: int
-    ) -> None:
-        """Keep `limit` rows under way; once something went wrong, let those come to their end.
+        """Send the next rows without an answer, at most `most`; ends early if the job is to end.
 
         Raises:
-            _BrokenError: the server went away while it had a row, or hangs.
+            BrokenError: the server went away while it had a row, or hangs.
             ProviderAPIError: it refuses a row for a reason that is not the row's.
         """
-        flying: set[asyncio.Task[bytes]] = set()
-        failed: BaseException | None = None
-        heard = time.monotonic()
-        try:
-            while not watch.should_end():
-                while failed is None and len(flying) < limit and (line := next(rows, None)) is not None:
-                    if problem := check(line):
-                        journal.add(refuse(line, INVALID, problem))
-                        watch.completed += 1
-                    else:
-                        flying.add(asyncio.create_task(_ask(http, line)))
-                if not flying:
-                    break
-                done, flying = await asyncio.wait(flying, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    error = task.exception()
-                    if error is None:
-                        journal.add(task.result())
-                        watch.completed += 1
-                    elif failed is None or isinstance(error, _BrokenError):
-                        failed = error
-                journal.sync()
-                if done:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > _SILENCE:
+        watch.completed = len(files.answered())
+        asker = Asker(url, self._server.key, connections=limit, trust_env=self._server.trust_env)
+        with Journal(files.next_part()) as journal:
+            async with asker:
+                flight = _Flight(asker, islice(files.unanswered(), most), journal, watch)
+                if await flight.hangs(limit):
                     self._server.end()
-                    raise _BrokenError
-        finally:
-            for task in flying:
-                task.cancel()
-            await asyncio.gather(*flying, return_exceptions=True)
-        if failed is not None:
-            raise failed
+                    raise BrokenError
+        if flight.failed is not None:
+            raise flight.failed
 
 
-async def _ask(http: httpx2.AsyncClient, line: bytes) -> bytes:
-    """Send a row; its answer as `run-batch` would write it.
+class _Flight:
+    """Rows under way.
 
-    Raises:
-        _BrokenError: there was none.
-        ProviderAPIError: the server refuses the key, or all rows for now.
+    Attributes:
+        failed: what went wrong; no further row is sent then, and those under way come to their end.
     """
-    row = _decode(line)
-    for pause in (*_PAUSES, None):
+
+    def __init__(self, asker: Asker, rows: Iterator[bytes], journal: Journal, watch: Watch) -> None:
+        self._asker = asker
+        self._rows = rows
+        self._journal = journal
+        self._watch = watch
+        self._heard = time.monotonic()
+        self.failed: BrokenError | ProviderAPIError | None = None
+
+    async def hangs(self, limit: int) -> bool:
+        """Send the rows, `limit` at a time, until there is none left or the job is to end; whether the server hangs."""
+        senders = {asyncio.create_task(self._send()) for _ in range(limit)}
         try:
-            answer = await http.post(row.url, json=row.body)
-        except httpx2.TransportError as error:
-            raise _BrokenError from error
-        if answer.status_code in (401, 403):
-            raise CredentialsError(failures.NAME, answer.status_code, "the server refuses the key")
-        if pause is None or answer.status_code not in _PASSING:
-            break
-        asked = read_retry_after(answer.headers) or 0
-        if answer.status_code in _AWAY and asked > _LONGEST_PAUSE:
-            break
-        await asyncio.sleep(min(max(pause, asked), _LONGEST_PAUSE))
-    if answer.status_code in _AWAY:
-        kind = RateLimitedError if answer.status_code == 429 else ProviderUnavailableError
-        message = f"the server takes no rows now (HTTP {answer.status_code})"
-        raise kind(failures.NAME, answer.status_code, message, retry_after=read_retry_after(answer.headers))
-    return _as_line(row.custom_id, answer)
+            while senders and not self._watch.should_end():
+                done, senders = await asyncio.wait(senders, timeout=_LOOK_EVERY)
+                for sender in done:
+                    sender.result()  # the disk may be full
+                self._journal.sync()
+                if senders and time.monotonic() - self._heard > _SILENCE:
+                    return True
+        finally:
+            for sender in senders:
+                sender.cancel()
+            await asyncio.gather(*senders, return_exceptions=True)
+        return False
 
+    async def _send(self) -> None:
+        """Send one row after the other."""
+        while self.failed is None and (line := next(self._rows, None)) is not None:
+            if problem := check(line):
+                answer = refuse(line, INVALID, problem)
+            else:
+                try:
+                    answer = await self._asker.ask(line)
+                except (BrokenError, ProviderAPIError) as error:
+                    self._fail(error)
+                    return
+            self._journal.add(answer)
+            self._watch.completed += 1
+            self._heard = time.monotonic()
 
-def _as_line(row_id: str, answer: httpx2.Response) -> bytes:
-    try:
-        body, _ = decode_leniently(answer.content)
-    except ValueError:
-        body = None
-    response = {"status_code": answer.status_code, "request_id": answer.headers.get("x-request-id"), "body": body}
-    error = None
-    if not answer.is_success or not isinstance(body, dict):
-        response["body"] = None
-        error = body if isinstance(body, dict) else {"error": {"message": answer.text[:200]}}
-    return msgspec.json.encode({"id": "", "custom_id": row_id, "response": response, "error": error}) + b"\n"
+    def _fail(self, error: BrokenError | ProviderAPIError) -> None:
+        """A server that is gone says more than one that refused a row before."""
+        if self.failed is None or isinstance(error, BrokenError):
+            self.failed = error

@@ -25,6 +25,9 @@ _CONNECT_WITHIN = 10.0
 _END_WITHIN = 30.0
 # What `vllm serve` takes its key from.
 _KEY = "VLLM_API_KEY"
+# By itself it closes a connection that was idle for 5 s. Where engine and sender want the same processors, an answer
+# may be read seconds late, and the next row meets a connection that is just closing: a breakdown, to all appearances.
+_KEEP_ALIVE = {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "60"}
 
 
 class Server(Protocol):
@@ -122,17 +125,21 @@ class Resident:
             return self._url
         self._start()
         deadline = time.monotonic() + _READY_WITHIN
-        while not watch.should_end():
-            if (code := self._process.poll() if self._process else 0) is not None:
-                words = failures.last_words(self._log, self._options, {**os.environ, _KEY: str(self.key)})
-                self.end()
-                raise failures.error_of(code, words)
-            if self._is_ready():
-                return self._url
-            if time.monotonic() > deadline:
-                self.end()
-                raise ProviderUnavailableError(failures.NAME, 0, f"not ready after {_READY_WITHIN:.0f} s")
-            time.sleep(engine.LOOK_EVERY)
+        # It asks for its key: somebody else may have been faster to take the port.
+        headers = {"Authorization": f"Bearer {self.key}"}
+        with httpx2.Client(base_url=self._url, headers=headers, timeout=_CONNECT_WITHIN, trust_env=False) as http:
+            while not watch.should_end():
+                if (code := self._process.poll() if self._process else 0) is not None:
+                    words = failures.last_words(self._log, self._options, {**os.environ, _KEY: str(self.key)})
+                    self.end()
+                    raise failures.error_of(code, words)
+                with suppress(httpx2.HTTPError):
+                    if http.get("/v1/models").is_success:
+                        return self._url
+                if time.monotonic() > deadline:
+                    self.end()
+                    raise ProviderUnavailableError(failures.NAME, 0, f"not ready after {_READY_WITHIN:.0f} s")
+                time.sleep(engine.LOOK_EVERY)
         return None
 
     def breakdown(self) -> ProviderUnavailableError | None:
@@ -168,21 +175,12 @@ class Resident:
         self._url = f"http://127.0.0.1:{port}"
         # It stays for weeks, and would write a line for each row.
         command = [*self.command, "--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
-        key = {_KEY: str(self.key)}
+        environment = {_KEY: str(self.key), **_KEEP_ALIVE}
         try:
-            self._process = engine.start(command, record=self._record, log=self._log, environment=key)
+            self._process = engine.start(command, record=self._record, log=self._log, environment=environment)
         except BaseException:
             self.end()
             raise
-
-    def _is_ready(self) -> bool:
-        """It asks for its key: somebody else may have been faster to take the port."""
-        headers = {"Authorization": f"Bearer {self.key}"}
-        try:
-            url = f"{self._url}/v1/models"
-            return httpx2.get(url, headers=headers, timeout=_CONNECT_WITHIN, trust_env=False).is_success
-        except httpx2.HTTPError:
-            return False
 
 
 def end_leftovers(folder: Path) -> None:
