@@ -81,6 +81,7 @@ def submit(
     requests: Iterable[Any] | None = None,
     input: str | Path | None = None,  # noqa: A002 - the name users see
     check_rows: int | None = 1000,
+    message_follows: bool = False,
     **options: Any,
 ) -> Hint:
     """Put a batch into the store, where the sweep of any worker finds it even if no message is ever sent.
@@ -91,6 +92,7 @@ def submit(
         requests: the rows themselves: dicts, `UnifiedRequest`s or pydantic models.
         input: a JSONL file with the rows, on a path that the workers can read too.
         check_rows: how many rows of `input` to check now; None: all. Workers check all of them in any case.
+        message_follows: the caller sends one now, so the sweep is to leave it time to arrive.
         options: see `Options`.
 
     Returns:
@@ -137,7 +139,8 @@ def submit(
         }
         context.check_storage()
         try:
-            created = context.store.create(batch_id, facts, delay=context.settings.grace)
+            delay = context.settings.grace if message_follows else 0
+            created = context.store.create(batch_id, facts, delay=delay)
             known = None if created else context.store.get_batch(batch_id)
         except BrokerUnavailableError:
             undo.pop_all()  # the reply may be all that was lost: then the rows are the batch's

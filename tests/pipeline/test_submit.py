@@ -57,6 +57,13 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
     assert all(name.startswith(f"generated/openai/{batch.id}/") for name in stored())
 
 
+def test_only_a_message_that_follows_is_waited_for(context: Context) -> None:
+    """Without one the next sweep takes the batch up; with one it leaves that the grace to arrive."""
+    submit(context, "openai", requests=GOOD, model="m", batch_id="told", message_follows=True)
+    submit(context, "openai", requests=GOOD, model="m", batch_id="untold")
+    assert [hint.id for hint in context.store.take_due(10, grace=5)] == ["untold"]
+
+
 def test_the_same_key_is_the_same_batch(context: Context, stored: Stored) -> None:
     """Submitted again under one idempotency key, the batch is the first one, and nothing more is stored."""
     first = submit(context, "openai", requests=GOOD, model="m", idempotency_key="order 7 \u2713")

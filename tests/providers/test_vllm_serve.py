@@ -191,7 +191,7 @@ client.close()
 
 
 def test_a_worker_that_is_held_up_meets_no_closed_connection(runs: Runs) -> None:
-    """A server left to itself closes what is idle for five seconds, and a row just sent there looks like a breakdown."""
+    """A server left to itself closes what is idle for five seconds; a row just sent there looks like a breakdown."""
     runs.write(60)
     runs.scenario("[latency]\nin_progress = 10\n")
     with subprocess.Popen([sys.executable, "-c", _FIVE_AT_A_TIME, STAND_IN, str(runs.rows)]) as worker:

