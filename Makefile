@@ -1,6 +1,6 @@
 # Everything a developer runs. `make .venv` alone makes the environment, with .venv/bin/batch-router in it.
 
-.PHONY: demo test check bench drill test-vllm demo-vllm clean
+.PHONY: demo test check bench drill test-vllm bench-vllm demo-vllm clean
 
 # The newest of these that is there; 3.11 is the oldest that will do.
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -39,6 +39,11 @@ drill: .venv
 test-vllm: .venv
 	$(BIN)/python -m tests.vllm.install .venv-vllm
 	TEST_VLLM_VENV=$(CURDIR)/.venv-vllm $(BIN)/pytest -v tests/vllm
+
+# What we add to bare `vllm run-batch`; MODEL=small has rows that cost something.
+bench-vllm: .venv
+	$(BIN)/python -m tests.vllm.install .venv-vllm
+	$(BIN)/python -m tests.vllm.bench .venv-vllm $(MODEL)
 
 demo-vllm: .venv
 	$(BIN)/python -m tests.vllm.install .venv-vllm

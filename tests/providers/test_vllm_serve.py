@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -243,33 +246,58 @@ def test_a_server_that_does_not_come_up_says_why(runs: Runs) -> None:
 def test_a_server_elsewhere(runs: Runs) -> None:
     """Nothing is started here; its key and its models are checked before the rows are sent."""
     runs.write(10)
-    runs.scenario('keys = ["right"]\n')
-    environment = os.environ | {"BATCH_ROUTER_HOME": str(runs.folder / "home")}
-    command = [*STAND_IN.split(), "serve", "m", "--host", "127.0.0.1", "--port", "0"]
-    port = free_port()
-    command[-1] = str(port)
-    with subprocess.Popen(command, env=environment) as elsewhere:
-        url = f"http://127.0.0.1:{port}/v1"
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                job = create(runs, runs.client(base_url=url, api_key="right"))
-                break
-            except ProviderUnavailableError:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-        assert ids(runs.client(), job) == all_ids(10)
-        runs.client().delete(job)
+    with server_elsewhere(runs) as url:
+        client = runs.client(base_url=url, api_key="right")
+        job = create(runs, client)
+        assert ids(client, job) == all_ids(10)
+        client.delete(job)
         with pytest.raises(CredentialsError, match="set VLLM_API_KEY"):
             create(runs, runs.client(base_url=url, api_key="wrong"))
         with pytest.raises(ModelNotFoundError, match="has no model 'other'; it has"):
-            runs.client(base_url=url, api_key="right").create(runs.rows, runs.spec("other"))
-        elsewhere.terminate()
+            client.create(runs.rows, runs.spec("other"))
+
+
+def test_a_server_elsewhere_is_reached_by_the_proxy(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the environment says, for the look at its models and for the rows alike; here it is the proxy itself."""
+    runs.write(3)
+    with server_elsewhere(runs) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        client = runs.client(base_url="http://gpus.invalid:8000", api_key="right")
+        assert ids(client, create(runs, client)) == all_ids(3)
+
+
+def test_a_row_of_megabytes(runs: Runs) -> None:
+    """One with images, say."""
+    runs.rows.write_bytes(wire(request("x" * 3_000_000)))
+    client = runs.client(engine="serve")
+    (row,) = read(client, create(runs, client))
+    assert row["error"] is None
+
+
+@contextmanager
+def server_elsewhere(runs: Runs) -> Iterator[str]:
+    """The URL of one whose key is `right`, once it answers."""
+    runs.scenario('keys = ["right"]\n')
+    port = free_port()
+    command = [*STAND_IN.split(), "serve", "m", "--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"BATCH_ROUTER_HOME": str(runs.folder / "home")}
+    with subprocess.Popen(command, env=environment) as elsewhere:
+        try:
+            deadline = time.monotonic() + 30
+            while not answers(port):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            elsewhere.terminate()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -5,6 +5,7 @@ and this one a third of a millisecond.
 """
 
 import asyncio
+import io
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -81,7 +82,7 @@ class Asker:
         """
         row = _decode(line)
         for pause in (*_PAUSES, None):
-            status, headers, content = await self._post(self._url + row.url, bytes(row.body))
+            status, headers, content = await self._post(self._url + row.url, row.body)
             if status in (401, 403):
                 raise CredentialsError(failures.NAME, status, "the server refuses the key")
             if pause is None or status not in _PASSING:
@@ -94,9 +95,10 @@ class Asker:
             raise _away(status, headers)
         return _as_line(row.custom_id, status, headers, content)
 
-    async def _post(self, url: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+    async def _post(self, url: str, body: msgspec.Raw) -> tuple[int, Mapping[str, str], bytes]:
+        data = io.BytesIO(body)  # sent piece by piece: a row with images has megabytes
         try:
-            async with self._http.post(url, data=body, proxy=self._proxy, allow_redirects=False) as answer:
+            async with self._http.post(url, data=data, proxy=self._proxy, allow_redirects=False) as answer:
                 return answer.status, answer.headers, await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BrokenError from error
@@ -104,8 +106,8 @@ class Asker:
 
 def _proxy_of(url: str) -> str | None:
     """Looked up once: aiohttp itself does so for each request, in a thread."""
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    parts, proxies = urlsplit(url), getproxies()
+    return None if proxy_bypass(parts.netloc) else proxies.get(parts.scheme, proxies.get("all"))
 
 
 def _away(status: int, headers: Mapping[str, str]) -> ProviderAPIError:
