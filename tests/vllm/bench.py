@@ -26,7 +26,7 @@ from tests.vllm.road import gpu_worker
 PAIRS = range(3)
 FEW, BATCHES = 50, 10
 #: Rows of the large file; for the model of 135 M parameters they are some minutes' work.
-TINY, SMALL = 2000, 300
+TINY, SMALL = 2000, 100
 TOKENS = 32
 OPTIONS = {"enforce-eager": True, "max-model-len": 512}
 #: What the ratios must stay below.
