@@ -10,11 +10,13 @@ in `build/bench-vllm.json`.
 import json
 import math
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -79,10 +81,18 @@ def _bare(rows: Path, model: Path) -> float:
     command = [os.environ["BATCH_ROUTER_VLLM_COMMAND"], "run-batch", "-i", rows, "-o", rows.with_suffix(".out")]
     flags = [f"--{name}" if value is True else f"--{name}={value}" for name, value in OPTIONS.items()]
     since = time.monotonic()
-    subprocess.run(
-        [*command, "--model", model, *flags], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    return time.monotonic() - since
+    command = [*command, "--model", model, *flags]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, start_new_session=True, stdout=quiet, stderr=quiet) as process:
+        try:
+            code = process.wait()
+        finally:
+            with suppress(ProcessLookupError):  # its engine lives on if it is killed
+                os.killpg(process.pid, signal.SIGKILL)
+    took = time.monotonic() - since
+    if code:
+        raise SystemExit(f"the bare run ended with exit code {code}")
+    return took
 
 
 def _road(engine: str, rows: Path, batches: int = 1) -> float:
