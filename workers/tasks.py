@@ -39,7 +39,7 @@ class SubmitTask(Task):
         if refused:
             raise ValidationError(f"submit_batch takes no option {refused[0]!r}: it runs in the caller's process")
         given = {"batch_id": task_id} if task_id else {}
-        hint = submit(context(), *(args or ()), **{**given, **(kwargs or {}), "message_follows": True})
+        hint = submit(context(), *(args or ()), **{**given, **(kwargs or {})}, message_follows=True)
         publish(hint)
         return self.AsyncResult(hint.id)
 
@@ -52,7 +52,7 @@ def submit_batch(self: Task, *args: Any, **kwargs: Any) -> None:
     through the broker, and until a worker has taken the message nobody knows of the batch.
     """
     if context().store.get_batch(self.request.id) is None:
-        publish(submit(context(), *args, **{"batch_id": self.request.id, **kwargs, "message_follows": True}))
+        publish(submit(context(), *args, **{"batch_id": self.request.id, **kwargs}, message_follows=True))
     raise Ignore
 
 

@@ -198,11 +198,14 @@ def test_a_worker_that_is_held_up_meets_no_closed_connection(runs: Runs) -> None
     runs.write(60)
     runs.scenario("[latency]\nin_progress = 10\n")
     with subprocess.Popen([sys.executable, "-c", _FIVE_AT_A_TIME, STAND_IN, str(runs.rows)]) as worker:
-        runs.wait_for_answers(10)
-        worker.send_signal(signal.SIGSTOP)
-        time.sleep(7)
-        worker.send_signal(signal.SIGCONT)
-        assert worker.wait(30) == 0
+        try:
+            runs.wait_for_answers(10)
+            worker.send_signal(signal.SIGSTOP)
+            time.sleep(7)
+            worker.send_signal(signal.SIGCONT)
+            assert worker.wait(30) == 0
+        finally:
+            worker.kill()
 
 
 @pytest.mark.parametrize("how", ["cancel", "interrupt"])
@@ -247,7 +250,7 @@ def test_a_server_elsewhere(runs: Runs) -> None:
     """Nothing is started here; its key and its models are checked before the rows are sent."""
     runs.write(10)
     with server_elsewhere(runs) as url:
-        client = runs.client(base_url=url, api_key="right")
+        client = runs.client(base_url=f"{url}/v1", api_key="right")
         job = create(runs, client)
         assert ids(client, job) == all_ids(10)
         client.delete(job)
@@ -261,7 +264,9 @@ def test_a_server_elsewhere_is_reached_by_the_proxy(runs: Runs, monkeypatch: pyt
     """As the environment says, for the look at its models and for the rows alike; here it is the proxy itself."""
     runs.write(3)
     with server_elsewhere(runs) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
         client = runs.client(base_url="http://gpus.invalid:8000", api_key="right")
         assert ids(client, create(runs, client)) == all_ids(3)
 

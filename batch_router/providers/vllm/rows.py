@@ -56,7 +56,7 @@ class _Embedding(msgspec.Struct):
 _BODIES: dict[str, type[msgspec.Struct]] = {"/v1/chat/completions": _Chat, "/v1/embeddings": _Embedding}
 
 
-class Row(msgspec.Struct):
+class _Row(msgspec.Struct):
     """A line of the rows."""
 
     custom_id: str
@@ -64,7 +64,7 @@ class Row(msgspec.Struct):
     body: dict[str, Any]
 
 
-_decode = msgspec.json.Decoder(Row).decode
+_decode = msgspec.json.Decoder(_Row).decode
 
 
 def check(line: bytes) -> str | None:
