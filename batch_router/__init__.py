@@ -1,7 +1,7 @@
 """Batches of LLM requests through one interface: every answer exactly once, at batch price.
 
 from batch_router import BatchClient
-from workers.tasks import submit_batch
+from batch_router.worker import submit_batch
 
 job = submit_batch.delay(provider="openai", model="gpt-5-mini", requests=[{"custom_id": "q1", "prompt": "Hello"}])
 batches = BatchClient()

@@ -9,15 +9,14 @@ import msgspec
 
 from .connect import open_context
 from .core import BatchStatus, BatchStatusResponse, UnifiedResult
-from .display import follow, stderr
 from .exceptions import BatchFailedError, BatchNotFinishedError, BatchNotFoundError, BatchTimeoutError
-from .pipeline.context import Context
-from .pipeline.purge import purge
-from .pipeline.resolve import resolve
-from .pipeline.resubmit import retry_failed
-from .pipeline.results import read_results, written_parts
-from .pipeline.status import describe_batch
-from .pipeline.submit import submit
+from .operations.purge import purge
+from .operations.resolve import resolve
+from .operations.results import read_results, written_parts
+from .operations.retry import retry_failed
+from .operations.status import describe_batch
+from .operations.submit import submit
+from .road.context import Context
 from .settings import Settings
 from .state.items import Batch
 from .state.table import is_final
@@ -54,7 +53,7 @@ class BatchClient:
     def submit(self, provider: str, **arguments: Any) -> str:
         """Put a batch into the store; the workers' sweep takes it up within a second or so.
 
-        `workers.tasks.submit_batch.delay` takes the same arguments and sends a message besides, which is faster.
+        `batch_router.worker.submit_batch.delay` takes the same arguments and sends a message besides, which is faster.
 
         Returns:
             The batch id.
@@ -87,24 +86,17 @@ class BatchClient:
         Args:
             batch_id: which.
             timeout: seconds; None: for ever. The batch goes on when it is over.
-            on_status: is given each status that was seen on the way; by default a terminal shows them on stderr.
+            on_status: is called with each status on the way.
 
         Raises:
             BatchTimeoutError: it had not ended after `timeout`, or it ran out of its own; what was answered is there.
             BatchFailedError: it ended without a single answer.
         """
-        if on_status is None and sys.stderr.isatty():
-            with follow(stderr()) as show:
-                return self._wait(batch_id, timeout, show)
-        return self._wait(batch_id, timeout, on_status or (lambda _: None))
-
-    def _wait(
-        self, batch_id: str, timeout: float | None, on_status: Callable[[BatchStatusResponse], None]
-    ) -> BatchStatusResponse:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             status = self.status(batch_id)
-            on_status(status)
+            if on_status is not None:
+                on_status(status)
             if status.is_complete():
                 return check_end(status)
             if deadline is not None and time.monotonic() >= deadline:

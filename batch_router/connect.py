@@ -9,9 +9,9 @@ import redis
 
 from .embedded import running_url
 from .exceptions import BrokerUnavailableError, ValidationError
-from .pipeline.context import Clients, Context
-from .pipeline.lease import LeaseKeeper
 from .providers import Provider
+from .road.context import Clients, Context
+from .road.lease import LeaseKeeper
 from .settings import Settings
 from .state.base import Store
 from .state.redis import RedisStore

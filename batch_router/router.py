@@ -30,8 +30,8 @@ from .exceptions import (
     ProviderAPIError,
     ProviderNotFoundError,
 )
-from .pipeline.drive import advance, log
 from .providers import Provider
+from .road.advance import advance, log
 from .settings import Settings
 from .state.base import Hint, Store
 from .state.memory import MemoryStore

@@ -1,21 +1,28 @@
 """Fixtures that more than one folder uses: a real Valkey, and the shared reference data where it is present."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from batch_router.embedded import EmbeddedServer
+from batch_router.road.context import Clients, Context
+from batch_router.road.lease import LeaseKeeper
+from batch_router.settings import Settings
+from batch_router.state.memory import MemoryStore
+from batch_router.storage import LocalStorage
 
 ROOT = Path(__file__).parent.parent
 
 # How fast the machine is, and what else it does, is no matter of a test's outcome.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +59,46 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared reference data is not here; BATCH_ROUTER_SHARED names its folder")
     return folder
+
+
+@pytest.fixture
+def make_context(tmp_path: Path) -> Iterator[Callable[..., Context]]:
+    """`make_context(max_shard_rows=2)`: all contexts of a test share the folder, each has a store of its own.
+
+    Its clock stands still, unless it is given another.
+    """
+    opened = ExitStack()
+
+    def make(clock: Callable[[], float] = lambda: 1_800_000_000.0, **changes: object) -> Context:
+        settings = Settings(home=tmp_path / "home", **changes)  # type: ignore[arg-type]
+        store = MemoryStore(clock)
+        made = Context(
+            settings=settings,
+            store=store,
+            storage=LocalStorage(settings.home),
+            worker="test",
+            clients=Clients(settings),
+            keeper=LeaseKeeper(store, lease=settings.lease, every=settings.renew_every),
+        )
+        opened.callback(made.close)
+        return made
+
+    with opened:
+        yield make
+
+
+@pytest.fixture
+def context(make_context: Callable[..., Context]) -> Context:
+    """A context with the usual settings."""
+    return make_context()
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Callable[[], list[str]]:
+    """`stored()`: the names of all objects in storage, temporary files included."""
+
+    def names() -> list[str]:
+        root = tmp_path / "home"
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir())
+
+    return names

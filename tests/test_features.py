@@ -22,7 +22,7 @@ from batch_router.core import (
     UnifiedRequest,
 )
 from batch_router.exceptions import ValidationError
-from batch_router.pipeline.encode import RowEncoder
+from batch_router.intake.encode import RowEncoder
 from batch_router.providers import Provider
 
 from .conftest import ROOT

@@ -1,1 +1,1 @@
-"""The Celery driver: the road's steps as tasks, on queues, with a sweep in every worker."""
+"""Entry points of this checkout: the app with its Celery settings, and the task to call."""

@@ -1,6 +1,5 @@
-"""The Celery app: `celery -A workers.app worker`."""
+"""`celery -A workers.app worker`."""
 
-from celery import Celery
+from batch_router.worker import app
 
-app = Celery("batch_router")
-app.config_from_object("celeryconfig")
+__all__ = ["app"]

@@ -13,14 +13,16 @@ from rich.table import Table
 
 from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse, Endpoint
-from ..display import follow, render, stderr, summary
 from ..exceptions import BatchFailedError, BatchTimeoutError, NoWorkerError
+from ..intake.check import check_file
+from ..intake.encode import RowEncoder
+from ..intake.options import read_options
+from ..intake.problems import Problems
+from ..intake.rows import read_rows
 from ..jsonl import read_lines
-from ..pipeline.encode import RowEncoder
-from ..pipeline.rows import Problems, read_rows
-from ..pipeline.submit import check_file, read_options
 from ..providers import find_provider
 from ..state.table import TABLE, State
+from .display import follow, render, stderr, summary
 from .exit_codes import ExitCode
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -102,7 +104,7 @@ def submit(
             f"no worker listens on the queue {queue!r}: start one (`batch-router up`); nothing was sent"
         )
     # Celery takes a third of a second to import; only this command sends a message.
-    from workers.tasks import submit_batch
+    from batch_router.worker.tasks import submit_batch
 
     # All rows were checked above.
     job = submit_batch.delay(provider=provider, input=file, check_rows=0, **options)

@@ -19,10 +19,10 @@ from rich.table import Table
 from ..client import BatchClient
 from ..connect import open_context
 from ..core import BatchStatus, BatchStatusResponse
-from ..display import follow, stderr, summary
 from ..embedded import running_url
 from ..exceptions import NoWorkerError
 from ..settings import PREFIX, Settings
+from .display import follow, stderr, summary
 from .exit_codes import ExitCode
 from .stack import end_process
 

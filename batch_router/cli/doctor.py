@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..connect import broker_url, open_context, open_store, state_url
+from ..core.times import iso_time
 from ..exceptions import BatchRouterError
-from ..pipeline.finish import iso_time
-from ..pipeline.orphans import accounts_of, find_orphans, find_strays
+from ..operations.orphans import accounts_of, find_orphans, find_strays
 from ..providers import find_provider, provider_names
 from ..settings import Settings
 from ..state.table import TABLE
@@ -76,7 +76,8 @@ def _workers(settings: Settings) -> Iterator[Finding]:
     queues = sorted({row.queue for row in TABLE.values() if row.queue} | set(settings.gpu_queues.values()))
     for queue in queues:
         count = len(store.listeners(queue))
-        remedy = "" if count else f"start a worker: celery -A workers.app worker -Q {queue}, or `batch-router up`"
+        command = f"celery -A batch_router.worker worker -Q {queue}"
+        remedy = "" if count else f"start a worker: {command}, or `batch-router up`"
         yield Finding(f"queue {queue}", f"{count} workers", remedy)
 
 

@@ -18,8 +18,12 @@ __all__ = ["Client", "Codec", "Limits", "Loaded", "LocalClient", "Provider", "fi
 
 def provider_names() -> tuple[str, ...]:
     """The names of all providers that are installed."""
-    built_in = {module.name for module in iter_modules(__path__) if module.ispkg}
-    return tuple(sorted(built_in | {entry.name for entry in entry_points(group=ENTRY_POINTS)}))
+    return tuple(sorted(_folders() | {entry.name for entry in entry_points(group=ENTRY_POINTS)}))
+
+
+def _folders() -> set[str]:
+    """The providers' folders; one whose name begins with `_` is shared by several of them."""
+    return {module.name for module in iter_modules(__path__) if module.ispkg and not module.name.startswith("_")}
 
 
 @cache
@@ -29,7 +33,7 @@ def find_provider(name: str) -> type[Provider]:
     Raises:
         ProviderNotFoundError: there is none of that name.
     """
-    if any(module.name == name and module.ispkg for module in iter_modules(__path__)):
+    if name in _folders():
         built_in: type[Provider] = import_module(f"{__name__}.{name}").PROVIDER
         return built_in
     for entry in entry_points(group=ENTRY_POINTS, name=name):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..core import Endpoint
+from ..core import BatchStatus, Endpoint
 from ..core.jobs import EngineOption, Failure, Job, Progress
 from ..exceptions import SchemaError
 from .table import State
@@ -187,6 +187,16 @@ class Shard(Item, frozen=True, kw_only=True):
     part: Part | None = None
     keep_remote: bool = False
     left_behind: Failure | None = None
+
+    @property
+    def number(self) -> int:
+        """Its place among the shards of its batch."""
+        return int(self.id.rpartition(".")[2])
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether it was cancelled: by the user before it had a job, or at the provider, by anyone."""
+        return self.cancel if self.job is None else self.job.status is BatchStatus.CANCELLED
 
 
 def dump_fields(facts: dict[str, Any]) -> dict[str, str]:

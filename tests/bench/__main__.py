@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from batch_router.embedded import EmbeddedServer
-from batch_router.pipeline.convert import convert
-from batch_router.pipeline.normalize import normalize
+from batch_router.road.steps.convert import convert
+from batch_router.road.steps.normalize import normalize
 
 from ..e2e.stack import run_stack
 from .codecs import PROVIDERS, measure_codecs

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from batch_router.core import UnifiedRequest
-from batch_router.pipeline.encode import RowEncoder
+from batch_router.intake.encode import RowEncoder
 from batch_router.providers import Provider, find_provider
 
 from .rows import SENTENCE, answer, request

@@ -4,7 +4,7 @@ import sys
 import time
 
 from batch_router import BatchClient
-from workers.tasks import submit_batch
+from batch_router.worker import submit_batch
 
 if __name__ == "__main__":
     client = BatchClient()

@@ -6,12 +6,12 @@ from typing import TypeVar
 import msgspec
 import redis
 
-from batch_router.pipeline.context import Clients, Context
-from batch_router.pipeline.convert import convert
-from batch_router.pipeline.finish import finish
-from batch_router.pipeline.lease import LeaseKeeper
-from batch_router.pipeline.normalize import normalize
-from batch_router.pipeline.submit import submit
+from batch_router.operations.submit import submit
+from batch_router.road.context import Clients, Context
+from batch_router.road.lease import LeaseKeeper
+from batch_router.road.steps.convert import convert
+from batch_router.road.steps.finish import finish
+from batch_router.road.steps.normalize import normalize
 from batch_router.settings import Settings
 from batch_router.state.base import Commit
 from batch_router.state.items import Batch, Shard

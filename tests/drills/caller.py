@@ -12,7 +12,7 @@ from typing import Any
 from batch_router.client import BatchClient
 from batch_router.connect import open_context
 from batch_router.exceptions import BatchRouterError
-from batch_router.pipeline.orphans import find_orphans
+from batch_router.operations.orphans import find_orphans
 from batch_router.settings import Settings
 
 from .trace import open_traced_context
@@ -22,7 +22,7 @@ _JOBS = 1000
 
 
 def _submit(arguments: dict[str, Any]) -> str:
-    from workers.tasks import submit_batch
+    from batch_router.worker import submit_batch
 
     return str(submit_batch.delay(**arguments).id)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from batch_router.pipeline.submit import Options
+from batch_router.intake.options import Options
 from batch_router.state.base import Hint
 from batch_router.state.items import batch_id_of
 from batch_router.state.table import State, is_final

@@ -68,7 +68,7 @@ def _import_all() -> None:
     """What workers need and what does not look at the environment while it is imported."""
     for name in ("celery.apps.worker", "celery.bin.celery", "celery.concurrency.prefork", "celery.concurrency.thread"):
         import_module(name)
-    for name in ("kombu.transport.redis", "batch_router.pipeline.drive"):
+    for name in ("kombu.transport.redis", "batch_router.road.advance"):
         import_module(name)
     for provider in provider_names():
         find_provider(provider).preload()

@@ -86,7 +86,7 @@ class Stack:
         """A message, as `publish` would send it."""
         row = TABLE[hint.state]
         queue = find_provider(hint.provider).queue or row.queue
-        self._sender.send_task(f"workers.tasks.{row.step}", args=([hint.id, hint.version],), queue=queue)
+        self._sender.send_task(f"batch_router.{row.step}", args=([hint.id, hint.version],), queue=queue)
 
     @contextmanager
     def planned(self, plan: Plan) -> Iterator[None]:

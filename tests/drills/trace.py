@@ -21,7 +21,7 @@ from celery import current_task
 from celery.signals import after_task_publish, before_task_publish, task_postrun
 
 from batch_router.connect import open_context, open_store
-from batch_router.pipeline.context import Clients, Context
+from batch_router.road.context import Clients, Context
 from batch_router.settings import Settings
 from batch_router.storage import LocalStorage
 

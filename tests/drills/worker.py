@@ -1,11 +1,11 @@
-"""The fleet's Celery app with every effect told: `celery -A tests.drills.worker worker`, as `workers.app` otherwise."""
+"""The fleet's app with every effect told: `celery -A tests.drills.worker worker`; otherwise `batch_router.worker`."""
 
-from workers import process
+from batch_router.worker import process
 
 from .trace import open_traced_context
 
 process.open_context = open_traced_context  # before the first context is opened, in this process or a forked child
 
-from workers.app import app  # noqa: E402
+from batch_router.worker import app  # noqa: E402
 
 __all__ = ["app"]

@@ -37,7 +37,7 @@ def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
         batch_id = stack.client.submit("openai", model="m", requests=[row])
         assert stack.client.wait(batch_id, timeout=60).request_counts.succeeded == 1
         deadline = time.monotonic() + 30
-        while "workers.tasks.finish" not in (pages := fetch(f"{url}/api/tasks", account)):
+        while "batch_router.finish" not in (pages := fetch(f"{url}/api/tasks", account)):
             assert time.monotonic() < deadline, pages
             time.sleep(0.2)
         tasks = msgspec.json.decode(pages)

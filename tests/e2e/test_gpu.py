@@ -29,7 +29,18 @@ def answers(stack: Stack, batch_id: str) -> list[tuple[str, str | None]]:
 def gpu_worker(stack: Stack, name: str, engine: str = "serve") -> Iterator["subprocess.Popen[bytes]"]:
     """A GPU worker that is not one of the stack's, in a process group of its own."""
     celery = Path(sys.executable).with_name("celery")
-    command = [celery, "-A", "workers.app", "worker", "-n", f"{name}@%h", "-Q", "gpu", "-P", "prefork", "-c", "1"]
+    app = [celery, "-A", "batch_router.worker", "worker"]
+    command = [
+        *app,
+        "-n",
+        f"{name}@%h",
+        "-Q",
+        "gpu",
+        "-P",
+        "prefork",
+        "-c",
+        "1",
+    ]
     stand_in = f"{sys.executable} -m batch_router.simulator.vllm"
     environment = stack.environment | {
         "BATCH_ROUTER_VLLM_COMMAND": stand_in,

@@ -50,7 +50,7 @@ def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> 
             "BATCH_ROUTER_HOME": str(tmp_path / "elsewhere"),
             "BATCH_ROUTER_REDIS_URL": state_url(Settings(home=stack.home)),
         }
-        command = [Path(sys.executable).with_name("celery"), "-A", "workers.app", "worker", "-n", "stray@%h"]
+        command = [Path(sys.executable).with_name("celery"), "-A", "batch_router.worker", "worker", "-n", "stray@%h"]
         done = subprocess.run(command, env=stray, capture_output=True, text=True, timeout=60)
         assert "set BATCH_ROUTER_HOME to the former" in done.stdout + done.stderr
         assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
@@ -71,7 +71,18 @@ def wait_for_state(stack: Stack, batch_id: str, state: str) -> None:
 def io_worker(stack: Stack, name: str) -> Iterator["subprocess.Popen[bytes]"]:
     """An I/O worker that is not one of the stack's, so that the stack outlives it."""
     celery = Path(sys.executable).with_name("celery")
-    command = [celery, "-A", "workers.app", "worker", "-n", f"{name}@%h", "-Q", "io,poll", "-P", "threads", "-c", "4"]
+    app = [celery, "-A", "batch_router.worker", "worker"]
+    command = [
+        *app,
+        "-n",
+        f"{name}@%h",
+        "-Q",
+        "io,poll",
+        "-P",
+        "threads",
+        "-c",
+        "4",
+    ]
     url = f"{stack.simulator_url}/openai/v1"
     environment = stack.environment | {"BATCH_ROUTER_OPENAI_BASE_URL": url}
     with (stack.home / f"{name}.log").open("wb") as log:

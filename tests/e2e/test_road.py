@@ -29,7 +29,7 @@ def test_submit_batch_delay_gives_the_manifest(stack: Stack) -> None:
     """An app submits with `delay`, waits with Celery's own `get`, and has its answers, in its order."""
     app = """
 from batch_router import BatchClient
-from workers.tasks import submit_batch
+from batch_router.worker import submit_batch
 rows = [{"custom_id": f"q {n}", "prompt": f"What is {n} + 0?"} for n in range(20)]
 job = submit_batch.delay(provider="openai", model="gpt-5-mini", requests=rows)
 manifest = job.get(timeout=60)
@@ -43,7 +43,7 @@ print([(r.custom_id, r.get_content()) for r in BatchClient().results(job.id)][:2
 def test_a_signature_submits_too(stack: Stack) -> None:
     """`submit_batch.s(...)` can be kept and applied later; what would change how it runs is refused."""
     app = """
-from workers.tasks import submit_batch
+from batch_router.worker import submit_batch
 signature = submit_batch.s("openai", model="m", requests=[{"custom_id": "a", "prompt": "Hello"}])
 print(signature.apply_async(task_id="by-signature").get(timeout=60)["batch_id"])
 try:
@@ -62,7 +62,7 @@ def test_a_failed_batch_raises_in_the_app(stack: Stack, tmp_path: Path) -> None:
     path.write_text('{"custom_id": "a", "prompt": "Hello"}\n' * 2 + "{broken\n")
     app = f"""
 from batch_router import BatchClient, BatchFailedError
-from workers.tasks import submit_batch
+from batch_router.worker import submit_batch
 job = submit_batch.delay("openai", model="m", input="{path}", check_rows=1)
 try:
     job.get(timeout=60)
@@ -117,10 +117,10 @@ def test_rows_without_an_answer_are_errors_in_their_place(stack: Stack) -> None:
 def test_a_bare_message_is_enough(stack: Stack) -> None:
     """A program without this package's code sends the task by name, and gets the manifest under the task's id."""
     app = """
-from workers.app import app
+from batch_router.worker import app
 row = {"custom_id": "a", "prompt": "Hello"}
 arguments = {"provider": "openai", "model": "m", "requests": [row]}
-job = app.send_task("workers.tasks.submit_batch", kwargs=arguments, queue="io")
+job = app.send_task("batch_router.submit_batch", kwargs=arguments, queue="io")
 print(job.get(timeout=60)["request_counts"]["succeeded"])
 """
     done = stack.python("-c", app)

@@ -23,13 +23,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_library_workers_and_config(wheel: Path) -> None:
-    """With the Lua script, the Procfile and the mark for type checkers; without tests."""
+def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
+    """With the Lua script, the Procfile and the mark for type checkers; no other top-level name."""
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("batch_router/state/store.lua", "batch_router/cli/Procfile", "workers/app.py", "celeryconfig.py"):
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"batch_router"}
+    for name in ("batch_router/state/store.lua", "batch_router/cli/Procfile", "batch_router/worker/app.py"):
         assert name in names
     assert "batch_router/py.typed" in names
-    assert not [name for name in names if name.startswith("tests/")]
 
 
 def test_the_demo_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:

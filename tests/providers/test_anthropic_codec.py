@@ -30,7 +30,7 @@ from batch_router.core import (
     Usage,
 )
 from batch_router.exceptions import ValidationError
-from batch_router.pipeline.rows import request_from
+from batch_router.intake.rows import request_from
 from batch_router.providers.anthropic import codec
 
 USER = {"role": "user", "content": "hi"}

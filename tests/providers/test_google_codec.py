@@ -31,7 +31,7 @@ from batch_router.core import (
     Usage,
 )
 from batch_router.exceptions import ValidationError
-from batch_router.pipeline.encode import RowEncoder
+from batch_router.intake.encode import RowEncoder
 from batch_router.providers import find_provider
 from batch_router.providers.google import codec
 

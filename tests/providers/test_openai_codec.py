@@ -24,8 +24,8 @@ from batch_router.core import (
     UnifiedResult,
     Usage,
 )
-from batch_router.pipeline.encode import RowEncoder
-from batch_router.pipeline.rows import request_from
+from batch_router.intake.encode import RowEncoder
+from batch_router.intake.rows import request_from
 from batch_router.providers.openai import OpenAIProvider, codec
 
 USER = {"role": "user", "content": "hi"}

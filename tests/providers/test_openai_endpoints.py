@@ -25,8 +25,8 @@ from batch_router.core import (
     Usage,
 )
 from batch_router.exceptions import ValidationError
-from batch_router.pipeline.encode import RowEncoder
-from batch_router.pipeline.rows import request_from
+from batch_router.intake.encode import RowEncoder
+from batch_router.intake.rows import request_from
 from batch_router.providers.openai import OpenAIProvider, codec
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}

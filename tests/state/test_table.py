@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from batch_router.exceptions import StateError
-from batch_router.pipeline.drive import STEPS
+from batch_router.road.advance import STEPS
 from batch_router.state.table import ROAD, TABLE, State, check_transition, is_final, remaining_road
 
 S = State

@@ -33,7 +33,7 @@ def main(venv: Path) -> int:
 
 
 def _ask(client: BatchClient, model: str) -> int:
-    from workers.tasks import submit_batch  # Celery's settings are read by this import: the server must be there
+    from batch_router.worker import submit_batch  # Celery's settings are read by this import: the server must be there
 
     config = {"max_tokens": 40, "temperature": 0}
     rows = [{"custom_id": question, "prompt": question} for question in QUESTIONS]

@@ -20,9 +20,9 @@ from ...exceptions import (
     RateLimitedError,
     RequestRefusedError,
 )
+from .._openai_dialect.rows import URLS
 from ..answers import Answers, WholeLines
 from ..base import read_retry_after
-from ..chat_batch import URLS
 from ..pace import keep_pace
 
 NAME = "openai"

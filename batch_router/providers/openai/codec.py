@@ -3,9 +3,9 @@
 from typing import Any
 
 from ...core import Endpoint, ErrorType, ResultError, ResultStatus, UnifiedRequest, UnifiedResult
-from ..chat import decode_completion, decode_error, encode_body, merge_body
-from ..chat_batch import URLS, WireRow, decode_row, read_row_id
-from ..embeddings import decode_embedding, encode_embedding_body
+from .._openai_dialect.chat import decode_completion, decode_error, encode_body, merge_body
+from .._openai_dialect.embeddings import decode_embedding, encode_embedding_body
+from .._openai_dialect.rows import URLS, WireRow, decode_row, read_row_id
 from .responses import decode_response, encode_response_body
 
 __all__ = ["decode", "encode", "read_row_id"]

@@ -21,7 +21,7 @@ from ...core import (
     UnifiedResult,
     Usage,
 )
-from ..chat import read_arguments
+from .._openai_dialect.chat import read_arguments
 
 
 def encode_response_body(request: UnifiedRequest) -> dict[str, Any]:

@@ -1,0 +1,89 @@
+"""The bad rows of an input, and the ids that repeat in it."""
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from ..exceptions import MAX_PROBLEMS, InvalidInputError
+
+
+class Problems:
+    """The bad rows of an input: the first ones described, all counted."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._described: list[str] = []
+        self.total = 0
+
+    def add(self, line: int, error: object) -> None:
+        """Note what is wrong with a line (counted from 1)."""
+        self.total += 1
+        if len(self._described) < MAX_PROBLEMS:
+            self._described.append(f"{self._source}, line {line}: {error}")
+
+    def raise_any(self) -> None:
+        """Raise if there were any.
+
+        Raises:
+            InvalidInputError: with all that were described.
+        """
+        if self.total:
+            raise InvalidInputError(self._described, self.total)
+
+
+class DuplicateFinder:
+    """Finds repeated `custom_id`s among millions in 8 bytes each: their hashes, in sorted runs.
+
+    Different ids may share a hash, however unlikely, so `report` looks at the rows themselves once more.
+    """
+
+    _RUN = 1 << 14
+    _MOST = 1000  # repeated ids that are looked at; beyond, they are only counted
+
+    def __init__(self) -> None:
+        self._runs: list[array[int]] = []
+        self._fresh: list[int] = []
+
+    def add(self, custom_id: str) -> None:
+        """Take in an id."""
+        self._fresh.append(hash(custom_id))
+        if len(self._fresh) == self._RUN:
+            self._end_run()
+
+    def report(self, reread: Callable[[], Iterator[tuple[int, str]]], problems: Problems) -> None:
+        """Add each repeated id to `problems`; `reread` gives `(line, custom_id)` again, and is called if need be."""
+        self._end_run()
+        candidates: set[int] = set()
+        uncounted = 0
+        for hashes in self._slices():
+            if len(set(hashes)) == len(hashes):
+                continue
+            for one, other in pairwise(sorted(hashes)):
+                if one == other and (one in candidates or len(candidates) < self._MOST):
+                    candidates.add(one)
+                elif one == other:
+                    uncounted += 1
+        if not candidates:
+            return
+        first: dict[str, int] = {}
+        for line, custom_id in reread():
+            if hash(custom_id) in candidates and (before := first.setdefault(custom_id, line)) != line:
+                problems.add(line, f"custom_id: {custom_id!r} was used before, on line {before}; make it unique")
+        problems.total += uncounted
+
+    def _slices(self) -> Iterator[list[int]]:
+        """All hashes, in lists of about one run each; equal ones are in the same list."""
+        width = sys.hash_info.width
+        count = len(self._runs)
+        edges = [(index << width) // count - (1 << width - 1) for index in range(1, count)]
+        begins = [0] * count
+        for edge in [*edges, 1 << width - 1]:
+            ends = [bisect_left(run, edge) for run in self._runs]
+            yield [each for run, begin, end in zip(self._runs, begins, ends, strict=True) for each in run[begin:end]]
+            begins = ends
+
+    def _end_run(self) -> None:
+        self._runs.append(array("q", sorted(self._fresh)))
+        self._fresh.clear()

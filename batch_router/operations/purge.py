@@ -1,0 +1,22 @@
+"""Forgetting a batch: its payloads, then its state."""
+
+from ..exceptions import ValidationError
+from ..road.context import Context
+from ..road.layout import batch_folder
+from ..state.items import Batch
+from ..state.table import is_final
+
+
+def purge(context: Context, batch: Batch) -> None:
+    """Delete what is kept of a batch that has ended. An input file that was given by its path is the user's, and stays.
+
+    The state goes last: what was begun and not finished can be begun again.
+
+    Raises:
+        ValidationError: the batch has not ended.
+        FileOperationError: its files cannot be deleted.
+    """
+    if not is_final(batch.state):
+        raise ValidationError(f"{batch.id} has not ended; `batch-router cancel {batch.id}` ends it")
+    context.storage.delete_folder(batch_folder(batch.provider, batch.id))
+    context.store.delete(batch.id)

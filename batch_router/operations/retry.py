@@ -1,0 +1,52 @@
+"""The failed rows of a finished batch, as a batch of their own."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from ..core import UnifiedRequest, UnifiedResult
+from ..exceptions import FileOperationError, ValidationError
+from ..intake.options import Options
+from ..intake.problems import Problems
+from ..intake.rows import read_rows
+from ..jsonl import hash_file, read_lines
+from ..road.context import Context
+from ..state.base import Hint
+from ..state.items import Batch
+from .submit import submit
+
+
+def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult]) -> Hint:
+    """Submit the rows of a finished batch that have no answer.
+
+    The new batch's id is that of the old one with `-retry`, so that the same rows are not paid for twice by mistake.
+
+    Raises:
+        ValidationError: no row failed, they were sent again before, or the input is no longer what it was.
+    """
+    failed = {result.custom_id for result in results if not result.is_successful()}
+    if not failed:
+        raise ValidationError(f"every row of {batch.id} was answered: there is nothing to send again")
+    batch_id = f"{batch.id[:58]}-retry"  # an id has at most 64 characters
+    if context.store.get_batch(batch_id) is not None:
+        raise ValidationError(f"the failed rows of {batch.id} were sent again before, as {batch_id}; retry that one")
+    path = Path(batch.input.path)
+    try:
+        unchanged = hash_file(path) == batch.input.hash
+    except OSError as error:
+        raise FileOperationError(f"{path}: {error.strerror}") from error
+    if not unchanged:
+        raise ValidationError(f"{path} changed after it was submitted; send the rows that you want again yourself")
+    with context.storage.open(batch.submission) as stream:
+        options = msgspec.json.decode(stream.read(), type=Options)
+    again = msgspec.structs.replace(options, batch_id=batch_id, idempotency_key=None)
+    given = {name: value for name, value in msgspec.structs.asdict(again).items() if value is not None}
+    return submit(context, batch.provider, requests=_requests(path, options, failed), **given)
+
+
+def _requests(path: Path, options: Options, wanted: set[str]) -> Iterator[UnifiedRequest]:
+    with path.open("rb") as stream:
+        for _, request in read_rows(read_lines(stream), options, Problems(str(path))):
+            if request.custom_id in wanted:
+                yield request

@@ -1,0 +1,120 @@
+"""How a batch stands, in the words that users see."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ..core import BatchStatus, BatchStatusResponse, RequestCounts
+from ..core.jobs import Failure
+from ..core.times import iso_time
+from ..road.context import Context
+from ..state.items import Batch, Shard
+from ..state.table import TABLE, State, is_final
+
+
+def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
+    """The status of a batch and of its shards."""
+    shards = context.store.get_shards(batch)
+    final = is_final(batch.state)
+    expiry = [shard.job.expires_at for shard in shards if shard.job and shard.job.expires_at]
+    return BatchStatusResponse(
+        batch_id=batch.id,
+        provider=batch.provider,
+        status=_status(batch, shards),
+        request_counts=_counts(batch, shards),
+        created_at=iso_time(batch.created_at),
+        completed_at=iso_time(batch.updated_at) if final else None,
+        expires_at=iso_time(max(expiry)) if expiry else None,
+        error=_error(context, batch),
+        waiting_for=None if final else _waiting_for(context, batch, shards),
+        shards=[_describe_shard(shard) for shard in shards],
+        metadata=dict(batch.metadata),
+        timeout=batch.timeout,
+    )
+
+
+def _status(batch: Batch, shards: Sequence[Shard]) -> BatchStatus:
+    if is_final(batch.state):
+        return BatchStatus(batch.state.value)
+    moving = [shard for shard in shards if not is_final(shard.state)]
+    if moving and all(shard.state is State.PARKED for shard in moving):
+        return BatchStatus.PARKED
+    if batch.cancel:
+        return BatchStatus.CANCELLING
+    if batch.state is State.QUEUED:
+        return BatchStatus.VALIDATING if batch.claimed_by else BatchStatus.QUEUED
+    return BatchStatus.IN_PROGRESS
+
+
+def _counts(batch: Batch, shards: Sequence[Shard]) -> RequestCounts:
+    counts = RequestCounts(total=batch.rows or 0)
+    for shard in shards:
+        if shard.part is not None:
+            counts.succeeded += shard.part.succeeded
+            counts.errored += shard.part.errored
+            counts.cancelled += shard.part.cancelled
+            counts.expired += shard.part.expired
+        elif shard.job is not None:
+            # What the provider says while it works; the books are made from the answers.
+            counts.succeeded += min(shard.job.completed, shard.rows)
+            counts.errored += min(shard.job.failed, shard.rows - min(shard.job.completed, shard.rows))
+        elif shard.progress is not None:
+            counts.succeeded += min(shard.progress.completed, shard.rows)
+    counts.processing = counts.total - counts.succeeded - counts.errored - counts.cancelled - counts.expired
+    return counts
+
+
+def _error(context: Context, batch: Batch) -> dict[str, Any] | None:
+    failure = batch.failure or batch.error
+    if failure is None:
+        return None
+    error: dict[str, Any] = msgspec.to_builtins(failure)
+    if batch.report is not None:
+        with context.storage.open(batch.report) as stream:
+            error |= msgspec.json.decode(stream.read())
+    return error
+
+
+def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str | None:
+    """Why nothing moves, where something is amiss: trouble with a step first, then a queue without workers."""
+    items: list[Batch | Shard] = [batch, *shards]
+    troubled = next((item for item in items if item.error is not None), None)
+    if troubled is not None and troubled.error is not None:
+        return _trouble(context, troubled, troubled.error)
+    own = context.clients.provider(batch.provider).queue
+    queues = {item.queue or own or row.queue for item in items if (row := TABLE[item.state]).queue is not None}
+    deaf = sorted(str(queue) for queue in queues if not context.store.listeners(str(queue)))
+    if deaf:
+        return f"nobody listens on the queue {deaf[0]!r}: start a worker with -Q {deaf[0]}"
+    return None
+
+
+def _trouble(context: Context, item: Batch | Shard, error: Failure) -> str:
+    again = ""
+    if item.retry_at is not None:
+        again = f"; next try in {max(0.0, item.retry_at - context.store.now()):.0f} s"
+    return f"{item.id} is {item.state}: {error.message}{again}"
+
+
+def _describe_shard(shard: Shard) -> dict[str, Any]:
+    job, progress = shard.job, None if shard.job else shard.progress
+    done = progress.completed if progress else job.completed if job else 0
+    rate = progress.rate if progress and shard.claimed_by else 0  # what waits has no pace
+    return {
+        "id": shard.id,
+        "state": shard.state.value,
+        "model": shard.model,
+        "rows": shard.rows,
+        "job_id": job.id if job else None,
+        "job_status": job.status.value if job else None,
+        "completed": done,
+        "rows_per_s": round(rate, 2) if rate else None,
+        "eta_s": round((shard.rows - done) / rate) if rate else None,
+        "failed": job.failed if job else 0,
+        "polls": shard.polls,
+        "attempts": shard.attempts,
+        "claimed_by": shard.claimed_by,
+        "error": msgspec.to_builtins(shard.failure or shard.error),
+        "left_behind": msgspec.to_builtins(shard.left_behind),
+    }

@@ -1,0 +1,1 @@
+"""The wire format of OpenAI's endpoints, which vLLM shares: bodies, batch rows, answers. Pure."""

@@ -1,0 +1,80 @@
+"""The rows of a batch file as OpenAI and vLLM write them: a request to an endpoint there, its response back."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from ...core import Endpoint, UnifiedResult
+from ...jsonl import decode_leniently, is_clean
+from .chat import CHAT_URL, ChatBody, decode_completion
+
+URLS: dict[Endpoint, Any] = {
+    Endpoint.CHAT: "/v1/chat/completions",
+    Endpoint.RESPONSES: "/v1/responses",
+    Endpoint.EMBEDDINGS: "/v1/embeddings",
+}
+
+
+class WireRow(msgspec.Struct, gc=False):
+    """A line of the input file."""
+
+    custom_id: str
+    body: ChatBody | dict[str, Any]
+    method: Literal["POST"] = "POST"
+    url: str = CHAT_URL
+
+
+class _RowId(msgspec.Struct):
+    custom_id: str
+
+
+_decode_row_id = msgspec.json.Decoder(_RowId).decode
+
+# How the service begins each line; an id that needs no unescaping can be read without parsing the row.
+_BEGINNING = re.compile(rb'\{"id": ?"[^"\\]*", ?"custom_id": ?"([^"\\]*)"')
+
+
+class _Response(msgspec.Struct):
+    status_code: int
+    request_id: str | None
+    body: msgspec.Raw
+
+
+class _Answer(msgspec.Struct):
+    custom_id: str
+    response: _Response
+    error: None = None
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def read_row_id(line: bytes) -> str | None:
+    """See `Codec.read_row_id`."""
+    if beginning := _BEGINNING.match(line):
+        return beginning[1].decode(errors="replace")
+    try:
+        return _decode_row_id(line).custom_id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        row, _ = decode_leniently(line)
+    except ValueError:
+        return None
+    row_id = row.get("custom_id") if isinstance(row, dict) else None
+    return row_id if isinstance(row_id, str) else None
+
+
+def decode_row(line: bytes, read: Callable[[dict[str, Any]], UnifiedResult]) -> tuple[UnifiedResult, bool]:
+    """See `Codec.decode`. The usual completion is read by its known fields, `read` takes anything else apart."""
+    try:
+        if is_clean(line):
+            answer = _decode_answer(line)
+            if answer.response.status_code == 200:
+                return decode_completion(answer.custom_id, answer.response.body, answer.response.request_id), False
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    row, repaired = decode_leniently(line)
+    return read(row if isinstance(row, dict) else {}), repaired

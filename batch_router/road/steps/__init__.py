@@ -1,0 +1,1 @@
+"""The steps of the road, one file each."""

@@ -1,0 +1,43 @@
+"""The provider's answers into storage, as they are."""
+
+from pathlib import Path
+
+from ...core.jobs import Job
+from ...jsonl import read_lines
+from ...providers import Codec
+from ...state.items import Shard
+from ...state.table import State
+from ..context import Context, Outcome
+from ..doubt import MOST_DOUBTS, fetch_again
+from ..layout import shard_prefix
+
+
+def download(context: Context, shard: Shard) -> Outcome:
+    """Fetch all answers into one object; what the provider said stays there unchanged."""
+    if shard.job is None:
+        raise RuntimeError("a shard is downloaded only with a job")
+    name = f"{shard_prefix(shard)}-answers.jsonl"
+    with context.storage.write(name) as stream:
+        context.client_of(shard).download(shard.job, stream)
+    path = context.storage.path(name)
+    doubt = _doubt(path, shard.job, context.clients.provider(shard.provider).codec)
+    if doubt is not None and shard.doubts < MOST_DOUBTS:
+        context.storage.delete(name)
+        return fetch_again(shard, State.DOWNLOADING, doubt)
+    return Outcome(State.NORMALIZING, patch={"answers": name, "answers_size": path.stat().st_size})
+
+
+def _doubt(path: Path, job: Job, codec: Codec) -> str | None:
+    """Why this cannot be all. A connection that breaks is an error by itself; a proxy may end an answer politely."""
+    rows = 0
+    last = b""
+    with path.open("rb") as stream:
+        for line in read_lines(stream):
+            if not line.isspace():
+                rows, last = rows + 1, line
+    announced = job.completed + job.failed
+    if rows < announced:
+        return f"the provider counted {announced} answers, {rows} came"
+    if rows and codec.read_row_id(last) is None:
+        return "the last answer is cut off"
+    return None

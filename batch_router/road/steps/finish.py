@@ -1,0 +1,102 @@
+"""The books: what was asked equals what came back, read from the parts themselves."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ...core import ResultStatus
+from ...core.jobs import Failure
+from ...core.times import iso_time
+from ...exceptions import BatchTimeoutError
+from ...state.items import Batch, Shard
+from ...state.table import State
+from ..context import Context, Outcome
+from ..layout import batch_folder
+
+
+class _Status(msgspec.Struct):
+    status: ResultStatus
+
+
+_read_status = msgspec.json.Decoder(_Status).decode
+
+
+def finish(context: Context, batch: Batch) -> Outcome:
+    """Write the manifest: the parts in order, their counts and hashes."""
+    shards = context.store.get_shards(batch)
+    parts = [_audit(context, shard) for shard in shards]
+    counts = {status.value: sum(part["request_counts"][status] for part in parts) for status in ResultStatus}
+    state, failure = _final_state(batch, shards)
+    total = sum(shard.rows - shard.retried for shard in shards)
+    if state is not State.FAILED and sum(counts.values()) != total:
+        state, failure = State.FAILED, _unbalanced(total, sum(counts.values()))
+    manifest = {
+        "batch_id": batch.id,
+        "provider": batch.provider,
+        "model": batch.model,
+        "status": state.value,
+        "request_counts": {"total": total, **counts},
+        "created_at": iso_time(batch.created_at),
+        "completed_at": iso_time(context.store.now()),
+        "error": msgspec.to_builtins(failure),
+        "metadata": batch.metadata,
+        "dropped": batch.dropped,
+        "unexpected": sum(shard.part.unexpected for shard in shards if shard.part),
+        "repaired": sum(shard.part.repaired for shard in shards if shard.part),
+        "storage": str(context.storage.root),
+        "parts": parts,
+    }
+    name = f"{batch_folder(batch.provider, batch.id)}/manifest-{batch.version}.json"
+    with context.storage.write(name) as stream:
+        stream.write(msgspec.json.format(msgspec.json.encode(manifest)))
+    return Outcome(state, patch={"manifest": name, "failure": failure})
+
+
+def _audit(context: Context, shard: Shard) -> dict[str, Any]:
+    """One row of the manifest, counted and hashed from what is really in the part."""
+    counts: Counter[str] = Counter({status.value: 0 for status in ResultStatus})
+    digest = hashlib.sha256()
+    size = 0
+    if shard.part is not None:
+        with context.storage.open(shard.part.name) as stream:
+            for line in stream:
+                digest.update(line)
+                size += len(line)
+                counts[_read_status(line).status] += 1
+    return {
+        "shard": shard.id,
+        "state": shard.state.value,
+        "job_id": shard.job.id if shard.job else None,
+        "rows": shard.rows - shard.retried,
+        "retried": shard.retried,
+        "first_row": shard.first_row,
+        "results": shard.part.name if shard.part else None,
+        "row_ids": shard.part.row_ids or shard.row_ids if shard.part else shard.row_ids,
+        "size": size,
+        "sha256": digest.hexdigest(),
+        "request_counts": dict(counts),
+    }
+
+
+def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure | None]:
+    if batch.failure is not None and (batch.failure.type != BatchTimeoutError.type or not shards):
+        return State.FAILED, batch.failure
+    unwritten = next((shard for shard in shards if shard.part is None), None)
+    if unwritten is not None:
+        return State.FAILED, unwritten.failure
+    states = {shard.state for shard in shards}
+    if states == {State.FAILED}:
+        return State.FAILED, shards[0].failure
+    if batch.failure is not None and states & {State.CANCELLED, State.FAILED}:
+        return State.EXPIRED, batch.failure
+    for state in (State.CANCELLED, State.EXPIRED):
+        if state in states:
+            return state, None
+    return State.COMPLETED, None
+
+
+def _unbalanced(asked: int, written: int) -> Failure:
+    return Failure(type="internal_error", message=f"{asked} requests went in, {written} results were written")

@@ -1,0 +1,38 @@
+"""Which queue a step goes to, and how a message is made."""
+
+from celery import chain
+from celery.canvas import Signature
+from kombu.exceptions import OperationalError
+
+from ..providers import find_provider
+from ..road.advance import log
+from ..state.base import Hint
+from ..state.table import TABLE, remaining_road
+from .app import app
+
+#: `io` talks to providers, `cpu` converts and normalizes, `poll` looks at jobs.
+DEFAULT_QUEUES = ("io", "cpu", "poll")
+
+
+def queue_of(hint: Hint) -> str:
+    """The queue of the step that an item waits for: its own, or its provider's, if it has one."""
+    return hint.queue or find_provider(hint.provider).queue or str(TABLE[hint.state].queue)
+
+
+def publish(hint: Hint, countdown: float = 0) -> None:
+    """Send the message that carries an item on: a chain of the steps that are left.
+
+    A broker that is away loses nothing: the sweep sends the message again.
+    """
+    states = remaining_road(hint.state)
+    first = _signature(hint, args=([hint.id, hint.version],))
+    first.set(argsrepr=f"{hint.id} v{hint.version}")
+    rest = [_signature(hint._replace(state=state)) for state in states[1:]]
+    try:
+        chain(first, *rest).apply_async(countdown=countdown)
+    except OperationalError as error:
+        log.warning("action=publish_failed item=%s error=%s", hint.id, type(error).__name__)
+
+
+def _signature(hint: Hint, args: tuple[object, ...] = ()) -> Signature:
+    return app.signature(f"batch_router.{TABLE[hint.state].step}", args=args, queue=queue_of(hint))

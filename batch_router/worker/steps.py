@@ -1,0 +1,61 @@
+"""How a task carries its item on: one step of the road, then the next message."""
+
+from typing import NoReturn
+
+from celery import Task
+from celery.exceptions import Ignore
+
+from ..exceptions import BrokerUnavailableError, ValidationError
+from ..road.advance import LONGEST_COUNTDOWN, Advance, advance, log
+from ..state.base import Hint
+from ..state.table import TABLE
+from .process import context
+from .routing import publish
+
+#: All that a message carries: the item, and the version at which it is to be looked at.
+Token = list[str | int]
+
+
+class RoadTask(Task):
+    """A step as a task. Its argument and its return value are a `Token`, so that steps make a chain."""
+
+    abstract = True
+    max_retries = None  # a poll is a retry
+
+    def carry_on(self, token: Token) -> Token | None:
+        """Take the item one step on, and hand it to whoever is next.
+
+        Raises:
+            Ignore: the message is stale, or another one goes on in its place.
+            Retry: the same step is due again.
+        """
+        item_id, version = str(token[0]), int(token[1])
+        try:
+            done = advance(context(), item_id, version)
+        except BrokerUnavailableError as error:
+            log.warning("action=store_away item=%s error=%s", item_id, error)
+            raise Ignore from error
+        except ValidationError as error:  # of this worker's settings; a step's own errors end in the item's state
+            log.critical("action=refused item=%s error=%s", item_id, error)
+            raise Ignore from error
+        if done is None:
+            raise Ignore
+        for hint in done.woken:
+            publish(hint)
+        return self._next(done, done.hint) if done.hint else None
+
+    def _next(self, done: Advance, hint: Hint) -> Token:
+        token: Token = [hint.id, hint.version]
+        step = f"batch_router.{TABLE[hint.state].step}"
+        if done.delay > LONGEST_COUNTDOWN:
+            raise Ignore  # no message waits that long: the sweep sends one when it is time
+        if step == self.name:
+            self._again(token, done.delay)
+        following = self.request.chain
+        if done.delay == 0 and following and following[-1]["task"] == step:
+            return token
+        publish(hint, done.delay)
+        raise Ignore
+
+    def _again(self, token: Token, delay: float) -> NoReturn:
+        raise self.retry(args=(token,), kwargs={}, countdown=delay, argsrepr=f"{token[0]} v{token[1]}")

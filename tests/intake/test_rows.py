@@ -1,0 +1,364 @@
+"""Input rows: three forms, one request; what is wrong is said by field."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_router.core import GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
+from batch_router.exceptions import InvalidInputError, ValidationError
+from batch_router.intake.options import Defaults
+from batch_router.intake.problems import DuplicateFinder, Problems
+from batch_router.intake.rows import fill_defaults, read_custom_ids, read_rows, request_from
+from batch_router.jsonl import read_lines
+
+CHAT = "/v1/chat/completions"
+HI = {"role": "user", "content": "hi"}
+SYSTEM = {"role": "system", "content": "be brief"}
+MODEL = Defaults(model="m")
+
+
+def parse(row: Any, defaults: Defaults = MODEL) -> UnifiedRequest:
+    return parse_line(json.dumps(row).encode(), defaults)
+
+
+def parse_line(line: bytes, defaults: Defaults = MODEL) -> UnifiedRequest:
+    problems = Problems("in.jsonl")
+    requests = [request for _, request in read_rows([line], defaults, problems)]
+    problems.raise_any()
+    return requests[0]
+
+
+def openai_row(**body: Any) -> dict[str, Any]:
+    return {"custom_id": "q1", "method": "POST", "url": CHAT, "body": {"model": "m", "messages": [HI]} | body}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"custom_id": "q1", "model": "m", "messages": [HI]},
+        {"custom_id": "q1", "messages": [HI]},
+        {"custom_id": "q1", "model": None, "messages": [HI], "generation_config": None},
+        {"custom_id": "q1", "prompt": "hi"},
+        {"custom_id": "q1", "model": "m", "prompt": "hi"},
+        openai_row(),
+        openai_row(model=None),
+    ],
+)
+def test_three_forms_make_one_request(row: dict[str, Any]) -> None:
+    """A unified row, the short form and a row of an OpenAI batch file say the same."""
+    expected = UnifiedRequest(custom_id="q1", model="m", messages=[UnifiedMessage(role="user", content="hi")])
+    assert parse(row) == expected
+    assert fill_defaults(request_from(row), MODEL) == expected
+
+
+def test_the_short_form_takes_the_other_fields() -> None:
+    """Whatever a unified row may say beside its messages, the short form may say too."""
+    row = {
+        "custom_id": "q1",
+        "prompt": [{"type": "text", "text": "hi"}],
+        "system_prompt": ["a", "b"],
+        "generation_config": {"max_tokens": 3},
+        "provider_kwargs": {"seed": 1},
+    }
+    assert parse(row) == UnifiedRequest(
+        custom_id="q1",
+        model="m",
+        messages=[UnifiedMessage(role="user", content=[TextContent(text="hi")])],
+        system_prompt=["a", "b"],
+        generation_config=GenerationConfig(max_tokens=3),
+        provider_kwargs={"seed": 1},
+    )
+
+
+def test_an_openai_row_is_translated() -> None:
+    """Parameters get our names, a single stop text becomes a list, and unknown keys are kept apart."""
+    read = parse(
+        openai_row(max_completion_tokens=3, stop="END", top_p=0.5, logprobs=True, response_format={"type": "x"})
+    )
+    assert read.generation_config == GenerationConfig(max_tokens=3, stop_sequences=["END"], top_p=0.5)
+    assert read.openai_kwargs == {"logprobs": True, "response_format": {"type": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("leading", "system_prompt"),
+    [
+        ([], None),
+        ([SYSTEM], "be brief"),
+        ([{"role": "developer", "content": "be brief"}], "be brief"),
+        ([SYSTEM, {"role": "developer", "content": "be kind"}], ["be brief", "be kind"]),
+        ([{"role": "system", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}], ["a", "b"]),
+        ([{"role": "system", "content": [{"type": "text", "text": "a"}]}], "a"),
+    ],
+)
+def test_leading_system_messages_are_the_system_prompt(leading: list[Any], system_prompt: object) -> None:
+    """In both forms that have messages, with either name of the role, as a text or as parts."""
+    for row in ({"custom_id": "q1", "messages": [*leading, HI]}, openai_row(messages=[*leading, HI])):
+        read = parse(row)
+        assert read.system_prompt == system_prompt
+        assert read.messages == [UnifiedMessage(role="user", content="hi")]
+
+
+def test_a_row_wins_over_its_batch() -> None:
+    """The batch's word counts where the row says nothing, parameter by parameter."""
+    own = GenerationConfig(temperature=0)
+    defaults = Defaults(model="m", system_prompt="s", generation_config=GenerationConfig(temperature=1, max_tokens=9))
+    silent = parse({"custom_id": "q1", "prompt": "hi"}, defaults)
+    assert (silent.model, silent.system_prompt, silent.generation_config) == ("m", "s", defaults.generation_config)
+    outspoken = parse(
+        {"custom_id": "q2", "prompt": "hi", "model": "n", "system_prompt": "t", "generation_config": own.to_dict()},
+        defaults,
+    )
+    assert (outspoken.model, outspoken.system_prompt) == ("n", "t")
+    assert outspoken.generation_config == GenerationConfig(temperature=0, max_tokens=9)
+
+
+def test_requests_are_filled_in_place() -> None:
+    """`fill_defaults` gives back the very request that it was given."""
+    request = request_from({"custom_id": "q1", "prompt": "hi"})
+    assert fill_defaults(request, MODEL) is request
+    assert request.model == "m"
+
+
+def changed(**change: Any) -> dict[str, Any]:
+    return {"custom_id": "q1", "messages": [HI]} | change
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ({}, ".*`custom_id`"),
+        ({"prompt": "hi"}, ".*`custom_id`"),
+        ({"custom_id": "q1"}, ".*`messages`"),
+        (changed(custom_id=5), "custom_id: .*`int`"),
+        (changed(custom_id=None), "custom_id: .*`null`"),
+        (changed(custom_id=""), "custom_id: "),
+        (changed(modell="m"), ".*unknown field `modell`"),
+        (changed(prompt="hi"), ".*unknown field `prompt`"),
+        (changed(model=""), "model: "),
+        (changed(model=["m"]), "model: .*`array`"),
+        (changed(messages=[]), "messages: "),
+        (changed(messages="hi"), "messages: .*`str`"),
+        (changed(messages=[HI, "hi"]), r"messages\[1\]: .*`str`"),
+        (changed(messages=[HI, HI | {"role": "robot"}]), r"messages\[1\].role: .*'robot'.*'user' or 'assistant'"),
+        (changed(messages=[HI, SYSTEM]), r"messages\[1\].role: .*'system'.*in front"),
+        (changed(messages=[{"role": "user"}]), r"messages\[0\]: .*`content`"),
+        (changed(messages=[HI | {"content": ""}]), r"messages\[0\].content: "),
+        (changed(messages=[HI | {"content": []}]), r"messages\[0\].content: "),
+        (changed(messages=[HI | {"content": [{"type": "text"}]}]), r"messages\[0\].content\[0\]: .*`text`"),
+        (changed(messages=[HI | {"content": [{"type": "video"}]}]), r"messages\[0\].content\[0\].*'video'"),
+        (changed(generation_config={"temperature": 3}), "generation_config.temperature: .*2"),
+        (changed(generation_config={"temperature": "hot"}), "generation_config.temperature: .*`str`"),
+        (changed(generation_config={"heat": 1}), "generation_config: .*unknown field `heat`"),
+        (changed(provider_kwargs=[1]), "provider_kwargs: "),
+        (changed(system_prompt=5), "system_prompt: .*`int`"),
+        (changed(messages=[SYSTEM]), "messages: only a system prompt"),
+        (changed(messages=[SYSTEM, HI], system_prompt="s"), "system_prompt: given twice"),
+        (changed(messages=[{"role": "system", "content": []}, HI]), ".*(content|system)"),
+        (changed(messages=[{"role": "system", "content": None}, HI]), ".*(content|system)"),
+        (changed(messages=[{"role": "system"}, HI]), ".*(content|system)"),
+        (changed(messages=[{"role": "system", "content": [{"type": "image_url"}]}, HI]), ".*(content|system)"),
+        ({"custom_id": "q1", "prompt": 5}, "prompt: "),
+        ({"custom_id": "q1", "prompt": ""}, "prompt: "),
+        (openai_row() | {"url": "/v1/images/edits"}, "url: '/v1/images/edits' is not supported; these are: /v1/chat"),
+        (openai_row() | {"url": "/v1/embeddings"}, "body.input: must be one text"),
+        ({"custom_id": "q1", "body": {"messages": [HI]}}, "url: "),
+        (openai_row() | {"method": "GET"}, "method: "),
+        (openai_row() | {"body": "hi"}, "body: must be an object"),
+        (openai_row() | {"model": "m"}, "unknown field 'model' in an OpenAI batch row"),
+        (openai_row(messages=None), "body.messages must be a list"),
+        (openai_row(temperature=3), ".*temperature: .*2"),
+        (
+            openai_row(messages=[{"role": "tool", "content": "4"}]),
+            r"messages\[0\].content\[0\].tool_call_id: Expected `str`",
+        ),
+        (openai_row(messages=[HI | {"content": [{"type": "input_audio"}]}]), ".*'input_audio' is not supported"),
+        ([], ".*must be an object, not list"),
+        ("hi", ".*must be an object, not str"),
+        (None, ".*must be an object, not NoneType"),
+    ],
+)
+def test_a_bad_row_is_refused_by_field(row: Any, complaint: str) -> None:
+    """The refusal names the field; a row as plain data is refused as the same row in a file is."""
+    with pytest.raises(ValidationError, match=f"^{complaint}"):
+        request_from(row)
+    with pytest.raises(ValidationError, match=f"^in.jsonl, line 1: {complaint}"):
+        parse(row)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b"hello", "not valid JSON: .*; each line must be one JSON object"),
+        (b'{"custom_id": "q1", "prompt": "hi"', "not valid JSON"),
+        (b'{"custom_id": "q1", "prompt": "hi"} {}', "not valid JSON"),
+        (b'{"custom_id": "q1", "prompt": "\\ud800"}', "not valid JSON"),
+        (b'{"custom_id": "q1", "prompt": NaN}', "not valid JSON"),
+        (b'{"custom_id": "q1", "prompt": "\xff"}', "not valid UTF-8; save the file as UTF-8"),
+        (b'{"custom_id": "q1", "prompt": "hi"}'.decode().encode("utf-16"), "not valid (UTF-8|JSON)"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
+        (b'{"custom_id": "q1", "prompt": "hi", "provider_kwargs": {"a": ' + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_line_that_is_not_json_is_refused(line: bytes, complaint: str) -> None:
+    """The refusal says what the line should be."""
+    with pytest.raises(ValidationError, match=complaint):
+        parse_line(line)
+
+
+@pytest.mark.parametrize("defaults", [Defaults(), Defaults(model="")])
+def test_a_model_is_needed(defaults: Defaults) -> None:
+    """Where neither row nor batch names one, the refusal says where it can be given."""
+    with pytest.raises(ValidationError, match=r": model: .*in the row.*model="):
+        parse({"custom_id": "q1", "prompt": "hi"}, defaults)
+
+
+ODD_FILES = {
+    "plain": b'{"custom_id": "a", "prompt": "1"}\n{"custom_id": "b", "prompt": "2"}\n',
+    "no newline at the end": b'{"custom_id": "a", "prompt": "1"}\n{"custom_id": "b", "prompt": "2"}',
+    "CRLF": b'{"custom_id": "a", "prompt": "1"}\r\n{"custom_id": "b", "prompt": "2"}\r\n',
+    "BOM": b'\xef\xbb\xbf{"custom_id": "a", "prompt": "1"}\n{"custom_id": "b", "prompt": "2"}\n',
+    "indented": b'  {"custom_id": "a", "prompt": "1"}\t\n {"custom_id": "b", "prompt": "2"} \n',
+}
+
+
+@pytest.mark.parametrize("name", ODD_FILES)
+def test_odd_files_are_read(tmp_path: Path, name: str) -> None:
+    """What editors and other systems leave around a row is not part of it."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(ODD_FILES[name])
+    assert list(read_custom_ids(path, MODEL)) == [(1, "a"), (2, "b")]
+    assert list(read_custom_ids(path, MODEL, limit=1)) == [(1, "a")]
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\u2029b", "a\x85b", "a\x1cb", "\ufeff"])
+def test_only_newlines_end_a_row(tmp_path: Path, text: str) -> None:
+    """A character that other tools take for the end of a line stays within its row."""
+    path = tmp_path / "in.jsonl"
+    row = json.dumps({"custom_id": text, "prompt": text}, ensure_ascii=text == "a\x1cb")
+    path.write_text(f"{row}\n{row}\n", encoding="utf-8", newline="")
+    problems = Problems("in.jsonl")
+    with path.open("rb") as stream:
+        requests = [request for _, request in read_rows(read_lines(stream), MODEL, problems)]
+    assert [(request.custom_id, request.messages[0].content) for request in requests] == [(text, text)] * 2
+    assert problems.total == 0
+
+
+def test_blank_lines_count_but_hold_no_row() -> None:
+    """The numbers of the lines are those that an editor shows."""
+    problems = Problems("in.jsonl")
+    lines = [b"", b'{"custom_id": "a", "prompt": "1"}', b" \t\r", b"x", b'{"custom_id": "b", "prompt": "2"}']
+    assert [(line, request.custom_id) for line, request in read_rows(lines, MODEL, problems)] == [(2, "a"), (5, "b")]
+    with pytest.raises(InvalidInputError, match=r"^in.jsonl, line 4: not valid JSON"):
+        problems.raise_any()
+
+
+@pytest.mark.parametrize("bad", [0, 1, 20, 21, 1000])
+def test_the_first_problems_are_described(bad: int) -> None:
+    """Twenty are described in order, the rest is counted; none is no error."""
+    problems = Problems("in.jsonl")
+    assert list(read_rows([b"x"] * bad, MODEL, problems)) == []
+    error = None
+    try:
+        problems.raise_any()
+    except InvalidInputError as caught:
+        error = caught
+    described = [text.partition(": ")[0] for text in error.problems] if error else []
+    assert described == [f"in.jsonl, line {line}" for line in range(1, min(bad, 20) + 1)]
+    assert (error.total if error else 0) == bad
+    assert str(error).endswith(f"... and {bad - 20} more") == (bad > 20)
+
+
+# --- repeated ids ---------------------------------------------------------------------------------------------------
+
+
+class ShortRuns(DuplicateFinder):
+    """Merges many runs where the usual one would merge one."""
+
+    _RUN = 4
+
+
+class FewLooks(DuplicateFinder):
+    """Looks at two repeated ids and counts the rest."""
+
+    _MOST = 2
+
+
+class Clash(str):
+    """An id that shares its hash with all others of its kind."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return 7
+
+
+def find(ids: list[str], finder: DuplicateFinder | None = None) -> tuple[list[str], int]:
+    """The problems that a finder reports of ids on lines from 1 on, and how many it counts."""
+    finder = finder or DuplicateFinder()
+    problems = Problems("in.jsonl")
+    for custom_id in ids:
+        finder.add(custom_id)
+    finder.report(lambda: iter(enumerate(ids, 1)), problems)
+    try:
+        problems.raise_any()
+    except InvalidInputError as error:
+        return error.problems, error.total
+    return [], 0
+
+
+def repeated(ids: list[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    return [
+        f"in.jsonl, line {line}: custom_id: {name!r} was used before, on line {seen[name]}; make it unique"
+        for line, name in enumerate(ids, 1)
+        if seen.setdefault(name, line) != line
+    ]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[], ["a"], ["a", "b"], ["a", "a"], ["a", "b", "a", "a"], ["b", "a", "a", "b"], ["\ud800", "\ud800"], ["a"] * 20],
+)
+def test_repeated_ids_are_found(ids: list[str]) -> None:
+    """Each repetition is named with its line and the line of the first."""
+    assert find(ids) == (repeated(ids), len(repeated(ids)))
+
+
+@given(st.lists(st.sampled_from("abcdefghijklmnop") | st.integers().map(str)))
+def test_the_finder_knows_what_a_set_knows(ids: list[str]) -> None:
+    """However the ids fall into runs, the repeated ones are those that a set would find."""
+    expected = repeated(ids)
+    assert find(ids, ShortRuns()) == (expected[:20], len(expected))
+
+
+def test_ids_that_share_a_hash_are_different() -> None:
+    """A collision is looked at and found to be none; a repetition among colliding ids is found."""
+    assert find([Clash("a"), Clash("b"), Clash("c")]) == ([], 0)
+    ids: list[str] = [Clash("a"), Clash("b"), Clash("a")]
+    assert find(ids) == (repeated(ids), 1)
+
+
+def test_a_flood_of_repetitions_is_counted() -> None:
+    """Beyond the ids that are looked at, repetitions are still counted, each once."""
+    ids = ["a", "b", "c", "d"] * 3
+    described, total = find(ids, FewLooks())
+    assert total == len(repeated(ids)) == 8
+    assert described == [line for line in repeated(ids) if line in described]
+    assert len(described) == 4
+
+
+def test_unique_ids_are_not_read_again() -> None:
+    """The second reading, which costs as much as the first, is only for those who need it."""
+    finder = ShortRuns()
+    for number in range(1000):
+        finder.add(str(number))
+
+    def reread() -> Iterator[tuple[int, str]]:
+        pytest.fail("read again for nothing")
+
+    finder.report(reread, Problems("in.jsonl"))

@@ -1,0 +1,135 @@
+"""Jobs at the providers that nobody owns, and the batches that are forgotten here."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from batch_router.client import BatchClient
+from batch_router.core import UnifiedRequest
+from batch_router.core.jobs import Job, JobSpec
+from batch_router.exceptions import BatchNotFoundError, ValidationError
+from batch_router.operations.orphans import accounts_of, find_orphans, find_strays
+from batch_router.operations.submit import submit
+from batch_router.providers import find_provider
+from batch_router.road.context import Context
+from batch_router.road.layout import batch_folder
+from batch_router.simulator import Simulator
+from batch_router.state.base import Commit
+from batch_router.state.table import State
+
+URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
+ROWS = {"path": "in", "size": 1, "hash": "0"}
+OURS, OTHER, OWNED = "0123456789abcdef", "fedcba9876543210", "00000000000000aa"
+
+
+@pytest.mark.parametrize("provider", URLS)
+def test_a_job_that_no_shard_owns_is_found(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    """Neither one that is owned, nor one whose shard is still looking for it, nor what somebody else labelled."""
+    monkeypatch.setenv(find_provider(provider).key_variables[0], "k")
+    with Simulator() as simulator:
+        context = make_context(base_urls={provider: f"{simulator.url}/{URLS[provider]}"})
+        jobs = {token: create(context, provider, token) for token in (OURS, OTHER, OWNED, "not-a-token")}
+        context.store.create("b", {"provider": provider, "input": ROWS, "submission": "s"}, delay=0)
+        context.store.claim("b", 1, lease=10, holder="w")
+        spawn = [facts(provider, OWNED) | {"job": jobs[OWNED]}, facts(provider, OTHER)]
+        context.store.commit("b", 2, Commit(State.RUNNING, None, {}, spawn), holder="w")
+        assert accounts_of(context) == {(provider, None)}
+        assert [job.id for job in find_orphans(context, provider, None, 10)] == [jobs[OURS].id]
+
+
+def test_a_folder_of_no_batch_is_found(context: Context) -> None:
+    """Of a caller that died before the store knew of its batch; not of one that may be about to submit it."""
+    known = submit(context, "openai", model="m", requests=[{"custom_id": "a", "prompt": "hi"}])
+    for name in ("old", "young"):
+        with context.storage.write(f"{batch_folder('openai', name)}/input") as stream:
+            stream.write(b"{}\n")
+    for name in ("old", known.id):
+        os.utime(context.storage.path(batch_folder("openai", name)), (0, 0))
+    assert [folder.name for folder in find_strays(context)] == ["old"]
+
+
+def facts(provider: str, token: str) -> dict[str, Any]:
+    return {
+        "provider": provider,
+        "token": token,
+        "model": "m",
+        "rows": 1,
+        "size": 3,
+        "first_row": 0,
+        "requests": "r",
+        "row_ids": "i",
+    }
+
+
+def create(context: Context, provider: str, token: str) -> Job:
+    """A job of one row at the provider."""
+    kind = find_provider(provider)
+    request = msgspec.convert(
+        {
+            "custom_id": "a",
+            "model": "m",
+            "messages": [{"role": "user", "content": "Hi"}],
+            "generation_config": {"max_tokens": 9},
+        },
+        UnifiedRequest,
+    )
+    with context.storage.write(token) as stream:
+        stream.write(msgspec.json.encode(kind.codec.encode(request, f"{token}-0")) + b"\n")
+    client = context.clients.get(provider)
+    path = context.storage.path(token)
+    spec = JobSpec(token=token, model="m", rows=1, upload=None, since=0)
+    spec = msgspec.structs.replace(spec, upload=client.upload(path, spec))
+    return client.create(path, spec)
+
+
+def ended(context: Context, batch_id: str) -> None:
+    """A batch that was submitted and has ended."""
+    submit(context, "openai", requests=[{"custom_id": "a", "prompt": "Hi"}], model="m", batch_id=batch_id)
+    context.store.claim(batch_id, 1, lease=10, holder="w")
+    context.store.commit(batch_id, 2, Commit(State.FINISHING, 0, {}), holder="w")
+    context.store.claim(batch_id, 3, lease=10, holder="w")
+    context.store.commit(batch_id, 4, Commit(State.COMPLETED, None, {}), holder="w")
+
+
+def test_a_purged_batch_leaves_nothing(context: Context, stored: Callable[[], list[str]]) -> None:
+    """Neither files nor state; another batch keeps both."""
+    client = BatchClient(context)
+    ended(context, "gone")
+    ended(context, "kept")
+    client.purge("gone")
+    assert {name.rpartition("/")[0] for name in stored()} == {batch_folder("openai", "kept")}
+    with pytest.raises(BatchNotFoundError):
+        client.status("gone")
+    assert client.status("kept").is_complete()
+
+
+def test_what_has_not_ended_is_not_purged(context: Context, stored: Callable[[], list[str]]) -> None:
+    """It says how to end it; nothing is touched."""
+    submit(context, "openai", requests=[{"custom_id": "a", "prompt": "Hi"}], model="m", batch_id="b")
+    before = stored()
+    with pytest.raises(ValidationError, match="b has not ended; `batch-router cancel b` ends it"):
+        BatchClient(context).purge("b")
+    assert stored() == before
+
+
+def test_a_purge_that_was_interrupted_can_be_repeated(context: Context) -> None:
+    """The state goes last, so the batch is still listed when only its files are gone."""
+    ended(context, "b")
+    context.storage.delete_folder(batch_folder("openai", "b"))
+    BatchClient(context).purge("b")
+    assert context.store.get_batch("b") is None
+
+
+def test_old_batches_are_purged_together(context: Context) -> None:
+    """By the time of their end; those that go on are left alone, however old."""
+    client = BatchClient(context)
+    ended(context, "b")
+    submit(context, "openai", requests=[{"custom_id": "a", "prompt": "Hi"}], model="m", batch_id="open")
+    assert client.purge_older(1) == []
+    assert client.purge_older(-1) == ["b"]
+    assert [batch.batch_id for batch in client.list()] == ["open"]

@@ -1,0 +1,87 @@
+"""The parts of a batch, read as one list in input order."""
+
+import json
+from itertools import islice
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batch_router.exceptions import FileOperationError
+from batch_router.operations.results import read_results
+from batch_router.road.context import Context
+from batch_router.storage import LocalStorage
+
+
+def put(storage: LocalStorage, name: str, content: bytes) -> None:
+    with storage.write(name) as stream:
+        stream.write(content)
+
+
+def result(row: int) -> bytes:
+    return b'{"custom_id":"q%d","text":"a\xe2\x80\xa8b"}\n' % row
+
+
+def part(storage: LocalStorage, number: int, rows: list[int]) -> dict[str, Any]:
+    put(storage, f"{number}-results", b"".join(result(row) for row in rows))
+    put(storage, f"{number}-ids", b"".join(json.dumps([row, f"q{row}"]).encode() + b"\n" for row in rows))
+    return {"results": f"{number}-results", "row_ids": f"{number}-ids", "first_row": rows[0]}
+
+
+def manifest(storage: LocalStorage, *parts: list[int]) -> list[dict[str, Any]]:
+    return [part(storage, number, rows) for number, rows in enumerate(parts)]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [[0]],
+        [[0, 1, 2]],
+        [[0, 1], [2, 3]],  # one model, two shards
+        [[0, 2, 4], [1, 3, 5]],  # two models, row by row
+        [[0, 5], [1, 2, 3, 4]],
+        [[0, 3], [1, 4], [2], [5], [6]],
+        [[2, 3], [0, 1]],  # in whatever order the parts are listed
+    ],
+)
+def test_parts_are_merged_into_input_order(context: Context, parts: list[list[int]]) -> None:
+    """Each row once, as it was written, wherever it lies."""
+    total = sum(map(len, parts))
+    assert list(read_results(context.storage, manifest(context.storage, *parts))) == [result(n) for n in range(total)]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(st.lists(st.integers(0, 4), max_size=30))
+def test_any_dealing_of_rows_is_undone(context: Context, owners: list[int]) -> None:
+    """However the rows were dealt to shards, reading them gives the input's order."""
+    dealt = [[row for row, owner in enumerate(owners) if owner == shard] for shard in range(5)]
+    parts = manifest(context.storage, *[rows for rows in dealt if rows])
+    assert list(read_results(context.storage, parts)) == [result(row) for row in range(len(owners))]
+
+
+def test_a_shard_without_results_is_passed_over(context: Context) -> None:
+    """What could be written of a failed batch can be read."""
+    parts = manifest(context.storage, [0, 2], [1], [3])
+    parts[1]["results"] = None
+    assert list(read_results(context.storage, parts)) == [result(0), result(2), result(3)]
+
+
+def test_a_part_is_opened_when_its_turn_comes(context: Context) -> None:
+    """A batch of thousands of shards does not hold thousands of files: what lies ahead is not touched."""
+    parts = manifest(context.storage, [0, 1], [2, 3])
+    context.storage.delete("1-results")
+    results = read_results(context.storage, parts)
+    assert list(islice(results, 2)) == [result(0), result(1)]
+    with pytest.raises(FileOperationError, match="1-results"):
+        next(results)
+
+
+@pytest.mark.parametrize(("lost", "content"), [("0-results", result(0)), ("0-ids", b'[0,"q0"]\n')])
+def test_a_part_that_was_cut_short_is_an_error(context: Context, lost: str, content: bytes) -> None:
+    """Rows and their numbers are as many, or reading says so: nothing is passed over in silence."""
+    parts = manifest(context.storage, [0, 1])
+    put(context.storage, lost, content)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        list(read_results(context.storage, parts))

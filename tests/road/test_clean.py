@@ -1,0 +1,151 @@
+"""What is left at a provider when a batch is over: nothing, unless the user wants it or the service refuses."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from batch_router import BatchRouter
+from batch_router.core.jobs import JobSpec
+from batch_router.providers import find_provider
+from batch_router.road.advance import advance
+from batch_router.road.context import Context, Outcome
+from batch_router.road.steps.clean import clean
+from batch_router.road.steps.upload import undo_upload
+from batch_router.settings import Settings
+from batch_router.simulator import Scenario, Simulator
+from batch_router.simulator.scenario import Fault, Refusal
+from batch_router.state.base import Commit
+from batch_router.state.items import Shard
+from batch_router.state.table import State
+
+URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
+ROWS = [{"custom_id": str(number), "prompt": f"Row {number}"} for number in range(5)]
+
+
+def run(simulator: Simulator, home: Path, provider: str, **options: Any) -> Any:
+    """A batch of two shards, from its submission to its end; its status."""
+
+    async def main() -> Any:
+        async with BatchRouter(Settings(home=home, max_shard_rows=3), in_memory=True) as router:
+            url = f"{simulator.url}/{URLS[provider]}"
+            router.register_provider(find_provider(provider)(api_key="k", base_url=url))
+            config = {"max_tokens": 9}
+            batch_id = await router.send_batch(provider, ROWS, model="m", generation_config=config, **options)
+            return await router.wait_for_completion(provider, batch_id, poll_interval=0.05)
+
+    return asyncio.run(main())
+
+
+def left_at(simulator: Simulator) -> list[str]:
+    """The files that lie at the provider, by the provider's own disk."""
+    return [path.name for path in simulator.folder.rglob("*") if path.is_file() and path.name != "requests.jsonl"]
+
+
+@pytest.mark.parametrize("provider", URLS)
+def test_nothing_is_left_at_the_provider(tmp_path: Path, provider: str) -> None:
+    """Uploads and answers are deleted once the results are here, error files and all."""
+    with Simulator(Scenario(refuse=(Refusal(match="4"),))) as simulator:
+        status = run(simulator, tmp_path, provider)
+        assert (status.request_counts.succeeded, status.request_counts.errored) == (4, 1)
+        assert left_at(simulator) == []
+
+
+@pytest.mark.parametrize("provider", URLS)
+def test_what_the_user_wants_to_keep_is_left(tmp_path: Path, provider: str) -> None:
+    """With `keep_remote` nothing is deleted."""
+    with Simulator() as simulator:
+        assert run(simulator, tmp_path, provider, keep_remote=True).request_counts.succeeded == 5
+        assert len(left_at(simulator)) >= 2
+        assert not any(note["method"] == "DELETE" for note in simulator.requests())
+
+
+def test_a_refusal_to_delete_fails_nothing(tmp_path: Path) -> None:
+    """The batch is complete, and the status of its shards says what was left behind."""
+    refusals = (Fault(match="DELETE /files/.*", do="status", status=403, times=100),)
+    with Simulator(Scenario(faults=refusals)) as simulator:
+        status = run(simulator, tmp_path, "openai")
+    assert (status.status, status.request_counts.succeeded) == ("completed", 5)
+    assert all("403" in shard["left_behind"]["message"] for shard in status.shards)
+
+
+def test_answers_that_were_not_fetched_stay(tmp_path: Path) -> None:
+    """A file that is said to be gone ends in errors here, and the paid answers are not deleted there."""
+    refusals = (Fault(match="GET /files/.*/content", do="status", status=404, times=100),)
+    with Simulator(Scenario(faults=refusals)) as simulator:
+        home = tmp_path / "home"
+        with pytest.raises(Exception, match="404"):
+            run(simulator, home, "openai", row_retries=0)
+        assert len(left_at(simulator)) == 2
+
+
+@pytest.fixture
+def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Context]:
+    """`begin(simulator)`: a context with the shard `b.0`, which waits for its upload to OpenAI."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+
+    def make(simulator: Simulator) -> Context:
+        context = make_context(base_urls={"openai": f"{simulator.url}/openai/v1"})
+        batch = {"provider": "openai", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
+        context.store.create("b", batch, delay=0)
+        context.store.claim("b", 1, lease=10, holder="w")
+        with context.storage.write("requests") as stream:
+            stream.write(b"{}\n")
+        facts = {"provider": "openai", "token": "t", "model": "m", "rows": 1, "size": 3, "first_row": 0}
+        spawn = [facts | {"requests": "requests", "row_ids": "ids"}]
+        context.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 1}, spawn), holder="w")
+        return context
+
+    return make
+
+
+def shard_of(context: Context) -> Shard:
+    shard = context.store.get_shard("b.0")
+    assert shard is not None
+    return shard
+
+
+def upload_of(context: Context) -> str:
+    """What somebody uploads whose commit never comes."""
+    client = context.clients.get("openai")
+    spec = JobSpec(token="t", model="m", rows=1, upload=None, since=0)
+    return str(client.upload(context.storage.path("requests"), spec))
+
+
+def test_a_file_that_a_dead_uploader_left_is_deleted(begin: Any) -> None:
+    """The shard remembers that an upload was begun before: then its files are looked for by their name."""
+    with Simulator() as simulator:
+        context = begin(simulator)
+        context.store.claim("b.0", 1, lease=0, holder="dead")
+        context.store.renew("b.0", 2, lease=0, patch={"uploads": 1})
+        upload_of(context)
+        assert advance(context, "b.0", 2)
+        shard = shard_of(context)
+        assert (shard.state, shard.uploads, len(left_at(simulator))) == (State.CREATING, 2, 2)
+        clean(context, msgspec.structs.replace(shard, created_at=0))  # the store of a test has a clock of its own
+        assert left_at(simulator) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "owned", "left"),
+    [
+        (State.CREATING, True, 1),  # a lost reply: the commit had been made
+        (State.CREATING, False, 0),
+        (State.UPLOADING, False, 1),  # the next uploader may be about to find it; `clean` deletes it in any case
+        (State.COMPLETED, True, 0),  # a name that is always the same: the shard's own file was deleted before
+    ],
+)
+def test_an_uploader_that_lost_its_claim_takes_its_file_back(begin: Any, state: State, owned: bool, left: int) -> None:
+    """Unless the file is the shard's."""
+    with Simulator() as simulator:
+        context = begin(simulator)
+        name = upload_of(context)
+        shard = shard_of(context)
+        context.store.claim("b.0", 1, lease=10, holder="w")
+        facts = {"upload": name if owned else "file-of-another"}
+        context.store.commit("b.0", 2, Commit(state, 0, facts if state is not State.UPLOADING else {}), holder="w")
+        undo_upload(context, shard, Outcome(State.CREATING, patch={"upload": name}))
+        assert len(left_at(simulator)) == left

@@ -1,0 +1,104 @@
+"""What came of an attempt to create a job, at a provider that shows no label and, until the job ends, no row."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+
+from batch_router.core.jobs import Job
+from batch_router.exceptions import UndecidedError
+from batch_router.road.context import Context
+from batch_router.road.jobs import job_spec
+from batch_router.road.policy import MAX_ATTEMPTS
+from batch_router.road.steps.create import create
+from batch_router.simulator import Scenario, Simulator
+from batch_router.simulator.scenario import Latency
+from batch_router.state.base import Commit
+from batch_router.state.items import Intent, Shard
+from batch_router.state.table import State
+
+BATCH = {"provider": "anthropic", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
+PARAMS = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Its jobs take longer than any test."""
+    with Simulator(Scenario(latency=Latency(in_progress=600))) as running:
+        yield running
+
+
+@pytest.fixture
+def context(make_context: Callable[..., Context], simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """Anthropic is the simulator; the batch `b` has two shards of one row, the batch `c` has one."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
+    made = make_context(clock=time.time, base_urls={"anthropic": f"{simulator.url}/anthropic"})
+    for batch, tokens in (("b", ("t0", "t1")), ("c", ("t2",))):
+        made.store.create(batch, BATCH, delay=0)
+        made.store.claim(batch, 1, lease=10, holder="w")
+        shards = []
+        for token in tokens:
+            with made.storage.write(token) as stream:
+                stream.write(msgspec.json.encode({"custom_id": f"{token}-0", "params": PARAMS}) + b"\n")
+            facts = {"provider": "anthropic", "token": token, "model": "m", "rows": 1, "size": 9, "first_row": 0}
+            shards.append(facts | {"requests": token, "row_ids": "i"})
+        made.store.commit(batch, 2, Commit(State.RUNNING, None, {"rows": len(shards)}, shards), holder="w")
+    return made
+
+
+def attempted(context: Context, shard_id: str, late: float) -> Shard:
+    """A shard whose job somebody set out to create; `late` seconds from now their request cannot arrive any more."""
+    shard = context.store.get_shard(shard_id)
+    assert shard is not None
+    now = time.time()
+    return msgspec.structs.replace(shard, state=State.CREATING, intent=Intent(at=now, late_until=now + late))
+
+
+def send(context: Context, shard_id: str) -> Job:
+    """What an attempt does before it is not heard of again."""
+    shard = attempted(context, shard_id, 0)
+    return context.clients.get(shard.provider).create(context.storage.path(shard.requests), job_spec(shard))
+
+
+def own(context: Context, shard_id: str, job: Job) -> None:
+    """The store says that it is the shard's job."""
+    context.store.claim(shard_id, 1, lease=10, holder="w")
+    assert context.store.commit(shard_id, 2, Commit(State.POLLING, None, {"job": job}), holder="w")
+
+
+def test_a_job_that_may_be_ours_is_waited_for(context: Context, simulator: Simulator) -> None:
+    """However long ago the attempt was: with a job running that may be its, nothing is created and nothing given up."""
+    send(context, "b.1")
+    for late in (60, -60):
+        with pytest.raises(UndecidedError, match="it is known when they end"):
+            create(context, attempted(context, "b.1", late))
+    assert len([each for each in simulator.requests() if each["method"] == "POST"]) == 1
+
+
+@pytest.mark.parametrize("other", ["b.0", "c.0"])
+def test_the_job_of_another_shard_is_not_ours(context: Context, other: str) -> None:
+    """Of whichever batch, it holds nothing up: when the request can no longer arrive, the shard begins anew."""
+    own(context, other, send(context, other))
+    waits = create(context, attempted(context, "b.1", 60))
+    assert (waits.state, 50 < waits.delay <= 60) == (State.CREATING, True)
+    anew = create(context, attempted(context, "b.1", -60))
+    assert (anew.state, anew.patch["intent"]) == (State.UPLOADING, None)
+
+
+def test_rounds_come_to_an_end(context: Context) -> None:
+    """A shard whose every request to create its job comes to nothing fails; it is not uploaded for ever."""
+    shard = msgspec.structs.replace(attempted(context, "b.1", -60), round=MAX_ATTEMPTS - 1)
+    ended = create(context, shard)
+    assert (ended.state, ended.patch["intent"]) == (State.NORMALIZING, None)
+    assert "150 requests" in ended.patch["failure"].message
+    assert create(context, msgspec.structs.replace(shard, round=MAX_ATTEMPTS - 2)).state is State.UPLOADING
+
+
+def test_an_ended_job_is_taken_up(context: Context) -> None:
+    """Its rows say that it is the shard's, among others with as many rows."""
+    own(context, "b.0", send(context, "b.0"))
+    job = send(context, "b.1")
+    context.clients.get("anthropic").cancel(job.id)
+    found = create(context, attempted(context, "b.1", 60))
+    assert (found.state, found.patch["job"].id) == (State.POLLING, job.id)

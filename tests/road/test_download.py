@@ -1,0 +1,129 @@
+"""Answers are counted before they are believed, and files are what was written."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from batch_router.core import BatchStatus
+from batch_router.core.jobs import Job, JobSpec
+from batch_router.exceptions import FileOperationError
+from batch_router.road.context import Context
+from batch_router.road.doubt import MOST_DOUBTS
+from batch_router.road.jobs import requests_path
+from batch_router.road.steps.clean import ended_as
+from batch_router.road.steps.download import download
+from batch_router.road.steps.normalize import normalize
+from batch_router.simulator import Scenario, Simulator
+from batch_router.simulator.scenario import Fault
+from batch_router.state.items import Shard
+from batch_router.state.table import State
+
+ROWS = 3
+Begin = Callable[..., tuple[Context, Shard]]
+
+
+def wire(number: int) -> bytes:
+    body = {"model": "m", "messages": [{"role": "user", "content": f"Row {number}"}]}
+    row = {"custom_id": f"t-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    return msgspec.json.encode(row) + b"\n"
+
+
+@pytest.fixture
+def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> Begin:
+    """`begin(simulator)`: a shard of three rows, whose job at OpenAI has been answered."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+
+    def make(simulator: Simulator, **facts: Any) -> tuple[Context, Shard]:
+        context = make_context(base_urls={"openai": f"{simulator.url}/openai/v1"})
+        with context.storage.write("requests") as stream:
+            stream.writelines(wire(number) for number in range(ROWS))
+        with context.storage.write("ids") as stream:
+            stream.writelines(msgspec.json.encode([number, f"q{number}"]) + b"\n" for number in range(ROWS))
+        values: dict[str, Any] = {
+            "id": "b.0", "batch": "b", "state": State.DOWNLOADING, "version": 9, "provider": "openai", "token": "t",
+            "model": "m", "rows": ROWS, "size": sum(len(wire(number)) for number in range(ROWS)), "first_row": 0,
+            "requests": "requests", "row_ids": "ids",
+        }  # fmt: skip
+        shard = Shard(**values)
+        client = context.client_of(shard)
+        path = context.storage.path("requests")
+        spec = JobSpec(token="t", model="m", rows=ROWS, upload=None, since=0)
+        spec = msgspec.structs.replace(spec, upload=client.upload(path, spec))
+        job = client.get(client.create(path, spec).id)
+        assert job.status is BatchStatus.COMPLETED
+        return context, msgspec.structs.replace(shard, job=job, **facts)
+
+    return make
+
+
+def test_all_answers_are_taken_at_once(begin: Begin) -> None:
+    """As many as were counted, each whole: the shard goes on, and knows their size."""
+    with Simulator() as simulator:
+        context, shard = begin(simulator)
+        outcome = download(context, shard)
+    path = context.storage.path(outcome.patch["answers"])
+    assert (outcome.state, outcome.patch["answers_size"]) == (State.NORMALIZING, path.stat().st_size)
+
+
+def test_fewer_answers_than_were_counted_are_fetched_again(begin: Begin, stored: Callable[[], list[str]]) -> None:
+    """Nothing of them is kept, status says why, and the next try is not at once; in the end they are all there is."""
+    with Simulator(Scenario(drop="Row 1")) as simulator:
+        context, shard = begin(simulator)
+        before = stored()
+        for doubts in range(MOST_DOUBTS):
+            outcome = download(context, msgspec.structs.replace(shard, doubts=doubts))
+            assert (outcome.state, outcome.patch["doubts"]) == (State.DOWNLOADING, doubts + 1)
+            assert outcome.patch["error"].message.startswith("the provider counted 3 answers, 2 came")
+            assert outcome.delay
+            assert stored() == before
+        assert download(context, msgspec.structs.replace(shard, doubts=MOST_DOUBTS)).state is State.NORMALIZING
+
+
+def test_an_answer_that_is_cut_off_is_noticed(begin: Begin) -> None:
+    """Also where the number of lines is right, for a proxy may end an answer politely."""
+    cut = Fault(match="GET /files/.*/content", do="html")
+    with Simulator(Scenario(faults=(cut,))) as simulator:
+        context, shard = begin(simulator)
+        assert shard.job is not None
+        told = msgspec.structs.replace(shard, job=msgspec.structs.replace(shard.job, completed=0))
+        outcome = download(context, told)
+    assert (outcome.state, outcome.patch["doubts"]) == (State.DOWNLOADING, 1)
+    assert "cut off" in outcome.patch["error"].message
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_answers_that_were_damaged_here_are_fetched_again(begin: Begin, damage: str) -> None:
+    """Nothing is normalized of a file that is not what was fetched; the provider still has them."""
+    with Simulator() as simulator:
+        context, shard = begin(simulator)
+        fetched = msgspec.structs.replace(shard, **download(context, shard).patch)
+        path = context.storage.path(str(fetched.answers))
+        if damage == "cut":
+            path.write_bytes(path.read_bytes()[:-20])
+        else:
+            path.unlink()
+        outcome = normalize(context, fetched)
+        assert (outcome.state, outcome.patch["answers"]) == (State.DOWNLOADING, None)
+        again = msgspec.structs.replace(shard, version=11, doubts=1)
+        whole = msgspec.structs.replace(again, **download(context, again).patch)
+        done = msgspec.structs.replace(whole, **normalize(context, whole).patch)
+    assert done.part is not None
+    assert (done.part.succeeded, ended_as(done)) == (ROWS, State.COMPLETED)
+
+
+def test_rows_that_were_damaged_here_are_not_sent(context: Context) -> None:
+    """The error says how much was written and how much is there."""
+    with context.storage.write("requests") as stream:
+        stream.write(wire(0))
+    job = Job(id="j", status=BatchStatus.COMPLETED, created_at=0)
+    shard = Shard(
+        id="b.0", batch="b", state=State.UPLOADING, version=2, provider="openai", token="t", model="m", rows=1,
+        size=len(wire(0)) + 1, first_row=0, requests="requests", row_ids="ids", job=job,
+    )  # fmt: skip
+    with pytest.raises(FileOperationError, match=rf"{shard.size} bytes were written, {shard.size - 1} are there"):
+        requests_path(context, shard)
+    context.storage.delete("requests")
+    with pytest.raises(FileOperationError, match="No such file"):
+        requests_path(context, shard)

@@ -1,0 +1,117 @@
+"""Which queue a batch for our own GPUs goes to, and which of its shards the engine takes next."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from batch_router.core.jobs import EngineOption
+from batch_router.exceptions import ValidationError
+from batch_router.operations.submit import submit
+from batch_router.providers import Loaded
+from batch_router.road.context import Context
+from batch_router.road.turns import MOST_IN_A_ROW, Turns
+from batch_router.state.base import Commit
+from batch_router.state.items import Shard
+from batch_router.state.table import State
+
+QUEUES = {"tiny": "gpu.small", "large": "gpu.big"}
+
+
+@pytest.fixture
+def context(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> Context:
+    """One where two models have queues of their own."""
+    monkeypatch.setenv("BATCH_ROUTER_GPU_QUEUES", msgspec.json.encode(QUEUES).decode())
+    return make_context()
+
+
+def row(model: str | None = None) -> dict[str, Any]:
+    return {"custom_id": str(model), "prompt": "hi"} | ({"model": model} if model else {})
+
+
+def test_a_batch_goes_to_the_queue_of_its_model(context: Context) -> None:
+    """From its first message on; its item says so, too, for the sweep."""
+    hint = submit(context, "vllm", model="large", requests=[row()])
+    assert hint.queue == "gpu.big"
+    (swept,) = [*context.store.take_due(9, grace=1)] or [hint]
+    assert swept.queue == "gpu.big"
+
+
+@pytest.mark.parametrize(("model", "requests"), [("other", [row()]), ("tiny", [row(), row("other")])])
+def test_a_model_that_no_queue_serves_is_refused(context: Context, model: str, requests: list[Any]) -> None:
+    """Also where a single row names it; the error says what to do."""
+    with pytest.raises(ValidationError, match=r"no GPU queue serves 'other'.*add the model there"):
+        submit(context, "vllm", model=model, requests=requests)
+
+
+def test_a_star_stands_for_all_others(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that only some models need a queue of their own."""
+    monkeypatch.setenv("BATCH_ROUTER_GPU_QUEUES", '{"tiny": "gpu.small", "*": "gpu"}')
+    assert submit(context, "vllm", model="other", requests=[row()]).queue == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("provider", "options", "words"),
+    [
+        ("vllm", {"trust-remote-code": True}, "cannot set 'trust-remote-code'; it can set .*max-model-len"),
+        ("vllm", {"chat-template": "/etc/passwd"}, "takes the template itself"),
+        ("openai", {"seed": 1}, "openai has no engine of ours"),
+    ],
+)
+def test_an_engine_option_that_is_not_for_batches_is_refused(
+    context: Context, provider: str, options: dict[str, Any], words: str
+) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ValidationError, match=words):
+        submit(context, provider, model="tiny", requests=[row()], engine_options=options)
+
+
+def test_a_model_cannot_be_an_option(context: Context) -> None:
+    """It stands among vLLM's arguments, some of which have it run any code."""
+    with pytest.raises(ValidationError, match="would be an option"):
+        submit(context, "vllm", model="--tool-parser-plugin=x.py", requests=[row()])
+
+
+class Engine:
+    """One that has loaded a model."""
+
+    def __init__(self, model: str | None, options: dict[str, EngineOption] | None = None) -> None:
+        self.model = model
+        self.options = options or {}
+
+    def loaded(self) -> Loaded | None:
+        return None if self.model is None else Loaded(self.model, self.options)
+
+
+def shards_of(context: Context, *models: str) -> list[Shard]:
+    """Waiting shards of one batch."""
+    batch = {"provider": "vllm", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
+    context.store.create("b", batch, delay=0)
+    context.store.claim("b", 1, lease=10, holder="w")
+    facts = {"provider": "vllm", "rows": 1, "size": 9, "first_row": 0, "requests": "r", "row_ids": "i", "token": "t"}
+    spawn = [facts | {"model": model} for model in models]
+    context.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 1}, spawn), holder="w")
+    made = context.store.get_batch("b")
+    assert made is not None
+    return context.store.get_shards(made)
+
+
+def test_a_shard_of_the_loaded_model_goes_first_but_not_for_ever(context: Context) -> None:
+    """Ten of them, from the moment that another one waits; then it is the other one's turn."""
+    same, other = shards_of(context, "a", "b")
+    turns, client = Turns(), Engine("a")
+    assert not turns.passes_over(context.store, same, client)  # type: ignore[arg-type]
+    for _ in range(MOST_IN_A_ROW):
+        assert turns.passes_over(context.store, other, client)  # type: ignore[arg-type]
+        assert not turns.passes_over(context.store, same, client)  # type: ignore[arg-type]
+    assert not turns.passes_over(context.store, other, client)  # type: ignore[arg-type]
+    client.model = "b"
+    assert turns.passes_over(context.store, same, client)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", [Engine(None), Engine("c"), Engine("b", {"seed": 1})])
+def test_nobody_waits_for_what_no_shard_wants(context: Context, engine: Engine) -> None:
+    """The next model is loaded at once; with other options it is another one."""
+    same, _ = shards_of(context, "a", "b")
+    assert not Turns().passes_over(context.store, same, engine)  # type: ignore[arg-type]
