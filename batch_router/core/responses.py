@@ -60,8 +60,8 @@ class BatchStatusResponse(msgspec.Struct, kw_only=True):
         return self.status is BatchStatus.COMPLETED
 
 
-class Usage(msgspec.Struct, kw_only=True):
-    """Tokens of one request; None where the provider does not say."""
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one request; None where the provider does not report them."""
 
     input_tokens: int | None = None
     cached_tokens: int | None = None
@@ -69,12 +69,12 @@ class Usage(msgspec.Struct, kw_only=True):
     reasoning_tokens: int | None = None
 
 
-class ResultError(msgspec.Struct, kw_only=True):
+class ResultError(msgspec.Struct, frozen=True, kw_only=True):
     """Why a request has no answer.
 
     Attributes:
         retryable: whether the same request may succeed another time.
-        raw: what the provider said, as it said it.
+        raw: the provider's own error, unchanged.
     """
 
     type: ErrorType
@@ -83,11 +83,11 @@ class ResultError(msgspec.Struct, kw_only=True):
     raw: Any = None
 
 
-class UnifiedResult(msgspec.Struct, kw_only=True):
+class UnifiedResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one request: an answer or an error, in one shape for all providers.
 
     Attributes:
-        custom_id: the request's.
+        custom_id: the `custom_id` of the request.
         text: the answer's text.
         tool_calls: `{"id", "name", "arguments"}` each; `arguments` is an object, or what the model wrote if it is not.
         embedding: the numbers, in results of embeddings only.

@@ -36,10 +36,14 @@ class Codec(Protocol):
     def read_row_id(self, line: bytes) -> str | None:
         """Which of our rows an answer belongs to; None if it does not say, or cannot be read."""
 
-    def decode(self, line: bytes) -> tuple[UnifiedResult, bool]:
-        """The result that an answer holds, under the row id as `custom_id`, and whether it had to be repaired.
+    def decode(self, line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
+        """The result that an answer holds, and whether the line had to be repaired to be read.
 
-        Lenient about what it does not know: a paid answer is not lost over a field.
+        Lenient about unknown fields and shapes: a paid answer is not lost over a field.
+
+        Args:
+            line: the answer, one JSON object.
+            custom_id: the user's id of the request, for the result; the line itself carries our row id.
 
         Raises:
             ValueError: the line is not JSON.

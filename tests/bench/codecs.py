@@ -46,7 +46,7 @@ def encode(provider: type[Provider], lines: list[bytes]) -> None:
 def decode(provider: type[Provider], lines: list[bytes]) -> None:
     buffer = bytearray()
     for line in lines:
-        _encode_into(provider.codec.decode(line)[0], buffer, 0)
+        _encode_into(provider.codec.decode(line, "0123456789abcdef-1")[0], buffer, 0)
 
 
 def ratio(lines: list[bytes], ours: Callable[[list[bytes]], None]) -> float:

@@ -223,3 +223,13 @@ def test_a_success_needs_its_response() -> None:
         UnifiedResult(custom_id="q1", status=ResultStatus.ERRORED)
     good = UnifiedResult(custom_id="q1", status=ResultStatus.SUCCEEDED, text="42", response={})
     assert (good.is_successful(), good.get_content()) == (True, "42")
+
+
+def test_a_result_does_not_change() -> None:
+    """What a caller was given stays as it was read, down to its error and its token counts."""
+    result = UnifiedResult(
+        custom_id="q1", status=ResultStatus.ERRORED, error=ResultError(type=ErrorType.OTHER, message="m")
+    )
+    for record, field in ((result, "custom_id"), (result.error, "message"), (Usage(input_tokens=1), "input_tokens")):
+        with pytest.raises(AttributeError):
+            setattr(record, field, "q2")

@@ -25,10 +25,10 @@ class EchoCodec:
     def read_row_id(self, line: bytes) -> str | None:
         return str(msgspec.json.decode(line)["id"])
 
-    def decode(self, line: bytes) -> tuple[UnifiedResult, bool]:
+    def decode(self, line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
         row = msgspec.json.decode(line)
         answer = UnifiedResult(
-            custom_id=row["id"],
+            custom_id=custom_id,
             status=ResultStatus.SUCCEEDED,
             text=row["said"],
             finish_reason=FinishReason.STOP,

@@ -292,14 +292,14 @@ def errored(error: Any, request_id: Any = None) -> bytes:
     return answer({"type": "errored", "error": {"type": "error", "error": error, "request_id": request_id}})
 
 
-def plain(line: bytes) -> Any:
-    return json.loads(msgspec.json.encode(codec.decode(line)[0]))
+def plain(line: bytes, custom_id: str = "q1") -> Any:
+    return json.loads(msgspec.json.encode(codec.decode(line, custom_id)[0]))
 
 
 def test_an_answer_is_read() -> None:
     """Text, tokens, model and the reason to stop are found; the message is kept whole. All input tokens are counted."""
     assert plain(ok()) == {
-        "custom_id": "t-0",
+        "custom_id": "q1",
         "status": "succeeded",
         "text": "42",
         "tool_calls": [],
@@ -349,14 +349,14 @@ def test_blocks_are_read_by_their_type() -> None:
 )
 def test_the_reason_to_stop_is_translated(raw: str | None, reason: FinishReason | None) -> None:
     """A word that we do not know is `other`, and is kept."""
-    result, _ = codec.decode(ok(stop_reason=raw))
+    result, _ = codec.decode(ok(stop_reason=raw), "q1")
     assert (result.finish_reason, result.finish_reason_raw) == (reason, raw)
 
 
 def test_a_refusal_is_an_answer() -> None:
     """The model refused, not the service: it succeeded, and says why."""
     details = {"type": "refusal", "category": "bio", "explanation": "I will not"}
-    result, _ = codec.decode(ok(content=[], stop_reason="refusal", stop_details=details))
+    result, _ = codec.decode(ok(content=[], stop_reason="refusal", stop_details=details), "q1")
     assert (result.status, result.text, result.refusal) == (ResultStatus.SUCCEEDED, None, "I will not")
     assert result.finish_reason is FinishReason.REFUSAL
 
@@ -380,9 +380,9 @@ def test_a_refusal_is_an_answer() -> None:
 def test_a_refused_row_is_an_error(word: str, kind: ErrorType, retryable: bool) -> None:
     """The error is in an error; its words, the id beside it and its details are kept."""
     error = {"type": word, "message": "no", "details": {"error_visibility": "user_facing"}}
-    result, _ = codec.decode(errored(error, "req_1"))
+    result, _ = codec.decode(errored(error, "req_1"), "q1")
     assert result.error is not None
-    assert (result.custom_id, result.status, result.request_id) == ("t-0", ResultStatus.ERRORED, "req_1")
+    assert (result.custom_id, result.status, result.request_id) == ("q1", ResultStatus.ERRORED, "req_1")
     assert (result.error.type, result.error.retryable, result.error.message) == (kind, retryable, "no")
     assert result.error.raw == {"type": "error", "error": error, "request_id": "req_1"}
 
@@ -396,7 +396,7 @@ def test_a_refused_row_is_an_error(word: str, kind: ErrorType, retryable: bool) 
 )
 def test_a_row_that_never_ran_says_why(word: str, status: ResultStatus, kind: ErrorType) -> None:
     """It was not charged, and may be sent again."""
-    result, _ = codec.decode(answer({"type": word}))
+    result, _ = codec.decode(answer({"type": word}), "q1")
     assert result.error is not None
     assert (result.status, result.error.type, result.error.retryable) == (status, kind, True)
     assert result.error.raw == {"type": word}
@@ -420,9 +420,9 @@ def test_a_row_that_never_ran_says_why(word: str, status: ResultStatus, kind: Er
 )
 def test_a_row_of_another_shape_is_an_error(line: bytes, message: str) -> None:
     """Without an answer to be found, the result says what there was."""
-    result, _ = codec.decode(line)
+    result, _ = codec.decode(line, "q1")
     assert result.error is not None
-    assert (result.custom_id, result.status) == ("t-0", ResultStatus.ERRORED)
+    assert (result.custom_id, result.status) == ("q1", ResultStatus.ERRORED)
     assert message in result.error.message
 
 
@@ -446,7 +446,7 @@ def test_a_row_of_another_shape_is_an_error(line: bytes, message: str) -> None:
 )
 def test_an_odd_answer_is_still_one(change: dict[str, Any], expected: dict[str, Any]) -> None:
     """A paid answer is not lost over a field: what can be read is, and the message is kept."""
-    result, repaired = codec.decode(ok(**change))
+    result, repaired = codec.decode(ok(**change), "q1")
     assert result.status is ResultStatus.SUCCEEDED
     assert {name: getattr(result, name) for name in expected} == expected
     assert plain(ok(**change))["response"] == MESSAGE | change
@@ -465,7 +465,7 @@ def test_an_odd_answer_is_still_one(change: dict[str, Any], expected: dict[str, 
 def test_an_answer_with_a_bad_character_is_repaired(sent: bytes, text: str) -> None:
     """What strict JSON refuses is replaced, the rest is kept, and the repair is known."""
     line = ok().replace(b'"42"', sent)
-    result, repaired = codec.decode(line)
+    result, repaired = codec.decode(line, "q1")
     assert (result.status, result.text, repaired) == (ResultStatus.SUCCEEDED, text, True)
     assert codec.read_row_id(line) == "t-0"
     assert msgspec.json.decode(msgspec.json.encode(result), type=UnifiedResult).text == text
@@ -475,7 +475,7 @@ def test_an_answer_with_a_bad_character_is_repaired(sent: bytes, text: str) -> N
 def test_a_torn_answer_is_a_value_error(line: bytes) -> None:
     """What is not JSON is an error that the road expects, and no other."""
     with pytest.raises(ValueError, match=r"."):
-        codec.decode(line)
+        codec.decode(line, "q1")
 
 
 @pytest.mark.parametrize(
@@ -521,7 +521,7 @@ ROW = st.fixed_dictionaries({}, optional={"custom_id": st.just("t-0") | JSON, "r
 @given(ROW | JSON)
 def test_every_answer_makes_a_result(row: Any) -> None:
     """Whatever JSON the service sends, there is a result, and it can be written and read back as one."""
-    result, _ = codec.decode(json.dumps(row).encode())
+    result, _ = codec.decode(json.dumps(row).encode(), "q1")
     again = msgspec.json.decode(msgspec.json.encode(result), type=UnifiedResult)
     assert (again.status, again.text, again.error is None) == (result.status, result.text, result.error is None)
 
@@ -555,7 +555,7 @@ def test_recorded_lines_lose_nothing(recorded: Path) -> None:
     lines = rows(recorded)
     assert len(lines) == 24
     for line in lines:
-        kept = [json.dumps(value) for value in leaves(plain(line))]
+        kept = [json.dumps(value) for value in leaves(plain(line, codec.read_row_id(line)))]
         lost = [value for value in leaves(json.loads(line)) if json.dumps(value) not in kept]
         assert lost == []
 
@@ -567,8 +567,8 @@ def test_recorded_answers_are_read(recorded: Path) -> None:
     for line in answered:
         row = json.loads(line)
         message = row["result"]["message"]
-        result = msgspec.json.decode(msgspec.json.encode(codec.decode(line)[0]), type=UnifiedResult)
-        assert codec.read_row_id(line) == result.custom_id == row["custom_id"]
+        result = msgspec.json.decode(msgspec.json.encode(codec.decode(line, "q1")[0]), type=UnifiedResult)
+        assert codec.read_row_id(line) == row["custom_id"]
         assert (result.status, result.text) == ("succeeded", message["content"][0]["text"])
         assert (result.model, result.response, result.error) == (message["model"], message, None)
         assert (result.finish_reason, result.finish_reason_raw) == ("stop", "end_turn")
@@ -580,7 +580,7 @@ def test_recorded_answers_are_read(recorded: Path) -> None:
 def test_recorded_refusals_are_read(recorded: Path) -> None:
     """The words of the recorded error are in its result, of the kind that it was."""
     (line,) = [line for line in rows(recorded) if b'"errored"' in line]
-    result, _ = codec.decode(line)
+    result, _ = codec.decode(line, "q1")
     assert result.error is not None
     assert (result.status, result.error.type, result.error.retryable) == ("errored", ErrorType.INVALID_REQUEST, False)
     assert result.error.message.startswith("max_tokens: 100000 > 64000")

@@ -299,14 +299,14 @@ def with_candidate(*parts: Any, **candidate: Any) -> bytes:
     return ok(RESPONSE | {"candidates": [{"content": {"parts": list(parts)}, "finishReason": "STOP"} | candidate]})
 
 
-def plain(line: bytes) -> Any:
-    return json.loads(msgspec.json.encode(codec.decode(line)[0]))
+def plain(line: bytes, custom_id: str = "q1") -> Any:
+    return json.loads(msgspec.json.encode(codec.decode(line, custom_id)[0]))
 
 
 def test_an_answer_is_read() -> None:
     """Text, tokens, model, ids and the reason to stop are found; thoughts are output; the response is kept whole."""
     assert plain(ok(RESPONSE)) == {
-        "custom_id": "t-0",
+        "custom_id": "q1",
         "status": "succeeded",
         "text": "42",
         "tool_calls": [],
@@ -337,14 +337,14 @@ def test_an_answer_is_read() -> None:
 )
 def test_the_reason_to_stop_is_translated(raw: str | None, reason: FinishReason | None) -> None:
     """A word that we do not know is `other`, and is kept; an answer may have no text."""
-    result, _ = codec.decode(ok(RESPONSE | {"candidates": [{"finishReason": raw}]}))
+    result, _ = codec.decode(ok(RESPONSE | {"candidates": [{"finishReason": raw}]}), "q1")
     assert (result.finish_reason, result.finish_reason_raw, result.text) == (reason, raw, None)
 
 
 def test_thoughts_are_not_the_text() -> None:
     """They are the reasoning; several parts of a kind are one text."""
     result, _ = codec.decode(
-        with_candidate({"text": "hm", "thought": True}, {"text": "4", "thoughtSignature": "x"}, {"text": "2"})
+        with_candidate({"text": "hm", "thought": True}, {"text": "4", "thoughtSignature": "x"}, {"text": "2"}), "q1"
     )
     assert (result.reasoning, result.text) == ("hm", "42")
 
@@ -359,7 +359,7 @@ def test_the_first_candidate_is_the_text() -> None:
 def test_tool_calls_are_read() -> None:
     """Each has an id, made up where there is none, so that its result can name it; the reason to stop is the call."""
     calls = [{"functionCall": {"name": "add", "args": {"a": 1}, "id": "c"}}, {"functionCall": {"name": "now"}}]
-    result, _ = codec.decode(with_candidate(*calls))
+    result, _ = codec.decode(with_candidate(*calls), "q1")
     assert result.tool_calls == [
         {"id": "c", "name": "add", "arguments": {"a": 1}},
         {"id": "call_1", "name": "now", "arguments": {}},
@@ -371,7 +371,7 @@ def test_tool_calls_are_read() -> None:
 def test_a_blocked_prompt_is_an_answer_that_says_so() -> None:
     """As an answer that is blocked half-way: `content_filter`, with the reason as the refusal, and no text."""
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 9}}
-    result, _ = codec.decode(ok(blocked))
+    result, _ = codec.decode(ok(blocked), "q1")
     assert (result.status, result.text, result.finish_reason) == ("succeeded", None, FinishReason.CONTENT_FILTER)
     assert (result.refusal, result.finish_reason_raw) == ("the prompt was blocked: SAFETY", "SAFETY")
     assert result.usage == Usage(input_tokens=9)
@@ -404,16 +404,16 @@ def test_an_embedding_is_read() -> None:
 def test_a_failed_row_is_an_error(field: str, code: Any, kind: ErrorType, retryable: bool) -> None:
     """Under either name; its number says what it means, and whether another try may help."""
     error = {"code": code, "message": "no"}
-    result, _ = codec.decode(failed(error, field))
+    result, _ = codec.decode(failed(error, field), "q1")
     assert result.error is not None
-    assert (result.custom_id, result.status) == ("t-0", ResultStatus.ERRORED)
+    assert (result.custom_id, result.status) == ("q1", ResultStatus.ERRORED)
     assert (result.error.type, result.error.retryable) == (kind, retryable)
     assert (result.error.message, result.error.raw) == ("no", error)
 
 
 def test_a_row_that_was_cancelled_says_so() -> None:
     """In a job that says that it succeeded."""
-    result, _ = codec.decode(failed({"code": 1, "message": "cancelled"}))
+    result, _ = codec.decode(failed({"code": 1, "message": "cancelled"}), "q1")
     assert result.status is ResultStatus.CANCELLED
     assert result.error is not None
     assert (result.error.type, result.error.retryable) == (ErrorType.CANCELLED, True)
@@ -432,9 +432,9 @@ def test_a_row_that_was_cancelled_says_so() -> None:
 )
 def test_a_row_of_another_shape_is_an_error(line: bytes, message: str) -> None:
     """Without an answer to be found, the result says what there was."""
-    result, _ = codec.decode(line)
+    result, _ = codec.decode(line, "q1")
     assert result.error is not None
-    assert (result.custom_id, result.status) == ("t-0", ResultStatus.ERRORED)
+    assert (result.custom_id, result.status) == ("q1", ResultStatus.ERRORED)
     assert message in result.error.message
 
 
@@ -456,7 +456,7 @@ def test_a_row_of_another_shape_is_an_error(line: bytes, message: str) -> None:
 )
 def test_an_odd_answer_is_still_one(change: dict[str, Any], expected: dict[str, Any]) -> None:
     """A paid answer is not lost over a field: what can be read is, and the response is kept."""
-    result, repaired = codec.decode(ok(RESPONSE | change))
+    result, repaired = codec.decode(ok(RESPONSE | change), "q1")
     assert result.status is ResultStatus.SUCCEEDED
     assert {name: getattr(result, name) for name in expected} == expected
     assert plain(ok(RESPONSE | change))["response"] == RESPONSE | change
@@ -474,7 +474,7 @@ def test_an_odd_answer_is_still_one(change: dict[str, Any], expected: dict[str, 
 def test_an_answer_with_a_bad_character_is_repaired(sent: bytes, text: str) -> None:
     """What strict JSON refuses is replaced, the rest is kept, and the repair is known."""
     line = ok(RESPONSE).replace(b'"42"', sent)
-    result, repaired = codec.decode(line)
+    result, repaired = codec.decode(line, "q1")
     assert (result.status, result.text, repaired) == (ResultStatus.SUCCEEDED, text, True)
     assert codec.read_row_id(line) == "t-0"
 
@@ -483,7 +483,7 @@ def test_an_answer_with_a_bad_character_is_repaired(sent: bytes, text: str) -> N
 def test_a_torn_answer_is_a_value_error(line: bytes) -> None:
     """What is not JSON is an error that the road expects, and no other."""
     with pytest.raises(ValueError, match=r"."):
-        codec.decode(line)
+        codec.decode(line, "q1")
 
 
 # --- row ids --------------------------------------------------------------------------------------------------------
@@ -541,7 +541,7 @@ ROW = st.fixed_dictionaries({}, optional={"key": KEY, "response": BODY | JSON, "
 @given(ROW | JSON)
 def test_every_answer_makes_a_result(row: Any) -> None:
     """Whatever JSON the service sends, there is a result, and it can be written and read back as one."""
-    result, _ = codec.decode(json.dumps(row).encode())
+    result, _ = codec.decode(json.dumps(row).encode(), "q1")
     again = msgspec.json.decode(msgspec.json.encode(result), type=UnifiedResult)
     assert (again.status, again.text, again.error is None) == (result.status, result.text, result.error is None)
 
@@ -592,7 +592,7 @@ def test_recorded_answers_lose_nothing(recorded: Path) -> None:
     rows = list(recorded_rows(recorded))
     assert len(rows) == 9
     for line, row in rows:
-        result = plain(line)
+        result = plain(line, row["key"])
         found = list(leaves(result))
         assert [leaf for leaf in leaves(row) if leaf not in found] == []
         assert result["response"] == row["response"]
@@ -602,9 +602,9 @@ def test_recorded_answers_are_read(recorded: Path) -> None:
     """Text, tokens and model of each recorded response are in its result; the tokens add up to the recorded total."""
     for line, row in recorded_rows(recorded):
         response = row["response"]
-        result = msgspec.json.decode(msgspec.json.encode(codec.decode(line)[0]), type=UnifiedResult)
+        result = msgspec.json.decode(msgspec.json.encode(codec.decode(line, "q1")[0]), type=UnifiedResult)
         texts = [part["text"] for part in response["candidates"][0]["content"]["parts"]]
-        assert codec.read_row_id(line) == result.custom_id == row["key"]
+        assert codec.read_row_id(line) == row["key"]
         assert (result.status, result.text, result.error) == ("succeeded", "".join(texts), None)
         assert (result.model, result.request_id) == (response["modelVersion"], response["responseId"])
         assert (result.finish_reason, result.finish_reason_raw) == ("stop", "STOP")

@@ -197,13 +197,13 @@ def with_message(**message: Any) -> bytes:
 
 
 def plain(line: bytes) -> Any:
-    return json.loads(msgspec.json.encode(codec.decode(line)[0]))
+    return json.loads(msgspec.json.encode(codec.decode(line, "q1")[0]))
 
 
 def test_an_answer_is_read() -> None:
     """Text, tokens, model, ids and the reason to stop are found; the body is kept whole."""
     assert plain(ok(COMPLETION)) == {
-        "custom_id": "t-0",
+        "custom_id": "q1",
         "status": "succeeded",
         "text": "42",
         "tool_calls": [],
@@ -233,13 +233,13 @@ def test_an_answer_is_read() -> None:
 )
 def test_the_reason_to_stop_is_translated(raw: str | None, reason: FinishReason | None) -> None:
     """A word that we do not know is `other`, and is kept."""
-    result, _ = codec.decode(ok(COMPLETION | {"choices": [{"message": {"content": "4"}, "finish_reason": raw}]}))
+    result, _ = codec.decode(ok(COMPLETION | {"choices": [{"message": {"content": "4"}, "finish_reason": raw}]}), "q1")
     assert (result.finish_reason, result.finish_reason_raw) == (reason, raw)
 
 
 def test_a_refusal_is_an_answer() -> None:
     """The model refused, not the service: it succeeded, and says so."""
-    result, _ = codec.decode(with_message(content=None, refusal="I will not"))
+    result, _ = codec.decode(with_message(content=None, refusal="I will not"), "q1")
     assert (result.status, result.text, result.refusal) == (ResultStatus.SUCCEEDED, None, "I will not")
     assert (result.finish_reason, result.finish_reason_raw) == (FinishReason.REFUSAL, "stop")
 
@@ -247,7 +247,7 @@ def test_a_refusal_is_an_answer() -> None:
 def test_tool_calls_are_read() -> None:
     """Each call has an id, a name and its arguments as they were sent."""
     call = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
-    result, _ = codec.decode(with_message(content=None, tool_calls=[call]))
+    result, _ = codec.decode(with_message(content=None, tool_calls=[call]), "q1")
     assert result.tool_calls == [{"id": "call_1", "name": "add", "arguments": {"a": 1}}]
 
 
@@ -272,9 +272,9 @@ REFUSED: list[tuple[int, Any, ErrorType, bool]] = [
 def test_a_refused_row_is_an_error(status: int, error: Any, kind: ErrorType, retryable: bool) -> None:
     """The error is in the body while `error` is null; its words and its body are kept."""
     response = {"status_code": status, "request_id": "req_1", "body": {"error": error}}
-    result, _ = codec.decode(answer(response))
+    result, _ = codec.decode(answer(response), "q1")
     assert result.error is not None
-    assert (result.custom_id, result.status, result.request_id) == ("t-0", ResultStatus.ERRORED, "req_1")
+    assert (result.custom_id, result.status, result.request_id) == ("q1", ResultStatus.ERRORED, "req_1")
     assert (result.error.type, result.error.retryable) == (kind, retryable)
     assert (result.error.message, result.response) == ("no", {"error": error})
     assert result.error.raw == {"status_code": status, "error": error}
@@ -295,7 +295,7 @@ def test_a_row_that_never_ran_says_why(
     error: Any, status: ResultStatus, kind: ErrorType, retryable: bool, message: str
 ) -> None:
     """A row without a response has a code of its own for what became of it."""
-    result, _ = codec.decode(answer(None, error))
+    result, _ = codec.decode(answer(None, error), "q1")
     assert result.error is not None
     assert (result.status, result.error.type, result.error.retryable) == (status, kind, retryable)
     assert message in result.error.message
@@ -319,9 +319,9 @@ def test_a_row_that_never_ran_says_why(
 )
 def test_a_row_of_another_shape_is_an_error(line: bytes, message: str) -> None:
     """Without an answer to be found, the result says what there was."""
-    result, _ = codec.decode(line)
+    result, _ = codec.decode(line, "q1")
     assert result.error is not None
-    assert (result.custom_id, result.status) == ("t-0", ResultStatus.ERRORED)
+    assert (result.custom_id, result.status) == ("q1", ResultStatus.ERRORED)
     assert message in result.error.message
 
 
@@ -342,7 +342,7 @@ def test_a_row_of_another_shape_is_an_error(line: bytes, message: str) -> None:
 )
 def test_an_odd_answer_is_still_one(change: dict[str, Any], expected: dict[str, Any]) -> None:
     """A paid answer is not lost over a field: what can be read is, and the body is kept."""
-    result, repaired = codec.decode(ok(COMPLETION | change))
+    result, repaired = codec.decode(ok(COMPLETION | change), "q1")
     assert result.status is ResultStatus.SUCCEEDED
     assert {name: getattr(result, name) for name in expected} == expected
     assert plain(ok(COMPLETION | change))["response"] == COMPLETION | change
@@ -352,7 +352,7 @@ def test_an_odd_answer_is_still_one(change: dict[str, Any], expected: dict[str, 
 @pytest.mark.parametrize("call", ["add", None, {}, {"function": None}, {"function": "add"}, {"function": {"name": 1}}])
 def test_an_odd_tool_call_does_not_cost_the_answer(call: Any) -> None:
     """A call of another shape is in the list with what can be read of it."""
-    result, _ = codec.decode(with_message(content="42", tool_calls=[call]))
+    result, _ = codec.decode(with_message(content="42", tool_calls=[call]), "q1")
     assert result.status is ResultStatus.SUCCEEDED
     assert len(result.tool_calls) == 1
 
@@ -371,7 +371,7 @@ def test_an_odd_tool_call_does_not_cost_the_answer(call: Any) -> None:
 def test_an_answer_with_a_bad_character_is_repaired(sent: bytes, text: str) -> None:
     """What strict JSON refuses is replaced, the rest is kept, and the repair is known."""
     line = ok(COMPLETION).replace(b'"42"', sent)
-    result, repaired = codec.decode(line)
+    result, repaired = codec.decode(line, "q1")
     assert (result.status, result.text, repaired) == (ResultStatus.SUCCEEDED, text, True)
     assert codec.read_row_id(line) == "t-0"
     assert msgspec.json.decode(msgspec.json.encode(result), type=UnifiedResult).text == text
@@ -387,7 +387,7 @@ def test_an_answer_with_a_bad_character_is_repaired(sent: bytes, text: str) -> N
 )
 def test_good_characters_are_left_alone(sent: bytes, text: str) -> None:
     """A pair of surrogates is one character, a line separator another: nothing is to be repaired."""
-    result, repaired = codec.decode(ok(COMPLETION).replace(b'"42"', sent))
+    result, repaired = codec.decode(ok(COMPLETION).replace(b'"42"', sent), "q1")
     assert (result.text, repaired) == (text, False)
 
 
@@ -404,7 +404,7 @@ def test_good_characters_are_left_alone(sent: bytes, text: str) -> None:
 def test_a_torn_answer_is_a_value_error(line: bytes) -> None:
     """What is not JSON is an error that the road expects, and no other."""
     with pytest.raises(ValueError, match=r"."):
-        codec.decode(line)
+        codec.decode(line, "q1")
 
 
 @pytest.mark.parametrize("depth", [10, 100, 300, 500, 700, 900, 950, 990, 1_000, 1_010, 2_000, 100_000])
@@ -412,7 +412,7 @@ def test_a_deep_answer_is_read_or_refused(depth: int) -> None:
     """However deep an answer is nested, it is refused, or it can be written and read as a result."""
     line = ok(COMPLETION | {"deep": "@"}).replace(b'"@"', b"[" * depth + b"1" + b"]" * depth)
     try:
-        result, _ = codec.decode(line)
+        result, _ = codec.decode(line, "q1")
     except ValueError:
         assert depth > 300
     else:
@@ -471,7 +471,7 @@ ROW = st.fixed_dictionaries(
 @given(ROW | JSON)
 def test_every_answer_makes_a_result(row: Any) -> None:
     """Whatever JSON the service sends, there is a result, and it can be written and read back as one."""
-    result, _ = codec.decode(json.dumps(row).encode())
+    result, _ = codec.decode(json.dumps(row).encode(), "q1")
     again = msgspec.json.decode(msgspec.json.encode(result), type=UnifiedResult)
     assert (again.status, again.text, again.error is None) == (result.status, result.text, result.error is None)
 
@@ -501,8 +501,8 @@ def test_recorded_answers_are_read(recorded: Path) -> None:
     assert len(answered) >= 50
     for line, row in answered:
         body = row["response"]["body"]
-        result = msgspec.json.decode(msgspec.json.encode(codec.decode(line)[0]), type=UnifiedResult)
-        assert codec.read_row_id(line) == result.custom_id == row["custom_id"]
+        result = msgspec.json.decode(msgspec.json.encode(codec.decode(line, "q1")[0]), type=UnifiedResult)
+        assert codec.read_row_id(line) == row["custom_id"]
         assert (result.status, result.text) == ("succeeded", body["choices"][0]["message"]["content"])
         assert (result.model, result.response, result.error) == (body["model"], body, None)
         assert result.usage is not None
@@ -515,7 +515,7 @@ def test_recorded_refusals_are_read(recorded: Path) -> None:
     kinds = set()
     for line, row in rows(recorded, "response"):
         if row["response"]["status_code"] != 200:
-            result, _ = codec.decode(line)
+            result, _ = codec.decode(line, "q1")
             assert result.error is not None
             assert (result.status, result.error.message) == ("errored", row["response"]["body"]["error"]["message"])
             kinds.add(result.error.type)

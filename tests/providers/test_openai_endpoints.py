@@ -194,7 +194,7 @@ def test_a_response_is_read() -> None:
         "output_tokens": 7,
         "output_tokens_details": {"reasoning_tokens": 2},
     }
-    result, repaired = codec.decode(answered(output=output, usage=usage))
+    result, repaired = codec.decode(answered(output=output, usage=usage), "q1")
     assert (result.text, result.reasoning, repaired) == ("It is.", "Hm.", False)
     assert result.tool_calls == [{"id": "c1", "name": "weather", "arguments": {"city": "Oslo"}}]
     assert ToolCallContent(**result.tool_calls[0]) == CALL
@@ -223,13 +223,13 @@ def test_a_response_is_read() -> None:
 )
 def test_the_end_of_a_response_is_one_of_our_words(fields: dict[str, Any], reason: str, raw: str) -> None:
     """The provider's own word is kept beside it."""
-    result, _ = codec.decode(answered(**fields))
+    result, _ = codec.decode(answered(**fields), "q1")
     assert (result.status, result.finish_reason, result.finish_reason_raw) == ("succeeded", reason, raw)
 
 
 def test_a_failed_response_is_an_error() -> None:
     """It came with 200, and has no answer all the same."""
-    result, _ = codec.decode(answered(status="failed", error={"code": "server_error", "message": "Oops."}))
+    result, _ = codec.decode(answered(status="failed", error={"code": "server_error", "message": "Oops."}), "q1")
     assert result.status is ResultStatus.ERRORED
     assert result.error is not None
     assert (result.error.type, result.error.message, result.error.retryable) == (ErrorType.SERVER, "Oops.", True)
@@ -240,7 +240,7 @@ def test_a_failed_response_is_an_error() -> None:
 def test_no_shape_of_a_response_loses_it(field: str, value: Any) -> None:
     """Whatever a field holds, the body is in the result."""
     line = answered(**{field: value})
-    assert codec.decode(line)[0].response == json.loads(line)["response"]["body"]
+    assert codec.decode(line, "q1")[0].response == json.loads(line)["response"]["body"]
 
 
 # --- embeddings -----------------------------------------------------------------------------------------------------
@@ -252,11 +252,11 @@ def test_a_text_is_embedded() -> None:
     assert (row["url"], row["body"]) == ("/v1/embeddings", {"model": "m", "input": "hi", "dimensions": 3})
     data = [{"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}]
     line = answered(object="list", data=data, usage={"prompt_tokens": 4, "total_tokens": 4})
-    result, _ = codec.decode(line)
+    result, _ = codec.decode(line, "q1")
     assert (result.embedding, result.text, result.model) == ([0.5, -1.0], None, "m-1")
     assert result.usage == Usage(input_tokens=4)
     assert b'"embedding":[0.5,-1.0]' in msgspec.json.encode(result)
-    assert b'"embedding"' not in msgspec.json.encode(codec.decode(answered())[0])
+    assert b'"embedding"' not in msgspec.json.encode(codec.decode(answered(), "q1")[0])
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_recorded_rows_of_the_other_endpoint_go_through(shared: Path) -> None:
     assert len(lines) == len(rows) == 3
     for line in lines:
         answer = json.loads(line)["response"]["body"]
-        result, _ = codec.decode(line)
+        result, _ = codec.decode(line, "q1")
         assert result.text == answer["output"][0]["content"][0]["text"]
         assert result.usage is not None
         assert result.usage.output_tokens == answer["usage"]["output_tokens"]

@@ -1,6 +1,5 @@
 """vLLM's runs: the client over real processes of a stand-in for the executable."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,8 +14,8 @@ import pytest
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
 from batch_router.exceptions import EngineMissingError, JobInterruptedError, ProviderUnavailableError
-from batch_router.providers.vllm import codec, engine
-from tests.providers.vllm_runs import TOKEN, Runs, read, runs
+from batch_router.providers.vllm import engine
+from tests.providers.vllm_runs import TOKEN, Runs, decode, read, runs
 
 __all__ = ["runs"]
 
@@ -29,7 +28,7 @@ def test_a_run_is_a_job(runs: Runs) -> None:
     job = client.create(runs.rows, runs.spec())
     assert job.status is BatchStatus.COMPLETED
     assert client.find(runs.spec()) == client.get(job.id) == job
-    answers = [codec.decode(json.dumps(row).encode())[0] for row in read(client, job)]
+    answers = [decode(row) for row in read(client, job)]
     assert [(answer.custom_id, answer.text) for answer in answers] == [(f"{TOKEN}-{n}", f"say {n}") for n in range(3)]
     assert sorted(path.name for path in runs.folder.iterdir()) == ["rows.jsonl", "rows.jsonl.out.jsonl"]
     client.delete(job)

@@ -49,7 +49,7 @@ def test_a_request_goes_out_as_a_chat_row() -> None:
 def test_both_forms_of_a_refusal_are_read(status: int | None, error: Any, kind: ErrorType, message: str) -> None:
     """The body is null then; the error is an object in an object, or a bare text."""
     response = {"status_code": status, "request_id": "r", "body": None}
-    result, _ = codec.decode(json.dumps({"custom_id": "t-0", "response": response, "error": error}).encode())
+    result, _ = codec.decode(json.dumps({"custom_id": "t-0", "response": response, "error": error}).encode(), "q1")
     assert result.status is ResultStatus.ERRORED
     assert result.error is not None
     assert (result.error.type, result.error.message) == (kind, message)
@@ -73,7 +73,7 @@ def test_recorded_rows_are_read_without_loss(shared: Path) -> None:
     assert len(lines) == 14
     for line in lines:
         row = json.loads(line)
-        result, repaired = codec.decode(line)
+        result, repaired = codec.decode(line, row["custom_id"])
         assert (result.status, repaired) == (ResultStatus.SUCCEEDED, False)
         assert result.text == row["response"]["body"]["choices"][0]["message"]["content"]
         found = list(leaves(msgspec.json.decode(msgspec.json.encode(result))))
@@ -86,5 +86,5 @@ def test_thoughts_are_read_under_both_names(field: str) -> None:
     """The name changed with 0.33."""
     body = {"choices": [{"message": {"content": "4", field: "2 + 2"}, "finish_reason": "stop"}]}
     response = {"status_code": 200, "request_id": "r", "body": body}
-    result, _ = codec.decode(json.dumps({"custom_id": "t-0", "response": response, "error": None}).encode())
+    result, _ = codec.decode(json.dumps({"custom_id": "t-0", "response": response, "error": None}).encode(), "q1")
     assert (result.text, result.reasoning) == ("4", "2 + 2")

@@ -11,16 +11,16 @@ import pytest
 from batch_router.core import ErrorType
 from batch_router.core.jobs import Job
 from batch_router.exceptions import JobInterruptedError, ProviderAPIError, RequestRefusedError
-from batch_router.providers.vllm import codec, failures
+from batch_router.providers.vllm import failures
 from batch_router.providers.vllm.rows import check
-from tests.providers.vllm_runs import TOKEN, Runs, read, request, runs, wire
+from tests.providers.vllm_runs import TOKEN, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
 
 
 def errors(runs: Runs, job: Job) -> dict[int, str]:
     """Of the rows that failed, by number."""
-    decoded = [codec.decode(json.dumps(row).encode())[0] for row in read(runs.client(), job)]
+    decoded = [decode(row) for row in read(runs.client(), job)]
     return {int(each.custom_id.rpartition("-")[2]): each.error.type for each in decoded if each.error is not None}
 
 

@@ -1,6 +1,5 @@
 """Rows over HTTP: the serve engine over real servers of the stand-in."""
 
-import json
 import os
 import signal
 import socket
@@ -24,10 +23,10 @@ from batch_router.exceptions import (
     ProviderUnavailableError,
     RequestRefusedError,
 )
-from batch_router.providers.vllm import codec, server
+from batch_router.providers.vllm import server
 from batch_router.providers.vllm.client import VLLMClient
 from batch_router.providers.vllm.serve import CONCURRENCY
-from tests.providers.vllm_runs import STAND_IN, TOKEN, Runs, read, request, runs, wire
+from tests.providers.vllm_runs import STAND_IN, TOKEN, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
 
@@ -82,7 +81,7 @@ def test_bad_rows_fail_alone(runs: Runs) -> None:
     client = runs.client(engine="serve")
     job = create(runs, client)
     assert ids(client, job) == all_ids(42)
-    results = [codec.decode(json.dumps(row).encode())[0] for row in read(client, job)]
+    results = [decode(row) for row in read(client, job)]
     failed = {result.custom_id.rpartition("-")[2]: result.error.type for result in results if result.error}
     assert failed == {"7": ErrorType.SERVER, "40": ErrorType.INVALID_REQUEST, "41": ErrorType.INVALID_REQUEST}
 

@@ -15,7 +15,7 @@ import msgspec
 import psutil
 import pytest
 
-from batch_router.core import UnifiedMessage, UnifiedRequest
+from batch_router.core import UnifiedMessage, UnifiedRequest, UnifiedResult
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.providers import VLLMProvider
 from batch_router.providers.vllm import codec
@@ -116,3 +116,8 @@ def read(client: VLLMClient, job: Job) -> list[Any]:
     into = io.BytesIO()
     client.download(job, into)
     return [json.loads(line) for line in into.getvalue().split(b"\n") if line]
+
+
+def decode(row: dict[str, Any]) -> UnifiedResult:
+    """The result of an answer, under the id of its row."""
+    return codec.decode(json.dumps(row).encode(), row["custom_id"])[0]

@@ -256,9 +256,9 @@ class ModelCodec:
     def read_row_id(self, line: bytes) -> str | None:
         return str(msgspec.json.decode(line)["id"])
 
-    def decode(self, line: bytes) -> tuple[Result, bool]:
+    def decode(self, line: bytes, custom_id: str) -> tuple[Result, bool]:
         row = msgspec.json.decode(line)
-        facts: dict[str, Any] = {"custom_id": row["id"], "response": row}
+        facts: dict[str, Any] = {"custom_id": custom_id, "response": row}
         if "error" in row:
             error = ResultError(type=ErrorType.SERVER, message=row["error"], retryable=True)
             return Result(status=ResultStatus.ERRORED, error=error, **facts), False

@@ -190,11 +190,11 @@ class _Completion(msgspec.Struct):
 _decode_completion = msgspec.json.Decoder(_Completion).decode
 
 
-def decode_completion(row_id: str, body: msgspec.Raw | dict[str, Any], request_id: str | None) -> UnifiedResult:
+def decode_completion(custom_id: str, body: msgspec.Raw | dict[str, Any], request_id: str | None) -> UnifiedResult:
     """The result that a chat completion holds. Of several choices the first is the text; `response` has them all.
 
     Args:
-        row_id: which row it answers.
+        custom_id: of the request that it answers.
         body: the completion; raw JSON is passed on as it is, without being taken apart.
         request_id: the provider's id of the call.
 
@@ -207,7 +207,7 @@ def decode_completion(row_id: str, body: msgspec.Raw | dict[str, Any], request_i
     raw = choice.finish_reason
     reason = _FINISH_REASONS.get(raw, FinishReason.OTHER) if raw else None
     return UnifiedResult(
-        custom_id=row_id,
+        custom_id=custom_id,
         status=ResultStatus.SUCCEEDED,
         text=message.content,
         tool_calls=[_tool_call(call) for call in message.tool_calls] if message.tool_calls else [],
@@ -278,7 +278,7 @@ _ERRORS: dict[int, tuple[ErrorType, bool]] = {
 }
 
 
-def decode_error(row_id: str, status_code: int, error: Any, request_id: str | None, response: Any) -> UnifiedResult:
+def decode_error(custom_id: str, status_code: int, error: Any, request_id: str | None, response: Any) -> UnifiedResult:
     """The result of a row that was refused with an HTTP status."""
     inner = error if isinstance(error, dict) else {"message": error}
     kind, retryable = _ERRORS.get(status_code, (ErrorType.OTHER, False))
@@ -288,7 +288,7 @@ def decode_error(row_id: str, status_code: int, error: Any, request_id: str | No
         kind, retryable = ErrorType.QUOTA, False
     message = inner.get("message")
     return UnifiedResult(
-        custom_id=row_id,
+        custom_id=custom_id,
         status=ResultStatus.ERRORED,
         request_id=request_id,
         error=ResultError(

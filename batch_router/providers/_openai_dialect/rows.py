@@ -43,7 +43,6 @@ class _Response(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    custom_id: str
     response: _Response
     error: None = None
 
@@ -67,14 +66,16 @@ def read_row_id(line: bytes) -> str | None:
     return row_id if isinstance(row_id, str) else None
 
 
-def decode_row(line: bytes, read: Callable[[dict[str, Any]], UnifiedResult]) -> tuple[UnifiedResult, bool]:
-    """See `Codec.decode`. The usual completion is read by its known fields, `read` takes anything else apart."""
+def decode_row(
+    line: bytes, custom_id: str, read: Callable[[dict[str, Any], str], UnifiedResult]
+) -> tuple[UnifiedResult, bool]:
+    """See `Codec.decode`. The usual completion is read by its known fields; `read` takes any other row apart."""
     try:
         if is_clean(line):
             answer = _decode_answer(line)
             if answer.response.status_code == 200:
-                return decode_completion(answer.custom_id, answer.response.body, answer.response.request_id), False
+                return decode_completion(custom_id, answer.response.body, answer.response.request_id), False
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     row, repaired = decode_leniently(line)
-    return read(row if isinstance(row, dict) else {}), repaired
+    return read(row if isinstance(row, dict) else {}, custom_id), repaired

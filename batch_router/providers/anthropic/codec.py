@@ -33,7 +33,6 @@ class _Succeeded(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    custom_id: str
     result: _Succeeded
 
 
@@ -90,33 +89,32 @@ def read_row_id(line: bytes) -> str | None:
     return row_id if isinstance(row_id, str) else None
 
 
-def decode(line: bytes) -> tuple[UnifiedResult, bool]:
+def decode(line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
     """See `Codec.decode`. The usual answer is read by its known fields; anything else is taken apart leniently."""
     try:
         if is_clean(line):
             answer = _decode_answer(line)
             body = answer.result.message
-            return _decode_message(answer.custom_id, _read_message(body), body), False
+            return _decode_message(custom_id, _read_message(body), body), False
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     row, repaired = decode_leniently(line)
-    return _decode_row(row if isinstance(row, dict) else {}), repaired
+    return _decode_row(row if isinstance(row, dict) else {}, custom_id), repaired
 
 
-def _decode_row(row: dict[str, Any]) -> UnifiedResult:
+def _decode_row(row: dict[str, Any], custom_id: str) -> UnifiedResult:
     """Any result line."""
-    row_id = str(row.get("custom_id"))
     result = row.get("result")
     result = result if isinstance(result, dict) else {}
     kind = str(result.get("type"))
     message = result.get("message")
     if kind == "succeeded" and isinstance(message, dict):
-        return _decode_message(row_id, _read_leniently(message), message)
+        return _decode_message(custom_id, _read_leniently(message), message)
     if kind in _UNANSWERED:
         status, error_type, reason = _UNANSWERED[kind]
         error = ResultError(type=error_type, message=reason, retryable=True, raw=result)
-        return UnifiedResult(custom_id=row_id, status=status, error=error)
-    return _decode_error(row_id, result.get("error") or result or None)
+        return UnifiedResult(custom_id=custom_id, status=status, error=error)
+    return _decode_error(custom_id, result.get("error") or result or None)
 
 
 # --- messages -------------------------------------------------------------------------------------------------------
@@ -181,13 +179,13 @@ def _read_leniently(body: dict[str, Any]) -> _Message:
     return known
 
 
-def _decode_message(row_id: str, message: _Message, body: msgspec.Raw | dict[str, Any]) -> UnifiedResult:
+def _decode_message(custom_id: str, message: _Message, body: msgspec.Raw | dict[str, Any]) -> UnifiedResult:
     blocks = message.content or []
     texts = [block.text for block in blocks if block.type == "text" and block.text is not None]
     thoughts = [block.thinking for block in blocks if block.type == "thinking" and block.thinking]
     raw = message.stop_reason
     return UnifiedResult(
-        custom_id=row_id,
+        custom_id=custom_id,
         status=ResultStatus.SUCCEEDED,
         text="".join(texts) if texts else None,
         tool_calls=[
@@ -221,7 +219,7 @@ def _unified_usage(usage: _Usage) -> Usage:
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _decode_error(row_id: str, error: Any) -> UnifiedResult:
+def _decode_error(custom_id: str, error: Any) -> UnifiedResult:
     """The result of a row that was refused: an error in an error, with the id of the call beside the inner one."""
     outer = error if isinstance(error, dict) else {}
     inner = outer.get("error", outer)
@@ -230,7 +228,7 @@ def _decode_error(row_id: str, error: Any) -> UnifiedResult:
     message = inner.get("message") or (error if isinstance(error, str) else None) or inner.get("type")
     request_id = outer.get("request_id")
     return UnifiedResult(
-        custom_id=row_id,
+        custom_id=custom_id,
         status=ResultStatus.ERRORED,
         request_id=request_id if isinstance(request_id, str) else None,
         error=ResultError(

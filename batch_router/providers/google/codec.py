@@ -40,7 +40,6 @@ _LONGEST_END = 200
 
 
 class _Answer(msgspec.Struct):
-    key: str
     response: msgspec.Raw
     error: None = None
     status: None = None
@@ -71,26 +70,25 @@ def read_row_id(line: bytes) -> str | None:
     return row_id if isinstance(row_id, str) else None
 
 
-def decode(line: bytes) -> tuple[UnifiedResult, bool]:
+def decode(line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
     """See `Codec.decode`. The usual answer is read by its known fields; anything else is taken apart leniently."""
     try:
         if is_clean(line):
             answer = _decode_answer(line)
-            return _decode_body(answer.key, answer.response, _decode_raw(answer.response)), False
+            return _decode_body(custom_id, answer.response, _decode_raw(answer.response)), False
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     row, repaired = decode_leniently(line)
-    return _decode_row(row if isinstance(row, dict) else {}), repaired
+    return _decode_row(row if isinstance(row, dict) else {}, custom_id), repaired
 
 
-def _decode_row(row: dict[str, Any]) -> UnifiedResult:
+def _decode_row(row: dict[str, Any], custom_id: str) -> UnifiedResult:
     """Any answer: one with a response, or one with an `error` (which the documentation calls `status`)."""
-    row_id = str(row.get("key"))
     error = row.get("error") or row.get("status")
     response = row.get("response")
     if error is None and isinstance(response, dict):
-        return _decode_body(row_id, response, _read_leniently(response))
-    return _decode_error(row_id, error, response)
+        return _decode_body(custom_id, response, _read_leniently(response))
+    return _decode_error(custom_id, error, response)
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
@@ -174,7 +172,7 @@ def _read_leniently(body: dict[str, Any]) -> _Body:
     return msgspec.convert(known, _Body)
 
 
-def _decode_body(row_id: str, response: msgspec.Raw | dict[str, Any], body: _Body) -> UnifiedResult:
+def _decode_body(custom_id: str, response: msgspec.Raw | dict[str, Any], body: _Body) -> UnifiedResult:
     """The result that a response holds. Of several candidates the first is the text; `response` has them all.
 
     A prompt that was blocked is an answer without text: the service did its work, the same request would be blocked
@@ -192,8 +190,9 @@ def _decode_body(row_id: str, response: msgspec.Raw | dict[str, Any], body: _Bod
     if not body.candidates and body.prompt_feedback and body.prompt_feedback.block_reason:
         raw, reason = body.prompt_feedback.block_reason, FinishReason.CONTENT_FILTER
         refusal = body.prompt_feedback.block_reason_message or f"the prompt was blocked: {raw}"
-    result = UnifiedResult(
-        custom_id=row_id,
+    numbers = body.embedding.values if body.embedding else None
+    return UnifiedResult(
+        custom_id=custom_id,
         status=ResultStatus.SUCCEEDED,
         text=_join(part.text for part in parts if not part.thought),
         tool_calls=[_tool_call(call, number) for number, call in enumerate(calls)],
@@ -205,10 +204,8 @@ def _decode_body(row_id: str, response: msgspec.Raw | dict[str, Any], body: _Bod
         model=body.model_version,
         request_id=body.response_id,
         response=response,
+        embedding=msgspec.UNSET if numbers is None else numbers,
     )
-    if body.embedding is not None and body.embedding.values is not None:
-        result.embedding = body.embedding.values
-    return result
 
 
 def _join(texts: Any) -> str | None:
@@ -258,13 +255,13 @@ _ERRORS: dict[int, tuple[ErrorType, bool]] = {
 }
 
 
-def _decode_error(row_id: str, error: Any, response: Any) -> UnifiedResult:
+def _decode_error(custom_id: str, error: Any, response: Any) -> UnifiedResult:
     inner = error if isinstance(error, dict) else {"message": error}
     code = inner.get("code")
     kind, retryable = _ERRORS.get(code, (ErrorType.OTHER, False)) if isinstance(code, int) else (ErrorType.OTHER, False)
     message = inner.get("message") or (f"google.rpc code {code}" if code is not None else None)
     return UnifiedResult(
-        custom_id=row_id,
+        custom_id=custom_id,
         # What was not reached when a job was cancelled has this code, in a job that says that it succeeded.
         status=ResultStatus.CANCELLED if kind is ErrorType.CANCELLED else ResultStatus.ERRORED,
         error=ResultError(

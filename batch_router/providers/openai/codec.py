@@ -33,42 +33,41 @@ def _encode_other(request: UnifiedRequest, endpoint: Endpoint, row_id: str) -> W
     return WireRow(row_id, encode_other(request) | request.provider_kwargs, url=URLS[endpoint])
 
 
-def decode(line: bytes) -> tuple[UnifiedResult, bool]:
+def decode(line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
     """See `Codec.decode`."""
-    return decode_row(line, _decode_row)
+    return decode_row(line, custom_id, _decode_row)
 
 
 #: What a body calls itself -> what it is read as; all else is a chat completion.
 _DECODERS = {"response": decode_response, "list": decode_embedding}
 
 
-def _decode_row(row: dict[str, Any]) -> UnifiedResult:
+def _decode_row(row: dict[str, Any], custom_id: str) -> UnifiedResult:
     """Any answer.
 
     Three shapes: an answer; a refused row, whose error is in `response.body.error` while `error` is null; and a row
     that never ran, which has an `error` and no response.
     """
-    row_id = str(row.get("custom_id"))
     response = row.get("response")
     if not isinstance(response, dict):
-        return _unexecuted(row_id, row.get("error"))
+        return _unexecuted(custom_id, row.get("error"))
     status = response.get("status_code")
     body = response.get("body")
     request_id = response.get("request_id")
     request_id = request_id if isinstance(request_id, str) else None
     if status == 200 and row.get("error") is None and isinstance(body, dict):
-        return _DECODERS.get(str(body.get("object")), decode_completion)(row_id, body, request_id)
+        return _DECODERS.get(str(body.get("object")), decode_completion)(custom_id, body, request_id)
     error = body.get("error") if isinstance(body, dict) else None
     code = status if isinstance(status, int) else 0
-    return decode_error(row_id, code, error or row.get("error") or body, request_id, body)
+    return decode_error(custom_id, code, error or row.get("error") or body, request_id, body)
 
 
-def _unexecuted(row_id: str, error: Any) -> UnifiedResult:
+def _unexecuted(custom_id: str, error: Any) -> UnifiedResult:
     inner = error if isinstance(error, dict) else {"message": error}
     code = inner.get("code")
     status, kind = _UNEXECUTED.get(str(code), (ResultStatus.ERRORED, ErrorType.OTHER))
     return UnifiedResult(
-        custom_id=row_id,
+        custom_id=custom_id,
         status=status,
         error=ResultError(
             type=kind,

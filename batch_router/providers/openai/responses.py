@@ -96,7 +96,7 @@ def _part(part: Content, role: str) -> dict[str, Any]:
 _INCOMPLETE = {"max_output_tokens": FinishReason.LENGTH, "content_filter": FinishReason.CONTENT_FILTER}
 
 
-def decode_response(row_id: str, body: dict[str, Any], request_id: str | None) -> UnifiedResult:
+def decode_response(custom_id: str, body: dict[str, Any], request_id: str | None) -> UnifiedResult:
     """The result that a response holds, read leniently."""
     texts: list[str] = []
     refusals: list[str] = []
@@ -114,42 +114,47 @@ def decode_response(row_id: str, body: dict[str, Any], request_id: str | None) -
             case "function_call":
                 arguments = read_arguments(item.get("arguments"))
                 calls.append({"id": item.get("call_id"), "name": item.get("name"), "arguments": arguments})
-    result = UnifiedResult(
-        custom_id=row_id,
-        status=ResultStatus.SUCCEEDED,
+    failed = body.get("status") == "failed"
+    return UnifiedResult(
+        custom_id=custom_id,
+        status=ResultStatus.ERRORED if failed else ResultStatus.SUCCEEDED,
         text="".join(texts) if texts else None,
         tool_calls=calls,
         reasoning="\n".join(thoughts) or None,
         refusal="".join(refusals) or None,
+        finish_reason=None if failed else _finish_reason(body, has_refusal=any(refusals), has_calls=bool(calls)),
+        finish_reason_raw=_raw_finish_reason(body),
         usage=_usage(body.get("usage")),
         model=body["model"] if isinstance(body.get("model"), str) else None,
         request_id=request_id,
+        error=_model_error(body.get("error")) if failed else None,
         response=body,
     )
-    return _with_end(result, body)
 
 
-def _with_end(result: UnifiedResult, body: dict[str, Any]) -> UnifiedResult:
-    """The result, with why the model stopped."""
-    status = body.get("status")
+def _finish_reason(body: dict[str, Any], *, has_refusal: bool, has_calls: bool) -> FinishReason:
+    if body.get("status") == "incomplete":
+        return _INCOMPLETE.get(str(_incomplete_reason(body)), FinishReason.OTHER)
+    if has_refusal:
+        return FinishReason.REFUSAL
+    return FinishReason.TOOL_CALLS if has_calls else FinishReason.STOP
+
+
+def _raw_finish_reason(body: dict[str, Any]) -> str | None:
+    word = _incomplete_reason(body) or body.get("status")
+    return word if isinstance(word, str) else None
+
+
+def _incomplete_reason(body: dict[str, Any]) -> Any:
     details = body.get("incomplete_details")
-    reason = details.get("reason") if isinstance(details, dict) else None
-    raw = reason or status
-    result.finish_reason_raw = raw if isinstance(raw, str) else None
-    if status == "failed":
-        error = body.get("error")
-        message = error.get("message") if isinstance(error, dict) else None
-        result.status = ResultStatus.ERRORED
-        result.error = ResultError(
-            type=ErrorType.SERVER, message=str(message or "the model failed to respond"), retryable=True, raw=error
-        )
-    elif status == "incomplete":
-        result.finish_reason = _INCOMPLETE.get(str(reason), FinishReason.OTHER)
-    elif result.refusal:
-        result.finish_reason = FinishReason.REFUSAL
-    else:
-        result.finish_reason = FinishReason.TOOL_CALLS if result.tool_calls else FinishReason.STOP
-    return result
+    return details.get("reason") if isinstance(details, dict) else None
+
+
+def _model_error(error: Any) -> ResultError:
+    message = error.get("message") if isinstance(error, dict) else None
+    return ResultError(
+        type=ErrorType.SERVER, message=str(message or "the model failed to respond"), retryable=True, raw=error
+    )
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import os
 from array import array
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,7 @@ def normalize(context: Context, shard: Shard) -> Outcome:
         return fetch_again(shard, State.DOWNLOADING, f"{shard.answers} is not what was fetched")
     name = f"{shard_prefix(shard)}-results.jsonl"
     offsets, lengths, unexpected = _locate(answers, shard, codec)
-    silence = _explain_silence(shard)
+    unanswered = partial(_unanswered, *_why_unanswered(shard))
     counts: Counter[str] = Counter()
     succeeded = repaired = 0
     buffer = bytearray()
@@ -48,10 +49,11 @@ def normalize(context: Context, shard: Shard) -> Outcome:
     ):
         handle = stream.fileno()
         for row, line in enumerate(read_lines(row_ids)):
+            custom_id = _decode_row_id(line)[1]
             if offsets[row] == _NOWHERE:
-                result = silence
+                result = unanswered(custom_id)
             else:
-                result, was_repaired = _read_answer(os.pread(handle, lengths[row], offsets[row]), codec)
+                result, was_repaired = _read_answer(os.pread(handle, lengths[row], offsets[row]), custom_id, codec)
                 repaired += was_repaired
             if result.status is ResultStatus.SUCCEEDED:
                 succeeded += 1
@@ -60,7 +62,6 @@ def normalize(context: Context, shard: Shard) -> Outcome:
                 continue
             else:
                 counts[result.status] += 1
-            result.custom_id = _decode_row_id(line)[1]
             _encode_into(result, buffer, -1)
             buffer += b"\n"
             if len(buffer) > _BUFFER:
@@ -115,29 +116,32 @@ def _row_number(row_id: str | None, prefix: str, rows: int) -> int | None:
     return number if number < rows and digits == str(number) else None
 
 
-def _read_answer(line: bytes, codec: Codec) -> tuple[UnifiedResult, bool]:
+def _read_answer(line: bytes, custom_id: str, codec: Codec) -> tuple[UnifiedResult, bool]:
     try:
-        return codec.decode(line)
+        return codec.decode(line, custom_id)
     except ValueError as error:
         quoted = line[:_QUOTE].decode(errors="replace")
         message = f"the provider's answer cannot be read: {error}"
         malformed = ResultError(type=ErrorType.MALFORMED, message=message, retryable=True, raw=quoted)
-        return UnifiedResult(custom_id="", status=ResultStatus.ERRORED, error=malformed), False
+        return UnifiedResult(custom_id=custom_id, status=ResultStatus.ERRORED, error=malformed), False
 
 
-def _explain_silence(shard: Shard) -> UnifiedResult:
-    """The result of a row that the provider did not return."""
+def _why_unanswered(shard: Shard) -> tuple[ResultStatus, ResultError]:
+    """How rows without an answer ended, and why."""
     job = shard.job
     if job is not None and job.status is BatchStatus.EXPIRED:
-        return _unanswered(ResultStatus.EXPIRED, ErrorType.EXPIRED, "the provider ran out of time", None)
+        return ResultStatus.EXPIRED, _error(ErrorType.EXPIRED, "the provider ran out of time")
     if shard.was_cancelled:
-        return _unanswered(ResultStatus.CANCELLED, ErrorType.CANCELLED, "cancelled before it was answered", None)
+        return ResultStatus.CANCELLED, _error(ErrorType.CANCELLED, "cancelled before it was answered")
     if shard.failure is not None:
-        return _unanswered(ResultStatus.ERRORED, ErrorType.JOB_FAILED, shard.failure.message, shard.failure)
-    return _unanswered(ResultStatus.ERRORED, ErrorType.MISSING, "the provider returned no row for this request", None)
+        return ResultStatus.ERRORED, _error(ErrorType.JOB_FAILED, shard.failure.message, shard.failure)
+    return ResultStatus.ERRORED, _error(ErrorType.MISSING, "the provider returned no row for this request")
 
 
-def _unanswered(status: ResultStatus, kind: ErrorType, message: str, failure: Failure | None) -> UnifiedResult:
+def _error(kind: ErrorType, message: str, failure: Failure | None = None) -> ResultError:
     raw = msgspec.to_builtins(failure) if failure else None
-    error = ResultError(type=kind, message=message, retryable=failure is None, raw=raw)
-    return UnifiedResult(custom_id="", status=status, error=error)
+    return ResultError(type=kind, message=message, retryable=failure is None, raw=raw)
+
+
+def _unanswered(status: ResultStatus, error: ResultError, custom_id: str) -> UnifiedResult:
+    return UnifiedResult(custom_id=custom_id, status=status, error=error)
