@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from batch_router.pipeline import convert, create, drive, lease
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,8 +31,11 @@ from batch_router.exceptions import BrokerUnavailableError
 from batch_router.operations.resolve import resolve
 from batch_router.operations.results import read_results
 from batch_router.operations.submit import submit
+from batch_router.road import advance as kernel
+from batch_router.road import lease
 from batch_router.road.advance import LONGEST_COUNTDOWN, advance
 from batch_router.road.context import Clients, Context
+from batch_router.road.steps import convert, create
 from batch_router.settings import Settings
 from batch_router.state.base import Hint
 from batch_router.state.items import Batch, Shard
@@ -89,11 +91,11 @@ class Schedules(RuleBasedStateMachine):
         self.messages: list[Message] = []
         self.submitted: dict[str, list[str]] = {}
         self.patches = pytest.MonkeyPatch()
-        for module in (drive, create, lease):
+        for module in (kernel, create, lease):
             self.patches.setattr(module, "time", self.fleet.clock)
         self.patches.setattr(convert, "ThreadPoolExecutor", AtOnce)
         self.patches.setattr(os, "fsync", lambda _: None)
-        self.patches.setattr(drive.log, "disabled", True)
+        self.patches.setattr(kernel.log, "disabled", True)
 
     @initialize(
         takes_files=st.booleans(),
