@@ -80,7 +80,7 @@ ENDPOINTS = {"responses": "endpoint `responses`", "embeddings": "endpoint `embed
 PROVIDERS: dict[str, type[Provider]] = {
     module.name: importlib.import_module(f"batch_router.providers.{module.name}").PROVIDER
     for module in iter_modules(batch_router.providers.__path__)
-    if module.ispkg
+    if module.ispkg and not module.name.startswith("_")
 }
 ORDER = sorted(PROVIDERS, key=["openai", "anthropic", "google", "vllm"].index)
 

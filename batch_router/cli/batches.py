@@ -14,12 +14,8 @@ from rich.table import Table
 from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse, Endpoint
 from ..exceptions import BatchFailedError, BatchTimeoutError, NoWorkerError
-from ..intake.check import check_file
-from ..intake.encode import RowEncoder
+from ..intake.check import RowCheck, check_file
 from ..intake.options import read_options
-from ..intake.problems import Problems
-from ..intake.rows import read_rows
-from ..jsonl import read_lines
 from ..providers import find_provider
 from ..state.table import TABLE, State
 from .display import follow, render, stderr, summary
@@ -121,13 +117,12 @@ def convert(file: Path, provider: str, **about_rows: Any) -> int:
     kind = find_provider(provider)
     options = read_options(_options(about_rows))
     check_file(file, kind, options)
-    encoder = RowEncoder(kind, options.unsupported)
+    check = RowCheck(kind, options, file)
     encode = msgspec.json.Encoder().encode
     with file.open("rb") as stream:
-        requests = read_rows(read_lines(stream), options, Problems(str(file)))
-        rows = (encode(encoder.encode(request, str(number))) + b"\n" for number, (_, request) in enumerate(requests))
-        _write_lines(rows)
-    for what, count in encoder.dropped.items():
+        requests = enumerate(request for _, request in check.read(stream))
+        _write_lines(encode(check.encode(request, str(number))) + b"\n" for number, request in requests)
+    for what, count in check.dropped.items():
         click.echo(f"dropped: {what} in {count} places, which {provider} does not take", err=True)
     return ExitCode.OK
 

@@ -5,7 +5,8 @@ from .content import Content, DocumentContent, ImageContent, TextContent, ToolCa
 from .enums import BatchStatus, Endpoint, ErrorType, FinishReason, ResultStatus
 from .messages import UnifiedMessage
 from .requests import UnifiedBatchMetadata, UnifiedRequest
-from .responses import BatchStatusResponse, RequestCounts, ResultError, UnifiedResult, Usage
+from .responses import ResultError, UnifiedResult, Usage
+from .status import BatchStatusResponse, RequestCounts
 
 __all__ = [
     "BatchStatus",

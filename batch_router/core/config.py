@@ -11,7 +11,7 @@ from .record import Record
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
 
 
-class Tool(Record, kw_only=True, omit_defaults=True):
+class Tool(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A function that the model may ask to be called.
 
     Attributes:
@@ -25,13 +25,13 @@ class Tool(Record, kw_only=True, omit_defaults=True):
     strict: bool | None = None
 
 
-class NamedTool(Record, kw_only=True):
+class NamedTool(Record, frozen=True, kw_only=True):
     """The one tool that must be called."""
 
     name: str
 
 
-class OutputSchema(Record, kw_only=True, omit_defaults=True):
+class OutputSchema(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The form that the answer's text must have: JSON of a schema.
 
     Attributes:
@@ -45,7 +45,7 @@ class OutputSchema(Record, kw_only=True, omit_defaults=True):
     strict: bool | None = None
 
 
-class GenerationConfig(Record, kw_only=True, omit_defaults=True):
+class GenerationConfig(Record, frozen=True, kw_only=True, omit_defaults=True):
     """How to generate. A parameter left out is not sent: the provider's default holds.
 
     Attributes:

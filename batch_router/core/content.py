@@ -7,7 +7,7 @@ from msgspec import Meta
 from .record import Record
 
 
-class TextContent(Record, kw_only=True, tag_field="type", tag="text"):
+class TextContent(Record, frozen=True, kw_only=True, tag_field="type", tag="text"):
     """Text."""
 
     text: str
@@ -18,7 +18,7 @@ class TextContent(Record, kw_only=True, tag_field="type", tag="text"):
         return "text"
 
 
-class ImageContent(Record, kw_only=True, tag_field="type", tag="image", omit_defaults=True):
+class ImageContent(Record, frozen=True, kw_only=True, tag_field="type", tag="image", omit_defaults=True):
     """An image.
 
     Attributes:
@@ -39,7 +39,7 @@ class ImageContent(Record, kw_only=True, tag_field="type", tag="image", omit_def
         return "image"
 
 
-class DocumentContent(Record, kw_only=True, tag_field="type", tag="document", omit_defaults=True):
+class DocumentContent(Record, frozen=True, kw_only=True, tag_field="type", tag="document", omit_defaults=True):
     """A PDF.
 
     Attributes:
@@ -60,7 +60,7 @@ class DocumentContent(Record, kw_only=True, tag_field="type", tag="document", om
         return "document"
 
 
-class ToolCallContent(Record, kw_only=True, tag_field="type", tag="tool_call"):
+class ToolCallContent(Record, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
     """A tool that the assistant called in an earlier turn; the `tool_calls` of a result have the same fields.
 
     Attributes:
@@ -78,7 +78,7 @@ class ToolCallContent(Record, kw_only=True, tag_field="type", tag="tool_call"):
         return "tool_call"
 
 
-class ToolResultContent(Record, kw_only=True, tag_field="type", tag="tool_result", omit_defaults=True):
+class ToolResultContent(Record, frozen=True, kw_only=True, tag_field="type", tag="tool_result", omit_defaults=True):
     """What a tool returned; it belongs in a turn of the user.
 
     Attributes:

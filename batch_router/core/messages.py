@@ -10,7 +10,7 @@ from .content import Content, TextContent
 from .record import Record
 
 
-class UnifiedMessage(Record, kw_only=True, omit_defaults=True):
+class UnifiedMessage(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A turn of the user or of the assistant; the system prompt belongs to the request.
 
     Attributes:

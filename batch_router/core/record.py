@@ -24,8 +24,8 @@ class _Checked(msgspec.StructMeta):
                 raise ValidationError(explain(error)) from None
 
 
-class Record(msgspec.Struct, metaclass=_Checked, forbid_unknown_fields=True, gc=False):
-    """Base of the records that users make.
+class Record(msgspec.Struct, metaclass=_Checked, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Base of the records that users make. They never change: `msgspec.structs.replace` makes another one.
 
     The garbage collector does not look at them (`gc=False`): they hold plain data, which makes no cycles.
     """

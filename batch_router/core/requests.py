@@ -13,7 +13,7 @@ from .messages import UnifiedMessage
 from .record import Record
 
 
-class UnifiedRequest(Record, kw_only=True, omit_defaults=True):
+class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One request, in the form that all providers share.
 
     Attributes:
@@ -42,7 +42,7 @@ class UnifiedRequest(Record, kw_only=True, omit_defaults=True):
         return plain
 
 
-class UnifiedBatchMetadata(Record, kw_only=True):
+class UnifiedBatchMetadata(Record, frozen=True, kw_only=True):
     """Requests on their way to one provider, with the user's own notes about them."""
 
     provider: str

@@ -1,18 +1,88 @@
-"""The check of a file's rows before anything is sent."""
+"""The check of rows before anything is sent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from ..core import UnifiedRequest
 from ..exceptions import ValidationError
 from ..jsonl import read_lines
 from ..providers import Provider
 from .encode import RowEncoder
 from .options import Options
 from .problems import DuplicateFinder, Problems
-from .rows import read_custom_ids, read_rows
+from .rows import fill_defaults, read_custom_ids, read_rows
+
+
+class RowCheck:
+    """Checks the rows of one batch for one provider: fills in defaults, notes what is wrong, finds repeated ids.
+
+    Args:
+        provider: where the rows go.
+        options: of the batch.
+        source: the file that the rows come from, for the problems' words; None: they were given in the call.
+        limit: how many lines to check; None: all.
+
+    Attributes:
+        encode: the row to send, of a request that `read` gave.
+        dropped: what was left out because the provider does not take it, by name, and how often.
+    """
+
+    def __init__(
+        self,
+        provider: Provider | type[Provider],
+        options: Options,
+        source: Path | None = None,
+        limit: int | None = None,
+    ) -> None:
+        self._options = options
+        self._limit = limit
+        self._problems = Problems(source)
+        self._ids = DuplicateFinder()
+        encoder = RowEncoder(provider, options.unsupported)
+        self._fit = encoder.fit
+        self.encode = encoder.encode_fitting
+        self.dropped = encoder.dropped
+
+    def read(self, stream: BinaryIO) -> Iterator[tuple[int, UnifiedRequest]]:
+        """`(line, request)` of each good row: defaults filled in, as the provider takes it. Bad ones are noted."""
+        fit, add_id = self._fit, self._ids.add
+        for line, request in read_rows(islice(read_lines(stream), self._limit), self._options, self._problems):
+            add_id(request.custom_id)
+            try:
+                fitting = fit(request)
+            except ValidationError as error:
+                self.refuse(line, error)
+            else:
+                yield line, fitting
+
+    def check(self, request: UnifiedRequest) -> None:
+        """Check one request that was given in the call.
+
+        Raises:
+            ValidationError: says which field is wrong, and what to do.
+        """
+        filled = fill_defaults(request, self._options)
+        self._ids.add(filled.custom_id)
+        self.encode(self._fit(filled), "0")
+
+    def refuse(self, line: int, error: ValidationError) -> None:
+        """Note what is wrong with a row; lines are counted from 1."""
+        self._problems.add(line, error)
+
+    def finish(self, reopen: Callable[[], BinaryIO]) -> None:
+        """Find the repeated ids, and raise if anything was wrong.
+
+        Args:
+            reopen: the rows once more, from their beginning; called only if ids seem to repeat.
+
+        Raises:
+            InvalidInputError: with all bad rows; each names its place, the field and the remedy.
+        """
+        self._ids.report(lambda: read_custom_ids(reopen(), self._options, self._limit), self._problems)
+        self._problems.raise_any()
 
 
 def check_file(path: Path, provider: Provider | type[Provider], options: Options, limit: int | None = None) -> None:
@@ -22,21 +92,17 @@ def check_file(path: Path, provider: Provider | type[Provider], options: Options
         InvalidInputError: with all bad rows; each names file, line, field and remedy.
         ValidationError: the file is empty, or cannot be read.
     """
-    problems = Problems(str(path))
-    finder = DuplicateFinder()
-    encoder = RowEncoder(provider, options.unsupported)
+    check = RowCheck(provider, options, path, limit)
     with readable(path) as stream:
         if all(line.isspace() for line in read_lines(stream)):
             raise ValidationError(f"input: {path} is empty: there is nothing to send")
         stream.seek(0)
-        for line, request in read_rows(islice(read_lines(stream), limit), options, problems):
-            finder.add(request.custom_id)
+        for line, request in check.read(stream):
             try:
-                encoder.encode(request, "0")
+                check.encode(request, "0")
             except ValidationError as error:
-                problems.add(line, error)
-        finder.report(lambda: read_custom_ids(path, options, limit), problems)
-    problems.raise_any()
+                check.refuse(line, error)
+        check.finish(lambda: path.open("rb"))
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """A request in its provider's format; what the provider cannot do is refused, or dropped and counted."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from ..core import Endpoint, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
 from ..core.content import Content
@@ -28,18 +29,28 @@ class RowEncoder:
         self._name = provider.name
         self._queue_of = provider.queue_of
         self._queued: set[str | None] = set()  # models that some queue serves
-        self._codec_encode = provider.codec.encode
+        #: The row to send, of a request that `fit` returned. Called directly: one call less for each row.
+        self.encode_fitting = provider.codec.encode
         self._drop = unsupported == "drop"
         self._speaks_openai = provider.speaks_openai
         self._endpoints = provider.endpoints
         # What the endpoint of the row before lacks: most rows of a batch go to one, and an enum is slow to hash.
         self._endpoint: Endpoint | None = None
+        self._remedies: Mapping[str, str] = {}
         self._fields: list[str] = []
-        self._kinds: dict[str, str] = {}
+        self._kinds: frozenset[str] = frozenset()
         self.dropped: Counter[str] = Counter()
 
     def encode(self, request: UnifiedRequest, row_id: str) -> object:
-        """The row to send. The request is changed in place where something is dropped.
+        """The row to send.
+
+        Raises:
+            ValidationError: the provider does not take it; says which field, and what to do.
+        """
+        return self.encode_fitting(self.fit(request), row_id)
+
+    def fit(self, request: UnifiedRequest) -> UnifiedRequest:
+        """The request as the provider takes it: the very same one, unless something had to be dropped.
 
         Raises:
             ValidationError: the provider does not take it; says which field, and what to do.
@@ -50,49 +61,60 @@ class RowEncoder:
         endpoint = request.endpoint or _CHAT
         if endpoint is not self._endpoint:
             self._turn_to(endpoint)
-        config = request.generation_config
-        if config is not None:
-            for field in self._fields:
-                if getattr(config, field) is not None:
-                    self._refuse(ValidationError, "generation_config.", field, self._endpoints[endpoint][field])
-                    config = request.generation_config = msgspec.structs.replace(config, **{field: None})
+        if self._fields and request.generation_config is not None:
+            request = self._fit_config(request, request.generation_config)
         if self._kinds:
-            for number, message in enumerate(request.messages):
-                if message.content.__class__ is not str:
-                    self._check_parts(message, f"messages[{number}]", self._kinds)
+            request = self._fit_messages(request)
         if request.openai_kwargs is not None:
-            self._place_openai_keys(request, request.openai_kwargs)
-        return self._codec_encode(request, row_id)
+            request = self._place_openai_keys(request, request.openai_kwargs)
+        return request
 
-    def _place_openai_keys(self, request: UnifiedRequest, keys: dict[str, Any]) -> None:
+    def _fit_config(self, request: UnifiedRequest, config: GenerationConfig) -> UnifiedRequest:
+        surplus = [field for field in self._fields if getattr(config, field) is not None]
+        if not surplus:
+            return request
+        for field in surplus:
+            self._refuse(ValidationError, "generation_config.", field, self._remedies[field])
+        return replace(request, generation_config=replace(config, **dict.fromkeys(surplus)))
+
+    def _place_openai_keys(self, request: UnifiedRequest, keys: dict[str, Any]) -> UnifiedRequest:
         if self._speaks_openai:
-            request.provider_kwargs = keys | request.provider_kwargs
-        else:
-            for key in keys:
-                self._refuse(ValidationError, "body.", key, "leave it out")
-        request.openai_kwargs = None
+            return replace(request, provider_kwargs=keys | request.provider_kwargs, openai_kwargs=None)
+        for key in keys:
+            self._refuse(ValidationError, "body.", key, "leave it out")
+        return replace(request, openai_kwargs=None)
 
     def _turn_to(self, endpoint: Endpoint) -> None:
         lacks = self._endpoints.get(endpoint)
         if lacks is None:
             has = ", ".join(self._endpoints)
             raise ValidationError(f"endpoint: {self._name} has no {endpoint.value!r}; it has: {has}")
-        self._endpoint = endpoint
+        self._endpoint, self._remedies = endpoint, lacks
         self._fields = [field for field in lacks if field in _CONFIG_FIELDS]
-        self._kinds = {kind: remedy for kind, remedy in lacks.items() if kind not in _CONFIG_FIELDS}
+        self._kinds = frozenset(lacks) - _CONFIG_FIELDS
 
-    def _check_parts(self, message: UnifiedMessage, where: str, kinds: dict[str, str]) -> None:
+    def _fit_messages(self, request: UnifiedRequest) -> UnifiedRequest:
+        for number, message in enumerate(request.messages):
+            if message.content.__class__ is str:
+                continue
+            kept = self._fit_parts(message, f"messages[{number}]")
+            if len(kept) < len(message.content):
+                before, after = request.messages[:number], request.messages[number + 1 :]
+                request = replace(request, messages=[*before, replace(message, content=kept), *after])
+        return request
+
+    def _fit_parts(self, message: UnifiedMessage, where: str) -> list[Content]:
         kept: list[Content] = []
         for part in message.content:
             assert not isinstance(part, str)
             kind = kind_of(part)
-            if kind in kinds:
-                self._refuse(UnsupportedContentTypeError, f"{where}: ", kind, kinds[kind])
+            if kind in self._kinds:
+                self._refuse(UnsupportedContentTypeError, f"{where}: ", kind, self._remedies[kind])
             else:
                 kept.append(part)
         if not kept:
             raise ValidationError(f"{where}: nothing is left of it without what {self._name} does not take")
-        message.content = kept
+        return kept
 
     def _refuse(self, error: type[ValidationError], where: str, what: str, remedy: str) -> None:
         if not self._drop:

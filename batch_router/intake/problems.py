@@ -5,14 +5,19 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 from ..exceptions import MAX_PROBLEMS, InvalidInputError
 
 
 class Problems:
-    """The bad rows of an input: the first ones described, all counted."""
+    """The bad rows of an input: the first ones described, all counted.
 
-    def __init__(self, source: str) -> None:
+    Args:
+        source: the file that they are in; None: they were given in the call, as `requests`.
+    """
+
+    def __init__(self, source: Path | None = None) -> None:
         self._source = source
         self._described: list[str] = []
         self.total = 0
@@ -21,7 +26,12 @@ class Problems:
         """Note what is wrong with a line (counted from 1)."""
         self.total += 1
         if len(self._described) < MAX_PROBLEMS:
-            self._described.append(f"{self._source}, line {line}: {error}")
+            file = f"{self._source}, " if self._source else ""
+            self._described.append(f"{file}{self.name(line)}: {error}")
+
+    def name(self, line: int) -> str:
+        """What a line is called."""
+        return f"line {line}" if self._source else f"requests[{line - 1}]"
 
     def raise_any(self) -> None:
         """Raise if there were any.
@@ -70,7 +80,8 @@ class DuplicateFinder:
         first: dict[str, int] = {}
         for line, custom_id in reread():
             if hash(custom_id) in candidates and (before := first.setdefault(custom_id, line)) != line:
-                problems.add(line, f"custom_id: {custom_id!r} was used before, on line {before}; make it unique")
+                place = problems.name(before)
+                problems.add(line, f"custom_id: {custom_id!r} was used before, at {place}; make it unique")
         problems.total += uncounted
 
     def _slices(self) -> Iterator[list[int]]:

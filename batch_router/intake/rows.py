@@ -7,10 +7,10 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice, takewhile
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
+from msgspec.structs import replace
 
 from ..core import UnifiedRequest
 from ..core.record import explain
@@ -39,38 +39,39 @@ def read_rows(lines: Iterable[bytes], defaults: Defaults, problems: Problems) ->
                 continue
         if request.model is None or anything:
             try:
-                fill_defaults(request, defaults)
+                request = fill_defaults(request, defaults)
             except ValidationError as error:
                 problems.add(number, error)
                 continue
         yield number, request
 
 
-def read_custom_ids(path: Path, defaults: Defaults, limit: int | None = None) -> Iterator[tuple[int, str]]:
-    """`(line, custom_id)` of each good row of a file, or of its first `limit` lines."""
-    with path.open("rb") as stream:
-        for number, request in read_rows(islice(read_lines(stream), limit), defaults, Problems(str(path))):
+def read_custom_ids(stream: BinaryIO, defaults: Defaults, limit: int | None = None) -> Iterator[tuple[int, str]]:
+    """`(line, custom_id)` of each good row of a file, or of its first `limit` lines; closes the file."""
+    with stream:
+        for number, request in read_rows(islice(read_lines(stream), limit), defaults, Problems()):
             yield number, request.custom_id
 
 
 def fill_defaults(request: UnifiedRequest, defaults: Defaults) -> UnifiedRequest:
-    """The request, changed in place, with the batch's defaults.
+    """The request with the batch's defaults; the very same one if there is nothing to fill in.
 
     Raises:
         ValidationError: neither says which model.
     """
+    filled: dict[str, Any] = {}
     if request.model is None:
         if not defaults.model:
             raise ValidationError("model: missing; give it in the row, or for the whole batch with model=")
-        request.model = defaults.model
-    if request.endpoint is None:
-        request.endpoint = defaults.endpoint
-    if request.system_prompt is None:
-        request.system_prompt = defaults.system_prompt
+        filled["model"] = defaults.model
+    if request.endpoint is None and defaults.endpoint is not None:
+        filled["endpoint"] = defaults.endpoint
+    if request.system_prompt is None and defaults.system_prompt is not None:
+        filled["system_prompt"] = defaults.system_prompt
     if defaults.generation_config is not None:
         own = request.generation_config
-        request.generation_config = own.over(defaults.generation_config) if own else defaults.generation_config
-    return request
+        filled["generation_config"] = own.over(defaults.generation_config) if own else defaults.generation_config
+    return replace(request, **filled) if filled else request
 
 
 def request_from(value: Any) -> UnifiedRequest:

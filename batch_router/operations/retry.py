@@ -47,6 +47,6 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
 
 def _requests(path: Path, options: Options, wanted: set[str]) -> Iterator[UnifiedRequest]:
     with path.open("rb") as stream:
-        for _, request in read_rows(read_lines(stream), options, Problems(str(path))):
+        for _, request in read_rows(read_lines(stream), options, Problems(path)):
             if request.custom_id in wanted:
                 yield request

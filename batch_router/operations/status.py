@@ -1,11 +1,12 @@
 """How a batch stands, in the words that users see."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from ..core import BatchStatus, BatchStatusResponse, RequestCounts
+from ..core import BatchStatus, BatchStatusResponse, RequestCounts, ResultStatus
 from ..core.jobs import Failure
 from ..core.times import iso_time
 from ..road.context import Context
@@ -48,21 +49,21 @@ def _status(batch: Batch, shards: Sequence[Shard]) -> BatchStatus:
 
 
 def _counts(batch: Batch, shards: Sequence[Shard]) -> RequestCounts:
-    counts = RequestCounts(total=batch.rows or 0)
+    ended: Counter[str] = Counter()
     for shard in shards:
-        if shard.part is not None:
-            counts.succeeded += shard.part.succeeded
-            counts.errored += shard.part.errored
-            counts.cancelled += shard.part.cancelled
-            counts.expired += shard.part.expired
-        elif shard.job is not None:
-            # What the provider says while it works; the books are made from the answers.
-            counts.succeeded += min(shard.job.completed, shard.rows)
-            counts.errored += min(shard.job.failed, shard.rows - min(shard.job.completed, shard.rows))
-        elif shard.progress is not None:
-            counts.succeeded += min(shard.progress.completed, shard.rows)
-    counts.processing = counts.total - counts.succeeded - counts.errored - counts.cancelled - counts.expired
-    return counts
+        ended.update(_ended(shard))
+    total = batch.rows or 0
+    return RequestCounts(total=total, processing=total - ended.total(), **ended)
+
+
+def _ended(shard: Shard) -> dict[str, int]:
+    """How many rows of a shard ended how: from its results, or until they are there what the provider says."""
+    if (part := shard.part) is not None:
+        return {status.value: getattr(part, status) for status in ResultStatus}
+    if (job := shard.job) is not None:
+        succeeded = min(job.completed, shard.rows)
+        return {"succeeded": succeeded, "errored": min(job.failed, shard.rows - succeeded)}
+    return {"succeeded": min(shard.progress.completed, shard.rows)} if shard.progress else {}
 
 
 def _error(context: Context, batch: Batch) -> dict[str, Any] | None:

@@ -11,11 +11,10 @@ import msgspec
 from xxhash import xxh3_128
 
 from ..core import UnifiedRequest
-from ..exceptions import MAX_PROBLEMS, BrokerUnavailableError, InvalidInputError, ValidationError
-from ..intake.check import check_file, readable
-from ..intake.encode import RowEncoder
+from ..exceptions import BrokerUnavailableError, ValidationError
+from ..intake.check import RowCheck, check_file, readable
 from ..intake.options import Options, read_options
-from ..intake.rows import fill_defaults, request_from
+from ..intake.rows import request_from
 from ..jsonl import hash_file
 from ..providers import Provider
 from ..road.context import Context
@@ -131,31 +130,24 @@ def _store_requests(
 ) -> InputFile:
     if isinstance(requests, (str, bytes, dict)) or not isinstance(requests, Iterable):
         raise ValidationError(f"requests must be a list of requests, not {type(requests).__name__}")
-    described: list[str] = []
-    total = size = 0
-    first: dict[str, int] = {}
+    check = RowCheck(kind, options)
+    size, number = 0, 0
     digest = xxh3_128()
-    encoder = RowEncoder(kind, options.unsupported)
     with context.storage.write(name) as stream:
-        for number, value in enumerate(requests):
+        for number, value in enumerate(requests, 1):
             try:
                 request = _to_request(value)
                 line = _encode(request)
-                encoder.encode(fill_defaults(request, options), "0")
-                if (before := first.setdefault(request.custom_id, number)) != number:
-                    raise ValidationError(f"custom_id: {request.custom_id!r} was used before, by request {before}")
+                check.check(request)
             except ValidationError as error:
-                total += 1
-                if total <= MAX_PROBLEMS:
-                    described.append(f"requests[{number}]: {error}")
-                continue
+                check.refuse(number, error)
+                line = b"\n"  # so that the lines below keep their numbers
             stream.write(line)
             digest.update(line)
             size += len(line)
-        if total:
-            raise InvalidInputError(described, total)
-        if not first:
-            raise ValidationError("requests is empty: there is nothing to send")
+    if number == 0:
+        raise ValidationError("requests is empty: there is nothing to send")
+    check.finish(lambda: context.storage.open(name))
     return InputFile(path=str(context.storage.path(name)), size=size, hash=digest.hexdigest())
 
 
@@ -168,7 +160,7 @@ def _encode(request: UnifiedRequest) -> bytes:
 
 def _to_request(value: Any) -> UnifiedRequest:
     if isinstance(value, UnifiedRequest):
-        return msgspec.structs.replace(value)
+        return value
     dump = getattr(value, "model_dump", None)  # a pydantic model
     return request_from(dump(exclude_none=True) if callable(dump) else value)
 

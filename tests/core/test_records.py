@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+import batch_router.core
 from batch_router.core import (
     BatchStatus,
     BatchStatusResponse,
@@ -22,6 +23,8 @@ from batch_router.core import (
 )
 from batch_router.exceptions import ValidationError
 
+# Codecs still fill these in.
+PROVIDERS_OWN = {"ResultError", "UnifiedResult", "Usage"}
 HELLO = UnifiedMessage.from_text("user", "hello")
 PARTS = [
     (TextContent(text="hi"), {"type": "text", "text": "hi"}),
@@ -38,6 +41,14 @@ PARTS = [
 
 def request(custom_id: str = "q1") -> UnifiedRequest:
     return UnifiedRequest(custom_id=custom_id, model="m", messages=[HELLO])
+
+
+@pytest.mark.parametrize("name", sorted(set(batch_router.core.__all__) - PROVIDERS_OWN))
+def test_records_are_frozen(name: str) -> None:
+    """What a record says when it is made, it says for good: it can be shared, and nobody's is changed."""
+    kind = getattr(batch_router.core, name)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        assert kind.__struct_config__.frozen
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_help_lists_the_commands(stack: Stack) -> None:
     [
         (GOOD + "{broken\n", "line 2: not valid JSON"),
         (GOOD + '{"custom_id": "b", "prompt": "x", "colour": 1}\n', "line 2: .*colour"),
-        (GOOD + GOOD, "line 2: custom_id: 'a' was used before, on line 1"),
+        (GOOD + GOOD, "line 2: custom_id: 'a' was used before, at line 1"),
         (GOOD + '{"custom_id": "b", "prompt": 1}\n', "line 2: "),
         ('{"custom_id": "", "prompt": "x"}\n', "line 1: custom_id: "),
         ("", "is empty: there is nothing to send"),

@@ -27,7 +27,7 @@ def parse(row: Any, defaults: Defaults = MODEL) -> UnifiedRequest:
 
 
 def parse_line(line: bytes, defaults: Defaults = MODEL) -> UnifiedRequest:
-    problems = Problems("in.jsonl")
+    problems = Problems(Path("in.jsonl"))
     requests = [request for _, request in read_rows([line], defaults, problems)]
     problems.raise_any()
     return requests[0]
@@ -117,11 +117,12 @@ def test_a_row_wins_over_its_batch() -> None:
     assert outspoken.generation_config == GenerationConfig(temperature=0, max_tokens=9)
 
 
-def test_requests_are_filled_in_place() -> None:
-    """`fill_defaults` gives back the very request that it was given."""
+def test_a_request_that_lacks_nothing_is_not_copied() -> None:
+    """Defaults make another request where one is filled in; where none is, the request passes as it is."""
     request = request_from({"custom_id": "q1", "prompt": "hi"})
-    assert fill_defaults(request, MODEL) is request
-    assert request.model == "m"
+    filled = fill_defaults(request, MODEL)
+    assert (request.model, filled.model) == (None, "m")
+    assert fill_defaults(filled, MODEL) is filled
 
 
 def changed(**change: Any) -> dict[str, Any]:
@@ -231,8 +232,8 @@ def test_odd_files_are_read(tmp_path: Path, name: str) -> None:
     """What editors and other systems leave around a row is not part of it."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(ODD_FILES[name])
-    assert list(read_custom_ids(path, MODEL)) == [(1, "a"), (2, "b")]
-    assert list(read_custom_ids(path, MODEL, limit=1)) == [(1, "a")]
+    assert list(read_custom_ids(path.open("rb"), MODEL)) == [(1, "a"), (2, "b")]
+    assert list(read_custom_ids(path.open("rb"), MODEL, limit=1)) == [(1, "a")]
 
 
 @pytest.mark.parametrize("text", ["a\u2028b", "a\u2029b", "a\x85b", "a\x1cb", "\ufeff"])
@@ -241,7 +242,7 @@ def test_only_newlines_end_a_row(tmp_path: Path, text: str) -> None:
     path = tmp_path / "in.jsonl"
     row = json.dumps({"custom_id": text, "prompt": text}, ensure_ascii=text == "a\x1cb")
     path.write_text(f"{row}\n{row}\n", encoding="utf-8", newline="")
-    problems = Problems("in.jsonl")
+    problems = Problems(Path("in.jsonl"))
     with path.open("rb") as stream:
         requests = [request for _, request in read_rows(read_lines(stream), MODEL, problems)]
     assert [(request.custom_id, request.messages[0].content) for request in requests] == [(text, text)] * 2
@@ -250,7 +251,7 @@ def test_only_newlines_end_a_row(tmp_path: Path, text: str) -> None:
 
 def test_blank_lines_count_but_hold_no_row() -> None:
     """The numbers of the lines are those that an editor shows."""
-    problems = Problems("in.jsonl")
+    problems = Problems(Path("in.jsonl"))
     lines = [b"", b'{"custom_id": "a", "prompt": "1"}', b" \t\r", b"x", b'{"custom_id": "b", "prompt": "2"}']
     assert [(line, request.custom_id) for line, request in read_rows(lines, MODEL, problems)] == [(2, "a"), (5, "b")]
     with pytest.raises(InvalidInputError, match=r"^in.jsonl, line 4: not valid JSON"):
@@ -260,7 +261,7 @@ def test_blank_lines_count_but_hold_no_row() -> None:
 @pytest.mark.parametrize("bad", [0, 1, 20, 21, 1000])
 def test_the_first_problems_are_described(bad: int) -> None:
     """Twenty are described in order, the rest is counted; none is no error."""
-    problems = Problems("in.jsonl")
+    problems = Problems(Path("in.jsonl"))
     assert list(read_rows([b"x"] * bad, MODEL, problems)) == []
     error = None
     try:
@@ -300,7 +301,7 @@ class Clash(str):
 def find(ids: list[str], finder: DuplicateFinder | None = None) -> tuple[list[str], int]:
     """The problems that a finder reports of ids on lines from 1 on, and how many it counts."""
     finder = finder or DuplicateFinder()
-    problems = Problems("in.jsonl")
+    problems = Problems(Path("in.jsonl"))
     for custom_id in ids:
         finder.add(custom_id)
     finder.report(lambda: iter(enumerate(ids, 1)), problems)
@@ -314,7 +315,7 @@ def find(ids: list[str], finder: DuplicateFinder | None = None) -> tuple[list[st
 def repeated(ids: list[str]) -> list[str]:
     seen: dict[str, int] = {}
     return [
-        f"in.jsonl, line {line}: custom_id: {name!r} was used before, on line {seen[name]}; make it unique"
+        f"in.jsonl, line {line}: custom_id: {name!r} was used before, at line {seen[name]}; make it unique"
         for line, name in enumerate(ids, 1)
         if seen.setdefault(name, line) != line
     ]
@@ -361,4 +362,4 @@ def test_unique_ids_are_not_read_again() -> None:
     def reread() -> Iterator[tuple[int, str]]:
         pytest.fail("read again for nothing")
 
-    finder.report(reread, Problems("in.jsonl"))
+    finder.report(reread, Problems(Path("in.jsonl")))

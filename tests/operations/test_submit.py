@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import xxhash
 
-from batch_router.core import GenerationConfig, UnifiedMessage, UnifiedRequest
+from batch_router.core import DocumentContent, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import BatchRouterError, InvalidInputError, ProviderNotFoundError, ValidationError
 from batch_router.intake.check import check_file
 from batch_router.intake.options import Options, read_options
@@ -128,6 +128,16 @@ def test_the_callers_requests_are_left_alone(context: Context) -> None:
     row = dict(GOOD[0])
     submit(context, "openai", requests=[request, row | {"custom_id": "b"}], model="m", system_prompt="s")
     assert (request.model, request.system_prompt, row) == (None, None, GOOD[0])
+
+
+def test_what_one_provider_drops_another_still_gets(context: Context) -> None:
+    """The caller sends one request to two providers: vLLM goes without the PDF, OpenAI gets it."""
+    pdf = DocumentContent(source_type="base64", media_type="application/pdf", data="JVBE")
+    message = UnifiedMessage(role="user", content=[TextContent(text="Summarize."), pdf])
+    request = UnifiedRequest(custom_id="a", model="m", messages=[message])
+    submit(context, "vllm", requests=[request], unsupported="drop")
+    batch = in_store(context, submit(context, "openai", requests=[request]).id)
+    assert [part["type"] for part in rows_of(batch)[0]["messages"][0]["content"]] == ["text", "document"]
 
 
 @pytest.mark.parametrize("batch_id", ["a", "A-b_9", "x" * 64])
@@ -384,7 +394,7 @@ def test_a_file_can_be_checked_alone(tmp_path: Path) -> None:
     check_file(path, find_provider("openai"), Options(model="m"))
     path.write_bytes(LINES + LINES)
     check_file(path, find_provider("openai"), Options(model="m"), limit=2)
-    with pytest.raises(InvalidInputError, match="line 3: custom_id: 'a' was used before, on line 1; make it unique"):
+    with pytest.raises(InvalidInputError, match="line 3: custom_id: 'a' was used before, at line 1; make it unique"):
         check_file(path, find_provider("openai"), Options(model="m"))
 
 

@@ -236,7 +236,7 @@ def test_a_file_that_is_gone_is_an_error(context: Context, stored: Stored, tmp_p
     ("bad", "complaint"),
     [
         (b"hello", "line 4: not valid JSON"),
-        (b'{"custom_id": "q0", "prompt": "x"}', "line 4: custom_id: 'q0' was used before, on line 1"),
+        (b'{"custom_id": "q0", "prompt": "x"}', "line 4: custom_id: 'q0' was used before, at line 1"),
         (b'{"custom_id": "z", "prompt": "x", "generation_config": {"top_k": 1}}', "line 4: generation_config.top_k"),
         (b'{"custom_id": "z", "prompt": "%b"}' % (b"x" * 2000), "line 4: .*1000 bytes.*shorten it"),
     ],
@@ -255,6 +255,14 @@ def test_one_bad_row_ends_the_batch(
         convert(context, batch)
     assert caught.value.total == 1
     assert stored() == before
+
+
+def test_what_is_dropped_is_counted_once_a_row(make_context: MakeContext) -> None:
+    """A row that had no room in one shard, and went into the next, counts once."""
+    context = make_context(max_shard_rows=1)
+    config = {"top_k": 1, "max_tokens": 5}
+    batch = submitted(context, requests=rows(*"mmm"), generation_config=config, unsupported="drop")
+    assert convert(context, batch).patch == {"rows": 3, "dropped": {"top_k": 3}}
 
 
 def test_too_many_models_are_refused(context: Context, stored: Stored) -> None:

@@ -13,11 +13,9 @@ import msgspec
 
 from ...core import Endpoint, UnifiedRequest
 from ...exceptions import FileOperationError, ValidationError
-from ...intake.encode import RowEncoder
+from ...intake.check import RowCheck
 from ...intake.options import Options
-from ...intake.problems import DuplicateFinder, Problems
-from ...intake.rows import read_custom_ids, read_rows
-from ...jsonl import HashingReader, read_lines
+from ...jsonl import HashingReader
 from ...providers import Limits
 from ...state.items import Batch
 from ...state.table import State
@@ -47,28 +45,24 @@ def convert(context: Context, batch: Batch) -> Outcome:
         return Outcome(State.FINISHING, patch={"failure": timed_out(batch)})
     provider = context.clients.provider(batch.provider)
     options = _submitted_options(context, batch)
-    encoder = RowEncoder(provider, options.unsupported)
     path = Path(batch.input.path)
-    problems = Problems(str(path))
-    finder = DuplicateFinder()
+    check = RowCheck(provider, options, path)
     limits = _limits(context, provider.limits)
-    with _Cutter(context, batch, encoder.encode, limits, options) as cutter, _open_input(path) as file:
+    with _Cutter(context, batch, check.encode, limits, options) as cutter, _open_input(path) as file:
         reader = HashingReader(file)
-        for line, request in read_rows(read_lines(io.BufferedReader(reader, _BLOCK)), options, problems):
-            finder.add(request.custom_id)
+        for line, request in check.read(io.BufferedReader(reader, _BLOCK)):
             try:
                 cutter.add(request)
             except ValidationError as error:
-                problems.add(line, error)
+                check.refuse(line, error)
         if reader.hexdigest() != batch.input.hash:
             raise ValidationError(f"{path} changed after it was submitted; submit it again")
-        finder.report(lambda: read_custom_ids(path, options), problems)
-        problems.raise_any()
+        check.finish(lambda: path.open("rb"))
         shards = cutter.finish()
     return Outcome(
         State.RUNNING,
         delay=seconds_left(context, batch),
-        patch={"rows": cutter.rows} | ({"dropped": dict(encoder.dropped)} if encoder.dropped else {}),
+        patch={"rows": cutter.rows} | ({"dropped": dict(check.dropped)} if check.dropped else {}),
         spawn=shards,
     )
 
