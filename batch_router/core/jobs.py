@@ -1,11 +1,49 @@
 """A provider's job, and what goes wrong, as every provider's client reports it."""
 
+import hmac
+from hashlib import pbkdf2_hmac
+
 import msgspec
 
 from .enums import BatchStatus, Endpoint
 
 #: The value of an engine's option; True: a flag.
 EngineOption = bool | int | float | str
+
+
+#: Rounds of the digest of a key: some 20 ms, once per client. Keys of one's own servers may be short enough to guess.
+_DIGEST_ROUNDS = 50_000
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a provider's jobs belong to: what one key sees at one service. It holds no secret.
+
+    Attributes:
+        service: the provider and the host of its API: `openai@api.openai.com`.
+        credential: the name of the key; None: the process's own key.
+        key: salt and digest of the key (`<salt>$<digest>`, hex); None: the service asks for no key.
+    """
+
+    service: str
+    credential: str | None = None
+    key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`service`, or `service/credential`: the same for all processes, whichever key they have for it."""
+        return self.service if self.credential is None else f"{self.service}/{self.credential}"
+
+    def has_key(self, key: str | None) -> bool:
+        """Whether the account was recorded with this key."""
+        if self.key is None or key is None:
+            return self.key is key
+        salt, _, _ = self.key.partition("$")
+        return hmac.compare_digest(self.key, digest_key(key, bytes.fromhex(salt)))
+
+
+def digest_key(key: str, salt: bytes) -> str:
+    """What `Account.key` holds of a key; the key cannot be computed from it."""
+    return f"{salt.hex()}${pbkdf2_hmac('sha256', key.encode(), salt, _DIGEST_ROUNDS).hex()}"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,11 +9,22 @@ from importlib.metadata import entry_points
 from pkgutil import iter_modules
 
 from ..exceptions import ProviderNotFoundError
+from .access import Access
 from .base import Client, Codec, Limits, Loaded, LocalClient, Provider
 
 ENTRY_POINTS = "batch_router.providers"
 
-__all__ = ["Client", "Codec", "Limits", "Loaded", "LocalClient", "Provider", "find_provider", "provider_names"]
+__all__ = [
+    "Access",
+    "Client",
+    "Codec",
+    "Limits",
+    "Loaded",
+    "LocalClient",
+    "Provider",
+    "find_provider",
+    "provider_names",
+]
 
 
 def provider_names() -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from ..core import Endpoint, UnifiedRequest, UnifiedResult
 from ..core.jobs import EngineOption, Job, JobSpec
 from ..exceptions import CredentialsError, ValidationError
 from ..settings import Settings
+from .access import Access
 
 
 class Limits(NamedTuple):
@@ -54,7 +55,12 @@ class Client(Protocol):
     """The provider's API, as far as the road needs it. Sync; every call has a time-out and no retries of its own.
 
     All methods raise `ProviderAPIError`s and nothing else of the SDK's.
+
+    Attributes:
+        access: the service that it calls, and its key: says which account the jobs belong to.
     """
+
+    access: Access
 
     def upload(self, path: Path, spec: JobSpec) -> str | None:
         """Send the rows; returns the provider's name for them (None where `create` sends them)."""

@@ -9,7 +9,7 @@ import msgspec
 from batch_router.core import BatchStatus, FinishReason, ResultStatus, UnifiedRequest, UnifiedResult
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import ValidationError
-from batch_router.providers import Client, Limits, Provider
+from batch_router.providers import Access, Client, Limits, Provider
 from batch_router.settings import Settings
 
 
@@ -40,6 +40,7 @@ class EchoCodec:
 class EchoClient:
     """The service, too: a job is done when it is created, and its answers are made when they are fetched."""
 
+    access = Access("echo")
     jobs: ClassVar[dict[str, Path]] = {}
 
     def upload(self, path: Path, spec: JobSpec) -> str | None:

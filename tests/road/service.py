@@ -17,7 +17,7 @@ from batch_router.core import BatchStatus, ErrorType, FinishReason, ResultError,
 from batch_router.core import UnifiedResult as Result
 from batch_router.core.jobs import Failure, Job, JobSpec
 from batch_router.exceptions import ProviderUnavailableError, RateLimitedError, RequestRefusedError
-from batch_router.providers import Client, Limits, Provider
+from batch_router.providers import Access, Client, Limits, Provider
 from batch_router.settings import Settings
 from tests.road.fleet import Fleet
 
@@ -173,6 +173,7 @@ class ModelClient:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self.access = Access(NAME)
 
     def upload(self, path: Path, spec: JobSpec) -> str | None:
         if not self._service.takes_files:

@@ -22,6 +22,7 @@ from ...exceptions import (
     RequestRefusedError,
     UndecidedError,
 )
+from ..access import Access
 from ..answers import Answers, WholeLines, seconds_of
 from ..base import quote_start, read_retry_after
 from ..pace import keep_pace
@@ -65,6 +66,7 @@ class AnthropicClient:
         self._sdk = anthropic.Anthropic(
             api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0, http_client=transport
         )
+        self.access = Access(NAME, str(self._sdk.base_url), api_key)
 
     def upload(self, path: Path, spec: JobSpec) -> None:
         """Nothing to do: the rows go with `create`."""

@@ -6,6 +6,7 @@ JSON, so the client that the SDK sends with, which may be given to it, notes the
 neither private names nor a second way of building requests, and a job that the SDK's models refuse is not lost.
 """
 
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from ...exceptions import (
     RateLimitedError,
     RequestRefusedError,
 )
+from ..access import Access
 from ..answers import Answers, WholeLines, seconds_of
 from ..base import read_retry_after
 from ..pace import keep_pace
@@ -38,6 +40,8 @@ NAME = "google"
 
 # The service knows two; all that was ever recorded of batches is of this one. The SDK's default changed once.
 _API_VERSION = "v1beta"
+# Where the SDK sends to, if it is given no address.
+_URL_VARIABLE, _URL = "GOOGLE_GEMINI_BASE_URL", "https://generativelanguage.googleapis.com/"
 _MIME_TYPE = "application/jsonl"
 _PAGE = 100
 
@@ -90,6 +94,7 @@ class GoogleClient:
     """See `Client`."""
 
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
+        self.access = Access(NAME, base_url or os.environ.get(_URL_VARIABLE) or _URL, api_key)
         self._answers = Answers(NAME, api_key)
         self._heard = _Heard()
         hooks = {"response": [keep_pace(timeout), self._heard.note]}

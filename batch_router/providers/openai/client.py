@@ -21,6 +21,7 @@ from ...exceptions import (
     RequestRefusedError,
 )
 from .._openai_dialect.rows import URLS
+from ..access import Access
 from ..answers import Answers, WholeLines
 from ..base import read_retry_after
 from ..pace import keep_pace
@@ -64,6 +65,7 @@ class OpenAIClient:
         self._sdk = openai.OpenAI(
             api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0, http_client=transport
         )
+        self.access = Access(NAME, str(self._sdk.base_url), api_key)
 
     def upload(self, path: Path, spec: JobSpec) -> str:
         """Send the rows as a file named after the token."""

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
 from ...exceptions import FileOperationError, NoSpaceError, NotFoundError
+from ..access import Access
 from ..base import Loaded
 from . import engine, failures
 from .engines import Engines
@@ -42,6 +43,8 @@ class VLLMClient:
     """
 
     def __init__(self, engines: Engines) -> None:
+        # Engines in this process belong to no account: nobody else sees their jobs, and none can ask to be left alone.
+        self.access = Access(NAME, engines.setup.base_url, engines.setup.key if engines.setup.base_url else None)
         self._engines = engines
         self._running: dict[str, Watch] = {}
 

@@ -55,7 +55,7 @@ class Engines:
     """The engines of a process; a server stays until another one is wanted."""
 
     def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+        self.setup = setup
         self._resident: Resident | None = None
         self._turn = threading.Lock()
         self._loaded: Loaded | None = None
@@ -67,7 +67,7 @@ class Engines:
 
     def answer(self, spec: JobSpec, files: Files, watch: Watch) -> None:
         """Have an engine answer a job's rows; one job after the other, for a GPU has room for one engine."""
-        setup = self._setup
+        setup = self.setup
         if setup.base_url:
             server = Elsewhere(setup.base_url, setup.key, spec.model)
             Serve(server, concurrency=setup.concurrency).answer(files, watch)
@@ -89,7 +89,7 @@ class Engines:
                 self._turn.release()
 
     def _engine_of(self, spec: JobSpec) -> Engine:
-        setup = self._setup
+        setup = self.setup
         options = {**setup.options, **spec.engine_options}
         model = setup.model_path or spec.model
         flags = ["--served-model-name", spec.model] if setup.model_path else []

@@ -1,0 +1,44 @@
+"""What a client has access to: one service, with one key."""
+
+import secrets
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from ..core.jobs import Account, digest_key
+
+_SALT_BYTES = 16
+
+
+class Access:
+    """The service that a client talks to, and the key that it does so with.
+
+    Args:
+        provider: the provider's name.
+        url: where the service is; None: the jobs run in this process, so there is no service and no host.
+        key: what the service asks for; None: no key.
+    """
+
+    def __init__(self, provider: str, url: str | None = None, key: str | None = None) -> None:
+        self.service = provider if url is None else f"{provider}@{_host(url)}"
+        self._key = key
+
+    def account(self, credential: str | None) -> Account:
+        """The account whose jobs this client sees.
+
+        Args:
+            credential: the name of the client's key; None: it is the process's own.
+        """
+        return Account(service=self.service, credential=credential, key=self._digest)
+
+    def has_key_of(self, account: Account) -> bool:
+        """Whether the account was recorded with the key that this client has; keys are replaced now and then."""
+        return account.has_key(self._key)
+
+    @cached_property
+    def _digest(self) -> str | None:
+        return None if self._key is None else digest_key(self._key, secrets.token_bytes(_SALT_BYTES))
+
+
+def _host(url: str) -> str:
+    """Host and port, without the user and password that a URL may have."""
+    return urlsplit(url).netloc.rpartition("@")[2]
