@@ -3,13 +3,15 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import msgspec
 
 from .connect import open_context
 from .core import BatchStatus, BatchStatusResponse, UnifiedResult
 from .exceptions import BatchFailedError, BatchNotFinishedError, BatchNotFoundError, BatchTimeoutError
+from .intake.mistakes import takes_provider
+from .intake.options import SubmitOptions
 from .operations.purge import purge
 from .operations.resolve import resolve
 from .operations.results import read_results, written_parts
@@ -50,10 +52,15 @@ class BatchClient:
         """Close the connections."""
         self._context.close()
 
-    def submit(self, provider: str, **arguments: Any) -> str:
+    @takes_provider
+    def submit(self, provider: str, **options: Unpack[SubmitOptions]) -> str:
         """Put a batch into the store; the workers' sweep takes it up within a second or so.
 
         `batch_router.worker.submit_batch.delay` takes the same arguments and sends a message besides, which is faster.
+
+        Args:
+            provider: whose API the requests go to: "openai", "anthropic", "google", "vllm" or one of your own.
+            options: the rows (`requests` or `input`) and what concerns all of them: see `SubmitOptions`.
 
         Returns:
             The batch id.
@@ -61,7 +68,7 @@ class BatchClient:
         Raises:
             ValidationError: says what is wrong and what to do; nothing was stored.
         """
-        return submit(self._context, provider, **arguments).id
+        return submit(self._context, provider, **options).id
 
     def status(self, batch_id: str) -> BatchStatusResponse:
         """How a batch stands.

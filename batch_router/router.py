@@ -12,16 +12,16 @@ import asyncio
 import dataclasses
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import msgspec
 
 from .client import BatchClient, check_end
 from .connect import open_context
-from .core import BatchStatus, BatchStatusResponse, UnifiedResult
+from .core import BatchStatus, BatchStatusResponse, UnifiedRequest, UnifiedResult
 from .embedded import EmbeddedServer
 from .exceptions import (
     BatchNotFoundError,
@@ -30,6 +30,8 @@ from .exceptions import (
     ProviderAPIError,
     ProviderNotFoundError,
 )
+from .intake.mistakes import takes_provider
+from .intake.options import PydanticModel, SendOptions
 from .providers import Provider
 from .road.advance import advance, log
 from .settings import Settings
@@ -82,8 +84,13 @@ class BatchRouter:
         """The names of those that were registered."""
         return list(self._providers)
 
+    @takes_provider
     async def send_batch(
-        self, provider_name: str, requests: Iterable[Any], metadata: dict[str, str] | None = None, **options: Any
+        self,
+        provider_name: str,
+        requests: Iterable[UnifiedRequest | Mapping[str, Any] | PydanticModel],
+        metadata: Mapping[str, str] | None = None,
+        **options: Unpack[SendOptions],
     ) -> str:
         """Send requests; returns once every shard has its job (or an engine here), or has to wait for something.
 
@@ -91,7 +98,7 @@ class BatchRouter:
             provider_name: a provider that was registered.
             requests: `UnifiedRequest`s, dicts or pydantic models.
             metadata: your own notes, which `get_status` shows.
-            options: as `submit_batch` takes them: `model`, `system_prompt`, `generation_config`, `unsupported`...
+            options: `model`, `system_prompt`, `generation_config`, `unsupported`...: see `SendOptions`.
 
         Returns:
             The batch id.

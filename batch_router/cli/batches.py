@@ -120,7 +120,7 @@ def convert(file: Path, provider: str, **about_rows: Any) -> int:
     check = RowCheck(kind, options, file)
     encode = msgspec.json.Encoder().encode
     with file.open("rb") as stream:
-        requests = enumerate(request for _, request in check.read(stream))
+        requests = enumerate(check.accept(request) for _, request in check.read(stream))
         _write_lines(encode(check.encode(request, str(number))) + b"\n" for number, request in requests)
     for what, count in check.dropped.items():
         click.echo(f"dropped: {what} in {count} places, which {provider} does not take", err=True)

@@ -26,7 +26,7 @@ class RowCheck:
         limit: how many lines to check; None: all.
 
     Attributes:
-        encode: the row to send, of a request that `read` gave.
+        encode: the row to send, of a request that `accept` gave.
         dropped: what was left out because the provider does not take it, by name, and how often.
     """
 
@@ -41,32 +41,35 @@ class RowCheck:
         self._limit = limit
         self._problems = Problems(source)
         self._ids = DuplicateFinder()
+        self._add_id = self._ids.add
         encoder = RowEncoder(provider, options.unsupported)
         self._fit = encoder.fit
         self.encode = encoder.encode_fitting
         self.dropped = encoder.dropped
 
     def read(self, stream: BinaryIO) -> Iterator[tuple[int, UnifiedRequest]]:
-        """`(line, request)` of each good row: defaults filled in, as the provider takes it. Bad ones are noted."""
-        fit, add_id = self._fit, self._ids.add
-        for line, request in read_rows(islice(read_lines(stream), self._limit), self._options, self._problems):
-            add_id(request.custom_id)
-            try:
-                fitting = fit(request)
-            except ValidationError as error:
-                self.refuse(line, error)
-            else:
-                yield line, fitting
+        """`(line, request)` of each row that is a request, with the batch's defaults; all others are noted."""
+        lines = read_lines(stream)
+        if self._limit is not None:
+            lines = islice(lines, self._limit)
+        return read_rows(lines, self._options, self._problems)
+
+    def accept(self, request: UnifiedRequest) -> UnifiedRequest:
+        """A request that has the batch's defaults, as the provider takes it.
+
+        Raises:
+            ValidationError: the provider does not take it; says which field, and what to do.
+        """
+        self._add_id(request.custom_id)
+        return self._fit(request)
 
     def check(self, request: UnifiedRequest) -> None:
-        """Check one request that was given in the call.
+        """Check a request that was given in the call.
 
         Raises:
             ValidationError: says which field is wrong, and what to do.
         """
-        filled = fill_defaults(request, self._options)
-        self._ids.add(filled.custom_id)
-        self.encode(self._fit(filled), "0")
+        self.encode(self.accept(fill_defaults(request, self._options)), "0")
 
     def refuse(self, line: int, error: ValidationError) -> None:
         """Note what is wrong with a row; lines are counted from 1."""
@@ -99,7 +102,7 @@ def check_file(path: Path, provider: Provider | type[Provider], options: Options
         stream.seek(0)
         for line, request in check.read(stream):
             try:
-                check.encode(request, "0")
+                check.encode(check.accept(request), "0")
             except ValidationError as error:
                 check.refuse(line, error)
         check.finish(lambda: path.open("rb"))

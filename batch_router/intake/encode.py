@@ -61,21 +61,23 @@ class RowEncoder:
         endpoint = request.endpoint or _CHAT
         if endpoint is not self._endpoint:
             self._turn_to(endpoint)
-        if self._fields and request.generation_config is not None:
-            request = self._fit_config(request, request.generation_config)
+        config = request.generation_config
+        if config is not None:
+            for field in self._fields:
+                if getattr(config, field) is not None:
+                    request = self._drop_field(request, field)
         if self._kinds:
-            request = self._fit_messages(request)
+            for number, message in enumerate(request.messages):
+                if message.content.__class__ is not str:
+                    request = self._fit_message(request, number)
         if request.openai_kwargs is not None:
             request = self._place_openai_keys(request, request.openai_kwargs)
         return request
 
-    def _fit_config(self, request: UnifiedRequest, config: GenerationConfig) -> UnifiedRequest:
-        surplus = [field for field in self._fields if getattr(config, field) is not None]
-        if not surplus:
-            return request
-        for field in surplus:
-            self._refuse(ValidationError, "generation_config.", field, self._remedies[field])
-        return replace(request, generation_config=replace(config, **dict.fromkeys(surplus)))
+    def _drop_field(self, request: UnifiedRequest, field: str) -> UnifiedRequest:
+        self._refuse(ValidationError, "generation_config.", field, self._remedies[field])
+        config = request.generation_config or GenerationConfig()
+        return replace(request, generation_config=replace(config, **{field: None}))
 
     def _place_openai_keys(self, request: UnifiedRequest, keys: dict[str, Any]) -> UnifiedRequest:
         if self._speaks_openai:
@@ -93,15 +95,13 @@ class RowEncoder:
         self._fields = [field for field in lacks if field in _CONFIG_FIELDS]
         self._kinds = frozenset(lacks) - _CONFIG_FIELDS
 
-    def _fit_messages(self, request: UnifiedRequest) -> UnifiedRequest:
-        for number, message in enumerate(request.messages):
-            if message.content.__class__ is str:
-                continue
-            kept = self._fit_parts(message, f"messages[{number}]")
-            if len(kept) < len(message.content):
-                before, after = request.messages[:number], request.messages[number + 1 :]
-                request = replace(request, messages=[*before, replace(message, content=kept), *after])
-        return request
+    def _fit_message(self, request: UnifiedRequest, number: int) -> UnifiedRequest:
+        message = request.messages[number]
+        kept = self._fit_parts(message, f"messages[{number}]")
+        if len(kept) == len(message.content):
+            return request
+        before, after = request.messages[:number], request.messages[number + 1 :]
+        return replace(request, messages=[*before, replace(message, content=kept), *after])
 
     def _fit_parts(self, message: UnifiedMessage, where: str) -> list[Content]:
         kept: list[Content] = []

@@ -1,21 +1,90 @@
-"""The options of a batch, as they are checked and stored."""
+"""The options of a batch: what callers may write (`SubmitOptions`), and the checked record of it (`Options`)."""
 
 import hashlib
 import re
 import secrets
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypedDict
 
 import msgspec
 from msgspec import Meta
 
-from ..core import Endpoint, GenerationConfig
+from ..core import Endpoint, GenerationConfig, UnifiedRequest
 from ..core.jobs import EngineOption
 from ..exceptions import ValidationError
 from .encode import Unsupported
+from .mistakes import unknown_option
 
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Keys begin with these, and would end up in the state.
 _CREDENTIAL = re.compile(r"(?!sk-|AIza)[A-Za-z0-9_-]{1,64}")
+
+#: How many rows of a file are checked in the caller's process; the workers check all of them in any case.
+CHECK_ROWS = 1000
+
+
+class PydanticModel(Protocol):
+    """What a pydantic model offers; pydantic itself need not be installed."""
+
+    def model_dump(self, *, exclude_none: bool) -> dict[str, Any]:
+        """The model as plain data."""
+
+
+class SendOptions(TypedDict, total=False):
+    """The options of a batch, as `BatchRouter.send_batch` takes them by name. Each may be left out.
+
+    Attributes:
+        model: the model of the rows that name none.
+        endpoint: what rows ask for that do not say: "chat" (the default), "responses" or "embeddings".
+        system_prompt: for the rows that have none: a text, or several that are joined by a blank line.
+        generation_config: parameters for the rows that leave them out: a `GenerationConfig`, or a dict with its names.
+        unsupported: what becomes of a parameter or a part that the provider does not take: "error" (the default)
+            refuses the batch, "drop" leaves it out and counts it in the manifest.
+        row_retries: how often a row that failed for a passing reason (expired, overloaded, missing...) is sent again,
+            0 to 10; 2 by default.
+        batch_id: an id of your own for the batch: letters, digits, `_` and `-`, at most 64; by default a random one.
+        idempotency_key: any text. A second submission with the same key and the same content is the same batch; with
+            other content it is an error. The batch id is derived from it.
+        credential: the name of the API key to use: letters, digits, `_` and `-`. The key itself is where the workers
+            run. By default the workers' own key.
+        timeout: seconds from the submission until the batch is cancelled, with the answers that it has by then; by
+            default it is never cancelled.
+        keep_remote: leave the uploaded and the result files at the provider; by default (False) they are deleted.
+        engine_options: options of vLLM's engine without their dashes, True for a flag: `{"max-model-len": 4096}`.
+    """
+
+    model: str | None
+    endpoint: Endpoint | Literal["chat", "responses", "embeddings"] | None
+    system_prompt: str | list[str] | None
+    generation_config: GenerationConfig | Mapping[str, object] | None
+    unsupported: Unsupported
+    row_retries: int
+    batch_id: str | None
+    idempotency_key: str | None
+    credential: str | None
+    timeout: float | None
+    keep_remote: bool
+    engine_options: Mapping[str, EngineOption]
+
+
+class SubmitOptions(SendOptions, total=False):
+    """All that `submit_batch.delay` and `BatchClient.submit` take by name: see also `SendOptions`.
+
+    Give either `requests` or `input`.
+
+    Attributes:
+        requests: the rows themselves: dicts, `UnifiedRequest`s or pydantic models.
+        input: the path of a JSONL file with the rows, which the workers can read too.
+        check_rows: how many rows of `input` to check before anything is stored, 1000 by default; None: all. The
+            workers check all of them in any case.
+        metadata: your own notes, which `status` shows; texts by name.
+    """
+
+    requests: Iterable[UnifiedRequest | Mapping[str, Any] | PydanticModel] | None
+    input: str | Path | None
+    check_rows: int | None
+    metadata: Mapping[str, str]
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -28,19 +97,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What `submit_batch` takes besides the rows.
-
-    Attributes:
-        unsupported: what becomes of a parameter that the provider does not take: an error, or it is left out.
-        row_retries: how often a row that failed for a passing reason (expired, overloaded, missing...) is sent again.
-        batch_id: the caller's own id for the batch: letters, digits, `_` and `-`, at most 64.
-        idempotency_key: any text; a second submission with the same key and the same content is the same batch.
-        credential: the name of the key to use: letters, digits, `_` and `-`. The key itself is where the workers run.
-        metadata: the caller's own notes; `status` shows them.
-        timeout: seconds after which the batch is cancelled, with the answers that it has by then.
-        engine_options: for an engine of our own, without dashes (true: a flag): `{"max-model-len": 4096}`.
-        keep_remote: leave the uploaded and the result files at the provider, where they are deleted otherwise.
-    """
+    """The options of a batch, checked; `SubmitOptions` says what each of them means."""
 
     unsupported: Unsupported = "error"
     row_retries: Annotated[int, Meta(ge=0, le=10)] = 2
@@ -67,18 +124,67 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
         return self.batch_id or f"batch_{secrets.token_hex(8)}"
 
 
-def read_options(options: dict[str, Any]) -> Options:
-    """The options of a submission.
+class Rows(NamedTuple):
+    """The rows of a submission: either `requests`, or the `file` with them, of which `check_rows` are checked first."""
+
+    requests: Iterable[object] | None = None
+    file: Path | None = None
+    check_rows: int | None = CHECK_ROWS
+
+
+def read_submission(given: SubmitOptions) -> tuple[Rows, Options]:
+    """The rows and the options of a submission.
+
+    Raises:
+        ValidationError: an option is unknown or wrong; names it.
+    """
+    options = read_options({name: value for name, value in given.items() if name not in _ABOUT_ROWS})
+    rows = Rows(
+        requests=_check_requests(given.get("requests")),
+        file=_check_input(given.get("input")),
+        check_rows=_check_number(given.get("check_rows", CHECK_ROWS)),
+    )
+    if (rows.requests is None) == (rows.file is None):
+        raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
+    return rows, options
+
+
+def read_options(options: Mapping[str, object]) -> Options:
+    """The options of a submission, without the rows.
 
     Raises:
         ValidationError: one is unknown or wrong; names it.
     """
-    unknown = options.keys() - set(Options.__struct_fields__)
-    if unknown:
-        known = ", ".join(sorted(Options.__struct_fields__))
-        raise ValidationError(f"unknown option {sorted(unknown)[0]!r}; known: {known}")
+    for name in options:
+        if name not in Options.__struct_fields__:
+            raise unknown_option(name, {*Options.__struct_fields__, *_ABOUT_ROWS})
     try:
         return msgspec.convert(options, Options, from_attributes=True)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$.")
         raise ValidationError(f"{where.rstrip('`') or 'options'}: {message}") from None
+
+
+_ABOUT_ROWS = frozenset({"requests", "input", "check_rows"})
+
+
+def _check_requests(value: object) -> Iterable[object] | None:
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))):
+        return value
+    raise ValidationError(f"requests must be a list of requests, not {type(value).__name__}")
+
+
+def _check_input(value: object) -> Path | None:
+    if value is None:
+        return None
+    if not isinstance(value, (str, Path)):
+        raise ValidationError(f"input must be the path of a JSONL file, not {type(value).__name__}")
+    if "://" in str(value):
+        raise ValidationError(f"input: {value} is a URL; only files on a path that all workers share are supported")
+    return Path(value).absolute()
+
+
+def _check_number(value: object) -> int | None:
+    if value is None or (type(value) is int and value >= 0):
+        return value
+    raise ValidationError(f"check_rows must be a number of rows, or None for all, not {value!r}")

@@ -7,14 +7,14 @@ import msgspec
 
 from ..core import UnifiedRequest, UnifiedResult
 from ..exceptions import FileOperationError, ValidationError
-from ..intake.options import Options
+from ..intake.options import Options, Rows
 from ..intake.problems import Problems
 from ..intake.rows import read_rows
 from ..jsonl import hash_file, read_lines
 from ..road.context import Context
 from ..state.base import Hint
 from ..state.items import Batch
-from .submit import submit
+from .submit import submit_rows
 
 
 def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult]) -> Hint:
@@ -41,8 +41,7 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
     with context.storage.open(batch.submission) as stream:
         options = msgspec.json.decode(stream.read(), type=Options)
     again = msgspec.structs.replace(options, batch_id=batch_id, idempotency_key=None)
-    given = {name: value for name, value in msgspec.structs.asdict(again).items() if value is not None}
-    return submit(context, batch.provider, requests=_requests(path, options, failed), **given)
+    return submit_rows(context, batch.provider, Rows(requests=_requests(path, options, failed)), again)
 
 
 def _requests(path: Path, options: Options, wanted: set[str]) -> Iterator[UnifiedRequest]:

@@ -4,8 +4,7 @@ import os
 import secrets
 from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 from xxhash import xxh3_128
@@ -13,7 +12,7 @@ from xxhash import xxh3_128
 from ..core import UnifiedRequest
 from ..exceptions import BrokerUnavailableError, ValidationError
 from ..intake.check import RowCheck, check_file, readable
-from ..intake.options import Options, read_options
+from ..intake.options import Options, Rows, SubmitOptions, read_submission
 from ..intake.rows import request_from
 from ..jsonl import hash_file
 from ..providers import Provider
@@ -24,26 +23,14 @@ from ..state.items import Batch, InputFile
 from ..state.table import State
 
 
-def submit(
-    context: Context,
-    provider: str,
-    *,
-    requests: Iterable[Any] | None = None,
-    input: str | Path | None = None,  # noqa: A002 - the name users see
-    check_rows: int | None = 1000,
-    message_follows: bool = False,
-    **options: Any,
-) -> Hint:
+def submit(context: Context, provider: str, *, message_follows: bool = False, **options: Unpack[SubmitOptions]) -> Hint:
     """Put a batch into the store, where the sweep of any worker finds it even if no message is ever sent.
 
     Args:
         context: the caller's.
         provider: whose API the requests go to.
-        requests: the rows themselves: dicts, `UnifiedRequest`s or pydantic models.
-        input: a JSONL file with the rows, on a path that the workers can read too.
-        check_rows: how many rows of `input` to check now; None: all. Workers check all of them in any case.
-        message_follows: the caller sends one now, so the sweep is to leave it time to arrive.
-        options: see `Options`.
+        message_follows: the caller sends one now, so the sweep leaves it time to arrive.
+        options: see `SubmitOptions`.
 
     Returns:
         What the first message should carry.
@@ -53,53 +40,69 @@ def submit(
         FileOperationError: the storage cannot be written.
         BrokerUnavailableError: the store cannot be reached.
     """
-    kind = context.clients.provider(provider)
-    chosen = read_options(options)
-    if chosen.credential is not None and not kind.takes_credential():
-        raise ValidationError(f"credential: {provider} needs no key; leave it out")
-    queue = kind.queue_of(chosen.model)
-    kind.check_engine_options(chosen.engine_options)
-    if (requests is None) == (input is None):
-        raise ValidationError("give either requests= (a list) or input= (the path of a JSONL file)")
-    batch_id = chosen.choose_id()
-    if chosen.idempotency_key is None and context.store.get_batch(batch_id) is not None:
+    rows, chosen = read_submission(options)
+    return submit_rows(context, provider, rows, chosen, message_follows=message_follows)
+
+
+def submit_rows(
+    context: Context, provider: str, rows: Rows, options: Options, *, message_follows: bool = False
+) -> Hint:
+    """The same for options that were read before."""
+    kind = _find_provider(context, provider)
+    queue = _check_options(kind, options)
+    batch_id = options.choose_id()
+    if options.idempotency_key is None and context.store.get_batch(batch_id) is not None:
         raise _taken(batch_id)
     # Named at random, so that of two submissions of one id the loser cannot overwrite the winner's rows.
     name = f"{batch_folder(provider, batch_id)}/{secrets.token_hex(4)}"
     with ExitStack() as undo:
         undo.callback(context.storage.delete, f"{name}-submission.json")
         undo.callback(context.storage.delete, f"{name}-input.jsonl")
-        if requests is not None:
-            rows = _store_requests(context, f"{name}-input.jsonl", kind, requests, chosen)
-        else:
-            rows = _inspect_file(_to_path(input), kind, chosen, check_rows)
+        stored = _store_rows(context, f"{name}-input.jsonl", kind, rows, options)
         with context.storage.write(f"{name}-submission.json") as stream:
-            stream.write(msgspec.json.encode(chosen))
-        content = _hash_content(provider, chosen, rows)
+            stream.write(msgspec.json.encode(options))
         facts = {
             "provider": provider,
             "queue": queue,
-            "credential": chosen.credential,
-            "model": chosen.model,
-            "metadata": chosen.metadata,
-            "timeout": chosen.timeout,
-            "input": rows,
+            "credential": options.credential,
+            "model": options.model,
+            "metadata": options.metadata,
+            "timeout": options.timeout,
+            "input": stored,
             "submission": f"{name}-submission.json",
-            "content": content,
+            "content": _hash_content(provider, options, stored),
         }
-        context.check_storage()
         try:
-            delay = context.settings.grace if message_follows else 0
-            created = context.store.create(batch_id, facts, delay=delay)
-            known = None if created else context.store.get_batch(batch_id)
+            known = _create(context, batch_id, facts, delay=context.settings.grace if message_follows else 0)
         except BrokerUnavailableError:
             undo.pop_all()  # the reply may be all that was lost: then the rows are the batch's
             raise
         # The client of the store repeats a call whose reply was lost: then the batch that is there is this very one.
         if known is not None and known.submission != facts["submission"]:
-            return _same_batch(known, chosen, content)
+            return _same_batch(known, options, str(facts["content"]))
         undo.pop_all()
     return Hint(batch_id, 1, State.QUEUED, provider, queue)
+
+
+def _find_provider(context: Context, name: object) -> Provider:
+    if not isinstance(name, str):
+        raise ValidationError(f"provider must be a name such as 'openai', not {type(name).__name__}")
+    return context.clients.provider(name)
+
+
+def _check_options(kind: Provider, options: Options) -> str | None:
+    """The queue of the batch, if the provider takes its options."""
+    if options.credential is not None and not kind.takes_credential():
+        raise ValidationError(f"credential: {kind.name} needs no key; leave it out")
+    kind.check_engine_options(options.engine_options)
+    return kind.queue_of(options.model)
+
+
+def _create(context: Context, batch_id: str, facts: dict[str, Any], *, delay: float) -> Batch | None:
+    """Add the batch to the store; returns the batch that has the id already, if one does."""
+    context.check_storage()
+    created = context.store.create(batch_id, facts, delay=delay)
+    return None if created else context.store.get_batch(batch_id)
 
 
 def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
@@ -125,11 +128,18 @@ def _taken(batch_id: str) -> ValidationError:
     return ValidationError(f"batch_id {batch_id!r} is taken; choose another, or leave it out")
 
 
+def _store_rows(context: Context, name: str, kind: Provider, rows: Rows, options: Options) -> InputFile:
+    if rows.file is None:
+        return _store_requests(context, name, kind, rows.requests or (), options)
+    check_file(rows.file, kind, options, rows.check_rows)
+    with readable(rows.file) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        return InputFile(path=str(rows.file), size=size, hash=hash_file(rows.file))
+
+
 def _store_requests(
-    context: Context, name: str, kind: Provider, requests: Iterable[Any], options: Options
+    context: Context, name: str, kind: Provider, requests: Iterable[object], options: Options
 ) -> InputFile:
-    if isinstance(requests, (str, bytes, dict)) or not isinstance(requests, Iterable):
-        raise ValidationError(f"requests must be a list of requests, not {type(requests).__name__}")
     check = RowCheck(kind, options)
     size, number = 0, 0
     digest = xxh3_128()
@@ -158,22 +168,8 @@ def _encode(request: UnifiedRequest) -> bytes:
         raise ValidationError(f"cannot be written as JSON: {error}") from None
 
 
-def _to_request(value: Any) -> UnifiedRequest:
+def _to_request(value: object) -> UnifiedRequest:
     if isinstance(value, UnifiedRequest):
         return value
     dump = getattr(value, "model_dump", None)  # a pydantic model
     return request_from(dump(exclude_none=True) if callable(dump) else value)
-
-
-def _to_path(value: str | Path | None) -> Path:
-    if "://" in str(value):
-        raise ValidationError(f"input: {value} is a URL; only files on a path that all workers share are supported")
-    return Path(str(value))
-
-
-def _inspect_file(path: Path, kind: Provider, options: Options, limit: int | None) -> InputFile:
-    path = path.absolute()
-    check_file(path, kind, options, limit)
-    with readable(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        return InputFile(path=str(path), size=size, hash=hash_file(path))

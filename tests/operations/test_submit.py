@@ -164,7 +164,13 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"requests": b"{}"}, "requests must be a list of requests, not bytes"),
     ({"requests": ROW}, "requests must be a list of requests, not dict"),
     ({"requests": 5}, "requests must be a list of requests, not int"),
-    ({"requests": GOOD, "modell": "m"}, "unknown option 'modell'; known: .*model"),
+    ({"requests": GOOD, "modell": "m"}, "unknown option 'modell'; did you mean 'model'"),
+    ({"requests": GOOD, "foo": 1}, "unknown option 'foo'; known: .*model"),
+    ({"requests": GOOD, "row_retries": "3"}, "^row_retries: .*`str`"),
+    ({"requests": GOOD, "timeout": "60"}, "^timeout: .*`str`"),
+    ({"requests": GOOD, "unsupported": "ignore"}, "^unsupported: .*'ignore'"),
+    ({"input": 5}, "^input must be the path of a JSONL file, not int"),
+    ({"input": "in.jsonl", "check_rows": "all"}, "^check_rows must be a number of rows, or None for all, not 'all'"),
     ({"requests": GOOD, "model": 5}, "^model: .*`int`"),
     ({"requests": GOOD, "model": ""}, "^model|: model"),
     ({"requests": GOOD, "metadata": {"a": 1}}, "^metadata.*`int`"),
@@ -294,6 +300,11 @@ def test_an_unknown_provider_leaves_nothing(refused: Any) -> None:
     """The refusal says which are known."""
     error = refused(ProviderNotFoundError, "opnai", requests=GOOD, model="m")
     assert_matches(r"'opnai' not found; known: .*openai", error)
+
+
+def test_a_provider_that_is_no_name_leaves_nothing(refused: Any) -> None:
+    """The class of a provider is not its name."""
+    assert_matches("^provider must be a name such as 'openai', not int", refused(ValidationError, 5, requests=GOOD))
 
 
 def test_a_missing_model_leaves_nothing(refused: Any, tmp_path: Path) -> None:

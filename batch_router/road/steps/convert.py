@@ -52,7 +52,7 @@ def convert(context: Context, batch: Batch) -> Outcome:
         reader = HashingReader(file)
         for line, request in check.read(io.BufferedReader(reader, _BLOCK)):
             try:
-                cutter.add(request)
+                cutter.add(check.accept(request))
             except ValidationError as error:
                 check.refuse(line, error)
         if reader.hexdigest() != batch.input.hash:

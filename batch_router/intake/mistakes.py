@@ -1,0 +1,40 @@
+"""Mistakes in a call, as sentences that say what was probably meant."""
+
+import inspect
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from ..exceptions import ValidationError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def unknown_option(name: str, known: Collection[str]) -> ValidationError:
+    """The error for an option that does not exist."""
+    close = get_close_matches(name, ["provider", *known], 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+    return ValidationError(f"unknown option {name!r}; {hint}")
+
+
+def takes_provider(function: _Function) -> _Function:
+    """Let a call with wrong arguments end in a `ValidationError` like every other mistake, not in a `TypeError`."""
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            signature.bind(*arguments, **options)
+        except TypeError as error:
+            raise _explain(function.__name__, error, options.keys() - signature.parameters.keys()) from None
+        return function(*arguments, **options)
+
+    return cast(_Function, call)
+
+
+def _explain(name: str, error: TypeError, options: Collection[str]) -> ValidationError:
+    for option in options:
+        if get_close_matches(option, ["provider"]):
+            return unknown_option(option, ())
+    return ValidationError(f"{name}: {error}; give a provider, and options by name")
