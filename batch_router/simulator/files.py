@@ -1,35 +1,20 @@
-"""Uploaded and made files: on disk, in pieces, never whole in memory."""
+"""A provider's files: on disk, never whole in memory."""
 
 import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass
 class StoredFile:
-    """A file of the provider's."""
+    """A file that was uploaded or made."""
 
     id: str
     path: Path
     filename: str
     purpose: str
     created_at: int
-
-    def describe(self) -> dict[str, Any]:
-        """The file object of the API."""
-        return {
-            "id": self.id,
-            "object": "file",
-            "bytes": self.path.stat().st_size,
-            "created_at": self.created_at,
-            "expires_at": None,
-            "filename": self.filename,
-            "purpose": self.purpose,
-            "status": "processed",
-            "status_details": None,
-        }
 
 
 class FileStore:
@@ -42,16 +27,16 @@ class FileStore:
         self.files: dict[str, StoredFile] = {}
 
     def begin(self) -> tuple[str, Path]:
-        """An id and a place for a file that is not there yet."""
+        """A new id, and the path to write the file to."""
         file_id = f"file-{next(self._numbers):06d}"
         return file_id, self._folder / file_id
 
     def add(self, file_id: str, path: Path, filename: str, purpose: str) -> StoredFile:
-        """The file, now that it is whole."""
+        """Register a file that is completely written."""
         stored = StoredFile(file_id, path, filename, purpose, int(time.time()))
         self.files[file_id] = stored
         return stored
 
     def delete(self, file_id: str) -> None:
-        """Forget the file."""
+        """Remove the file."""
         self.files.pop(file_id).path.unlink(missing_ok=True)

@@ -10,10 +10,10 @@ from .scenario import Scenario
 
 
 def recorded_line(scenario: Scenario, id_field: str, row_id: str) -> bytes | None:
-    """The answer to a row from the scenario's recording; None if it has none.
+    """The recorded answer to a row; None if the scenario has no recording.
 
-    A row of the same id as a recorded one gets that very line; any other gets the line at the place that its number
-    names (our ids end in one), with nothing but the id replaced.
+    A row with the id of a recorded one gets exactly that line. Any other row gets the line at the place that the
+    number at the end of its id names, with only the id replaced.
     """
     if scenario.recorded is None:
         return None
@@ -28,7 +28,7 @@ def recorded_line(scenario: Scenario, id_field: str, row_id: str) -> bytes | Non
 
 
 def parsed(line: bytes) -> dict[str, Any]:
-    """What a recorded line says."""
+    """A recorded line as a value."""
     row: dict[str, Any] = json.loads(line)
     return row
 

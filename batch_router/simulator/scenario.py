@@ -1,4 +1,4 @@
-"""How the simulated providers behave: data, read from TOML or made in Python. The default is an ideal day."""
+"""How the simulated providers behave: data, read from TOML or made in Python. By default nothing goes wrong."""
 
 import tomllib
 from pathlib import Path
@@ -11,7 +11,7 @@ Seconds = Annotated[float, Meta(ge=0)]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the file; a key that it does not have is an error."""
+    """A table of the file; an unknown key is an error."""
 
 
 class Latency(_Part, frozen=True, kw_only=True):
@@ -34,8 +34,8 @@ class Refusal(_Part, frozen=True, kw_only=True):
     """Rows that the API refuses one by one, as it refuses a bad parameter.
 
     Attributes:
-        match: a regular expression over the prompt; empty: all rows.
-        share: of those rows, how many, from 0 to 1.
+        match: a regular expression over the prompt; empty matches all rows.
+        share: the share of the matching rows that is refused, from 0 to 1.
     """
 
     match: str = ""
@@ -47,15 +47,16 @@ class Refusal(_Part, frozen=True, kw_only=True):
 
 
 class Fault(_Part, frozen=True, kw_only=True):
-    """What goes wrong on the way, and for which requests.
+    """What goes wrong with HTTP requests, and with which.
 
     Attributes:
         match: method and path below the provider's prefix, e.g. `POST /batches`; the path as a regular expression.
-        after: how many matching requests go well first.
-        times: how many go wrong then.
-        do: `status`: answer with that status; `html`: 200 with a page; `reset_before`: cut the connection, nothing
-            happened; `reset_after`: it happened, and the answer is lost; `truncate`: cut the answer after `bytes`;
-            `delay`: wait `seconds` first; `drip`: the answer comes `bytes` at a time, `seconds` apart.
+        after: how many matching requests succeed first.
+        times: how many fail after that.
+        do: `status`: answer with that status; `html`: answer 200 with an HTML page; `reset_before`: cut the connection
+            without handling the request; `reset_after`: handle it, then cut the connection without an answer;
+            `truncate`: cut the answer after `bytes`; `delay`: wait `seconds` first; `drip`: send the answer `bytes`
+            at a time, `seconds` apart.
     """
 
     match: str
@@ -69,19 +70,19 @@ class Fault(_Part, frozen=True, kw_only=True):
 
 
 class Scenario(_Part, frozen=True, kw_only=True):
-    """A day at the providers.
+    """How the simulated providers behave.
 
     Attributes:
-        seed: the order of the answers, and all else that looks random.
-        style: what an answer says where no `answers` matches: the prompt again, or a few words.
-        recorded: a file of answers recorded from the real service, which are given out in place of made ones.
+        seed: decides the order of the answers and everything else that looks random.
+        style: the text where no `answers` matches: the prompt again (`echo`), or a few words (`words`).
+        recorded: a file of answers recorded from the real service, returned instead of generated ones.
         drop: rows that are never returned (a regular expression over the prompt).
-        repeat: rows that are returned twice.
-        fail_job: the code with which every job fails after validation; at Anthropic, where no job fails, every row.
-        expire_after: the share of rows that is done when every job expires.
-        crash_after: how many rows each run of a local engine answers before it breaks down.
-        poison: a local engine breaks down on rows in whose prompt this regular expression is found.
-        keys: the keys that are valid; none named: any.
+        repeat: rows that are returned twice (a regular expression over the prompt).
+        fail_job: the code with which every job fails after validation; Anthropic's jobs do not fail, so every row does.
+        expire_after: the share of the rows that is answered before every job expires.
+        crash_after: how many rows each run of a local engine answers before the engine crashes.
+        poison: a local engine crashes on rows whose prompt matches this regular expression.
+        keys: the valid keys; empty accepts any.
     """
 
     seed: int = 0
@@ -101,10 +102,10 @@ class Scenario(_Part, frozen=True, kw_only=True):
 
 
 def load_scenario(path: Path | None) -> Scenario:
-    """The scenario of a file; without one, the ideal day.
+    """The scenario in a file; the default one without a file.
 
     Raises:
-        ValueError: the file is not TOML, or has a key or a value that a scenario does not have.
+        ValueError: the file is not TOML, or has a key or a value that no scenario has.
     """
     if path is None:
         return Scenario()

@@ -73,7 +73,7 @@ class Stack:
 
     def turn(self, scenario: Scenario) -> None:
         """From here on a day like this, on the GPU as well."""
-        self.simulator.turn(scenario)
+        self.simulator.change(scenario)
         seconds = scenario.latency.in_progress * _PER_SHARD[self.engine]
         poison = f"poison = '{scenario.poison}'\n" if scenario.poison else ""
         write_whole(self.folder / "gpu.toml", f"{poison}[latency]\nin_progress = {seconds}\n".encode())

@@ -28,7 +28,7 @@ def test_a_day_may_turn() -> None:
     with Simulator() as simulator:
         seen = [list_files(simulator)]
         for scenario in (BUSY, BUSY, Scenario()):
-            simulator.turn(scenario)
+            simulator.change(scenario)
             seen.append(list_files(simulator))
         assert seen == [200, 503, 503, 200]
         assert [request["status"] for request in simulator.requests()] == seen
@@ -51,7 +51,7 @@ def test_the_whole_simulator_turns(provider: str) -> None:
     with Simulator() as simulator:
         request = urllib.request.Request(f"{simulator.url}/{path}", headers=headers)
         urllib.request.urlopen(request).close()
-        simulator.turn(Scenario(keys=("new",)))
+        simulator.change(Scenario(keys=("new",)))
         with pytest.raises(HTTPError) as caught:
             urllib.request.urlopen(request)
         caught.value.close()

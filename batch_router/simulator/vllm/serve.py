@@ -1,12 +1,8 @@
-"""The stand-in's `serve`: rows over HTTP, as the real one answers them; `latency.in_progress` is that of 100 rows.
-
-The scenario is read anew for each row, so that the day can change while the server stays.
-"""
+"""The stand-in's `serve`: rows over HTTP. The scenario is read again for each row, so that it can change meanwhile."""
 
 import argparse
 import asyncio
 import os
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,14 +11,22 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from .answers import answer_for, prompt_of, refusal_for
-from .scenario import Scenario
+from ..answers import prompt_of, refusal_for
+from ..openai_answers import answer_for
+from ..scenario import Scenario
+from .engine import CRASH, is_crash
 
 _ROWS = 100
 
 
 def serve(read: Callable[[], Scenario], arguments: argparse.Namespace, engine: int) -> None:
-    """Serve until a signal ends it; `engine` is the process that dies with a row that breaks it."""
+    """Serve until a signal ends the process.
+
+    Args:
+        read: reads the scenario.
+        arguments: those of the command line.
+        engine: the process that dies with a row that crashes it.
+    """
     server = _Server(read, arguments.served_model_name or arguments.model, engine)
     app = web.Application(client_max_size=1 << 28, middlewares=[server.check_key])
     app.add_routes(
@@ -33,7 +37,7 @@ def serve(read: Callable[[], Scenario], arguments: argparse.Namespace, engine: i
             web.post("/v1/embeddings", server.answer),
         ]
     )
-    # As the real one: it closes connections that were idle for that long.
+    # Like the real one, it closes connections that were idle for that long.
     idle = float(os.environ.get("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "5"))
     web.run_app(app, host=arguments.host, port=arguments.port, print=None, handle_signals=True, keepalive_timeout=idle)
 
@@ -51,7 +55,7 @@ class _Server:
 
     @web.middleware
     async def check_key(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """As the real one, which takes its own key from the environment."""
+        """Check the key like the real one, which takes its own from the environment."""
         own = os.environ.get("VLLM_API_KEY")
         keys = [f"Bearer {key}" for key in (*self._read().keys, *([own] if own else []))]
         if keys and request.path.startswith("/v1") and request.headers.get("Authorization") not in keys:
@@ -66,8 +70,7 @@ class _Server:
         row_id = request.headers.get("x-request-id", "row")
         async with self._turn:
             await asyncio.sleep(scenario.latency.in_progress / _ROWS)
-        poisoned = scenario.poison and re.search(scenario.poison, prompt_of(body))
-        if poisoned or self._answered == scenario.crash_after:
+        if is_crash(scenario, self._answered, prompt_of(body)):
             self._die()
         self._answered += 1
         if body.get("model") not in (None, self._model):
@@ -79,7 +82,7 @@ class _Server:
         return web.json_response(answer_for(scenario, request.path, body, row_id, int(time.time())))
 
     def _die(self) -> None:
-        sys.stderr.write("EngineDeadError: EngineCore encountered an issue.\n")
+        sys.stderr.write(f"{CRASH}\n")
         sys.stderr.flush()
         os.kill(self._engine, 9)
         os._exit(1)

@@ -1,0 +1,5 @@
+"""Anthropic's Message Batches API, below `/anthropic`."""
+
+from .account import Anthropic
+
+__all__ = ["Anthropic"]

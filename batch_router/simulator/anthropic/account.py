@@ -1,0 +1,52 @@
+"""A workspace at Anthropic: its key and its batches."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ..account import Account, ApiError
+from ..scenario import Fault, Scenario
+from .batches import Batches
+from .errors import api_error, error_body
+
+
+class Anthropic(Account):
+    """One workspace's batches."""
+
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        super().__init__(scenario)
+        self._batches = Batches(self, folder)
+        self._requests = itertools.count(1)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths below `/anthropic`."""
+        return self._batches.routes()
+
+    def check(self, request: web.Request) -> None:
+        """Raise `ApiError` if the key or the version is missing or wrong."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        key = request.headers.get("x-api-key") or (token if scheme == "Bearer" else "")
+        if not key:
+            raise api_error(401, "x-api-key header is required")
+        if self.scenario.keys and key not in self.scenario.keys:
+            raise api_error(401, "invalid x-api-key")
+        if "anthropic-version" not in request.headers:
+            raise api_error(400, "anthropic-version: header is required")
+
+    def fault_body(self, fault: Fault) -> dict[str, Any]:
+        """The body of an error that the scenario asks for."""
+        return error_body(fault.status, "The scenario says no.")
+
+    async def respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Handle the request; every answer, errors included, carries the request's id."""
+        request_id = f"req_{next(self._requests):024d}"
+        try:
+            self.check(request)
+            answer = await handler(request)
+        except ApiError as error:
+            answer = error.answer(request_id=request_id)
+        answer.headers["request-id"] = request_id
+        return answer

@@ -1,0 +1,89 @@
+"""A Gemini batch: its input and its states."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..progress import Progress
+from ..rows import read_lines, seeded
+from ..scenario import Scenario
+from .codes import INVALID_ARGUMENT
+
+_STATES = {
+    "validating": "PENDING",
+    "in_progress": "RUNNING",
+    "finalizing": "RUNNING",
+    "cancelling": "RUNNING",
+    "completed": "SUCCEEDED",
+    "failed": "FAILED",
+    "expired": "EXPIRED",
+}
+
+
+@dataclass
+class Job:
+    """A batch at the provider.
+
+    Attributes:
+        name: `batches/...`.
+        rows: its requests, one per line; also those that came inline.
+        input: `inputConfig` as the operation repeats it; None for inline requests, which it does not repeat.
+        embeds: whether it makes embeddings.
+        offsets: where the rows begin, in the order in which they are answered.
+        errors: why it fails, if it does; the operation shows only the first.
+        counts: answered and failed rows, once the outputs are written.
+    """
+
+    name: str
+    model: str
+    display_name: str
+    rows: Path
+    input: dict[str, Any] | None
+    embeds: bool
+    created_at: float
+    offsets: list[int] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    cancelled_at: float | None = None
+    output_file: str | None = None
+    inlined: list[dict[str, Any]] | None = None
+    counts: tuple[int, int] | None = None
+
+
+def validate(job: Job, scenario: Scenario) -> None:
+    """Read the input: note where the rows are, or what is wrong with them."""
+    for line in read_lines(job.rows):
+        job.offsets.append(line.offset)
+        if not job.errors and not _is_request(line.content, embeds=job.embeds):
+            job.errors.append(_invalid(f"Line {line.number} is not a request."))
+    if not job.offsets:
+        job.errors.append(_invalid("The input has no requests."))
+    if scenario.fail_job:
+        # A number is a google.rpc code; a word is meant for the other providers.
+        code = int(scenario.fail_job) if scenario.fail_job.isdigit() else INVALID_ARGUMENT
+        job.errors.append({"code": code, "message": f"The job was failed by the scenario: {scenario.fail_job}."})
+    seeded(scenario.seed, job.name).shuffle(job.offsets)
+
+
+def _is_request(content: bytes, *, embeds: bool) -> bool:
+    try:
+        return ("content" if embeds else "contents") in json.loads(content)["request"]
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _invalid(message: str) -> dict[str, Any]:
+    return {"code": INVALID_ARGUMENT, "message": message}
+
+
+def state_of(job: Job, scenario: Scenario, now: float) -> str:
+    """The state without its prefix; a job cancelled before it starts is CANCELLED, one cancelled later SUCCEEDED."""
+    progress = Progress(job, scenario, now)
+    if progress.status != "cancelled":
+        return _STATES[progress.status]
+    return "CANCELLED" if (job.cancelled_at or 0) < progress.started else "SUCCEEDED"
+
+
+def is_done(state: str) -> bool:
+    """Whether this state is final."""
+    return state not in ("PENDING", "RUNNING")

@@ -1,0 +1,102 @@
+"""The responses of a Gemini batch: a file, or a list for inline requests."""
+
+import json
+import random
+import time
+from typing import Any
+
+from ..answers import copies_of, count_tokens, refusal_for, text_for, vector_for
+from ..files import FileStore
+from ..progress import Progress
+from ..recorded import parsed, recorded_line
+from ..rows import encode_line, read_rows, seeded
+from ..scenario import Scenario
+from .codes import BY_STATUS, CANCELLED, INTERNAL
+from .jobs import Job, state_of
+
+_NOT_RUN = {"error": {"code": CANCELLED, "message": "The batch was cancelled before this request ran."}}
+
+
+def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
+    """Make the file or the list of responses of a job that succeeded; other jobs have none."""
+    now = time.time()
+    if job.counts is not None or state_of(job, scenario, now) != "SUCCEEDED":
+        return
+    _, path = files.begin()
+    answered, counts = Progress(job, scenario, now).answered, [0, 0]
+    with path.open("wb") as output:
+        for number, row in enumerate(read_rows(job.rows, job.offsets)):
+            succeeded, lines = _answer(job, scenario, row, is_served=number < answered)
+            output.write(lines)
+            counts[not succeeded] += 1
+    if job.input is None:
+        job.inlined = [_inline(json.loads(line)) for line in path.read_bytes().split(b"\n") if line]
+        path.unlink()
+    else:
+        job.output_file = files.add(f"files/batch-{job.name.partition('/')[2]}", path, "", "GENERATED").id
+    job.counts = (counts[0], counts[1])
+
+
+def _inline(row: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"key": row.pop("key")}, **row}
+
+
+def _answer(job: Job, scenario: Scenario, row: dict[str, Any], *, is_served: bool) -> tuple[bool, bytes]:
+    """Whether the row is answered, and its lines."""
+    key = row.get("key")
+    if is_served and (recorded := recorded_line(scenario, "key", str(key))):
+        return "response" in parsed(recorded), recorded
+    prompt = prompt_of(row["request"])
+    answer = _response(job, scenario, row, prompt) if is_served else _NOT_RUN
+    line = encode_line(_shuffled({"key": key} | answer, seeded(scenario.seed, str(key))))
+    return "response" in answer, line * copies_of(scenario, prompt)
+
+
+def _response(job: Job, scenario: Scenario, row: dict[str, Any], prompt: str) -> dict[str, Any]:
+    if refusal := refusal_for(scenario, prompt, str(row.get("key"))):
+        return {"error": {"code": BY_STATUS.get(refusal.status, INTERNAL), "message": refusal.message}}
+    if job.embeds:
+        return {"response": _embedding(scenario, prompt, row["request"])}
+    return {"response": _content(scenario, job.model, prompt, row["request"])}
+
+
+def _shuffled(value: Any, chooser: random.Random) -> Any:
+    """The same value with each object's keys in a random order, as the service writes them."""
+    if isinstance(value, list):
+        return [_shuffled(each, chooser) for each in value]
+    if not isinstance(value, dict):
+        return value
+    keys = list(value)
+    chooser.shuffle(keys)
+    return {key: _shuffled(value[key], chooser) for key in keys}
+
+
+def prompt_of(request: dict[str, Any]) -> str:
+    """The texts of the last turn."""
+    contents = request.get("contents")
+    last = contents[-1] if isinstance(contents, list) and contents else contents or request.get("content") or {}
+    parts = last.get("parts") or [] if isinstance(last, dict) else []
+    return " ".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
+
+
+def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
+    """A GenerateContentResponse as the service returns it (compare the recorded rows)."""
+    text = text_for(scenario, prompt)
+    given, written = count_tokens(str(request.get("contents"))), count_tokens(text)
+    return {
+        "candidates": [{"content": {"parts": [{"text": text}], "role": "model"}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {
+            "promptTokenCount": given,
+            "candidatesTokenCount": written,
+            "totalTokenCount": given + written,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": given}],
+        },
+        "modelVersion": model.removeprefix("models/"),
+        "responseId": f"resp-{seeded(scenario.seed, prompt).getrandbits(64):016x}",
+    }
+
+
+def _embedding(scenario: Scenario, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
+    """An EmbedContentResponse."""
+    size = request.get("outputDimensionality") or request.get("output_dimensionality") or 8
+    return {"embedding": {"values": vector_for(scenario, prompt, int(size))}}

@@ -1,0 +1,41 @@
+"""An account at OpenAI: its key, its files, its batches."""
+
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from ..account import Account
+from ..files import FileStore
+from ..scenario import Fault, Scenario
+from .batches import Batches
+from .errors import api_error, error_body
+from .files import Files
+
+
+class OpenAI(Account):
+    """One account's files and batches."""
+
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        super().__init__(scenario)
+        store = FileStore(folder)
+        self._files = Files(store)
+        self._batches = Batches(self, store)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths below `/openai/v1`."""
+        return [*self._files.routes(), *self._batches.routes()]
+
+    def check(self, request: web.Request) -> None:
+        """Raise `ApiError` if the bearer key is missing or wrong."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or not key:
+            raise api_error(401, "You didn't provide an API key.")
+        if self.scenario.keys and key not in self.scenario.keys:
+            shown = f"{key[:3]}***{key[-2:]}"
+            raise api_error(401, f"Incorrect API key provided: {shown}.", code="invalid_api_key")
+
+    def fault_body(self, fault: Fault) -> dict[str, Any]:
+        """The body of an error that the scenario asks for."""
+        del fault  # the body is the same for every status
+        return error_body("server_error", "The scenario says no.")

@@ -1,0 +1,129 @@
+"""An OpenAI batch: how its input is validated, and how the API describes it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..progress import Progress
+from ..rows import Line, read_lines, seeded
+from ..scenario import Scenario
+
+#: The service reports only the first errors of an input file.
+_MOST_ERRORS = 20
+_MOST_ROWS = 50_000
+_DAY = 24 * 3600
+_USAGE = {
+    "input_tokens": 0,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens": 0,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 0,
+}
+
+
+@dataclass
+class Job:
+    """A batch at the provider.
+
+    Attributes:
+        offsets: where the rows of the input begin, in the order in which they are answered.
+        errors: why validation fails, if it does.
+        counts: answered and refused rows, once the outputs are written.
+    """
+
+    id: str
+    endpoint: str
+    input_file_id: str
+    metadata: dict[str, str] | None
+    created_at: float
+    model: str | None = None
+    offsets: list[int] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    cancelled_at: float | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    counts: tuple[int, int] | None = None
+
+
+def validate(job: Job, rows: Path, scenario: Scenario) -> None:
+    """Read the input as the service does while `validating`: note where the rows are, or what is wrong with them."""
+    seen: set[str] = set()
+    for line in read_lines(rows):
+        job.offsets.append(line.offset)
+        if len(job.errors) < _MOST_ERRORS:
+            job.errors += _row_errors(job, line, seen)
+    if not job.offsets:
+        job.errors.append(_error("empty_file", "The input file is empty."))
+    if len(job.offsets) > _MOST_ROWS:
+        job.errors.append(_error("too_many_tasks", f"The batch has more than {_MOST_ROWS} requests."))
+    if scenario.fail_job:
+        job.errors.append(_error(scenario.fail_job, "The job was failed by the scenario."))
+    seeded(scenario.seed, job.id).shuffle(job.offsets)
+
+
+def _row_errors(job: Job, line: Line, seen: set[str]) -> list[dict[str, Any]]:
+    """What is wrong with a row; adds its `custom_id` to `seen`, and takes the batch's model from the first row."""
+    try:
+        row = json.loads(line.content)
+        custom_id, url, body = row["custom_id"], row["url"], row["body"]
+    except (ValueError, KeyError, TypeError):
+        return [_error("invalid_json_line", "This line is not parseable as a request.", line.number)]
+    job.model = job.model or body.get("model")
+    checks = {
+        "duplicate_custom_id": (custom_id in seen, f"The custom_id {custom_id!r} was used before."),
+        "url_mismatch": (url != job.endpoint, f"The url {url!r} is not the batch's endpoint."),
+        "model_mismatch": (body.get("model") != job.model, "All requests of a batch must have the same model."),
+    }
+    seen.add(custom_id)
+    return [_error(code, message, line.number) for code, (is_wrong, message) in checks.items() if is_wrong]
+
+
+def _error(code: str, message: str, line: int | None = None) -> dict[str, Any]:
+    return {"code": code, "message": message, "param": None, "line": line}
+
+
+def describe(job: Job, scenario: Scenario, now: float) -> dict[str, Any]:
+    """The batch object of the API."""
+    progress = Progress(job, scenario, now)
+    status = progress.status
+    is_read = status not in ("validating", "failed")
+    return {
+        "id": job.id,
+        "object": "batch",
+        "endpoint": job.endpoint,
+        "model": job.model if is_read else None,
+        "errors": {"object": "list", "data": job.errors} if status == "failed" else None,
+        "input_file_id": job.input_file_id,
+        "completion_window": "24h",
+        "status": status,
+        "output_file_id": job.output_file_id,
+        "error_file_id": job.error_file_id,
+        "created_at": int(job.created_at),
+        "expires_at": int(job.created_at) + _DAY,
+        **_times(job, progress, now),
+        "request_counts": _counts(job, progress) if is_read else {"total": 0, "completed": 0, "failed": 0},
+        "usage": _USAGE,
+        "metadata": job.metadata,
+    }
+
+
+def _times(job: Job, progress: Progress, now: float) -> dict[str, int | None]:
+    """When the job reached each state; None for those that it did not reach."""
+    status = progress.status
+    has_begun = status not in ("validating", "failed") and now >= progress.started
+    reached = {
+        "in_progress_at": progress.started if has_begun else None,
+        "finalizing_at": progress.finalizing if status in ("finalizing", "completed", "expired") else None,
+        "completed_at": progress.ended if status == "completed" else None,
+        "failed_at": progress.started if status == "failed" else None,
+        "expired_at": progress.ended if status == "expired" else None,
+        "cancelling_at": job.cancelled_at,
+        "cancelled_at": progress.cancelled if status == "cancelled" else None,
+    }
+    return {name: int(at) if at is not None else None for name, at in reached.items()}
+
+
+def _counts(job: Job, progress: Progress) -> dict[str, int]:
+    completed, failed = job.counts or (progress.answered, 0)
+    return {"total": len(job.offsets), "completed": completed, "failed": failed}

@@ -1,0 +1,91 @@
+"""The output and the error file of an OpenAI batch."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..answers import copies_of, prompt_of, refusal_for
+from ..files import FileStore
+from ..openai_answers import answer_for
+from ..progress import Progress
+from ..recorded import parsed, recorded_line
+from ..rows import encode_line, read_rows
+from ..scenario import Refusal, Scenario
+from .errors import error_body
+from .jobs import Job
+
+# The reasoning models refuse the old name of the parameter.
+_REASONING_MODEL = re.compile(r"gpt-5|o\d")
+_NO_MAX_TOKENS = Refusal(
+    code="unsupported_parameter",
+    message="Unsupported parameter: 'max_tokens' is not supported with this model. "
+    "Use 'max_completion_tokens' instead.",
+)
+
+
+class _Answer(NamedTuple):
+    """A row's lines, and whether they go to the output file or to the error file."""
+
+    succeeded: bool
+    lines: bytes
+
+
+def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
+    """Write the files of a job that has ended; a file without rows is not created."""
+    progress = Progress(job, scenario, time.time())
+    if not progress.has_ended or job.counts is not None:
+        return
+    output_id, output = files.begin()
+    error_id, refused = files.begin()
+    answered, counts = progress.answered, [0, 0]
+    with output.open("wb") as good, refused.open("wb") as bad:
+        for number, row in enumerate(read_rows(files.files[job.input_file_id].path, job.offsets)):
+            is_answered = number < answered
+            answer = _answer(scenario, row) if is_answered else _unanswered(row, progress.status)
+            (good if answer.succeeded else bad).write(answer.lines)
+            counts[not answer.succeeded] += is_answered
+    job.output_file_id = _keep(files, output_id, output, f"{job.id}_output.jsonl")
+    job.error_file_id = _keep(files, error_id, refused, f"{job.id}_error.jsonl")
+    job.counts = (counts[0], counts[1])
+
+
+def _keep(files: FileStore, file_id: str, path: Path, filename: str) -> str | None:
+    if path.stat().st_size == 0:
+        path.unlink()
+        return None
+    return files.add(file_id, path, filename, "batch_output").id
+
+
+def _answer(scenario: Scenario, row: dict[str, Any]) -> _Answer:
+    row_id, body = row["custom_id"], row["body"]
+    if recorded := recorded_line(scenario, "custom_id", row_id):
+        response = parsed(recorded)["response"] or {}
+        return _Answer(response.get("status_code") == 200, recorded)
+    if refusal := _refusal(scenario, body, row_id):
+        # A refused row has its error in the body, while `error` is null.
+        refused = error_body(refusal.type, refusal.message, code=refusal.code)
+        return _Answer(succeeded=False, lines=_line(row_id, _response(row_id, refusal.status, refused)))
+    answered = answer_for(scenario, row["url"], body, row_id, int(time.time()))
+    line = _line(row_id, _response(row_id, 200, answered))
+    return _Answer(succeeded=True, lines=line * copies_of(scenario, prompt_of(body)))
+
+
+def _refusal(scenario: Scenario, body: dict[str, Any], row_id: str) -> Refusal | None:
+    if "max_tokens" in body and _REASONING_MODEL.match(str(body.get("model"))):
+        return _NO_MAX_TOKENS
+    return refusal_for(scenario, prompt_of(body), row_id)
+
+
+def _unanswered(row: dict[str, Any], status: str) -> _Answer:
+    code = "batch_expired" if status == "expired" else "batch_cancelled"
+    error = {"code": code, "message": "This request could not be executed before the batch ended."}
+    return _Answer(succeeded=False, lines=_line(row["custom_id"], error=error))
+
+
+def _response(row_id: str, status: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {"status_code": status, "request_id": f"req_{row_id}", "body": body}
+
+
+def _line(row_id: str, response: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> bytes:
+    return encode_line({"id": f"batch_req_{row_id}", "custom_id": row_id, "response": response, "error": error})
