@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 
 from ..exceptions import ProviderNotFoundError
 from .access import Access
-from .base import Client, Codec, Limits, Loaded, LocalClient, Provider
+from .base import Client, Codec, Limits, Loaded, LocalClient, Provider, Rows
 
 ENTRY_POINTS = "batch_router.providers"
 
@@ -22,6 +22,7 @@ __all__ = [
     "Loaded",
     "LocalClient",
     "Provider",
+    "Rows",
     "find_provider",
     "provider_names",
 ]

@@ -51,6 +51,23 @@ class Codec(Protocol):
         """
 
 
+class Rows(Protocol):
+    """The rows of a job as `convert` wrote them: one JSON object per line, in the provider's format.
+
+    Attributes:
+        size: bytes of all rows together.
+    """
+
+    @property
+    def size(self) -> int: ...  # noqa: D102 - above
+
+    def open(self) -> BinaryIO:
+        """A new stream of the rows, from their start; it can seek."""
+
+    def file(self) -> Path:
+        """A local file with the rows, for engines that must be given one; other files may be put beside it."""
+
+
 class Client(Protocol):
     """The provider's API, as far as the road needs it. Sync; every call has a time-out and no retries of its own.
 
@@ -62,10 +79,10 @@ class Client(Protocol):
 
     access: Access
 
-    def upload(self, path: Path, spec: JobSpec) -> str | None:
+    def upload(self, rows: Rows, spec: JobSpec) -> str | None:
         """Send the rows; returns the provider's name for them (None where `create` sends them)."""
 
-    def create(self, path: Path, spec: JobSpec) -> Job:
+    def create(self, rows: Rows, spec: JobSpec) -> Job:
         """Create the job. This is the call that costs money: it is sent once, and never again by itself."""
 
     def find(self, spec: JobSpec) -> Job | None:

@@ -1,28 +1,44 @@
 """What the provider's clients need to know of a shard."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from ..core.jobs import JobSpec
 from ..exceptions import FileOperationError
 from ..state.items import Shard
+from ..storage import LocalStorage
 from .context import Context
 
 
-def requests_path(context: Context, shard: Shard) -> Path:
-    """Where the shard's rows lie.
+class StoredRows(NamedTuple):
+    """The rows of a shard in storage; see `Rows`."""
+
+    storage: LocalStorage
+    name: str
+    size: int
+
+    def open(self) -> BinaryIO:
+        """See `Rows.open`."""
+        return self.storage.open(self.name)
+
+    def file(self) -> Path:
+        """See `Rows.file`."""
+        return self.storage.path(self.name)
+
+
+def stored_rows(context: Context, shard: Shard) -> StoredRows:
+    """The shard's rows.
 
     Raises:
         FileOperationError: they are not what `convert` wrote.
     """
-    path = context.storage.path(shard.requests)
     try:
-        size = path.stat().st_size
+        size = context.storage.path(shard.requests).stat().st_size
     except OSError as error:
         raise FileOperationError(f"{shard.requests}: {error.strerror}") from error
     if size != shard.size:
         raise FileOperationError(f"{shard.requests}: {shard.size} bytes were written, {size} are there")
-    return path
+    return StoredRows(context.storage, shard.requests, size)
 
 
 def job_spec(shard: Shard) -> JobSpec:

@@ -14,7 +14,7 @@ from ..providers import LocalClient
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context, Outcome
-from .jobs import job_spec, requests_path
+from .jobs import job_spec, stored_rows
 from .lease import LeaseLostError
 from .policy import describe
 from .turns import PASSED_OVER
@@ -34,7 +34,7 @@ def run(context: Context, shard: Shard) -> Outcome:
         return Outcome(State.CREATING, PASSED_OVER, {"attempts": shard.attempts, "error": shard.error})
     try:
         with _looking_after(context, shard, client):
-            job = client.create(requests_path(context, shard), job_spec(shard))
+            job = client.create(stored_rows(context, shard), job_spec(shard))
     except JobInterruptedError as error:  # nothing went wrong, so nothing is counted
         failure = describe(error, retryable=True) if error.retry_after else None
         return Outcome(State.CREATING, error.retry_after or 0, {"attempts": shard.attempts, "error": failure})

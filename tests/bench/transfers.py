@@ -15,6 +15,7 @@ from batch_router.core import UnifiedRequest
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
+from tests.file_rows import FileRows
 
 from ..memory import peak_memory
 
@@ -47,8 +48,8 @@ def _transfer(name: str, rows: Path, url: str) -> int:
     list(client.list(1))
     idle = peak_memory()
     spec = JobSpec(token=_TOKEN, model="m", rows=_ROWS, upload=None, since=time.time())
-    spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
-    job = client.create(rows, spec)
+    spec = msgspec.structs.replace(spec, upload=client.upload(FileRows(rows), spec))
+    job = client.create(FileRows(rows), spec)
     while not job.status.is_final:
         time.sleep(0.2)
         job = client.get(job.id)

@@ -1,7 +1,6 @@
 """A fifth provider, whole, in one file of another package: it answers each prompt with the prompt itself."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
@@ -9,7 +8,7 @@ import msgspec
 from batch_router.core import BatchStatus, FinishReason, ResultStatus, UnifiedRequest, UnifiedResult
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import ValidationError
-from batch_router.providers import Access, Client, Limits, Provider
+from batch_router.providers import Access, Client, Limits, Provider, Rows
 from batch_router.settings import Settings
 
 
@@ -41,13 +40,13 @@ class EchoClient:
     """The service, too: a job is done when it is created, and its answers are made when they are fetched."""
 
     access = Access("echo")
-    jobs: ClassVar[dict[str, Path]] = {}
+    jobs: ClassVar[dict[str, Rows]] = {}
 
-    def upload(self, path: Path, spec: JobSpec) -> str | None:
+    def upload(self, rows: Rows, spec: JobSpec) -> str | None:
         return None
 
-    def create(self, path: Path, spec: JobSpec) -> Job:
-        self.jobs[spec.token] = path
+    def create(self, rows: Rows, spec: JobSpec) -> Job:
+        self.jobs[spec.token] = rows
         return self.get(spec.token)
 
     def find(self, spec: JobSpec) -> Job | None:
@@ -63,7 +62,7 @@ class EchoClient:
         pass
 
     def download(self, job: Job, into: BinaryIO) -> None:
-        with self.jobs[job.id].open("rb") as rows:
+        with self.jobs[job.id].open() as rows:
             for line in rows:
                 row: dict[str, Any] = msgspec.json.decode(line)
                 into.write(msgspec.json.encode({"id": row["id"], "said": row["say"]}) + b"\n")

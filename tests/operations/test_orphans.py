@@ -19,6 +19,7 @@ from batch_router.road.layout import batch_folder
 from batch_router.simulator import Simulator
 from batch_router.state.base import Commit
 from batch_router.state.table import State
+from tests.file_rows import FileRows
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
 ROWS = {"path": "in", "size": 1, "hash": "0"}
@@ -81,10 +82,10 @@ def create(context: Context, provider: str, token: str) -> Job:
     with context.storage.write(token) as stream:
         stream.write(msgspec.json.encode(kind.codec.encode(request, f"{token}-0")) + b"\n")
     client = context.clients.get(provider)
-    path = context.storage.path(token)
+    rows = FileRows(context.storage.path(token))
     spec = JobSpec(token=token, model="m", rows=1, upload=None, since=0)
-    spec = msgspec.structs.replace(spec, upload=client.upload(path, spec))
-    return client.create(path, spec)
+    spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
+    return client.create(rows, spec)
 
 
 def ended(context: Context, batch_id: str) -> None:

@@ -30,6 +30,7 @@ from batch_router.providers.base import Client
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency, Refusal
+from tests.file_rows import FileRows
 
 KEY = "sk-ant-canary-4711"
 ROOT = Path(__file__).parents[2]
@@ -88,9 +89,9 @@ def test_a_job_goes_from_rows_to_answers(connect: Connect, write: Write) -> None
     """Nothing to upload; create, look, download: one JSON object per line, one per row."""
     client, simulator = connect()
     rows = write(count=3, prompt="naïve \u2028 \n?")
-    assert client.upload(rows, spec(rows=3)) is None
+    assert client.upload(FileRows(rows), spec(rows=3)) is None
     assert simulator.requests() == []
-    created = client.create(rows, spec(rows=3))
+    created = client.create(FileRows(rows), spec(rows=3))
     job = client.get(created.id)
     assert (created.status, job.status, job.completed) == (BatchStatus.IN_PROGRESS, BatchStatus.COMPLETED, 3)
     assert job.expires_at == job.created_at + 24 * 3600
@@ -102,7 +103,7 @@ def test_a_job_goes_from_rows_to_answers(connect: Connect, write: Write) -> None
 def test_refused_rows_are_counted(connect: Connect, write: Write) -> None:
     """They are among the answers; the job is completed all the same."""
     client, _ = connect(Scenario(refuse=(Refusal(),)))
-    job = client.get(client.create(write(), spec()).id)
+    job = client.get(client.create(FileRows(write()), spec()).id)
     assert (job.status, job.completed, job.failed) == (BatchStatus.COMPLETED, 0, 1)
     assert answers_of(client, job)[0]["result"]["type"] == "errored"
 
@@ -110,7 +111,7 @@ def test_refused_rows_are_counted(connect: Connect, write: Write) -> None:
 def test_an_expired_job_keeps_what_was_answered(connect: Connect, write: Write) -> None:
     """Its answers have a line for each row."""
     client, _ = connect(Scenario(expire_after=0.5))
-    job = client.get(client.create(write(count=4), spec(rows=4)).id)
+    job = client.get(client.create(FileRows(write(count=4)), spec(rows=4)).id)
     assert (job.status, job.completed) == (BatchStatus.EXPIRED, 2)
     assert len(answers_of(client, job)) == 4
 
@@ -121,8 +122,8 @@ def test_an_expired_job_keeps_what_was_answered(connect: Connect, write: Write) 
 def test_an_ended_job_is_found_by_its_rows(connect: Connect, write: Write) -> None:
     """Among others with as many rows, on any page; and not if there is none."""
     client, _ = connect()
-    made = [client.create(write(f"t{number}"), spec(f"t{number}")).id for number in range(105)]
-    client.create(write("more", 2), spec("more", 2))
+    made = [client.create(FileRows(write(f"t{number}")), spec(f"t{number}")).id for number in range(105)]
+    client.create(FileRows(write("more", 2)), spec("more", 2))
     found = client.find(spec("t1"))  # not `t10-0`
     assert found is not None
     assert found.id == made[1]
@@ -133,7 +134,7 @@ def test_an_ended_job_is_found_by_its_rows(connect: Connect, write: Write) -> No
 def test_a_running_job_cannot_be_told(connect: Connect, write: Write) -> None:
     """As long as one with as many rows runs, there may be a job or not: that is worth another look, and no job."""
     client, _ = connect(RUNNING)
-    job = client.create(write(), spec())
+    job = client.create(FileRows(write()), spec())
     for token in ("t", "other"):
         with pytest.raises(UndecidedError, match=rf"may be one of 1 that still run \({job.id}\)") as caught:
             client.find(spec(token))
@@ -151,7 +152,7 @@ def test_nothing_is_sent_twice(connect: Connect, write: Write) -> None:
     """A create whose answer is lost is reported as such: one request, one job, no retry of the SDK's."""
     client, simulator = connect(Scenario(faults=(Fault(match=f"POST {BATCHES}", do="reset_after"),)))
     with pytest.raises(ProviderUnavailableError) as caught:
-        client.create(write(), spec())
+        client.create(FileRows(write()), spec())
     assert caught.value.ambiguous
     assert [each["method"] for each in simulator.requests()] == ["POST"]
     assert client.find(spec()) is not None
@@ -191,7 +192,7 @@ def test_what_goes_wrong_is_named(
     """One error of ours for each of theirs: is a retry worth it, when, and may there be a job all the same?"""
     client, _ = connect(Scenario(faults=(Fault(match=f"POST {BATCHES}", **fault),)))
     with pytest.raises(ProviderAPIError) as caught:
-        client.create(write(), spec())
+        client.create(FileRows(write()), spec())
     assert type(caught.value) is kind
     assert (caught.value.ambiguous, caught.value.retry_after) == (ambiguous, retry_after)
 
@@ -202,14 +203,14 @@ def test_a_bad_row_id_refuses_the_job(connect: Connect, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"custom_id":"a b","params":{}}\n')
     with pytest.raises(RequestRefusedError, match=r"requests\.0\.custom_id: String should match pattern"):
-        client.create(path, spec())
+        client.create(FileRows(path), spec())
 
 
 def test_nobody_there_is_not_ambiguous(write: Write) -> None:
     """A connection that was never made carried no request."""
     client = client_of("http://127.0.0.1:1/anthropic", timeout=2)
     with pytest.raises(ProviderUnavailableError) as caught:
-        client.create(write(), spec())
+        client.create(FileRows(write()), spec())
     assert not caught.value.ambiguous
 
 
@@ -218,14 +219,14 @@ def test_a_silent_provider_is_ambiguous(connect: Connect, write: Write, how: dic
     """The request was sent, and nobody knows what became of it; an answer that would never end is none."""
     _, simulator = connect(Scenario(faults=(Fault(match=f"POST {BATCHES}", **how),)))
     with pytest.raises(ProviderUnavailableError) as caught:
-        client_of(f"{simulator.url}/anthropic", timeout=0.3).create(write(), spec())
+        client_of(f"{simulator.url}/anthropic", timeout=0.3).create(FileRows(write()), spec())
     assert caught.value.ambiguous
 
 
 def test_a_broken_download_is_an_error(connect: Connect, write: Write) -> None:
     """What arrived is not taken for the whole."""
     client, _ = connect(Scenario(faults=(Fault(match=f"GET {BATCHES}/.*/results", do="truncate", bytes=10),)))
-    job = client.get(client.create(write(), spec()).id)
+    job = client.get(client.create(FileRows(write()), spec()).id)
     with pytest.raises(ProviderUnavailableError):
         client.download(job, io.BytesIO())
 
@@ -233,7 +234,7 @@ def test_a_broken_download_is_an_error(connect: Connect, write: Write) -> None:
 def test_the_key_goes_to_no_other_host(connect: Connect, write: Write) -> None:
     """Results at another host, port or scheme are refused without a request; a relative address is one of ours."""
     client, simulator = connect()
-    job = client.get(client.create(write(), spec()).id)
+    job = client.get(client.create(FileRows(write()), spec()).id)
     path = job.outputs[0].partition("/anthropic")[2]
     before = len(simulator.requests())
     for url in (
@@ -252,7 +253,7 @@ def test_the_key_goes_to_no_other_host(connect: Connect, write: Write) -> None:
 def test_an_ended_job_without_results_is_no_empty_one(connect: Connect, write: Write) -> None:
     """Answers that cannot be fetched are an error that is worth another look, not rows without an answer."""
     client, _ = connect()
-    job = client.get(client.create(write(), spec()).id)
+    job = client.get(client.create(FileRows(write()), spec()).id)
     with pytest.raises(ProtocolError, match="does not say where its results are") as caught:
         client.download(msgspec.structs.replace(job, outputs=()), io.BytesIO())
     assert caught.value.retryable
@@ -279,7 +280,7 @@ def test_a_missing_key_is_said_before_anything_is_sent(monkeypatch: pytest.Monke
 def test_cancelling_twice_or_too_late_is_fine(connect: Connect, write: Write) -> None:
     """A job that has ended stays as it is."""
     client, _ = connect(RUNNING)
-    job = client.create(write(), spec())
+    job = client.create(FileRows(write()), spec())
     client.cancel(job.id)
     client.cancel(job.id)
     assert client.get(job.id).status is BatchStatus.CANCELLED
@@ -291,14 +292,14 @@ def test_cancelling_twice_or_too_late_is_fine(connect: Connect, write: Write) ->
 def test_jobs_are_listed_newest_first(connect: Connect, write: Write) -> None:
     """As many as were asked for, over as many pages as that takes."""
     client, _ = connect()
-    made = [client.create(write(), spec()).id for _ in range(102)]
+    made = [client.create(FileRows(write()), spec()).id for _ in range(102)]
     assert [job.id for job in client.list(101)] == made[:0:-1]
 
 
 def test_an_ended_job_can_be_deleted(connect: Connect, write: Write) -> None:
     """With its answers, and again; one that runs is left alone."""
     client, _ = connect()
-    job = client.get(client.create(write(), spec()).id)
+    job = client.get(client.create(FileRows(write()), spec()).id)
     client.delete(job)
     client.delete(job)
     client.delete_upload("nothing")
@@ -306,7 +307,7 @@ def test_an_ended_job_can_be_deleted(connect: Connect, write: Write) -> None:
     with pytest.raises(NotFoundError):
         client.download(job, io.BytesIO())
     client, _ = connect(RUNNING)
-    running = client.create(write(), spec())
+    running = client.create(FileRows(write()), spec())
     with pytest.raises(RequestRefusedError):
         client.delete(running)
 
@@ -398,12 +399,13 @@ from pathlib import Path
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
+from tests.file_rows import FileRows
 from tests.memory import peak_memory
 url, path = sys.argv[1], Path(sys.argv[2])
 client = find_provider("anthropic")("k", base_url=url).connect(Settings(http_timeout=60))
 list(client.list(1))
 before = peak_memory()
-job = client.get(client.create(path, JobSpec(token="t", model="m", rows=2_500, upload=None, since=0)).id)
+job = client.get(client.create(FileRows(path), JobSpec(token="t", model="m", rows=2_500, upload=None, since=0)).id)
 with path.with_suffix(".answers").open("wb") as answers:
     client.download(job, answers)
 print(job.completed, answers.name, peak_memory() - before)

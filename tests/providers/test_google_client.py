@@ -28,6 +28,7 @@ from batch_router.providers.base import Client
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency, Refusal
+from tests.file_rows import FileRows
 
 KEY = "canary-key-4711"
 MODEL = "gemini-2.5-flash"
@@ -73,8 +74,8 @@ def spec(token: str = "t", **facts: Any) -> JobSpec:
 
 
 def create(client: Client, rows: Path, token: str = "t") -> Job:
-    upload = client.upload(rows, spec(token))
-    return client.create(rows, spec(token, upload=upload))
+    upload = client.upload(FileRows(rows), spec(token))
+    return client.create(FileRows(rows), spec(token, upload=upload))
 
 
 def answers(client: Client, job: Job) -> list[dict[str, Any]]:
@@ -100,8 +101,8 @@ def test_embeddings_are_made_at_their_own_address(
     client, simulator = connect()
     path = tmp_path / "rows.jsonl"
     path.write_text('{"key": "t-0", "request": {"content": {"parts": [{"text": "Hello"}]}}}\n')
-    upload = client.upload(path, spec())
-    job = client.create(path, spec(upload=upload, endpoint=Endpoint.EMBEDDINGS))
+    upload = client.upload(FileRows(path), spec())
+    job = client.create(FileRows(path), spec(upload=upload, endpoint=Endpoint.EMBEDDINGS))
     (row,) = answers(client, client.get(job.id))
     assert len(row["response"]["embedding"]["values"]) == 8
     assert any(each["path"].endswith(":asyncBatchEmbedContent") for each in simulator.requests())
@@ -110,11 +111,11 @@ def test_embeddings_are_made_at_their_own_address(
 def test_an_upload_is_done_once(connect: Connect, rows: Path) -> None:
     """The name comes from the token: the second time the file is there; one of another size is replaced."""
     client, simulator = connect()
-    name = client.upload(rows, spec("0123456789abcdef"))
-    assert client.upload(rows, spec("0123456789abcdef")) == name == "files/br-0123456789abcdef-0"
+    name = client.upload(FileRows(rows), spec("0123456789abcdef"))
+    assert client.upload(FileRows(rows), spec("0123456789abcdef")) == name == "files/br-0123456789abcdef-0"
     assert len([each for each in simulator.requests() if "filename" in each]) == 1
     write_rows(rows, "Hello", "and more")
-    assert client.upload(rows, spec("0123456789abcdef")) == name
+    assert client.upload(FileRows(rows), spec("0123456789abcdef")) == name
     log = simulator.requests()
     assert [each["deleted"] for each in log if "deleted" in each] == [name]
     assert len([each for each in log if "filename" in each]) == 2
@@ -125,7 +126,7 @@ def test_a_race_of_uploads_has_two_winners(connect: Connect, rows: Path) -> None
     client, simulator = connect(
         Scenario(faults=(Fault(match="GET /v1beta/files/.*", do="status", status=404, after=1),))
     )
-    assert client.upload(rows, spec()) == client.upload(rows, spec())
+    assert client.upload(FileRows(rows), spec()) == client.upload(FileRows(rows), spec())
     assert [each["status"] for each in simulator.requests()][-2:] == [409, 200]
 
 
@@ -208,8 +209,8 @@ def test_a_failed_upload_is_named(connect: Connect, rows: Path) -> None:
     client, _ = connect(Scenario(faults=(start, piece)))
     for _ in range(2):
         with pytest.raises(ProviderUnavailableError):
-            client.upload(rows, spec())
-    assert client.upload(rows, spec()) == "files/br-t-0"
+            client.upload(FileRows(rows), spec())
+    assert client.upload(FileRows(rows), spec()) == "files/br-t-0"
 
 
 def test_nobody_there_is_not_ambiguous() -> None:
@@ -284,15 +285,15 @@ def test_refused_rows_are_counted(connect: Connect, rows: Path) -> None:
 def test_deleting_what_is_gone_is_fine(connect: Connect, rows: Path) -> None:
     """Job, answers and rows; and a job can no longer be created from the rows."""
     client, _ = connect()
-    upload = client.upload(rows, spec())
-    job = client.get(client.create(rows, spec(upload=upload)).id)
+    upload = client.upload(FileRows(rows), spec())
+    job = client.get(client.create(FileRows(rows), spec(upload=upload)).id)
     for _ in range(2):
         client.delete(job)
         client.delete_upload(str(upload))
     with pytest.raises(NotFoundError):
         client.get(job.id)
     with pytest.raises(NotFoundError):
-        client.create(rows, spec(upload=upload))
+        client.create(FileRows(rows), spec(upload=upload))
 
 
 def test_a_wrong_key_is_a_matter_of_credentials(connect: Connect) -> None:
@@ -439,10 +440,11 @@ from pathlib import Path
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
+from tests.file_rows import FileRows
 from tests.memory import peak_memory
 
 client = find_provider("google")("k", base_url=sys.argv[1]).connect(Settings(http_timeout=60))
-rows = Path(sys.argv[2])
+rows = FileRows(Path(sys.argv[2]))
 list(client.list(1))
 before = peak_memory()
 spec = JobSpec(token="t", model="m", rows=1, upload=None, since=0.0)

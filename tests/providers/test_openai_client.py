@@ -24,6 +24,7 @@ from batch_router.providers.base import Client
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency, Refusal
+from tests.file_rows import FileRows
 
 KEY = "sk-canary-4711"
 Connect = Callable[..., tuple[Client, Simulator]]
@@ -60,8 +61,8 @@ def spec(token: str = "t", **facts: Any) -> JobSpec:
 
 
 def create(client: Client, rows: Path, token: str = "t") -> Any:
-    upload = client.upload(rows, spec(token))
-    return client.create(rows, spec(token, upload=upload))
+    upload = client.upload(FileRows(rows), spec(token))
+    return client.create(FileRows(rows), spec(token, upload=upload))
 
 
 def test_a_job_goes_from_upload_to_answers(connect: Connect, rows: Path) -> None:
@@ -142,7 +143,7 @@ def test_nobody_there_is_not_ambiguous() -> None:
     """A connection that was never made carried no request."""
     client = find_provider("openai")(KEY, base_url="http://127.0.0.1:1/v1").connect(Settings(http_timeout=2))
     with pytest.raises(ProviderUnavailableError) as caught:
-        client.create(Path("unused"), spec(upload="file-1"))
+        client.create(FileRows(Path("unused")), spec(upload="file-1"))
     assert not caught.value.ambiguous
 
 
@@ -176,11 +177,11 @@ def test_cancelling_twice_or_too_late_is_fine(connect: Connect, rows: Path) -> N
 def test_deleting_what_is_gone_is_fine(connect: Connect, rows: Path) -> None:
     """And a job can no longer be created from it."""
     client, _ = connect()
-    upload = client.upload(rows, spec())
+    upload = client.upload(FileRows(rows), spec())
     client.delete_upload(str(upload))
     client.delete_upload(str(upload))
     with pytest.raises(RequestRefusedError):
-        client.create(rows, spec(upload=upload))
+        client.create(FileRows(rows), spec(upload=upload))
 
 
 def test_a_failed_job_says_why(connect: Connect, rows: Path) -> None:

@@ -13,6 +13,7 @@ from batch_router.core.jobs import Job
 from batch_router.exceptions import JobInterruptedError, ProviderAPIError, RequestRefusedError
 from batch_router.providers.vllm import failures
 from batch_router.providers.vllm.rows import check
+from tests.file_rows import FileRows
 from tests.providers.vllm_runs import TOKEN, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
@@ -143,7 +144,7 @@ def test_an_interrupted_job_goes_on_where_it_was(runs: Runs) -> None:
 
     def first() -> None:
         try:
-            client.create(runs.rows, runs.spec())
+            client.create(FileRows(runs.rows), runs.spec())
         except JobInterruptedError as error:
             raised.append(error)
 
@@ -157,7 +158,7 @@ def test_an_interrupted_job_goes_on_where_it_was(runs: Runs) -> None:
     (part,) = runs.folder.glob("*.part-*")
     kept = part.read_bytes()
     runs.scenario("")
-    job = client.create(runs.rows, runs.spec())
+    job = client.create(FileRows(runs.rows), runs.spec())
     assert Path(job.outputs[0]).read_bytes().startswith(kept)
     assert [row["custom_id"] for row in read(client, job)] == [f"{TOKEN}-{n}" for n in range(20)]
 
@@ -167,7 +168,7 @@ def test_a_running_job_counts_its_rows(runs: Runs) -> None:
     runs.write(20)
     runs.scenario("[latency]\nin_progress = 4\n")
     client = runs.client()
-    thread = threading.Thread(target=lambda: client.create(runs.rows, runs.spec()))
+    thread = threading.Thread(target=lambda: client.create(FileRows(runs.rows), runs.spec()))
     thread.start()
     runs.wait_for_answers(8)
     seen = client.get(str(runs.rows)).completed

@@ -26,13 +26,14 @@ from batch_router.exceptions import (
 from batch_router.providers.vllm import server
 from batch_router.providers.vllm.client import VLLMClient
 from batch_router.providers.vllm.serve import CONCURRENCY
+from tests.file_rows import FileRows
 from tests.providers.vllm_runs import STAND_IN, TOKEN, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
 
 
 def create(runs: Runs, client: VLLMClient) -> Job:
-    return client.create(runs.rows, runs.spec())
+    return client.create(FileRows(runs.rows), runs.spec())
 
 
 def ids(client: VLLMClient, job: Job) -> list[str]:
@@ -62,9 +63,9 @@ def test_another_model_takes_its_place(runs: Runs) -> None:
     runs.write(0)
     client = runs.client(engine="serve")
     runs.rows.write_bytes(wire(request(model="a")))
-    client.delete(client.create(runs.rows, runs.spec("a")))
+    client.delete(client.create(FileRows(runs.rows), runs.spec("a")))
     runs.rows.write_bytes(wire(request(model="b")))
-    job = client.create(runs.rows, runs.spec("b"))
+    job = client.create(FileRows(runs.rows), runs.spec("b"))
     assert [row["error"] for row in read(client, job)] == [None]
     assert client.loaded() == ("b", {})
     servers = [pid for pid in runs.engines() if "serve" in psutil.Process(pid).cmdline()]
@@ -184,10 +185,11 @@ from pathlib import Path
 from batch_router.core.jobs import JobSpec
 from batch_router.providers.vllm.client import VLLMClient
 from batch_router.providers.vllm.engines import Engines, Setup
+from tests.file_rows import FileRows
 
 rows = Path(sys.argv[2])
 client = VLLMClient(Engines(Setup("serve", sys.argv[1].split(), {{}}, rows.parent / "engines", concurrency=5)))
-client.create(rows, JobSpec(token="{TOKEN}", model="m", rows=60, upload=str(rows), since=0))
+client.create(FileRows(rows), JobSpec(token="{TOKEN}", model="m", rows=60, upload=str(rows), since=0))
 client.close()
 """
 
@@ -256,7 +258,7 @@ def test_a_server_elsewhere(runs: Runs) -> None:
         with pytest.raises(CredentialsError, match="set VLLM_API_KEY"):
             create(runs, runs.client(base_url=url, api_key="wrong"))
         with pytest.raises(ModelNotFoundError, match="has no model 'other'; it has"):
-            client.create(runs.rows, runs.spec("other"))
+            client.create(FileRows(runs.rows), runs.spec("other"))
 
 
 def test_a_server_elsewhere_is_reached_by_the_proxy(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

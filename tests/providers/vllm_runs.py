@@ -21,6 +21,7 @@ from batch_router.providers import VLLMProvider
 from batch_router.providers.vllm import codec
 from batch_router.providers.vllm.client import VLLMClient
 from batch_router.settings import Settings
+from tests.file_rows import FileRows
 
 TOKEN = "0123456789abcdef"
 STAND_IN = f"{sys.executable} -m batch_router.simulator.vllm"
@@ -79,7 +80,7 @@ class Runs:
         return JobSpec(token=TOKEN, model=model, rows=3, upload=str(self.rows), since=0)
 
     def create(self, **arguments: Any) -> Job:
-        return self.client(**arguments).create(self.rows, self.spec())
+        return self.client(**arguments).create(FileRows(self.rows), self.spec())
 
     def engines(self) -> list[int]:
         """Processes of the stand-in that work for this folder."""

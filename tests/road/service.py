@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
@@ -17,7 +16,7 @@ from batch_router.core import BatchStatus, ErrorType, FinishReason, ResultError,
 from batch_router.core import UnifiedResult as Result
 from batch_router.core.jobs import Failure, Job, JobSpec
 from batch_router.exceptions import ProviderUnavailableError, RateLimitedError, RequestRefusedError
-from batch_router.providers import Access, Client, Limits, Provider
+from batch_router.providers import Access, Client, Limits, Provider, Rows
 from batch_router.settings import Settings
 from tests.road.fleet import Fleet
 
@@ -175,15 +174,15 @@ class ModelClient:
         self._service = service
         self.access = Access(NAME)
 
-    def upload(self, path: Path, spec: JobSpec) -> str | None:
+    def upload(self, rows: Rows, spec: JobSpec) -> str | None:
         if not self._service.takes_files:
             return None
-        rows = _read_rows(path)
-        return self._call("upload", spec.token, lambda: self._service.upload(spec.token, rows))
+        content = _read_rows(rows)
+        return self._call("upload", spec.token, lambda: self._service.upload(spec.token, content))
 
-    def create(self, path: Path, spec: JobSpec) -> Job:
-        rows = _read_rows(path)
-        return self._call("create", spec.token, lambda: self._service.create(spec.token, spec.upload, rows)).seen()
+    def create(self, rows: Rows, spec: JobSpec) -> Job:
+        content = _read_rows(rows)
+        return self._call("create", spec.token, lambda: self._service.create(spec.token, spec.upload, content)).seen()
 
     def find(self, spec: JobSpec) -> Job | None:
         found = self._call("find", spec.token, lambda: self._service.of_token(spec.token))
@@ -281,6 +280,7 @@ class ModelProvider(Provider):
         return ModelClient(self._service)
 
 
-def _read_rows(path: Path) -> dict[str, str]:
-    rows = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
-    return {row["id"]: row["say"] for row in rows}
+def _read_rows(rows: Rows) -> dict[str, str]:
+    with rows.open() as stream:
+        decoded = [msgspec.json.decode(line) for line in stream]
+    return {row["id"]: row["say"] for row in decoded}

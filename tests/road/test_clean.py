@@ -21,6 +21,7 @@ from batch_router.simulator.scenario import Fault, Refusal
 from batch_router.state.base import Commit
 from batch_router.state.items import Shard
 from batch_router.state.table import State
+from tests.file_rows import FileRows
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
 ROWS = [{"custom_id": str(number), "prompt": f"Row {number}"} for number in range(5)]
@@ -112,7 +113,7 @@ def upload_of(context: Context) -> str:
     """What somebody uploads whose commit never comes."""
     client = context.clients.get("openai")
     spec = JobSpec(token="t", model="m", rows=1, upload=None, since=0)
-    return str(client.upload(context.storage.path("requests"), spec))
+    return str(client.upload(FileRows(context.storage.path("requests")), spec))
 
 
 def test_a_file_that_a_dead_uploader_left_is_deleted(begin: Any) -> None:

@@ -17,6 +17,7 @@ from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Commit
 from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
+from tests.file_rows import FileRows
 
 BATCH = {"provider": "anthropic", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
 PARAMS = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hello"}]}
@@ -58,7 +59,7 @@ def attempted(context: Context, shard_id: str, late: float) -> Shard:
 def send(context: Context, shard_id: str) -> Job:
     """What an attempt does before it is not heard of again."""
     shard = attempted(context, shard_id, 0)
-    return context.clients.get(shard.provider).create(context.storage.path(shard.requests), job_spec(shard))
+    return context.clients.get(shard.provider).create(FileRows(context.storage.path(shard.requests)), job_spec(shard))
 
 
 def own(context: Context, shard_id: str, job: Job) -> None:

@@ -20,6 +20,7 @@ from batch_router.road.steps.create import create
 from batch_router.state.base import Commit
 from batch_router.state.items import Shard
 from batch_router.state.table import State
+from tests.file_rows import FileRows
 
 BATCH = {"provider": "vllm", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
 
@@ -113,6 +114,6 @@ def test_a_run_that_came_to_its_end_is_taken_up(shard: tuple[Context, Shard]) ->
     """Only the worker's word of it was lost: nothing runs again."""
     context, item = shard
     client = context.clients.get("vllm")
-    job = client.create(context.storage.path("t0"), job_spec(item))
+    job = client.create(FileRows(context.storage.path("t0")), job_spec(item))
     found = create(context, item)
     assert (found.state, found.patch["job"]) == (State.POLLING, job)

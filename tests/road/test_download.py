@@ -11,7 +11,7 @@ from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import FileOperationError
 from batch_router.road.context import Context
 from batch_router.road.doubt import MOST_DOUBTS
-from batch_router.road.jobs import requests_path
+from batch_router.road.jobs import stored_rows
 from batch_router.road.steps.clean import ended_as
 from batch_router.road.steps.download import download
 from batch_router.road.steps.normalize import normalize
@@ -19,6 +19,7 @@ from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault
 from batch_router.state.items import Shard
 from batch_router.state.table import State
+from tests.file_rows import FileRows
 
 ROWS = 3
 Begin = Callable[..., tuple[Context, Shard]]
@@ -48,10 +49,10 @@ def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch)
         }  # fmt: skip
         shard = Shard(**values)
         client = context.client_of(shard)
-        path = context.storage.path("requests")
+        rows = FileRows(context.storage.path("requests"))
         spec = JobSpec(token="t", model="m", rows=ROWS, upload=None, since=0)
-        spec = msgspec.structs.replace(spec, upload=client.upload(path, spec))
-        job = client.get(client.create(path, spec).id)
+        spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
+        job = client.get(client.create(rows, spec).id)
         assert job.status is BatchStatus.COMPLETED
         return context, msgspec.structs.replace(shard, job=job, **facts)
 
@@ -123,7 +124,7 @@ def test_rows_that_were_damaged_here_are_not_sent(context: Context) -> None:
         size=len(wire(0)) + 1, first_row=0, requests="requests", row_ids="ids", job=job,
     )  # fmt: skip
     with pytest.raises(FileOperationError, match=rf"{shard.size} bytes were written, {shard.size - 1} are there"):
-        requests_path(context, shard)
+        stored_rows(context, shard)
     context.storage.delete("requests")
     with pytest.raises(FileOperationError, match="No such file"):
-        requests_path(context, shard)
+        stored_rows(context, shard)

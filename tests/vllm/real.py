@@ -80,8 +80,8 @@ class Real:
     def worker(self) -> "subprocess.Popen[bytes]":
         """A process that does the job, to be killed."""
         program = (
-            "import sys; from pathlib import Path; from tests.vllm.real import Real;"
-            "real = Real(*map(Path, sys.argv[1:3]), sys.argv[3]); real.client.create(real.rows, real.spec())"
+            "import sys; from pathlib import Path; from tests.vllm.real import FileRows, Real;"
+            "real = Real(*map(Path, sys.argv[1:3]), sys.argv[3]); real.client.create(FileRows(real.rows), real.spec())"
         )
         return subprocess.Popen([sys.executable, "-c", program, self.rows, self.model, self.engine])
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import anthropic
@@ -24,7 +23,7 @@ from ...exceptions import (
 )
 from ..access import Access
 from ..answers import Answers, WholeLines, seconds_of
-from ..base import quote_start, read_retry_after
+from ..base import Rows, quote_start, read_retry_after
 from ..pace import keep_pace
 from .codec import read_row_id
 
@@ -68,18 +67,17 @@ class AnthropicClient:
         )
         self.access = Access(NAME, str(self._sdk.base_url), api_key)
 
-    def upload(self, path: Path, spec: JobSpec) -> None:
+    def upload(self, rows: Rows, spec: JobSpec) -> None:
         """Nothing to do: the rows go with `create`."""
 
-    def create(self, path: Path, spec: JobSpec) -> Job:  # noqa: ARG002 - the row ids carry the token
-        """Create the job; its one request is streamed from the file, never whole in memory."""
-        with self._translated(), path.open("rb") as rows:
-            size = path.stat().st_size
+    def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the row ids carry the token
+        """Create the job; its one request is streamed, never whole in memory."""
+        with self._translated(), rows.open() as stream:
             answer = self._sdk.post(
                 _PATH,
-                content=_body(rows, size),
+                content=_body(stream, rows.size),
                 cast_to=httpx2.Response,
-                options={"headers": {"content-length": str(_body_size(size))}},
+                options={"headers": {"content-length": str(_body_size(rows.size))}},
             )
             return self._job(self._answers.read(answer.content))
 

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx2
@@ -33,7 +32,7 @@ from ...exceptions import (
 )
 from ..access import Access
 from ..answers import Answers, WholeLines, seconds_of
-from ..base import read_retry_after
+from ..base import Rows, read_retry_after
 from ..pace import keep_pace
 
 NAME = "google"
@@ -114,27 +113,27 @@ class GoogleClient:
             ),
         )
 
-    def upload(self, path: Path, spec: JobSpec) -> str:
+    def upload(self, rows: Rows, spec: JobSpec) -> str:
         """Send the rows as a file named after the token: a second upload in the same round finds the first."""
         name = _file_name(spec.token, spec.round)
-        size = path.stat().st_size
         found = self._find_file(name)
         if found is not None:
-            if self._is_whole(found, size):
+            if self._is_whole(found, rows.size):
                 return name
             self.delete_upload(name)
         config = types.UploadFileConfig(name=name, display_name=spec.token, mime_type=_MIME_TYPE)
         try:
-            file = self._ask(self._sdk.files.upload, file=path, config=config).get("file")
+            with rows.open() as stream:
+                file = self._ask(self._sdk.files.upload, file=stream, config=config).get("file")
         except ProviderAPIError as error:
             if error.status_code != 409:
                 raise
             file = self._find_file(name)  # somebody else was faster
-        if not isinstance(file, dict) or not self._is_whole(file, size):
-            raise ProtocolError(NAME, 200, f"uploaded {size} bytes, and it does not have them")
+        if not isinstance(file, dict) or not self._is_whole(file, rows.size):
+            raise ProtocolError(NAME, 200, f"uploaded {rows.size} bytes, and it does not have them")
         return self._answers.text(file, "name")
 
-    def create(self, path: Path, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
+    def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the token as its display name."""
         config = {"display_name": spec.token}
         if spec.endpoint is Endpoint.EMBEDDINGS:

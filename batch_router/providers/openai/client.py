@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx2
@@ -23,7 +22,7 @@ from ...exceptions import (
 from .._openai_dialect.rows import URLS
 from ..access import Access
 from ..answers import Answers, WholeLines
-from ..base import read_retry_after
+from ..base import Rows, read_retry_after
 from ..pace import keep_pace
 
 NAME = "openai"
@@ -67,16 +66,16 @@ class OpenAIClient:
         )
         self.access = Access(NAME, str(self._sdk.base_url), api_key)
 
-    def upload(self, path: Path, spec: JobSpec) -> str:
+    def upload(self, rows: Rows, spec: JobSpec) -> str:
         """Send the rows as a file named after the token."""
-        with self._translated(), path.open("rb") as rows:
-            answer = self._sdk.files.with_raw_response.create(file=(_file_name(spec), rows), purpose="batch")
+        with self._translated(), rows.open() as stream:
+            answer = self._sdk.files.with_raw_response.create(file=(_file_name(spec), stream), purpose="batch")
             file = self._answers.read(answer.http_response.content)
-        if file.get("bytes") not in (None, path.stat().st_size):
-            raise ProtocolError(NAME, 200, f"uploaded {path.stat().st_size} bytes, it counted {file['bytes']}")
+        if file.get("bytes") not in (None, rows.size):
+            raise ProtocolError(NAME, 200, f"uploaded {rows.size} bytes, it counted {file['bytes']}")
         return self._answers.text(file, "id")
 
-    def create(self, path: Path, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
+    def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the token in its metadata."""
         with self._translated():
             answer = self._sdk.batches.with_raw_response.create(

@@ -14,7 +14,7 @@ from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
 from ...exceptions import FileOperationError, NoSpaceError, NotFoundError
 from ..access import Access
-from ..base import Loaded
+from ..base import Loaded, Rows
 from . import engine, failures
 from .engines import Engines
 from .files import Files
@@ -48,18 +48,18 @@ class VLLMClient:
         self._engines = engines
         self._running: dict[str, Watch] = {}
 
-    def upload(self, path: Path, spec: JobSpec) -> str:  # noqa: ARG002 - it is named after the rows
+    def upload(self, rows: Rows, spec: JobSpec) -> str:  # noqa: ARG002 - it is named after the rows
         """Nothing travels: the rows are read where they lie."""
-        return str(path.absolute())
+        return str(rows.file().absolute())
 
-    def create(self, path: Path, spec: JobSpec) -> Job:
+    def create(self, rows: Rows, spec: JobSpec) -> Job:
         """Have an engine answer the rows that have no answer yet; returns when all have one, or it was cancelled.
 
         Raises:
             JobInterruptedError: `interrupt` was called; what was answered is kept.
             FileOperationError: the folder of the rows cannot be written.
         """
-        files = Files(path.absolute())
+        files = Files(rows.file().absolute())
         watch = self._running[str(files.rows)] = Watch(files.cancel)
         try:
             with _translated(), files.held():

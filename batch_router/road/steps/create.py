@@ -18,7 +18,7 @@ from ...providers import Client
 from ...state.items import Intent, Shard
 from ...state.table import State
 from ..context import Context, Outcome
-from ..jobs import begin_anew, job_spec, requests_path
+from ..jobs import begin_anew, job_spec, stored_rows
 from ..local_job import run
 from ..policy import MAX_ATTEMPTS
 
@@ -44,7 +44,7 @@ def create(context: Context, shard: Shard) -> Outcome:
     context.lease.renew(intent=Intent(at=now, late_until=now + late))
     context.lease.require(_MARGIN)
     try:
-        job = client.create(requests_path(context, shard), job_spec(shard))
+        job = client.create(stored_rows(context, shard), job_spec(shard))
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)

@@ -3,7 +3,7 @@
 from ...state.items import Shard
 from ...state.table import State, is_final
 from ..context import Context, Outcome
-from ..jobs import job_spec, requests_path
+from ..jobs import job_spec, stored_rows
 
 
 def upload(context: Context, shard: Shard) -> Outcome:
@@ -12,7 +12,7 @@ def upload(context: Context, shard: Shard) -> Outcome:
         return Outcome(State.NORMALIZING)
     client = context.client_of(shard)
     context.lease.renew(uploads=shard.uploads + 1)
-    name = client.upload(requests_path(context, shard), job_spec(shard))
+    name = client.upload(stored_rows(context, shard), job_spec(shard))
     return Outcome(State.CREATING, patch={"upload": name})
 
 
