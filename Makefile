@@ -18,13 +18,14 @@ check: .venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.house --report
 
 bench: .venv
 	$(BIN)/python -m tests.bench
 
 # SEED= replays the random kills of an earlier run, KILLS= says how many.
 drill: .venv
-	HYPOTHESIS_PROFILE=drill $(BIN)/pytest -q tests/pipeline/test_schedules.py
+	HYPOTHESIS_PROFILE=drill $(BIN)/pytest -q tests/road/test_schedules.py
 	SEED=$(SEED) KILLS=$(KILLS) $(BIN)/python -m tests.drills
 
 # The last two are copied into it.
