@@ -9,7 +9,13 @@ import msgspec
 
 from .connect import open_context
 from .core import BatchStatus, BatchStatusResponse, UnifiedResult
-from .exceptions import BatchFailedError, BatchNotFinishedError, BatchNotFoundError, BatchTimeoutError
+from .exceptions import (
+    BatchExpiredError,
+    BatchFailedError,
+    BatchNotFinishedError,
+    BatchNotFoundError,
+    BatchTimeoutError,
+)
 from .intake.mistakes import takes_provider
 from .intake.options import SubmitOptions
 from .operations.purge import purge
@@ -36,7 +42,7 @@ class BatchClient:
         context: what to work with; by default what the environment says.
 
     Raises:
-        BrokerUnavailableError: there is no Redis, or it does not answer; any method may raise it.
+        StoreUnavailableError: there is no Redis, or it does not answer; any method may raise it.
     """
 
     def __init__(self, context: Context | None = None) -> None:
@@ -96,7 +102,8 @@ class BatchClient:
             on_status: is called with each status on the way.
 
         Raises:
-            BatchTimeoutError: it had not ended after `timeout`, or it ran out of its own; what was answered is there.
+            BatchTimeoutError: it had not ended after `timeout`.
+            BatchExpiredError: it was cancelled when its own `timeout` was over; what was answered is there.
             BatchFailedError: it ended without a single answer.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -194,12 +201,12 @@ def check_end(status: BatchStatusResponse) -> BatchStatusResponse:
     """The status of a batch that has ended, if it ended with answers and in time.
 
     Raises:
-        BatchTimeoutError: it ran out of the time that its user gave it.
+        BatchExpiredError: it was cancelled when its own `timeout` was over.
         BatchFailedError: it ended without a single answer.
     """
     error = status.error or {}
-    if error.get("type") == BatchTimeoutError.type and status.timeout is not None:
-        raise BatchTimeoutError(status.batch_id, status.timeout)
+    if error.get("type") == BatchExpiredError.type and status.timeout is not None:
+        raise BatchExpiredError(status.batch_id, status.timeout)
     if status.status is BatchStatus.FAILED:
         raise BatchFailedError(status.batch_id, error)
     return status

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 
 from .embedded import running_url
-from .exceptions import BrokerUnavailableError, ValidationError
+from .exceptions import StoreUnavailableError, ValidationError
 from .providers import Provider
 from .road.context import Clients, Context
 from .road.lease import LeaseKeeper
@@ -22,11 +22,11 @@ def state_url(settings: Settings) -> str:
     """Where the state is: the Redis of the settings, or the embedded server that runs here.
 
     Raises:
-        BrokerUnavailableError: there is neither.
+        StoreUnavailableError: there is neither.
     """
     url = settings.redis_url or running_url(settings.home)
     if url is None:
-        raise BrokerUnavailableError(
+        raise StoreUnavailableError(
             f"no Redis: `batch-router up` starts one in {settings.home}, or set BATCH_ROUTER_REDIS_URL"
         )
     return url

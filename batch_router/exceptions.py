@@ -6,14 +6,15 @@
     │   └── UnsupportedContentTypeError   content that the provider does not take
     ├── ProviderNotFoundError             no provider of that name
     ├── BatchNotFoundError                no batch of that id in the store
-    ├── BatchTimeoutError                 the caller's own patience ended; the batch goes on
+    ├── BatchTimeoutError                 the caller's wait ended; the batch goes on
+    ├── BatchExpiredError                 the batch was cancelled when its own timeout was over
     ├── BatchNotFinishedError             there is no result yet
     ├── BatchFailedError                  the batch ended without a single answer
     ├── StateError                        a transition that the state table does not have: a bug, not a condition
     ├── SchemaError                       state that a newer version of batch_router wrote
     ├── FileOperationError                storage could not be read or written          (retried)
-    ├── BrokerUnavailableError            Redis cannot be reached
-    ├── NoWorkerError                     nobody listens on the queue
+    ├── StoreUnavailableError             the store (Redis) cannot be reached           (retried)
+    ├── NoWorkerError                     no worker listens on the queue                (retried)
     └── ProviderAPIError                  the provider's answer, or none
         ├── CredentialsError              missing or refused key
         ├── RequestRefusedError           4xx: the same request would be refused again
@@ -22,19 +23,19 @@
         │   └── ModelNotFoundError        the engine does not find the model
         ├── NotFoundError                 404/410: the job or file is not there
         ├── RateLimitedError              429, or a full queue at the provider          (retried)
-        ├── ProviderUnavailableError      5xx, resets, time-outs                        (retried)
+        ├── ProviderUnavailableError      5xx, resets, timeouts                         (retried)
         │   ├── OutOfMemoryError          the model does not fit beside what is loaded  (retried)
         │   └── NoSpaceError              the disk is full                              (retried)
-        ├── JobInterruptedError           a job in a worker that was stopped      (gone on with elsewhere)
+        ├── JobInterruptedError           the worker of the job was stopped; another one continues it   (retried)
         ├── ProtocolError                 an answer that the contract does not have     (retried)
-        └── UndecidedError                whether a job is there cannot be told yet     (retried)
+        └── UndecidedError                not known yet whether the provider has the job   (retried)
 
 `retryable` says whether the same call may succeed later. `ambiguous` says whether the provider may have acted on
 a request whose answer never came: the question that matters before a job is created again. `type` is the word
 that status, manifests and results show.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 #: At most this many bad rows are described; the rest is counted.
@@ -105,7 +106,23 @@ class BatchTimeoutError(BatchRouterError):
     def __init__(self, batch_id: str, timeout: float) -> None:
         self.batch_id = batch_id
         self.timeout = timeout
-        super().__init__(f"Batch {batch_id} timed out after {timeout}s")
+        super().__init__(
+            f"Batch {batch_id} had not ended after {timeout:g} s of waiting; it goes on, and can be waited for again"
+        )
+
+
+class BatchExpiredError(BatchRouterError):
+    """The batch was cancelled when its own `timeout` option, in seconds, was over; answers that it had are kept."""
+
+    type = "expired"
+
+    def __init__(self, batch_id: str, timeout: float) -> None:
+        self.batch_id = batch_id
+        self.timeout = timeout
+        super().__init__(
+            f"Batch {batch_id} was cancelled when its timeout of {timeout:g} s was over; "
+            "its results have what was answered by then"
+        )
 
 
 class BatchNotFinishedError(BatchRouterError):
@@ -121,14 +138,17 @@ class BatchNotFinishedError(BatchRouterError):
 
 
 class BatchFailedError(BatchRouterError):
-    """The batch ended without a single answer; `error_details` is the error that `status` shows."""
+    """The batch ended without a single answer; `error_details` is the error that `status` shows, as plain data."""
 
     type = "batch_failed"
 
     def __init__(self, batch_id: str, error_details: Mapping[str, object]) -> None:
         self.batch_id = batch_id
         self.error_details = dict(error_details)
-        super().__init__(f"Batch {batch_id} failed: {error_details}")
+        message = error_details.get("message")
+        problems = error_details.get("problems")
+        first = f"; the first one: {problems[0]}" if isinstance(problems, list) and problems else ""
+        super().__init__(f"Batch {batch_id} failed{f': {message}' if message else ' for an unknown reason'}{first}")
 
 
 class StateError(BatchRouterError):
@@ -153,15 +173,15 @@ class FileOperationError(BatchRouterError):
     retryable = True
 
 
-class BrokerUnavailableError(BatchRouterError):
-    """Redis cannot be reached."""
+class StoreUnavailableError(BatchRouterError):
+    """The store, a Redis server, cannot be reached."""
 
-    type = "broker_unavailable"
+    type = "store_unavailable"
     retryable = True
 
 
 class NoWorkerError(BatchRouterError):
-    """Nobody listens on the queue that the work needs."""
+    """No worker listens on the queue that the work needs."""
 
     type = "no_worker"
     retryable = True
@@ -175,7 +195,7 @@ class ProviderAPIError(BatchRouterError):
         status_code: the HTTP status, 0 where there was no answer.
         message: the provider's words, or ours where it had none; never a key.
         retry_after: seconds that the provider asked us to wait, if it did.
-        ambiguous: whether the provider may have acted on the request all the same.
+        ambiguous: whether the provider may have acted on the request.
     """
 
     type = "provider_error"
@@ -189,12 +209,13 @@ class ProviderAPIError(BatchRouterError):
         retry_after: float | None = None,
         ambiguous: bool = False,
     ) -> None:
+        who = f"{provider} answered {status_code}: " if status_code else f"{provider}: "
         self.provider = provider
         self.status_code = status_code
-        self.message = message
+        self.message = message.removeprefix(who)
         self.retry_after = retry_after
         self.ambiguous = ambiguous
-        super().__init__(f"{provider} API error ({status_code}): {message}")
+        super().__init__(who + self.message)
 
 
 class CredentialsError(ProviderAPIError):
@@ -228,13 +249,13 @@ class ModelNotFoundError(RequestRefusedError):
 
 
 class NotFoundError(ProviderAPIError):
-    """The provider does not know this job or file (any more)."""
+    """The provider does not have this job or file, or no longer."""
 
     type = "not_found"
 
 
 class RateLimitedError(ProviderAPIError):
-    """Too many requests, or too many tokens waiting; `retry_after` says when to come back, if it was said."""
+    """Too many requests, or too many tokens waiting; `retry_after` is the provider's word on when to come back."""
 
     type = "rate_limited"
     retryable = True
@@ -260,7 +281,7 @@ class NoSpaceError(ProviderUnavailableError):
 
 
 class JobInterruptedError(ProviderAPIError):
-    """A job that runs in a worker is to go on elsewhere, or later: nothing is wrong, and nothing is lost."""
+    """The worker that runs the job stops it, and another worker continues it later; nothing is lost."""
 
     type = "interrupted"
     retryable = True
@@ -274,7 +295,30 @@ class ProtocolError(ProviderAPIError):
 
 
 class UndecidedError(ProviderAPIError):
-    """Whether the provider has the job that is looked for cannot be told yet."""
+    """It is not known yet whether the provider has the job."""
 
     type = "create_unknown"
     retryable = True
+
+
+def provider_error(provider: str, type_word: str, status_code: int, message: str) -> ProviderAPIError | None:
+    """The error of a provider that a status shows, as an exception of its class again.
+
+    Args:
+        provider: the provider's name.
+        type_word: the `type` of the error.
+        status_code: the provider's HTTP status; 0: none.
+        message: the sentence that the status shows.
+
+    Returns:
+        None if the error is not the provider's but one of ours.
+    """
+    kinds = {kind.type: kind for kind in _subclasses(BatchRouterError)}
+    kind = kinds.get(type_word, ProviderAPIError)
+    return kind(provider, status_code, message) if issubclass(kind, ProviderAPIError) else None
+
+
+def _subclasses(kind: type[BatchRouterError]) -> Iterator[type[BatchRouterError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _subclasses(below)

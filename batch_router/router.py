@@ -24,11 +24,13 @@ from .connect import open_context
 from .core import BatchStatus, BatchStatusResponse, UnifiedRequest, UnifiedResult
 from .embedded import EmbeddedServer
 from .exceptions import (
+    BatchFailedError,
     BatchNotFoundError,
+    BatchRouterError,
     BatchTimeoutError,
-    BrokerUnavailableError,
-    ProviderAPIError,
     ProviderNotFoundError,
+    StoreUnavailableError,
+    provider_error,
 )
 from .intake.mistakes import takes_provider
 from .intake.options import PydanticModel, SendOptions
@@ -106,7 +108,8 @@ class BatchRouter:
         Raises:
             ProviderNotFoundError: the provider was not registered.
             ValidationError: says which request is wrong and what to do; nothing was sent.
-            ProviderAPIError: the provider refused the batch.
+            ProviderAPIError: the provider refused the batch; `CredentialsError`: the key.
+            BatchFailedError: something else ended the batch.
         """
         provider = self.get_provider(provider_name)
         client = await self._client()
@@ -115,8 +118,7 @@ class BatchRouter:
         )
         async for status in _looks(client, batch_id, DEFAULT_POLL_INTERVAL):
             if status.status is BatchStatus.FAILED:
-                error = status.error or {}
-                raise ProviderAPIError(provider_name, error.get("status_code", 0), str(error.get("message")))
+                raise _explain_failure(status)
             if status.is_complete() or _is_sent(status, remote=provider.remote):
                 break
         return batch_id
@@ -153,7 +155,8 @@ class BatchRouter:
             verbose: whether to log each change (logger `batch_router`, level INFO).
 
         Raises:
-            BatchTimeoutError: it had not ended in time, or ran out of its own `timeout` option.
+            BatchTimeoutError: it had not ended in time.
+            BatchExpiredError: it was cancelled when its own `timeout` option was over.
             BatchFailedError: it ended without a single answer.
         """
         await self.get_status(provider_name, batch_id)
@@ -255,7 +258,7 @@ class _Driver:
                 for hint in store.take_due(self._THREADS, grace=lease):
                     if hint.provider in self._providers:
                         self._pool.submit(self._carry, hint)
-            except BrokerUnavailableError as error:
+            except StoreUnavailableError as error:
                 log.warning("action=store_away error=%s", error)
             except Exception:
                 log.exception("action=look_failed")
@@ -267,7 +270,7 @@ class _Driver:
             while following is not None and not self._stopping.is_set():
                 done = advance(self._context, following.id, following.version)
                 following = done.hint if done is not None and done.delay == 0 else None
-        except BrokerUnavailableError as error:
+        except StoreUnavailableError as error:
             log.warning("action=store_away item=%s error=%s", hint.id, error)
         except Exception:
             log.exception("action=step_lost item=%s", hint.id)
@@ -288,6 +291,12 @@ async def _looks(
             return
         await asyncio.sleep(min(interval, left))
         interval = min(interval * BACKOFF_MULTIPLIER, MAX_POLL_INTERVAL)
+
+
+def _explain_failure(status: BatchStatusResponse) -> BatchRouterError:
+    error = status.error or {}
+    words = str(error.get("type")), int(error.get("status_code", 0)), str(error.get("message"))
+    return provider_error(status.provider, *words) or BatchFailedError(status.batch_id, error)
 
 
 def _is_sent(status: BatchStatusResponse, *, remote: bool) -> bool:

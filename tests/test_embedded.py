@@ -19,7 +19,7 @@ import redis
 import batch_router
 from batch_router import embedded
 from batch_router.embedded import _LAUNCHER, EmbeddedServer, find_server, running_url
-from batch_router.exceptions import BrokerUnavailableError
+from batch_router.exceptions import StoreUnavailableError
 
 OWNER = """
 import sys
@@ -272,7 +272,7 @@ def test_garbled_record(home: Path, content: bytes) -> None:
 def test_home_that_cannot_be(tmp_path: Path) -> None:
     """Where no home can be made, the error names the place."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(BrokerUnavailableError, match=r"/file: File exists"):
+    with pytest.raises(StoreUnavailableError, match=r"/file: File exists"):
         EmbeddedServer(tmp_path / "file").start()
 
 
@@ -281,7 +281,7 @@ def test_damaged_data(home: Path) -> None:
     with EmbeddedServer(home) as server:
         server.stop()
         (home / "redis" / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense")
-        with pytest.raises(BrokerUnavailableError, match=r"(?s)does not start.*AOF"):
+        with pytest.raises(StoreUnavailableError, match=r"(?s)does not start.*AOF"):
             server.start()
         assert not server.owned
 
@@ -304,7 +304,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 def test_error_masks_the_password(home: Path, install: Install) -> None:
     """When the server repeats its configuration, as it does where a line is wrong, our error does not."""
     install("valkey-server", "9.1.2", "while read -r line; do echo $line; done < server.conf; exit 1")
-    with pytest.raises(BrokerUnavailableError, match=r"requirepass \*\*\*") as caught:
+    with pytest.raises(StoreUnavailableError, match=r"requirepass \*\*\*") as caught:
         EmbeddedServer(home).start()
     assert recorded(home)["password"] not in str(caught.value)
 
@@ -312,7 +312,7 @@ def test_error_masks_the_password(home: Path, install: Install) -> None:
 def test_no_server_installed(home: Path, install: Install) -> None:
     """Where there is no binary that is recent enough, the error says what to do."""
     install("redis-server", "6.0.16", "")
-    with pytest.raises(BrokerUnavailableError, match=r"set BATCH_ROUTER_REDIS_URL .* or install Valkey"):
+    with pytest.raises(StoreUnavailableError, match=r"set BATCH_ROUTER_REDIS_URL .* or install Valkey"):
         EmbeddedServer(home).start()
 
 

@@ -26,6 +26,7 @@ from batch_router import (
     ValidationError,
 )
 from batch_router.connect import open_context
+from batch_router.exceptions import CredentialsError
 from batch_router.providers import OpenAIProvider, VLLMProvider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
@@ -342,7 +343,7 @@ def test_the_wait_ends_when_the_time_is_over(begin: Any) -> None:
     async def main() -> None:
         async with world.router() as router:
             batch_id = await router.send_batch("openai", requests(2))
-            with pytest.raises(BatchTimeoutError, match=batch_id):
+            with pytest.raises(BatchTimeoutError, match=f"Batch {batch_id} had not ended after 0.5 s of waiting"):
                 await router.wait_for_completion("openai", batch_id, timeout=0.5)
             assert await router.cancel_batch("openai", batch_id)
             status = await router.wait_for_completion("openai", batch_id, timeout=60)
@@ -359,7 +360,7 @@ def test_a_failed_batch_is_an_error(begin: Any) -> None:
     async def main() -> None:
         async with world.router() as router:
             batch_id = await router.send_batch("openai", requests(2))
-            with pytest.raises(BatchFailedError) as caught:
+            with pytest.raises(BatchFailedError, match=rf"^Batch {batch_id} failed: [^{{]+$") as caught:
                 await router.wait_for_completion("openai", batch_id, timeout=60)
             assert caught.value.error_details["type"] == "model_not_found"
 
@@ -367,12 +368,12 @@ def test_a_failed_batch_is_an_error(begin: Any) -> None:
 
 
 def test_a_bad_key_is_an_error_of_sending(begin: Any) -> None:
-    """With the provider's status, and without the key."""
+    """Of the class that says so, in one sentence with the provider's status, and without the key."""
     world = begin()
 
     async def main() -> None:
         async with world.router(key="sk-wrong-canary") as router:
-            with pytest.raises(ProviderAPIError) as caught:
+            with pytest.raises(CredentialsError, match=r"^openai answered 401: Incorrect API key provided: \S+$") as caught:
                 await router.send_batch("openai", requests(2))
             assert caught.value.status_code == 401
             assert "sk-wrong-canary" not in str(caught.value)

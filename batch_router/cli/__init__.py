@@ -10,8 +10,8 @@ from ..exceptions import (
     BatchNotFinishedError,
     BatchRouterError,
     BatchTimeoutError,
-    BrokerUnavailableError,
     NoWorkerError,
+    StoreUnavailableError,
 )
 from .batches import cancel, convert, list_batches, purge, resolve, results, retry, status, submit, watch
 from .demo import demo
@@ -24,8 +24,8 @@ _EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (
     (BatchFailedError, ExitCode.BATCH_FAILED),
     (BatchNotFinishedError, ExitCode.NOT_FINISHED),
     (BatchTimeoutError, ExitCode.NOT_FINISHED),
-    (BrokerUnavailableError, ExitCode.NO_BROKER),
-    (NoWorkerError, ExitCode.NO_BROKER),
+    (StoreUnavailableError, ExitCode.NO_STORE),
+    (NoWorkerError, ExitCode.NO_STORE),
 )
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse, Endpoint
-from ..exceptions import BatchFailedError, BatchTimeoutError, NoWorkerError
+from ..exceptions import BatchExpiredError, BatchFailedError, NoWorkerError
 from ..intake.check import RowCheck, check_file
 from ..intake.options import read_options
 from ..providers import find_provider
@@ -251,12 +251,9 @@ def _wait(client: BatchClient, batch_id: str, as_json: bool, timeout: float | No
     try:
         with follow(stderr()) as show:
             client.wait(batch_id, timeout, on_status=show)
-    except (BatchFailedError, BatchTimeoutError):
-        found = client.status(batch_id)
-        if not found.is_complete():
-            raise
-    else:
-        found = client.status(batch_id)
+    except (BatchExpiredError, BatchFailedError):
+        pass  # the status says so, and the exit code
+    found = client.status(batch_id)
     if as_json:
         click.echo(_encode(found))
     else:

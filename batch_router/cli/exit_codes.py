@@ -12,5 +12,5 @@ class ExitCode(IntEnum):
     UNANSWERED = 3  # finished, and some rows have no answer
     BATCH_FAILED = 4
     NOT_FINISHED = 5  # not finished, or parked
-    NO_BROKER = 6  # no broker, or no worker
+    NO_STORE = 6  # Redis cannot be reached, or no worker listens
     INTERRUPTED = 130

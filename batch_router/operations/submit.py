@@ -10,7 +10,7 @@ import msgspec
 from xxhash import xxh3_128
 
 from ..core import UnifiedRequest
-from ..exceptions import BrokerUnavailableError, ValidationError
+from ..exceptions import StoreUnavailableError, ValidationError
 from ..intake.check import RowCheck, check_file, readable
 from ..intake.options import Options, Rows, SubmitOptions, read_submission
 from ..intake.rows import request_from
@@ -38,7 +38,7 @@ def submit(context: Context, provider: str, *, message_follows: bool = False, **
     Raises:
         ValidationError: says what is wrong and what to do; nothing was stored.
         FileOperationError: the storage cannot be written.
-        BrokerUnavailableError: the store cannot be reached.
+        StoreUnavailableError: the store cannot be reached.
     """
     rows, chosen = read_submission(options)
     return submit_rows(context, provider, rows, chosen, message_follows=message_follows)
@@ -74,7 +74,7 @@ def submit_rows(
         }
         try:
             known = _create(context, batch_id, facts, delay=context.settings.grace if message_follows else 0)
-        except BrokerUnavailableError:
+        except StoreUnavailableError:
             undo.pop_all()  # the reply may be all that was lost: then the rows are the batch's
             raise
         # The client of the store repeats a call whose reply was lost: then the batch that is there is this very one.

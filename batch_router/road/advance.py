@@ -13,11 +13,11 @@ import msgspec
 from ..core.jobs import Failure
 from ..exceptions import (
     BatchRouterError,
-    BrokerUnavailableError,
     CredentialsError,
     InvalidInputError,
     ProviderAPIError,
     RateLimitedError,
+    StoreUnavailableError,
 )
 from ..state.base import Commit, Hint
 from ..state.items import Batch, Item, Shard
@@ -82,7 +82,7 @@ def advance(context: Context, item_id: str, version: int) -> Advance | None:
     """Take an item one step on; None if it is no longer at this version, or was lost on the way.
 
     Raises:
-        BrokerUnavailableError: the store cannot be reached; the claim runs out, and the sweep tries again.
+        StoreUnavailableError: the store cannot be reached; the claim runs out, and the sweep tries again.
     """
     holder = f"{context.worker}/{secrets.token_hex(4)}"
     since = time.monotonic()
@@ -110,7 +110,7 @@ def _run(context: Context, item: Batch | Shard) -> Outcome:
         if step in _CALLING and (left := context.store.paused(item.account)) > 0:
             return _wait_out(context, item, left)
         outcome = STEPS[step](context, item)
-    except (LeaseLostError, BrokerUnavailableError):
+    except (LeaseLostError, StoreUnavailableError):
         raise
     except Exception as error:  # whatever it was: it ends in a state that status shows
         return _fail(context, item, error)

@@ -114,7 +114,7 @@ class Context:
 
         Raises:
             ValidationError: they are elsewhere; says where.
-            BrokerUnavailableError: the store cannot be asked.
+            StoreUnavailableError: the store cannot be asked.
         """
         ours = str(self.storage.root)
         theirs = self.store.bind_storage(ours)

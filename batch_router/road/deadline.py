@@ -1,7 +1,7 @@
 """The time that a user gave a batch."""
 
 from ..core.jobs import Failure
-from ..exceptions import BatchTimeoutError
+from ..exceptions import BatchExpiredError
 from ..state.items import Batch
 from .context import Context
 
@@ -13,4 +13,4 @@ def seconds_left(context: Context, batch: Batch) -> float | None:
 
 def timed_out(batch: Batch) -> Failure:
     """What `status` says of such a batch."""
-    return Failure(type=BatchTimeoutError.type, message=f"not finished {batch.timeout:g} s after it was submitted")
+    return Failure(type=BatchExpiredError.type, message=f"not finished {batch.timeout:g} s after it was submitted")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..exceptions import BrokerUnavailableError
+from ..exceptions import StoreUnavailableError
 from ..state.base import Store
 
 
@@ -37,7 +37,7 @@ class Lease:
 
         Raises:
             LeaseLostError: the item is somebody else's.
-            BrokerUnavailableError: the store does not answer; the lease runs on.
+            StoreUnavailableError: the store does not answer; the lease runs on.
         """
         with self._lock:
             since = time.monotonic()
@@ -96,5 +96,5 @@ class LeaseKeeper:
             for lease in held:
                 try:
                     lease.renew()
-                except (LeaseLostError, BrokerUnavailableError):
+                except (LeaseLostError, StoreUnavailableError):
                     continue  # the step finds out at its commit

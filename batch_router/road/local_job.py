@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from ..core.jobs import Progress
-from ..exceptions import BatchRouterError, BrokerUnavailableError, JobInterruptedError, NotFoundError
+from ..exceptions import BatchRouterError, JobInterruptedError, NotFoundError, StoreUnavailableError
 from ..providers import LocalClient
 from ..state.items import Shard
 from ..state.table import State
@@ -91,7 +91,7 @@ def _look(context: Context, shard: Shard, client: LocalClient, over: threading.E
             context.lease.renew(progress=msgspec.structs.replace(first, completed=completed, at=now))
         except LeaseLostError:
             client.interrupt(job_id)  # whoever has the shard now begins when this one has let go
-        except (BrokerUnavailableError, NotFoundError):
+        except (StoreUnavailableError, NotFoundError):
             continue
         except Exception:  # without this thread, nobody would tell the job of its end
             log.exception("action=watch_failed item=%s", shard.id)

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import msgspec
 import redis
 
-from ..exceptions import BrokerUnavailableError
+from ..exceptions import StoreUnavailableError
 from .base import Commit, Committed, Hint
 from .items import SCHEMA, Batch, Shard, batch_id_of, dump_fields, load_item, shard_id
 from .table import State, is_final
@@ -29,14 +29,14 @@ def _translated(method: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
         except redis.AuthenticationError as error:  # a kind of ConnectionError
-            raise BrokerUnavailableError(f"Redis at {self.address} refuses the password of its URL") from error
+            raise StoreUnavailableError(f"Redis at {self.address} refuses the password of its URL") from error
         except _LOST as error:
-            raise BrokerUnavailableError(
+            raise StoreUnavailableError(
                 f"Redis at {self.address} does not answer ({type(error).__name__}): "
                 "is it running, and is BATCH_ROUTER_REDIS_URL right?"
             ) from error
         except redis.OutOfMemoryError as error:
-            raise BrokerUnavailableError(f"Redis at {self.address} is full (maxmemory); nothing was changed") from error
+            raise StoreUnavailableError(f"Redis at {self.address} is full (maxmemory); nothing was changed") from error
 
     return call
 

@@ -25,7 +25,7 @@ def context() -> Context:
 
     Raises:
         ValidationError: the store's payloads are not where this worker looks for them.
-        BrokerUnavailableError: the store does not answer; another call tries again.
+        StoreUnavailableError: the store does not answer; another call tries again.
     """
     opened = open_context(Settings.from_env())
     opened.check_storage()

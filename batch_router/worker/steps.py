@@ -5,7 +5,7 @@ from typing import NoReturn
 from celery import Task
 from celery.exceptions import Ignore
 
-from ..exceptions import BrokerUnavailableError, ValidationError
+from ..exceptions import StoreUnavailableError, ValidationError
 from ..road.advance import LONGEST_COUNTDOWN, Advance, advance, log
 from ..state.base import Hint
 from ..state.table import TABLE
@@ -32,7 +32,7 @@ class RoadTask(Task):
         item_id, version = str(token[0]), int(token[1])
         try:
             done = advance(context(), item_id, version)
-        except BrokerUnavailableError as error:
+        except StoreUnavailableError as error:
             log.warning("action=store_away item=%s error=%s", item_id, error)
             raise Ignore from error
         except ValidationError as error:  # of this worker's settings; a step's own errors end in the item's state

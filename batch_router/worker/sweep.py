@@ -8,7 +8,7 @@ from typing import Any
 import redis
 from celery.signals import worker_ready, worker_shutting_down
 
-from ..exceptions import BrokerUnavailableError, ProviderNotFoundError, ValidationError
+from ..exceptions import ProviderNotFoundError, StoreUnavailableError, ValidationError
 from ..road.advance import log
 from ..road.context import Context
 from ..settings import Settings
@@ -50,7 +50,7 @@ def _run(worker: str, queues: list[str]) -> None:
             log.critical("action=refused error=%s", error)
             os.kill(os.getpid(), signal.SIGTERM)  # nothing that this worker does would be of use
             return
-        except (BrokerUnavailableError, redis.RedisError) as error:
+        except (StoreUnavailableError, redis.RedisError) as error:
             log.warning("action=sweep_failed error=%s", type(error).__name__)
         except Exception:
             log.exception("action=sweep_failed")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import redis
 
-from batch_router.exceptions import BrokerUnavailableError
+from batch_router.exceptions import StoreUnavailableError
 from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Hint
@@ -117,7 +117,7 @@ def _fill_redis(stack: Stack, batch_id: str) -> list[str]:
     with _full(stack):
         try:
             stack.client.submit("openai", **arguments_of(stack, _COURSE, "openai"))
-        except BrokerUnavailableError:
+        except StoreUnavailableError:
             problems = []
         else:
             problems = ["a submission that cannot be stored was taken"]

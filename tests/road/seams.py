@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from batch_router.exceptions import BrokerUnavailableError, StateError
+from batch_router.exceptions import StateError, StoreUnavailableError
 from batch_router.road.lease import Lease
 from batch_router.state.base import Store
 from batch_router.state.items import Batch, Shard, batch_id_of
@@ -66,13 +66,13 @@ class SeamStore:
 
         def call(*args: Any, **options: Any) -> Any:
             if self._fleet.seam(in_store=True) is Fate.CUT_OFF:
-                raise BrokerUnavailableError("cut off before")
+                raise StoreUnavailableError("cut off before")
             answer = method(*args, **options)
             if not name.startswith("get") and isinstance(args[0], str):
                 self._watch.look(args[0])
             fate = self._fleet.seam(in_store=True)
             if fate is Fate.CUT_OFF:
-                raise BrokerUnavailableError("cut off after")
+                raise StoreUnavailableError("cut off after")
             return method(*args, **options) if fate is Fate.REPEATS else answer
 
         return call

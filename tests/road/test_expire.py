@@ -11,7 +11,7 @@ import pytest
 
 from batch_router import BatchRouter
 from batch_router.core import BatchStatus
-from batch_router.exceptions import BatchTimeoutError, ValidationError
+from batch_router.exceptions import BatchExpiredError, ValidationError
 from batch_router.intake.options import read_options
 from batch_router.operations.submit import submit
 from batch_router.providers import OpenAIProvider
@@ -39,7 +39,7 @@ def run(tmp_path: Path, latency: Latency, timeout: float) -> Any:
                 batch_id = await router.send_batch("openai", ROWS, model="m", timeout=timeout)
                 try:
                     await router.wait_for_completion("openai", batch_id, poll_interval=0.05)
-                except BatchTimeoutError as error:
+                except BatchExpiredError as error:
                     raised = str(error)
                 else:
                     raised = None
@@ -50,10 +50,10 @@ def run(tmp_path: Path, latency: Latency, timeout: float) -> Any:
 
 
 def test_a_batch_that_runs_out_of_its_time_keeps_what_was_answered(tmp_path: Path) -> None:
-    """Its jobs are cancelled, it is `expired` for the reason `timeout`, and each row has its result."""
+    """Its jobs are cancelled, it is `expired` for the reason `expired`, and each row has its result."""
     status, results, raised = run(tmp_path, Latency(in_progress=6), timeout=3)
-    assert (status.status, status.error["type"]) == (BatchStatus.EXPIRED, "timeout")
-    assert raised == f"Batch {status.batch_id} timed out after 3.0s"
+    assert (status.status, status.error["type"]) == (BatchStatus.EXPIRED, "expired")
+    assert raised == str(BatchExpiredError(status.batch_id, 3))
     assert {result.status for result in results} <= {"cancelled", "succeeded"}
     assert [result.custom_id for result in results] == [row["custom_id"] for row in ROWS]
 
@@ -92,7 +92,7 @@ def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[
     stored = context.store.get_batch(hint.id)
     assert stored is not None
     outcome = convert(context, batch(id=hint.id, timeout=5, input=stored.input, submission=stored.submission))
-    assert (outcome.state, outcome.patch["failure"].type, list(outcome.spawn)) == (State.FINISHING, "timeout", [])
+    assert (outcome.state, outcome.patch["failure"].type, list(outcome.spawn)) == (State.FINISHING, "expired", [])
 
 
 def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Callable[..., Context]) -> None:
@@ -108,7 +108,7 @@ def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Calla
         expire(dataclasses.replace(context, _lease=lease), late)
     found = context.store.get_batch(hint.id)  # nothing was committed
     assert found is not None
-    assert (found.cancel, found.failure and found.failure.type) == (True, "timeout")
+    assert (found.cancel, found.failure and found.failure.type) == (True, "expired")
 
 
 @pytest.mark.parametrize("timeout", [0, -1, "soon"])

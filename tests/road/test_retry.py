@@ -9,7 +9,6 @@ from batch_router.core import BatchStatus
 from batch_router.core.jobs import Failure, Job
 from batch_router.exceptions import (
     BatchRouterError,
-    BrokerUnavailableError,
     CredentialsError,
     FileOperationError,
     InvalidInputError,
@@ -18,6 +17,7 @@ from batch_router.exceptions import (
     ProviderUnavailableError,
     RateLimitedError,
     RequestRefusedError,
+    StoreUnavailableError,
     ValidationError,
 )
 from batch_router.road.policy import GIVE_UP, MAX_ATTEMPTS, MAX_SURPRISES, decide, describe
@@ -28,7 +28,7 @@ from batch_router.state.table import TABLE, State, check_transition, is_final
 S = State
 RETRYABLE = [
     FileOperationError("disk full"),
-    BrokerUnavailableError("gone"),
+    StoreUnavailableError("gone"),
     RateLimitedError("openai", 429, "slow down"),
     ProviderUnavailableError("openai", 503, "busy"),
     ProtocolError("openai", 200, "<html>"),
@@ -163,7 +163,7 @@ def test_a_day_of_trouble_is_outlasted() -> None:
         (FileOperationError("a: disk full"), Failure(type="storage_error", message="a: disk full", retryable=True)),
         (
             RateLimitedError("openai", 429, "slow down"),
-            Failure(type="rate_limited", message="openai API error (429): slow down", retryable=True, status_code=429),
+            Failure(type="rate_limited", message="openai answered 429: slow down", retryable=True, status_code=429),
         ),
         (
             InvalidInputError(["in.jsonl, line 1: hush"], 3),

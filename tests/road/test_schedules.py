@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from batch_router.core import ResultStatus, UnifiedResult
-from batch_router.exceptions import BrokerUnavailableError
+from batch_router.exceptions import StoreUnavailableError
 from batch_router.operations.resolve import resolve
 from batch_router.operations.results import read_results
 from batch_router.operations.submit import submit
@@ -158,7 +158,7 @@ class Schedules(RuleBasedStateMachine):
                     row_retries=row_retries,
                     **options,
                 )
-            except BrokerUnavailableError:
+            except StoreUnavailableError:
                 return
             self._publish(hint)
 
@@ -321,7 +321,7 @@ class Schedules(RuleBasedStateMachine):
         def work() -> None:
             try:
                 done = advance(self.context, message.item_id, message.version)
-            except BrokerUnavailableError:
+            except StoreUnavailableError:
                 return
             if done is None:
                 return

@@ -12,7 +12,7 @@ import redis
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
-from batch_router.exceptions import BrokerUnavailableError, SchemaError
+from batch_router.exceptions import SchemaError, StoreUnavailableError
 from batch_router.state.base import Commit, Store
 from batch_router.state.items import SCHEMA
 from batch_router.state.memory import MemoryStore
@@ -299,5 +299,5 @@ def test_the_first_storage_is_remembered(store: Store) -> None:
 def test_a_server_that_is_away_is_named_as_such() -> None:
     """No answer becomes one typed error, not redis-py's."""
     client = redis.Redis(host="127.0.0.1", port=1, decode_responses=True, socket_connect_timeout=0.2, retry=None)
-    with client, pytest.raises(BrokerUnavailableError, match="does not answer"):
+    with client, pytest.raises(StoreUnavailableError, match="does not answer"):
         RedisStore(client).get_batch("b")

@@ -10,7 +10,7 @@ import msgspec
 from ...core import ResultStatus
 from ...core.jobs import Failure
 from ...core.times import iso_time
-from ...exceptions import BatchTimeoutError
+from ...exceptions import BatchExpiredError
 from ...state.items import Batch, Shard
 from ...state.table import State
 from ..context import Context, Outcome
@@ -82,7 +82,7 @@ def _audit(context: Context, shard: Shard) -> dict[str, Any]:
 
 
 def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure | None]:
-    if batch.failure is not None and (batch.failure.type != BatchTimeoutError.type or not shards):
+    if batch.failure is not None and (batch.failure.type != BatchExpiredError.type or not shards):
         return State.FAILED, batch.failure
     unwritten = next((shard for shard in shards if shard.part is None), None)
     if unwritten is not None:
