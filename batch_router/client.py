@@ -1,8 +1,8 @@
 """What apps and the command line use: submit, status, wait, results, cancel, list."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Self, Unpack
 
 import msgspec
@@ -27,7 +27,6 @@ from .operations.submit import submit
 from .road.context import Context
 from .settings import Settings
 from .state.items import Batch
-from .state.table import is_final
 
 _decode_result = msgspec.json.Decoder(UnifiedResult).decode
 
@@ -86,7 +85,7 @@ class BatchClient:
 
     def list(self, limit: int = 20) -> Sequence[BatchStatusResponse]:
         """The newest batches first."""
-        return [describe_batch(self._context, batch) for batch in self._context.store.list_batches(limit)]
+        return [describe_batch(self._context, batch) for batch in islice(self._context.store.iter_batches(), limit)]
 
     def wait(
         self,
@@ -180,8 +179,8 @@ class BatchClient:
     def purge_older(self, days: float) -> Sequence[str]:
         """Purge the batches that ended more than so many days ago; returns their ids."""
         before = self._context.store.now() - days * 86400
-        batches = self._context.store.list_batches(sys.maxsize)
-        old = [batch for batch in batches if is_final(batch.state) and batch.updated_at < before]
+        batches = self._context.store.iter_batches()
+        old = [batch for batch in batches if batch.state.is_final and batch.updated_at < before]
         for batch in old:
             purge(self._context, batch)
         return [batch.id for batch in old]

@@ -15,7 +15,7 @@ from .road.lease import LeaseKeeper
 from .settings import Settings
 from .state.base import Store
 from .state.redis import RedisStore
-from .storage import LocalStorage
+from .storage import FolderStorage
 
 
 def state_url(settings: Settings) -> str:
@@ -71,7 +71,7 @@ def open_context(
     return Context(
         settings=settings,
         store=store,
-        storage=LocalStorage(settings.home),
+        storage=FolderStorage(settings.home),
         worker=f"{socket.gethostname()}:{os.getpid()}",
         clients=Clients(settings, providers),
         keeper=LeaseKeeper(store, lease=settings.lease, every=settings.renew_every),

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import xxhash
@@ -30,17 +30,22 @@ def hash_file(path: Path) -> str:
 
     A tenth of SHA-256's cost. It guards against accidents, not against who makes two files of one hash to fool himself.
     """
-    digest = xxhash.xxh3_128()
     with path.open("rb", buffering=0) as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
+        return hash_stream(cast(BinaryIO, stream))
+
+
+def hash_stream(stream: BinaryIO) -> str:
+    """The same of what is left of a stream."""
+    digest = xxhash.xxh3_128()
+    while block := stream.read(_BLOCK):
+        digest.update(block)
     return digest.hexdigest()
 
 
 class HashingReader(io.RawIOBase):
     """A file that is hashed as it is read: the hash is that of the very bytes that were read."""
 
-    def __init__(self, file: io.FileIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._digest = xxhash.xxh3_128()
 
@@ -50,7 +55,7 @@ class HashingReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """As its base has it."""
-        length = self._file.readinto(buffer)
+        length: int = self._file.readinto(buffer)  # type: ignore[attr-defined] # raw and buffered files have it
         self._digest.update(memoryview(buffer)[:length])
         return length
 

@@ -39,7 +39,7 @@ from .road.advance import advance, log
 from .settings import Settings
 from .state.base import Hint, Store
 from .state.memory import MemoryStore
-from .state.table import State, is_final
+from .state.table import State
 
 DEFAULT_TIMEOUT = 24 * 3600.0
 #: Seconds between two looks at the store; they grow by the factor up to the cap. The provider is asked less often.
@@ -306,7 +306,7 @@ def _is_sent(status: BatchStatusResponse, *, remote: bool) -> bool:
     """
     if status.error is not None:
         return True
-    ended = [is_final(State(shard["state"])) for shard in status.shards]
+    ended = [State(shard["state"]).is_final for shard in status.shards]
     if all(ended):
         return False  # not cut yet; or over, and the batch will say in a moment how
     return all(

@@ -16,7 +16,7 @@ from batch_router.road.context import Clients, Context
 from batch_router.road.lease import LeaseKeeper
 from batch_router.settings import Settings
 from batch_router.state.memory import MemoryStore
-from batch_router.storage import LocalStorage
+from batch_router.storage import FolderStorage
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,7 +75,7 @@ def make_context(tmp_path: Path) -> Iterator[Callable[..., Context]]:
         made = Context(
             settings=settings,
             store=store,
-            storage=LocalStorage(settings.home),
+            storage=FolderStorage(settings.home),
             worker="test",
             clients=Clients(settings),
             keeper=LeaseKeeper(store, lease=settings.lease, every=settings.renew_every),

@@ -12,7 +12,7 @@ from batch_router.cli.exit_codes import ExitCode
 from batch_router.providers import find_provider, provider_names
 from batch_router.settings import PREFIX, Settings
 from batch_router.simulator import Scenario
-from batch_router.state.table import TABLE
+from batch_router.state.table import State
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,7 +24,7 @@ def read(name: str) -> str:
 def test_the_picture_of_the_states_is_the_table() -> None:
     """Every arrow of the picture is a row of the state table, and the other way round."""
     drawn = set(re.findall(r"^    (\w+) --> (\w+)$", read("docs/architecture.md"), re.MULTILINE))
-    assert drawn == {(old.value, new.value) for old, row in TABLE.items() for new in row.successors}
+    assert drawn == {(old.value, new.value) for old in State for new in old.successors}
 
 
 def test_each_exit_code_is_explained() -> None:
@@ -66,7 +66,7 @@ def test_each_dependency_has_its_reason() -> None:
 def test_the_procfile_serves_every_queue() -> None:
     """Each queue of the state table and of a provider has a process in the Procfile."""
     served = {queue for queues in re.findall(r"-Q (\S+)", read("Procfile")) for queue in queues.split(",")}
-    needed = {row.queue for row in TABLE.values()} | {find_provider(name).queue for name in provider_names()}
+    needed = {state.queue for state in State} | {find_provider(name).queue for name in provider_names()}
     assert {queue for queue in needed if queue} <= served
 
 

@@ -373,7 +373,9 @@ def test_a_bad_key_is_an_error_of_sending(begin: Any) -> None:
 
     async def main() -> None:
         async with world.router(key="sk-wrong-canary") as router:
-            with pytest.raises(CredentialsError, match=r"^openai answered 401: Incorrect API key provided: \S+$") as caught:
+            with pytest.raises(
+                CredentialsError, match=r"^openai answered 401: Incorrect API key provided: \S+$"
+            ) as caught:
                 await router.send_batch("openai", requests(2))
             assert caught.value.status_code == 401
             assert "sk-wrong-canary" not in str(caught.value)

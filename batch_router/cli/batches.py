@@ -17,7 +17,7 @@ from ..exceptions import BatchExpiredError, BatchFailedError, NoWorkerError
 from ..intake.check import RowCheck, check_file
 from ..intake.options import read_options
 from ..providers import find_provider
-from ..state.table import TABLE, State
+from ..state.table import State
 from .display import follow, render, stderr, summary
 from .exit_codes import ExitCode
 
@@ -91,7 +91,7 @@ def submit(
     }
     kind = find_provider(provider)
     checked = read_options(options)
-    queue = kind.queue_of(checked.model) or str(TABLE[State.QUEUED].queue)
+    queue = kind.queue_of(checked.model) or str(State.QUEUED.queue)
     kind.check_engine_options(checked.engine_options)
     check_file(file, kind, checked)
     client = BatchClient()

@@ -18,7 +18,7 @@ from ..exceptions import BatchRouterError
 from ..operations.orphans import accounts_of, find_orphans, find_strays
 from ..providers import find_provider, provider_names
 from ..settings import Settings
-from ..state.table import TABLE
+from ..state.table import State
 from .doctor_gpu import look_at_gpu
 from .exit_codes import ExitCode
 from .finding import Finding
@@ -73,7 +73,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 
 def _workers(settings: Settings) -> Iterator[Finding]:
     store = open_store(settings)
-    queues = sorted({row.queue for row in TABLE.values() if row.queue} | set(settings.gpu_queues.values()))
+    queues = sorted({state.queue for state in State if state.queue} | set(settings.gpu_queues.values()))
     for queue in queues:
         count = len(store.listeners(queue))
         command = f"celery -A batch_router.worker worker -Q {queue}"
@@ -115,7 +115,7 @@ def _orphans(settings: Settings) -> Iterator[Finding]:
             yield Finding(place, f"none among the newest {_JOBS} jobs")
     for folder in find_strays(context):
         remedy = "no batch of this store has it: delete it, unless another store uses this storage, too"
-        yield Finding("folder", str(folder), remedy)
+        yield Finding("folder", f"{context.storage.address}/{folder}", remedy)
 
 
 def _print(findings: list[Finding]) -> None:

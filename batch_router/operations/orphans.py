@@ -1,20 +1,17 @@
 """What nobody owns: jobs of ours at the providers whose answers no shard would fetch, payloads of no batch."""
 
 import re
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
-from ..core.jobs import Job
+from ..core.jobs import Account, Job
 from ..road.context import Context
 from ..road.layout import FOLDERS
 from ..state.items import Shard
-from ..state.table import is_final
 
 # A caller may still be writing the rows of a batch that it is about to submit.
 _YOUNG = 86400.0
+_DEPTH = 3  # folders, provider, batch
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
@@ -24,23 +21,26 @@ def find_orphans(context: Context, provider: str, credential: str | None, limit:
     A shard that is still deciding what came of an attempt will find its job by itself: that is none. What another
     store made on the same account looks the same as ours.
     """
-    shards = [shard for shard in _shards(context) if shard.provider == provider]
-    owned = {shard.job.id for shard in shards if shard.job is not None} | context.store.forgotten_jobs()
-    undecided = {shard.token for shard in shards if shard.job is None and not is_final(shard.state)}
-    for job in context.clients.get(provider, credential).list(limit):
+    client = context.clients.get(provider, credential)
+    owned = context.store.jobs_of(Account(service=client.access.service, credential=credential).name)
+    undecided = {shard.token for shard in _shards(context) if shard.job is None and not shard.state.is_final}
+    for job in client.list(limit):
         if job.token is None or not _TOKEN.fullmatch(job.token):
             continue
         if job.id not in owned and job.token not in undecided:
             yield job
 
 
-def find_strays(context: Context) -> Iterator[Path]:
+def find_strays(context: Context) -> Iterator[str]:
     """Folders of batches that the store does not know: their caller died while it submitted, or the state was lost."""
     before = time.time() - _YOUNG
-    for folder in context.storage.path(FOLDERS).glob("*/*"):
-        with suppress(FileNotFoundError):  # purged meanwhile
-            if folder.stat().st_mtime < before and context.store.get_batch(folder.name) is None:
-                yield folder
+    newest: dict[str, float] = {}
+    for found in context.storage.list(FOLDERS):
+        folder = "/".join(found.name.split("/")[:_DEPTH])
+        newest[folder] = max(newest.get(folder, 0), found.modified_at)
+    for folder, modified_at in sorted(newest.items()):
+        if modified_at < before and context.store.get_batch(folder.rpartition("/")[2]) is None:
+            yield folder
 
 
 def accounts_of(context: Context) -> set[tuple[str, str | None]]:
@@ -49,5 +49,5 @@ def accounts_of(context: Context) -> set[tuple[str, str | None]]:
 
 
 def _shards(context: Context) -> Iterator[Shard]:
-    for batch in context.store.list_batches(sys.maxsize):
+    for batch in context.store.iter_batches():
         yield from context.store.get_shards(batch)

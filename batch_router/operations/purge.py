@@ -4,7 +4,6 @@ from ..exceptions import ValidationError
 from ..road.context import Context
 from ..road.layout import batch_folder
 from ..state.items import Batch
-from ..state.table import is_final
 
 
 def purge(context: Context, batch: Batch) -> None:
@@ -16,7 +15,7 @@ def purge(context: Context, batch: Batch) -> None:
         ValidationError: the batch has not ended.
         FileOperationError: its files cannot be deleted.
     """
-    if not is_final(batch.state):
+    if not batch.state.is_final:
         raise ValidationError(f"{batch.id} has not ended; `batch-router cancel {batch.id}` ends it")
-    context.storage.delete_folder(batch_folder(batch.provider, batch.id))
+    context.storage.delete_all(batch_folder(batch.provider, batch.id))
     context.store.delete(batch.id)

@@ -2,9 +2,9 @@
 
 from ..exceptions import BatchNotFoundError, ValidationError
 from ..road.context import Context
-from ..road.jobs import begin_anew
+from ..road.jobs import new_round
 from ..state.base import Commit
-from ..state.items import Shard, batch_id_of
+from ..state.items import Shard, ShardFacts, batch_id_of
 from ..state.table import State, check_transition
 
 
@@ -25,12 +25,12 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
     if (attach is not None) == recreate:
         raise ValidationError("decide: --attach JOB if the provider has the job, or --recreate if it has none")
     shard = _parked_shard(context, item_id)
-    state, facts = State.UPLOADING, begin_anew(shard)
+    state, facts = State.UPLOADING, new_round(shard)
     if attach is not None:
-        job = context.client_of(shard).get(attach)
-        state, facts = State.POLLING, {"job": job, "intent": None}
+        state, facts = State.POLLING, ShardFacts(job=context.client_of(shard).get(attach), intent=None)
     check_transition(shard.state, state)
-    commit = Commit(state, 0, facts | {"error": None, "attempts": 0})
+    facts |= {"error": None, "attempts": 0}
+    commit = Commit(state, 0, facts)
     if context.store.commit(shard.id, shard.version, commit, holder=context.worker) is None:
         raise ValidationError(f"{shard.id} was resolved by somebody else just now; look at `batch-router status`")
     return shard

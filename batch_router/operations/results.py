@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ..state.items import Shard
-from ..storage import LocalStorage
+from ..storage import Storage
 
 _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 
@@ -21,7 +21,7 @@ def written_parts(shards: Iterable[Shard]) -> list[dict[str, Any]]:
     ]
 
 
-def read_results(storage: LocalStorage, listed: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+def read_results(storage: Storage, listed: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     """The lines of these parts of a manifest in input order.
 
     Shards of several models interleave, those of one follow each other. A part is opened when the row before its first
@@ -44,7 +44,7 @@ def read_results(storage: LocalStorage, listed: Iterable[dict[str, Any]]) -> Ite
             heapq.heapreplace(heads, (following[0], number, following[1], rest))
 
 
-def _read_part(storage: LocalStorage, part: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+def _read_part(storage: Storage, part: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     with storage.open(part["results"]) as results, storage.open(part["row_ids"]) as row_ids:
         for line, row_id in zip(results, row_ids, strict=True):
             yield _decode_row_id(row_id)[0], line

@@ -1,17 +1,18 @@
 """The failed rows of a finished batch, as a batch of their own."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from ..core import UnifiedRequest, UnifiedResult
-from ..exceptions import FileOperationError, ValidationError
+from ..exceptions import ValidationError
 from ..intake.options import Options, Rows
 from ..intake.problems import Problems
 from ..intake.rows import read_rows
-from ..jsonl import hash_file, read_lines
+from ..jsonl import hash_stream, read_lines
 from ..road.context import Context
+from ..road.input import open_input
 from ..state.base import Hint
 from ..state.items import Batch
 from .submit import submit_rows
@@ -31,21 +32,20 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
     batch_id = f"{batch.id[:58]}-retry"  # an id has at most 64 characters
     if context.store.get_batch(batch_id) is not None:
         raise ValidationError(f"the failed rows of {batch.id} were sent again before, as {batch_id}; retry that one")
-    path = Path(batch.input.path)
-    try:
-        unchanged = hash_file(path) == batch.input.hash
-    except OSError as error:
-        raise FileOperationError(f"{path}: {error.strerror}") from error
+    with open_input(context.storage, batch.input) as stream:
+        unchanged = hash_stream(stream) == batch.input.hash
     if not unchanged:
-        raise ValidationError(f"{path} changed after it was submitted; send the rows that you want again yourself")
+        source = batch.input.path or batch.input.stored
+        raise ValidationError(f"{source} changed after it was submitted; send the rows that you want again yourself")
     with context.storage.open(batch.submission) as stream:
         options = msgspec.json.decode(stream.read(), type=Options)
     again = msgspec.structs.replace(options, batch_id=batch_id, idempotency_key=None)
-    return submit_rows(context, batch.provider, Rows(requests=_requests(path, options, failed)), again)
+    rows = Rows(requests=_requests(open_input(context.storage, batch.input), options, failed))
+    return submit_rows(context, batch.provider, rows, again)
 
 
-def _requests(path: Path, options: Options, wanted: set[str]) -> Iterator[UnifiedRequest]:
-    with path.open("rb") as stream:
-        for _, request in read_rows(read_lines(stream), options, Problems(path)):
+def _requests(stream: BinaryIO, options: Options, wanted: set[str]) -> Iterator[UnifiedRequest]:
+    with stream:
+        for _, request in read_rows(read_lines(stream), options, Problems()):
             if request.custom_id in wanted:
                 yield request

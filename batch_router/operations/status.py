@@ -11,13 +11,13 @@ from ..core.jobs import Failure
 from ..core.times import iso_time
 from ..road.context import Context
 from ..state.items import Batch, Shard
-from ..state.table import TABLE, State, is_final
+from ..state.table import State
 
 
 def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
     """The status of a batch and of its shards."""
     shards = context.store.get_shards(batch)
-    final = is_final(batch.state)
+    final = batch.state.is_final
     expiry = [shard.job.expires_at for shard in shards if shard.job and shard.job.expires_at]
     return BatchStatusResponse(
         batch_id=batch.id,
@@ -36,9 +36,9 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
 
 
 def _status(batch: Batch, shards: Sequence[Shard]) -> BatchStatus:
-    if is_final(batch.state):
+    if batch.state.is_final:
         return BatchStatus(batch.state.value)
-    moving = [shard for shard in shards if not is_final(shard.state)]
+    moving = [shard for shard in shards if not shard.state.is_final]
     if moving and all(shard.state is State.PARKED for shard in moving):
         return BatchStatus.PARKED
     if batch.cancel:
@@ -84,7 +84,7 @@ def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str
     if troubled is not None and troubled.error is not None:
         return _trouble(context, troubled, troubled.error)
     own = context.clients.provider(batch.provider).queue
-    queues = {item.queue or own or row.queue for item in items if (row := TABLE[item.state]).queue is not None}
+    queues = {item.queue or own or item.state.queue for item in items if item.state.queue is not None}
     deaf = sorted(str(queue) for queue in queues if not context.store.listeners(str(queue)))
     if deaf:
         return f"nobody listens on the queue {deaf[0]!r}: start a worker with -Q {deaf[0]}"

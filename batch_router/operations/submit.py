@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import Any, Unpack
+from typing import Unpack
 
 import msgspec
 from xxhash import xxh3_128
@@ -61,25 +61,27 @@ def submit_rows(
         stored = _store_rows(context, f"{name}-input.jsonl", kind, rows, options)
         with context.storage.write(f"{name}-submission.json") as stream:
             stream.write(msgspec.json.encode(options))
-        facts = {
-            "provider": provider,
-            "queue": queue,
-            "credential": options.credential,
-            "model": options.model,
-            "metadata": options.metadata,
-            "timeout": options.timeout,
-            "input": stored,
-            "submission": f"{name}-submission.json",
-            "content": _hash_content(provider, options, stored),
-        }
+        batch = Batch(
+            id=batch_id,
+            state=State.QUEUED,
+            provider=provider,
+            queue=queue,
+            credential=options.credential,
+            model=options.model,
+            metadata=options.metadata,
+            timeout=options.timeout,
+            input=stored,
+            submission=f"{name}-submission.json",
+            content=_hash_content(provider, options, stored),
+        )
         try:
-            known = _create(context, batch_id, facts, delay=context.settings.grace if message_follows else 0)
+            known = _create(context, batch, delay=context.settings.grace if message_follows else 0)
         except StoreUnavailableError:
             undo.pop_all()  # the reply may be all that was lost: then the rows are the batch's
             raise
         # The client of the store repeats a call whose reply was lost: then the batch that is there is this very one.
-        if known is not None and known.submission != facts["submission"]:
-            return _same_batch(known, options, str(facts["content"]))
+        if known is not None and known.submission != batch.submission:
+            return _same_batch(known, options, batch.content)
         undo.pop_all()
     return Hint(batch_id, 1, State.QUEUED, provider, queue)
 
@@ -98,11 +100,11 @@ def _check_options(kind: Provider, options: Options) -> str | None:
     return kind.queue_of(options.model)
 
 
-def _create(context: Context, batch_id: str, facts: dict[str, Any], *, delay: float) -> Batch | None:
+def _create(context: Context, batch: Batch, *, delay: float) -> Batch | None:
     """Add the batch to the store; returns the batch that has the id already, if one does."""
     context.check_storage()
-    created = context.store.create(batch_id, facts, delay=delay)
-    return None if created else context.store.get_batch(batch_id)
+    created = context.store.create(batch, delay=delay)
+    return None if created else context.store.get_batch(batch.id)
 
 
 def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
@@ -158,7 +160,7 @@ def _store_requests(
     if number == 0:
         raise ValidationError("requests is empty: there is nothing to send")
     check.finish(lambda: context.storage.open(name))
-    return InputFile(path=str(context.storage.path(name)), size=size, hash=digest.hexdigest())
+    return InputFile(stored=name, size=size, hash=digest.hexdigest())
 
 
 def _encode(request: UnifiedRequest) -> bytes:

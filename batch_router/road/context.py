@@ -1,36 +1,20 @@
 """What a step works with."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Self
 
+from ..core.jobs import Account
 from ..credentials import find_key
 from ..exceptions import ValidationError
 from ..providers import Client, Provider, find_provider
 from ..settings import Settings
 from ..state.base import Store
 from ..state.items import Shard
-from ..state.table import State
-from ..storage import LocalStorage
+from ..storage import Storage
 from .lease import Lease, LeaseKeeper
 from .turns import Turns
-
-
-class Outcome(NamedTuple):
-    """What a step says happened.
-
-    Attributes:
-        state: where the item stands now.
-        delay: seconds until the next look; 0: hand it on at once; None: somebody else will wake it.
-        patch: facts to remember.
-        spawn: the facts of shards to make.
-    """
-
-    state: State
-    delay: float | None = 0
-    patch: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    spawn: Sequence[dict[str, Any]] = ()
 
 
 class Clients:
@@ -62,7 +46,7 @@ class Clients:
             return client
 
     def forget(self, name: str, credential: str | None) -> None:
-        """Look the key up anew next time: it was refused. Other threads may still use the client, so it stays open."""
+        """Look the key up again next time: it was refused. Other threads may still use the client, so it stays open."""
         with self._lock:
             self._clients.pop((name, credential), None)
 
@@ -81,33 +65,31 @@ class Clients:
 
 @dataclass(frozen=True)
 class Context:
-    """What every step of a process shares, and the lease of the one that runs.
+    """What all steps of a process share.
 
     Attributes:
-        worker: who we are, for logs and status.
-        is_stopping: whether this process was asked to end: a job that runs in here goes on elsewhere.
+        worker: the name of this process, for logs and status.
+        is_stopping: whether this process was asked to end: a job that runs in it goes on elsewhere.
     """
 
     settings: Settings
     store: Store
-    storage: LocalStorage
+    storage: Storage
     worker: str
     clients: Clients
     keeper: LeaseKeeper
     is_stopping: Callable[[], bool] = lambda: False
     turns: Turns = field(default_factory=Turns)
-    _lease: Lease | None = field(default=None)
 
     def client_of(self, shard: Shard) -> Client:
         """The client that a shard's calls go through: always with the key that made its job."""
         return self.clients.get(shard.provider, shard.credential)
 
-    @property
-    def lease(self) -> Lease:
-        """The lease of the running step."""
-        if self._lease is None:
-            raise RuntimeError("no step is running")
-        return self._lease
+    def account_of(self, shard: Shard) -> str:
+        """The name of the account that the shard's calls count for: a provider's limits hold for all of it."""
+        if shard.account is not None:
+            return shard.account.name
+        return Account(service=self.client_of(shard).access.service, credential=shard.credential).name
 
     def check_storage(self) -> None:
         """Make sure that the payloads of this store are where this process has its own.
@@ -116,7 +98,7 @@ class Context:
             ValidationError: they are elsewhere; says where.
             StoreUnavailableError: the store cannot be asked.
         """
-        ours = str(self.storage.root)
+        ours = self.storage.address
         theirs = self.store.bind_storage(ours)
         if theirs != ours:
             raise ValidationError(
@@ -129,3 +111,15 @@ class Context:
         self.keeper.close()
         self.clients.close()
         self.store.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running(Context):
+    """A context in which a step runs, with the lease of its item."""
+
+    lease: Lease
+
+    @classmethod
+    def under(cls, lease: Lease, context: Context) -> Self:
+        """The context, with a lease."""
+        return cls(**{each.name: getattr(context, each.name) for each in fields(context)}, lease=lease)

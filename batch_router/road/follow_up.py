@@ -2,13 +2,15 @@
 
 import secrets
 from array import array
-from typing import Any
+from contextlib import ExitStack
+from typing import NamedTuple
 
 import msgspec
 
 from ..core import ErrorType, ResultStatus, UnifiedResult
 from ..jsonl import read_lines
 from ..state.items import Shard
+from ..state.table import FIRST_OF_SHARD
 from .context import Context
 from .layout import shard_prefix
 
@@ -25,31 +27,36 @@ def is_passing(result: UnifiedResult) -> bool:
     return error.retryable and error.type in _PASSING
 
 
-def split_off(context: Context, shard: Shard, again: "array[int]") -> tuple[str, dict[str, Any]]:
-    """Write the rows of a follow-up shard, under a token of its own.
+class FollowUp(NamedTuple):
+    """Attributes: `kept`, the storage name of the row ids that stay with the old shard; `shard`, the new one."""
+
+    kept: str
+    shard: Shard
+
+
+def split_off(context: Context, shard: Shard, again: "array[int]") -> FollowUp:
+    """Write the rows of a follow-up shard, under its own token.
 
     Args:
         context: of the step.
         shard: whose rows they are.
         again: their numbers within the shard, ascending.
-
-    Returns:
-        The storage name of the row ids that stay, and the facts of the new shard.
     """
     token = secrets.token_hex(8)
-    folder = shard_prefix(shard)
-    kept, requests, row_ids = f"{folder}-kept-row-ids.jsonl", f"{folder}-again.jsonl", f"{folder}-again-row-ids.jsonl"
+    prefix = shard_prefix(shard)
+    kept, requests, row_ids = f"{prefix}-kept-row-ids.jsonl", f"{prefix}-again.jsonl", f"{prefix}-again-row-ids.jsonl"
     first_row, size, number = -1, 0, 0
     wanted = iter(again)
     following = next(wanted)
-    with (
-        context.storage.open(shard.requests) as all_requests,
-        context.storage.open(shard.row_ids) as all_ids,
-        context.storage.write(kept) as kept_ids,
-        context.storage.write(requests) as new_requests,
-        context.storage.write(row_ids) as new_ids,
-    ):
-        for row, (request, row_id) in enumerate(zip(read_lines(all_requests), read_lines(all_ids), strict=True)):
+    with ExitStack() as files:
+        read, write = context.storage.open, context.storage.write
+        rows = zip(
+            read_lines(files.enter_context(read(shard.requests))),
+            read_lines(files.enter_context(read(shard.row_ids))),
+            strict=True,
+        )
+        kept_ids, new_requests, new_ids = (files.enter_context(write(name)) for name in (kept, requests, row_ids))
+        for row, (request, row_id) in enumerate(rows):
             if row != following:
                 kept_ids.write(row_id)
                 continue
@@ -61,19 +68,22 @@ def split_off(context: Context, shard: Shard, again: "array[int]") -> tuple[str,
             size += len(renamed)
             number += 1
             following = next(wanted, -1)
-    return kept, {
-        "provider": shard.provider,
-        "queue": shard.queue,
-        "credential": shard.credential,
-        "engine_options": shard.engine_options,
-        "token": token,
-        "model": shard.model,
-        "endpoint": shard.endpoint,
-        "rows": number,
-        "size": size,
-        "first_row": first_row,
-        "requests": requests,
-        "row_ids": row_ids,
-        "retries_left": shard.retries_left - 1,
-        "keep_remote": shard.keep_remote,
-    }
+    born = Shard(
+        state=FIRST_OF_SHARD,
+        provider=shard.provider,
+        queue=shard.queue,
+        credential=shard.credential,
+        batch=shard.batch,
+        token=token,
+        model=shard.model,
+        endpoint=shard.endpoint,
+        rows=number,
+        size=size,
+        first_row=first_row,
+        requests=requests,
+        row_ids=row_ids,
+        retries_left=shard.retries_left - 1,
+        engine_options=shard.engine_options,
+        keep_remote=shard.keep_remote,
+    )
+    return FollowUp(kept, born)

@@ -1,19 +1,20 @@
 """What the provider's clients need to know of a shard."""
 
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from ..core import Endpoint
 from ..core.jobs import JobSpec
 from ..exceptions import FileOperationError
-from ..state.items import Shard
-from ..storage import LocalStorage
+from ..state.items import Shard, ShardFacts
+from ..storage import Storage
 from .context import Context
 
 
 class StoredRows(NamedTuple):
     """The rows of a shard in storage; see `Rows`."""
 
-    storage: LocalStorage
+    storage: Storage
     name: str
     size: int
 
@@ -23,7 +24,7 @@ class StoredRows(NamedTuple):
 
     def file(self) -> Path:
         """See `Rows.file`."""
-        return self.storage.path(self.name)
+        return self.storage.local_file(self.name)
 
 
 def stored_rows(context: Context, shard: Shard) -> StoredRows:
@@ -32,21 +33,18 @@ def stored_rows(context: Context, shard: Shard) -> StoredRows:
     Raises:
         FileOperationError: they are not what `convert` wrote.
     """
-    try:
-        size = context.storage.path(shard.requests).stat().st_size
-    except OSError as error:
-        raise FileOperationError(f"{shard.requests}: {error.strerror}") from error
+    size = context.storage.size(shard.requests)
     if size != shard.size:
         raise FileOperationError(f"{shard.requests}: {shard.size} bytes were written, {size} are there")
     return StoredRows(context.storage, shard.requests, size)
 
 
 def job_spec(shard: Shard) -> JobSpec:
-    """What the provider's client needs to know of the shard."""
+    """What the provider's client needs to create or to find the shard's job."""
     return JobSpec(
         token=shard.token,
         model=shard.model,
-        endpoint=shard.endpoint,
+        endpoint=Endpoint(shard.endpoint),
         rows=shard.rows,
         round=shard.round,
         upload=shard.upload,
@@ -55,6 +53,6 @@ def job_spec(shard: Shard) -> JobSpec:
     )
 
 
-def begin_anew(shard: Shard) -> dict[str, Any]:
-    """Forget an attempt of which nothing came. A late request of it finds no file: the next one has another name."""
+def new_round(shard: Shard) -> ShardFacts:
+    """Forget an attempt that created no job. A late request of it finds no file: the next one has another name."""
     return {"upload": None, "intent": None, "round": shard.round + 1}

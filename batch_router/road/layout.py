@@ -11,6 +11,11 @@ def batch_folder(provider: str, batch_id: str) -> str:
     return f"{FOLDERS}/{provider}/{batch_id}"
 
 
-def shard_prefix(shard: Shard) -> str:
+def object_prefix(provider: str, batch_id: str, number: int, fence: int) -> str:
     """What the names of a shard's objects start with. A worker that lost its fence writes where no other one reads."""
-    return f"{batch_folder(shard.provider, shard.batch)}/{shard.number:05d}-{shard.version}"
+    return f"{batch_folder(provider, batch_id)}/{number:05d}-{fence}"
+
+
+def shard_prefix(shard: Shard) -> str:
+    """What the names of the objects start with that a step of this shard writes."""
+    return object_prefix(shard.provider, shard.batch, shard.number, shard.version)

@@ -1,17 +1,21 @@
 """Holding on to a claimed item while its step runs."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Unpack
 
 from ..exceptions import StoreUnavailableError
 from ..state.base import Store
+from ..state.items import ShardFacts
+
+log = logging.getLogger(__name__)
 
 
 class LeaseLostError(Exception):
-    """Somebody else has the item now; whatever this step did is for nobody to read."""
+    """Another worker has the item now, and nothing reads what this step did."""
 
 
 class Lease:
@@ -32,16 +36,16 @@ class Lease:
         self.fence = fence
         self.holder = holder
 
-    def renew(self, **facts: Any) -> None:
-        """Begin the lease anew, and remember facts on the way.
+    def renew(self, **facts: Unpack[ShardFacts]) -> None:
+        """Extend the lease from now on, and remember facts on the way.
 
         Raises:
-            LeaseLostError: the item is somebody else's.
+            LeaseLostError: another worker has the item.
             StoreUnavailableError: the store does not answer; the lease runs on.
         """
         with self._lock:
             since = time.monotonic()
-            if not self._store.renew(self._item_id, self.fence, lease=self._seconds, patch=facts):
+            if not self._store.renew(self._item_id, self.fence, lease=self._seconds, facts=facts):
                 self._until = since
                 raise LeaseLostError(self._item_id)
             self._until = since + self._seconds
@@ -57,7 +61,7 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews the leases of this process from a thread of its own. A forked child needs a keeper of its own."""
+    """Renews the leases of this process from its own thread. A forked child needs its own keeper."""
 
     def __init__(self, store: Store, *, lease: float, every: float) -> None:
         self._store = store
@@ -94,7 +98,12 @@ class LeaseKeeper:
             with self._lock:
                 held = list(self._held)
             for lease in held:
-                try:
-                    lease.renew()
-                except (LeaseLostError, StoreUnavailableError):
-                    continue  # the step finds out at its commit
+                self._renew(lease)
+
+    def _renew(self, lease: Lease) -> None:
+        try:
+            lease.renew()
+        except (LeaseLostError, StoreUnavailableError):
+            pass  # the step finds out at its commit
+        except Exception:  # this thread keeps all leases of the process: no error may end it
+            log.exception("action=renew_failed")

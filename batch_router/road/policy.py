@@ -1,4 +1,4 @@
-"""What to do when a step fails: a decision, which somebody else carries out."""
+"""What to do when a step fails: a decision, which the kernel carries out."""
 
 import random
 from typing import NamedTuple
@@ -19,22 +19,8 @@ MAX_SURPRISES = 5
 # A step that takes its worker down with it, again and again, is not tried for ever.
 MAX_CRASHES = 20
 
-#: A provider that asks for more than this is looked at again all the same.
+#: Upper bound on an honoured Retry-After.
 LONGEST_RETRY_AFTER = 3600.0
-
-#: Where an item goes when its step has failed for good: the rows of a shard still get their results. A running batch
-#: stays what it is, and is looked at later: its shards end it.
-GIVE_UP = {
-    State.QUEUED: State.FINISHING,
-    State.RUNNING: State.RUNNING,
-    State.FINISHING: State.FAILED,
-    State.UPLOADING: State.NORMALIZING,
-    State.CREATING: State.NORMALIZING,
-    State.POLLING: State.NORMALIZING,
-    State.DOWNLOADING: State.NORMALIZING,
-    State.NORMALIZING: State.FAILED,
-    State.CLEANING: State.FAILED,
-}
 
 
 class Decision(NamedTuple):
@@ -47,21 +33,23 @@ class Decision(NamedTuple):
 
 def decide(item: Batch | Shard, error: Exception) -> Decision:
     """Whether to try the step again, and when; or where to go instead."""
-    surprise = not isinstance(error, BatchRouterError)
-    retryable = surprise or error.retryable or _is_paid_for(item, error)  # type: ignore[attr-defined]
-    limit = MAX_SURPRISES if surprise else MAX_ATTEMPTS
-    if retryable and item.attempts + 1 < limit:
+    limit = MAX_ATTEMPTS if isinstance(error, BatchRouterError) else MAX_SURPRISES
+    if _is_worth_a_retry(item, error) and item.attempts + 1 < limit:
         return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))
-    state = GIVE_UP[item.state]
+    state = item.state.given_up
     if isinstance(item, Shard) and item.state is State.CREATING and item.intent is not None:
         state = State.PARKED  # a job may exist: that is for the operator to say
     return Decision(state, _LONGEST_DELAY if state is item.state else 0, describe(error, retryable=False))
 
 
-def _is_paid_for(item: Batch | Shard, error: Exception) -> bool:
-    """Whether a refusal would leave a job alone that costs money: a key may be replaced, a proxy mended.
+def _is_worth_a_retry(item: Batch | Shard, error: Exception) -> bool:
+    return not isinstance(error, BatchRouterError) or error.retryable or _is_paid_for(item, error)
 
-    Only that the job is gone is an answer.
+
+def _is_paid_for(item: Batch | Shard, error: Exception) -> bool:
+    """Whether giving up would abandon a job that costs money: a key may be replaced, a proxy mended.
+
+    Only NotFound is conclusive.
     """
     if not isinstance(item, Shard) or item.job is None:
         return False

@@ -1,9 +1,11 @@
 """Which of the waiting shards an engine takes next: one that wants what it has loaded, but not for ever."""
 
+from itertools import islice
+
 from ..providers import Loaded, LocalClient
 from ..state.base import Store
 from ..state.items import Shard
-from ..state.table import State, is_final
+from ..state.table import State
 
 #: Shards that want what is loaded, in a row, from the moment that another one waits.
 MOST_IN_A_ROW = 10
@@ -36,8 +38,8 @@ class Turns:
 
 
 def _is_wanted(store: Store, loaded: Loaded, other: Shard) -> bool:
-    for batch in store.list_batches(_BATCHES):
-        if is_final(batch.state) or batch.provider != other.provider:
+    for batch in islice(store.iter_batches(), _BATCHES):
+        if batch.state.is_final or batch.provider != other.provider:
             continue
         for shard in store.get_shards(batch):
             free = shard.state in _WAITING and shard.claimed_by is None and shard.error is None

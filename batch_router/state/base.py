@@ -1,18 +1,18 @@
 """What a store must do. The contract test in `tests/state/` runs over every implementation.
 
 All times in calls are seconds from now, by the store's own clock; each method is atomic. Items of a newer schema than
-this version's are left alone: they are neither claimed nor taken as due, and reading one is an error.
+this version's are left alone: a worker neither claims them nor takes them as due, and reading one is an error.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
-from .items import Batch, Shard
+from .items import Batch, Facts, Shard
 from .table import State
 
 
 class Hint(NamedTuple):
-    """Somebody should look at this item, if it is still at this version; on this queue, if it needs a special one."""
+    """An item is due, if it is still at this version; on this queue, if it needs a special one."""
 
     id: str
     version: int
@@ -26,21 +26,21 @@ class Commit(NamedTuple):
 
     Attributes:
         state: the state from here on.
-        delay: seconds until somebody must look; None: nobody needs to.
-        patch: facts to remember.
-        spawn: the facts of shards to make; the store numbers them on, and they are due after `grace`.
+        delay: seconds until the item is due; None: it is not.
+        facts: what to remember.
+        spawn: shards to make; the store numbers them on, and they are due after `grace`.
         grace: how long spawned or woken items wait for their message before the sweep sends another.
     """
 
     state: State
     delay: float | None
-    patch: dict[str, Any]
-    spawn: Sequence[dict[str, Any]] = ()
+    facts: Facts
+    spawn: Sequence[Shard] = ()
     grace: float = 0
 
 
 class Committed(NamedTuple):
-    """What a commit did: the item's version from here on, and who else was set in motion."""
+    """What a commit did: the item's version from here on, and the other items that are due now."""
 
     version: int
     woken: list[Hint]
@@ -52,17 +52,17 @@ class Store(Protocol):
     def now(self) -> float:
         """The store's clock, in seconds since 1970."""
 
-    def create(self, batch_id: str, facts: dict[str, Any], *, delay: float) -> bool:
-        """Add a batch in the state `queued`, version 1; False if the id is taken."""
+    def create(self, batch: Batch, *, delay: float) -> bool:
+        """Add a batch, due after `delay`; False if the id is taken."""
 
     def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
         """Take an item for `lease` seconds; None if it is no longer at this version.
 
-        The version of the item returned is the fence: until somebody else claims, it opens `renew` and `commit`.
+        The version of the item returned is the fence: until the next claim, it opens `renew` and `commit`.
         A repeated call with the same `holder` gets the same answer (a reply may have been lost).
         """
 
-    def renew(self, item_id: str, fence: int, *, lease: float, patch: dict[str, Any] | None = None) -> bool:
+    def renew(self, item_id: str, fence: int, *, lease: float, facts: Facts) -> bool:
         """Hold on to a claimed item, and remember facts on the way; False if it was lost."""
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
@@ -81,8 +81,8 @@ class Store(Protocol):
     def delete(self, batch_id: str) -> bool:
         """Forget a batch that has ended, and its shards; False if it has not, or is not there."""
 
-    def forgotten_jobs(self) -> set[str]:
-        """The jobs of what was deleted in the last 90 days: the providers list them still, and they are nobody's."""
+    def jobs_of(self, account: str) -> set[str]:
+        """The jobs that shards of an account (`Account.name`) own or owned; those of deleted batches for 90 days."""
 
     def get_batch(self, batch_id: str) -> Batch | None:
         """A batch."""
@@ -93,22 +93,22 @@ class Store(Protocol):
     def get_shards(self, batch: Batch) -> list[Shard]:
         """The shards of a batch by number."""
 
-    def list_batches(self, limit: int) -> list[Batch]:
-        """The newest batches first."""
+    def iter_batches(self) -> Iterator[Batch]:
+        """All batches, the newest first, read in pages."""
 
     def pause(self, account: str, seconds: float) -> None:
-        """Ask everybody to leave an account at a provider alone for a while; a longer pause that holds stays."""
+        """Keep all workers from calling an account (`Account.name`) for a while; a longer pause that holds stays."""
 
     def paused(self, account: str) -> float:
         """The seconds that are left of an account's pause; 0: none."""
 
     def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
-        """Say that a worker listens on these queues for the next `ttl` seconds."""
+        """Note that a worker listens on these queues for the next `ttl` seconds."""
 
     def listeners(self, queue: str) -> list[str]:
         """The workers that listen on a queue."""
 
-    def bind_storage(self, root: str) -> str:
+    def bind_storage(self, address: str) -> str:
         """Remember where payloads lie, unless it is known; returns what is remembered."""
 
     def close(self) -> None:

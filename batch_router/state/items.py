@@ -1,15 +1,21 @@
 """The records of the store: a batch, a shard, and the facts about them.
 
-In Redis an item is one hash; each field holds the JSON of the attribute of the same name. A field that this version
-does not know is left alone, so that old and new workers can share a store.
+In Redis an item is one hash; each field holds the JSON of the attribute of the same name, and an attribute at its
+default may be missing. Workers leave fields that they do not know alone, so that old and new ones can share a store.
+Facts that matter to an older worker are fields of their own, never parts of a nested record: it rewrites those whole.
+
+The id of an item tells its kind and its batch:
+
+    <batch>             a batch: 1 to 64 of `A-Z a-z 0-9 _ -`
+    <batch>.<number>    a shard
 """
 
-from typing import Any
+from typing import ClassVar, TypedDict
 
 import msgspec
 
 from ..core import BatchStatus, Endpoint
-from ..core.jobs import EngineOption, Failure, Job, Progress
+from ..core.jobs import Account, EngineOption, Failure, Job, Progress
 from ..exceptions import SchemaError
 from .table import State
 
@@ -21,14 +27,16 @@ class InputFile(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a batch as they were when it was submitted.
 
     Attributes:
-        path: absolute path of a JSONL file that every worker can read.
+        path: of the user's own file, which every worker can read; None: the rows are in storage.
+        stored: storage name of the rows that were given as a list; None: they are in the user's file.
         size: bytes.
         hash: of all of them, as `jsonl.hash_file` gives it.
     """
 
-    path: str
     size: int
     hash: str
+    path: str | None = None
+    stored: str | None = None
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,75 +49,6 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     at: float
     late_until: float
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """What every item has.
-
-    Attributes:
-        version: grows with every change of hands; the number that a claim returns is the **fence**.
-        queue: the Celery queue of all its steps; None: the provider's, or each step's own.
-        credential: the name of the key that its provider is called with; None: the workers' own.
-        claimed_by: who works on it, or did when it fell silent.
-        cancel: the user wants it to end.
-        attempts: failed tries of the present step.
-        crashes: claims in a row that were never committed.
-        error: what holds up the item at present; gone when a step succeeds.
-        failure: what ended it, or took the shard off the way to its answers.
-        retry_at: when the next try is due, if the last one failed.
-    """
-
-    id: str
-    state: State
-    version: int
-    provider: str
-    queue: str | None = None
-    credential: str | None = None
-    schema: int = SCHEMA
-    created_at: float = 0
-    updated_at: float = 0
-    claimed_by: str | None = None
-    cancel: bool = False
-    attempts: int = 0
-    crashes: int = 0
-    error: Failure | None = None
-    failure: Failure | None = None
-    retry_at: float | None = None
-
-    @property
-    def account(self) -> str:
-        """Whom the provider takes the item's calls to be from: what it limits is limited for all of them."""
-        return f"{self.provider}/{self.credential or ''}"
-
-
-class Batch(Item, frozen=True, kw_only=True):
-    """A batch.
-
-    Attributes:
-        model: the model of the rows that name none.
-        submission: storage name of the options (they may hold a prompt, so they are not in here).
-        content: hash of rows, options and provider: whether another submission with its key is the same.
-        timeout: seconds from its submission until it is cancelled; None: never.
-        rows: how many requests; None until they are counted.
-        shards: how many shards were ever made; they are named `<batch id>.<number>`.
-        open: how many of them have not ended.
-        manifest: storage name of the manifest, once there is one.
-        dropped: what its requests asked for and the provider does not take, by name, with `unsupported="drop"`.
-        report: storage name of the list of refused rows, if any were.
-    """
-
-    input: InputFile
-    submission: str
-    content: str = ""
-    model: str | None = None
-    metadata: dict[str, str] = msgspec.field(default_factory=dict)
-    timeout: float | None = None
-    rows: int | None = None
-    shards: int = 0
-    open: int = 0
-    dropped: dict[str, int] = msgspec.field(default_factory=dict)
-    manifest: str | None = None
-    report: str | None = None
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,25 +71,92 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     repaired: int = 0
 
 
-class Shard(Item, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What every item has.
+
+    Attributes:
+        id: see the module; the store numbers the items that a commit spawns.
+        version: grows with every change of hands; the number that a claim returns is the **fence**.
+        queue: the Celery queue of all its steps; None: the provider's, or each step's own.
+        credential: the name of the key that its provider is called with; None: the workers' own.
+        claimed_by: the worker that has it, or had it when it fell silent.
+        cancel: the user wants it to end.
+        attempts: failed tries of the present step.
+        crashes: claims in a row that no commit followed.
+        error: what holds up the item at present; gone when a step succeeds.
+        failure: what ended it, or took the shard off the way to its answers.
+        retry_at: when the next try is due, if the last one failed (seconds since 1970).
+    """
+
+    id: str = ""
+    state: State
+    version: int = 1
+    provider: str
+    queue: str | None = None
+    credential: str | None = None
+    schema: int = SCHEMA
+    created_at: float = 0
+    updated_at: float = 0
+    claimed_by: str | None = None
+    cancel: bool = False
+    attempts: int = 0
+    crashes: int = 0
+    error: Failure | None = None
+    failure: Failure | None = None
+    retry_at: float | None = None
+
+
+class Batch(Item, frozen=True, kw_only=True, tag="batch"):
+    """A batch.
+
+    Attributes:
+        model: the model of the rows that name none.
+        submission: storage name of the options (they may hold a prompt, so they are not in here).
+        content: hash of rows, options and provider: whether another submission with its key is the same.
+        timeout: seconds from its submission until it is cancelled; None: never.
+        rows: how many requests; None until they are counted.
+        shards: how many shards were ever made.
+        open: how many of them have not ended.
+        manifest: storage name of the manifest, once there is one.
+        dropped: what its requests asked for and the provider does not take, by name, with `unsupported="drop"`.
+        report: storage name of the list of refused rows, if any were.
+    """
+
+    input: InputFile
+    submission: str
+    content: str = ""
+    model: str | None = None
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    timeout: float | None = None
+    rows: int | None = None
+    shards: int = 0
+    open: int = 0
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    manifest: str | None = None
+    report: str | None = None
+
+
+class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     """A slice of a batch that makes one job at the provider.
 
     Attributes:
         batch: id of its batch.
         token: names the job at the provider; every wire row id starts with it.
-        endpoint: what its requests ask for.
+        endpoint: what its requests ask for; a text, for an older worker may meet one that it does not know.
         rows: how many requests.
+        size: bytes of `requests`.
         first_row: the batch's row number of its first request.
         requests: storage name of the rows in the provider's format.
         row_ids: storage name of `[row number in the batch, custom_id]` lines in the same order.
-        round: how often creating was begun anew, after an attempt of which nothing came.
+        account: at the provider, as it was when the job was created; None: before that, or the job runs in the worker.
+        round: how often creating began again, after an attempt that created no job.
         upload: the provider's name of the uploaded file.
         uploads: how often sending the rows was begun.
         retries_left: how often rows that fail for a passing reason may be sent again.
         retried: how many of its rows went on to a follow-up shard; their results are there.
         engine_options: of the batch, for a job that runs in the worker.
         progress: how far such a job is, while it runs.
-        polls: how often the job was looked at.
+        polls: how often a worker looked at the job.
         queue_waits: how often the provider had no room for the job's tokens.
         cancel_sent: whether the provider was asked to cancel.
         answers: storage name of what the provider returned.
@@ -160,10 +166,13 @@ class Shard(Item, frozen=True, kw_only=True):
         left_behind: why files at the provider could not be deleted.
     """
 
+    #: A batch ends when none of the shards that count is open.
+    counts_as_open: ClassVar[bool] = True
+
     batch: str
     token: str
     model: str
-    endpoint: Endpoint = Endpoint.CHAT
+    endpoint: str = Endpoint.CHAT
     rows: int
     size: int
     first_row: int
@@ -174,6 +183,7 @@ class Shard(Item, frozen=True, kw_only=True):
     round: int = 0
     upload: str | None = None
     uploads: int = 0
+    account: Account | None = None
     intent: Intent | None = None
     job: Job | None = None
     engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
@@ -199,9 +209,60 @@ class Shard(Item, frozen=True, kw_only=True):
         return self.cancel if self.job is None else self.job.status is BatchStatus.CANCELLED
 
 
-def dump_fields(facts: dict[str, Any]) -> dict[str, str]:
-    """Facts as the hash holds them."""
-    return {name: msgspec.json.encode(value).decode() for name, value in facts.items()}
+class ItemFacts(TypedDict, total=False):
+    """What a step may find out about any item; the meanings are those of the records' attributes."""
+
+    attempts: int
+    error: Failure | None
+    failure: Failure | None
+    retry_at: float | None
+
+
+class BatchFacts(ItemFacts, total=False):
+    """What a step may find out about a batch."""
+
+    rows: int
+    dropped: dict[str, int]
+    manifest: str
+    report: str
+
+
+class ShardFacts(ItemFacts, total=False):
+    """What a step may find out about a shard."""
+
+    retried: int
+    round: int
+    upload: str | None
+    uploads: int
+    account: Account
+    intent: Intent | None
+    job: Job | None
+    progress: Progress | None
+    polls: int
+    queue_waits: int
+    cancel_sent: bool
+    answers: str | None
+    answers_size: int
+    doubts: int
+    part: Part
+    left_behind: Failure
+
+
+Facts = ItemFacts | BatchFacts | ShardFacts
+
+
+def dump_item(item: Batch | Shard) -> dict[str, str]:
+    """A record as its hash holds it."""
+    return _dump({"schema": SCHEMA, **msgspec.to_builtins(item)})
+
+
+def dump_facts(facts: Facts) -> dict[str, str]:
+    """Facts as the hash of their item holds them."""
+    return _dump(dict(facts))
+
+
+def _dump(fields: dict[str, object]) -> dict[str, str]:
+    return {name: msgspec.json.encode(value).decode() for name, value in fields.items()}
 
 
 def load_item(fields: dict[str, str]) -> Batch | Shard:
@@ -211,14 +272,13 @@ def load_item(fields: dict[str, str]) -> Batch | Shard:
         SchemaError: a newer version wrote it.
     """
     facts = {name: msgspec.json.decode(value) for name, value in fields.items()}
-    if facts.get("schema", 1) > SCHEMA:
+    if facts.get("schema", SCHEMA) > SCHEMA:
         raise SchemaError(facts["id"])
-    kind: type[Batch | Shard] = Shard if "batch" in facts else Batch
-    return msgspec.convert(facts, kind)
+    return msgspec.convert(facts, Batch | Shard)
 
 
 def shard_id(batch_id: str, number: int) -> str:
-    """The id of a batch's shard; a batch id has no dot."""
+    """The id of a batch's shard."""
     return f"{batch_id}.{number}"
 
 

@@ -1,44 +1,58 @@
 """The store on Redis or Valkey: `store.lua` does the changing, this file the translating."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import wraps
 from importlib.resources import files
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import msgspec
 import redis
 
 from ..exceptions import StoreUnavailableError
 from .base import Commit, Committed, Hint
-from .items import SCHEMA, Batch, Shard, batch_id_of, dump_fields, load_item, shard_id
-from .table import State, is_final
+from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, load_item, shard_id
+from .table import State
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _LUA = files(__package__).joinpath("store.lua").read_text()
-_FINALS = msgspec.json.encode([state.value for state in State if is_final(state)])
-_LOST = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
+_FINALS = msgspec.json.encode([state.value for state in State if state.is_final])
+_PAGE = 500
+
+# What Redis' errors mean, most specific first. An error that is not listed is one of the server's own.
+_MEANINGS: tuple[tuple[tuple[type[redis.RedisError], ...], str], ...] = (
+    ((redis.AuthenticationError,), "refuses the password of its URL"),  # a kind of ConnectionError
+    ((redis.OutOfMemoryError,), "is full (maxmemory); nothing was changed"),
+    ((redis.BusyLoadingError,), "still loads its data"),
+    (
+        (redis.ConnectionError, redis.TimeoutError),
+        "does not answer ({kind}): is it running, and is BATCH_ROUTER_REDIS_URL right?",
+    ),
+    ((redis.RedisError,), "refuses a command ({kind}): {code}"),
+)
 
 
-def _translated(method: Any) -> Any:
-    """Redis' errors as ours, at the one border to it."""
+def _translated(method: "Callable[Concatenate[RedisStore, P], T]") -> "Callable[Concatenate[RedisStore, P], T]":
+    """Redis' errors as ours, at the one border to it: every one of them, for any may pass."""
 
     @wraps(method)
-    def call(self: "RedisStore", *args: Any, **kwargs: Any) -> Any:
+    def call(self: "RedisStore", *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(self, *args, **kwargs)
-        except redis.AuthenticationError as error:  # a kind of ConnectionError
-            raise StoreUnavailableError(f"Redis at {self.address} refuses the password of its URL") from error
-        except _LOST as error:
-            raise StoreUnavailableError(
-                f"Redis at {self.address} does not answer ({type(error).__name__}): "
-                "is it running, and is BATCH_ROUTER_REDIS_URL right?"
-            ) from error
-        except redis.OutOfMemoryError as error:
-            raise StoreUnavailableError(f"Redis at {self.address} is full (maxmemory); nothing was changed") from error
+        except redis.RedisError as error:
+            meaning = next(meaning for kinds, meaning in _MEANINGS if isinstance(error, kinds))
+            described = meaning.format(kind=type(error).__name__, code=_code(error))
+            raise StoreUnavailableError(f"Redis at {self.address} {described}") from error
 
-    return call
+    return cast("Callable[Concatenate[RedisStore, P], T]", call)
+
+
+def _code(error: redis.RedisError) -> str:
+    """The code in front of a server's error (NOREPLICAS, READONLY...); what follows may quote arguments."""
+    word = str(error).partition(" ")[0]
+    return word if word.isupper() else "no code"
 
 
 class RedisStore:
@@ -57,24 +71,24 @@ class RedisStore:
         self.address = known.get("path") or f"{known.get('host')}:{known.get('port')}"
 
     @_translated
-    def _call(self, name: str, *args: Any) -> Any:
+    def _call(self, name: str, *args: str | bytes | float) -> object:
         return self._script(keys=[self._prefix], args=[name, *args])
 
     @_translated
     def now(self) -> float:
         seconds, micros = self._redis.time()
-        return seconds + micros / 1e6
+        return float(seconds + micros / 1e6)
 
-    def create(self, batch_id: str, facts: dict[str, Any], *, delay: float) -> bool:
-        fields = {"schema": SCHEMA, **facts, "id": batch_id, "state": State.QUEUED}
-        return bool(self._call("create", batch_id, _json(dump_fields(fields)), _ms(delay)))
+    def create(self, batch: Batch, *, delay: float) -> bool:
+        return bool(self._call("create", batch.id, _json(dump_item(batch)), _ms(delay)))
 
     def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
-        flat = self._call("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id), SCHEMA)
+        reply = self._call("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id), SCHEMA)
+        flat = cast("list[str] | None", reply)
         return load_item(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
 
-    def renew(self, item_id: str, fence: int, *, lease: float, patch: dict[str, Any] | None = None) -> bool:
-        return bool(self._call("renew", item_id, fence, _ms(lease), _json(dump_fields(patch or {}))))
+    def renew(self, item_id: str, fence: int, *, lease: float, facts: Facts) -> bool:
+        return bool(self._call("renew", item_id, fence, _ms(lease), _json(dump_facts(facts))))
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
         parent = _parent(item_id)
@@ -84,17 +98,21 @@ class RedisStore:
             fence,
             _json(commit.state),
             -1 if commit.delay is None else _ms(commit.delay),
-            _json(dump_fields(commit.patch)),
+            _json(dump_facts(commit.facts)),
             _json(holder),
             parent,
-            _json(State.FINISHING) if parent and is_final(commit.state) else "",
-            _json([_spawned(batch_id_of(item_id), facts) for facts in commit.spawn]),
+            _json(State.FINISHING) if parent and commit.state.is_final else "",
+            _json([(shard.counts_as_open, dump_item(shard)) for shard in commit.spawn]),
             _ms(commit.grace),
         )
-        return Committed(reply[0], [_hint(row) for row in reply[1:]]) if reply else None
+        if not reply:
+            return None
+        version, *woken = cast("list[int | list[str]]", reply)
+        return Committed(cast(int, version), [_hint(row) for row in cast("list[list[str]]", woken)])
 
     def take_due(self, limit: int, *, grace: float) -> list[Hint]:
-        return [_hint(row) for row in self._call("take_due", limit, _ms(grace), SCHEMA)]
+        rows = cast("list[list[str]]", self._call("take_due", limit, _ms(grace), SCHEMA))
+        return [_hint(row) for row in rows]
 
     def cancel(self, batch_id: str) -> bool:
         return bool(self._call("cancel", batch_id, _FINALS))
@@ -103,8 +121,8 @@ class RedisStore:
         return bool(self._call("delete", batch_id, _FINALS))
 
     @_translated
-    def forgotten_jobs(self) -> set[str]:
-        return set(cast("list[str]", self._redis.zrange(f"{self._prefix}forgotten", 0, -1)))
+    def jobs_of(self, account: str) -> set[str]:
+        return set(cast("list[str]", self._redis.zrange(f"{self._prefix}jobs:{account}", 0, -1)))
 
     def get_batch(self, batch_id: str) -> Batch | None:
         return next((item for item in self._load([batch_id]) if isinstance(item, Batch)), None)
@@ -116,10 +134,15 @@ class RedisStore:
         items = self._load([shard_id(batch.id, number) for number in range(batch.shards)])
         return [item for item in items if isinstance(item, Shard)]
 
+    def iter_batches(self) -> Iterator[Batch]:
+        after = 0
+        while ids := self._ids_of_batches(after):
+            yield from (item for item in self._load(ids) if isinstance(item, Batch))
+            after += len(ids)
+
     @_translated
-    def list_batches(self, limit: int) -> list[Batch]:
-        ids = cast("list[str]", self._redis.zrevrange(f"{self._prefix}batches", 0, limit - 1))
-        return [item for item in self._load(ids) if isinstance(item, Batch)]
+    def _ids_of_batches(self, after: int) -> list[str]:
+        return cast("list[str]", self._redis.zrevrange(f"{self._prefix}batches", after, after + _PAGE - 1))
 
     def pause(self, account: str, seconds: float) -> None:
         self._call("pause", account, max(1, _ms(seconds)))
@@ -135,12 +158,14 @@ class RedisStore:
         return cast("list[str]", self._call("listeners", queue))
 
     @_translated
-    def bind_storage(self, root: str) -> str:
-        bound = self._redis.set(f"{self._prefix}storage", root, nx=True, get=True)
-        return cast("str | None", bound) or root
+    def bind_storage(self, address: str) -> str:
+        key = f"{self._prefix}storage"
+        self._redis.set(key, address, nx=True)  # `SET NX GET` needs Redis 7.0
+        return cast(str, self._redis.get(key))
 
     def close(self) -> None:
-        self._redis.close()
+        with suppress(redis.RedisError):
+            self._redis.close()
 
     @_translated
     def _load(self, ids: Sequence[str]) -> list[Batch | Shard]:
@@ -150,7 +175,7 @@ class RedisStore:
         return [load_item(fields) for fields in pipeline.execute() if fields]
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
@@ -161,10 +186,6 @@ def _ms(seconds: float) -> int:
 def _parent(item_id: str) -> str:
     batch_id = batch_id_of(item_id)
     return batch_id if batch_id != item_id else ""
-
-
-def _spawned(batch_id: str, facts: dict[str, Any]) -> dict[str, str]:
-    return dump_fields({"schema": SCHEMA, **facts, "batch": batch_id, "state": State.UPLOADING})
 
 
 def _hint(row: list[str]) -> Hint:

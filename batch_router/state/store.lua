@@ -1,11 +1,11 @@
 -- Every change to the state, each call atomic. Nothing here decides: it compares, sets and counts.
 --
 -- Keys below the prefix KEYS[1]:
---   item:<id>           hash   a batch or shard; each value is JSON (see items.py)
---   due                 zset   item id -> ms: when somebody must look at it again
+--   item:<id>           hash   an item; each value is JSON (see items.py)
+--   due                 zset   item id -> ms: when a worker must look at it again
 --   batches             zset   batch id -> ms of its creation
---   forgotten           zset   job id of a deleted shard -> ms of its deletion
---   pause:<account>     until it expires, nobody calls the provider for that account
+--   jobs:<account>      zset   job id -> +inf while its shard is here, then ms of its deletion
+--   pause:<account>     until it expires, no worker calls the provider for that account
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
 --
 -- Calls: ARGV[1] is the name, the rest are its arguments. Times are ms from now; now is the server's clock.
@@ -19,8 +19,8 @@ local seconds = string.format('%.3f', now / 1000)
 
 local function item_key(id) return prefix .. 'item:' .. id end
 
-local function set_fields(key, json)
-  for field, value in pairs(cjson.decode(json)) do redis.call('HSET', key, field, value) end
+local function set_fields(key, fields)
+  for field, value in pairs(fields) do redis.call('HSET', key, field, value) end
 end
 
 -- {id, version, state, provider, queue}: what a message about the item needs
@@ -36,14 +36,26 @@ local function holds(key, fence) return redis.call('HGET', key, 'version') == fe
 
 local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
 
+-- Note for the account of an item that it has a job, with a score; a job that runs in a worker has no account
+local function note_job(key, job, score)
+  local json = redis.call('HGET', key, 'account')
+  if not job or job == 'null' or not json or json == 'null' then return end
+  local account = cjson.decode(json)
+  local name = account.service
+  if account.credential and account.credential ~= cjson.null then name = name .. '/' .. account.credential end
+  local jobs = prefix .. 'jobs:' .. name
+  redis.call('ZADD', jobs, score, cjson.decode(job).id)
+  redis.call('ZREMRANGEBYSCORE', jobs, '-inf', now - 90 * 86400 * 1000)
+end
+
 local calls = {}
 
 -- id, fields, delay
 function calls.create(id, fields, delay)
   local key = item_key(id)
   if redis.call('EXISTS', key) == 1 then return 0 end
-  set_fields(key, fields)
-  redis.call('HSET', key, 'version', 1, 'created_at', seconds)
+  set_fields(key, cjson.decode(fields))
+  redis.call('HSET', key, 'id', '"' .. id .. '"', 'version', 1, 'created_at', seconds)
   touch(key)
   redis.call('ZADD', due, now + delay, id)
   redis.call('ZADD', prefix .. 'batches', now, id)
@@ -68,19 +80,19 @@ function calls.claim(id, version, lease, holder, batch, schema)
   return redis.call('HGETALL', key)
 end
 
--- id, fence, lease, patch
-function calls.renew(id, fence, lease, patch)
+-- id, fence, lease, facts
+function calls.renew(id, fence, lease, facts)
   local key = item_key(id)
   if not holds(key, fence) then return 0 end
-  set_fields(key, patch)
+  set_fields(key, cjson.decode(facts))
   redis.call('ZADD', due, now + lease, id)
   return 1
 end
 
--- id, fence, state (JSON), delay or -1, patch, holder (JSON), batch id or '', state to wake the batch in or '',
--- {fields of a shard to be made, ...}, grace
+-- id, fence, state (JSON), delay or -1, facts, holder (JSON), batch id or '', state to wake the batch in or '',
+-- {{counts as open, fields} of a shard to make, ...}, grace
 -- Returns {version, hint, ...} or false.
-function calls.commit(id, fence, state, delay, patch, holder, batch, wake, spawn, grace)
+function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn, grace)
   local key = item_key(id)
   if not holds(key, fence) then
     local repeated = redis.call('HGET', key, 'version') == tostring(fence + 1)
@@ -88,7 +100,9 @@ function calls.commit(id, fence, state, delay, patch, holder, batch, wake, spawn
     return repeated and {fence + 1} or false
   end
   local reply = {redis.call('HINCRBY', key, 'version', 1)}
-  set_fields(key, patch)
+  facts = cjson.decode(facts)
+  set_fields(key, facts)
+  note_job(key, facts.job, '+inf')
   redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
   redis.call('HDEL', key, 'claimed_by')
   touch(key)
@@ -102,14 +116,14 @@ function calls.commit(id, fence, state, delay, patch, holder, batch, wake, spawn
   end
   local owner = parent or key
   local owner_id = batch ~= '' and batch or id
-  for _, fields in ipairs(cjson.decode(spawn)) do
+  for _, spawned in ipairs(cjson.decode(spawn)) do
     local child = owner_id .. '.' .. (redis.call('HINCRBY', owner, 'shards', 1) - 1)
     local child_key = item_key(child)
-    for field, value in pairs(fields) do redis.call('HSET', child_key, field, value) end
+    set_fields(child_key, spawned[2])
     redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1)
     redis.call('HSET', child_key, 'created_at', seconds, 'updated_at', seconds)
     redis.call('ZADD', due, now + grace, child)
-    redis.call('HINCRBY', owner, 'open', 1)
+    if spawned[1] then redis.call('HINCRBY', owner, 'open', 1) end
     reply[#reply + 1] = hint(child)
   end
   if wake ~= '' and redis.call('HINCRBY', parent, 'open', -1) == 0 then
@@ -165,10 +179,8 @@ end
 function calls.delete(id, finals)
   local state = redis.call('HGET', item_key(id), 'state')
   if not state or not is_final(state, finals) then return 0 end
-  redis.call('ZREMRANGEBYSCORE', prefix .. 'forgotten', '-inf', now - 90 * 86400 * 1000)
   for _, each in ipairs(family(id)) do
-    local job = redis.call('HGET', item_key(each), 'job')
-    if job and job ~= 'null' then redis.call('ZADD', prefix .. 'forgotten', now, cjson.decode(job).id) end
+    note_job(item_key(each), redis.call('HGET', item_key(each), 'job'), now)
     redis.call('DEL', item_key(each))
     redis.call('ZREM', due, each)
   end

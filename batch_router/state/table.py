@@ -3,87 +3,110 @@
 Rules:
 
 * A state is named after what comes next: an item in `creating` waits for the step `create`.
-* A step ends in one of its successors, or stays (a poll that found nothing new, a call worth another try).
+* The rows are in the order of the road. A step that did its work moves the item to the next row; `elsewhere` names the
+  other states that it may choose. It may also stay (a poll that found nothing new, a call that is tried again).
 * Whatever goes wrong with a shard, its rows keep their way to `normalizing`: every shard ends with a part that
   accounts for each of its rows, so that the books balance. The failure itself is the shard's `failure`.
-* What lies at the provider is deleted only after that, in `cleaning`, which nothing can fail.
-* A batch leaves `running` only by the commit that ends its last shard. Meanwhile it is looked at only for its time-out.
-* `parked` waits for the operator. Final states wait for nobody.
+* The step `clean` deletes what lies at the provider only after that, and nothing makes it fail.
+* A batch leaves `running` only by the commit that ends its last shard. Meanwhile a worker looks at it for its time-out.
+* `parked` waits for the operator. Final states wait for nothing.
 
 `docs/architecture.md` has the picture; a test holds it against this table.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from functools import cache
+from typing import Literal, Self
 
 from ..exceptions import StateError
 
+Queue = Literal["cpu", "io", "poll"]
+
+_ENDS = "completed failed cancelled expired"
+
 
 class State(StrEnum):
-    """Where an item stands. The values are what Redis holds."""
-
-    # a batch
-    QUEUED = "queued"
-    RUNNING = "running"
-    FINISHING = "finishing"
-    # a shard
-    UPLOADING = "uploading"
-    CREATING = "creating"
-    POLLING = "polling"
-    DOWNLOADING = "downloading"
-    NORMALIZING = "normalizing"
-    CLEANING = "cleaning"
-    PARKED = "parked"
-    # both
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-
-
-S = State
-_ENDS = frozenset({S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED})
-
-
-class Row(NamedTuple):
-    """One line of the table.
+    """Where an item stands. The values are what Redis holds.
 
     Attributes:
-        step: the function of `batch_router.pipeline` that carries the item on; None where nothing does.
+        step: the file of `batch_router.road.steps` that carries the item on; None where no step does.
         queue: the Celery queue of that step, unless the provider has one of its own.
-        successors: the states that the step may end in, besides staying.
     """
 
     step: str | None
-    queue: str | None
-    successors: frozenset[State]
+    queue: Queue | None
+    _elsewhere: str
+    _given_up: str
+
+    def __new__(
+        cls, word: str, step: str | None = None, queue: Queue | None = None, elsewhere: str = "", given_up: str = ""
+    ) -> Self:
+        """A row of the table; `given_up` is where an item goes whose step failed for good."""
+        state = str.__new__(cls, word)
+        state._value_ = word
+        state.step, state.queue, state._elsewhere, state._given_up = step, queue, elsewhere, given_up
+        return state
+
+    # fmt: off
+    # a batch       word           step         queue   elsewhere                        given up
+    QUEUED =       ("queued",      "convert",   "cpu",  "finishing",                     "finishing")
+    RUNNING =      ("running",     "expire",    "cpu",  "",                              "running")
+    FINISHING =    ("finishing",   "finish",    "cpu",  _ENDS,                           "failed")
+    # a shard
+    UPLOADING =    ("uploading",   "upload",    "io",   "normalizing",                   "normalizing")
+    CREATING =     ("creating",    "create",    "io",   "uploading normalizing parked",  "normalizing")
+    POLLING =      ("polling",     "poll",      "poll", "creating normalizing",          "normalizing")
+    DOWNLOADING =  ("downloading", "download",  "io",   "",                              "normalizing")
+    NORMALIZING =  ("normalizing", "normalize", "cpu",  "downloading failed",            "failed")
+    CLEANING =     ("cleaning",    "clean",     "io",   _ENDS,                           "failed")
+    PARKED =       ("parked",      None,        None,   "polling uploading normalizing")
+    # both
+    COMPLETED =    ("completed",)
+    FAILED =       ("failed",)
+    CANCELLED =    ("cancelled",)
+    EXPIRED =      ("expired",)
+    # fmt: on
+
+    @property
+    def onward(self) -> "State":
+        """The state after this one's step did its work: the next row.
+
+        Raises:
+            StateError: this is the end of a road, or no step's.
+        """
+        if self.step is None or self._elsewhere == _ENDS:
+            raise StateError(f"{self.value} is followed by no other row")
+        rows = list(State)
+        return rows[rows.index(self) + 1]
+
+    @property
+    def given_up(self) -> "State":
+        """Where an item goes when its step has failed for good: the rows of a shard still get their results.
+
+        A running batch stays what it is, and is looked at later: its shards end it.
+        """
+        return State(self._given_up)
+
+    @property
+    def successors(self) -> frozenset["State"]:
+        """The states that the step may end in, besides staying."""
+        return _successors(self)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing happens to an item in this state any more."""
+        return not self.successors
 
 
-TABLE: dict[State, Row] = {
-    # state          step         queue   successors
-    S.QUEUED:      Row("convert",   "cpu",  frozenset({S.RUNNING, S.FINISHING})),
-    S.RUNNING:     Row("expire",    "cpu",  frozenset({S.FINISHING})),
-    S.FINISHING:   Row("finish",    "cpu",  _ENDS),
-    S.UPLOADING:   Row("upload",    "io",   frozenset({S.CREATING, S.NORMALIZING})),
-    S.CREATING:    Row("create",    "io",   frozenset({S.POLLING, S.UPLOADING, S.NORMALIZING, S.PARKED})),
-    S.POLLING:     Row("poll",      "poll", frozenset({S.DOWNLOADING, S.CREATING, S.NORMALIZING})),
-    S.DOWNLOADING: Row("download",  "io",   frozenset({S.NORMALIZING})),
-    S.NORMALIZING: Row("normalize", "cpu",  frozenset({S.CLEANING, S.DOWNLOADING, S.FAILED})),
-    S.CLEANING:    Row("clean",     "io",   _ENDS),
-    S.PARKED:      Row(None,        None,   frozenset({S.POLLING, S.UPLOADING, S.NORMALIZING})),
-    S.COMPLETED:   Row(None,        None,   frozenset()),
-    S.FAILED:      Row(None,        None,   frozenset()),
-    S.CANCELLED:   Row(None,        None,   frozenset()),
-    S.EXPIRED:     Row(None,        None,   frozenset()),
-}  # fmt: skip
-
-#: The steps of a shard in the order of the road: what a Celery chain of one is made of.
-ROAD: tuple[State, ...] = (S.UPLOADING, S.CREATING, S.POLLING, S.DOWNLOADING, S.NORMALIZING, S.CLEANING)
+@cache
+def _successors(state: State) -> frozenset[State]:
+    elsewhere = {State(word) for word in state._elsewhere.split()}
+    leads_on = state.step is not None and state._elsewhere != _ENDS
+    return frozenset(elsewhere | ({state.onward} if leads_on else set()))
 
 
-def is_final(state: State) -> bool:
-    """Whether nothing will happen to an item in this state any more."""
-    return not TABLE[state].successors
+#: Where a shard begins.
+FIRST_OF_SHARD = State.UPLOADING
 
 
 def check_transition(old: State, new: State) -> None:
@@ -92,10 +115,12 @@ def check_transition(old: State, new: State) -> None:
     Raises:
         StateError: `new` does not follow `old`.
     """
-    if new is not old and new not in TABLE[old].successors:
+    if new is not old and new not in old.successors:
         raise StateError(f"{old.value} cannot become {new.value}")
 
 
 def remaining_road(state: State) -> tuple[State, ...]:
-    """The states from `state` to the end of its road, `state` first: one step each."""
-    return ROAD[ROAD.index(state) :] if state in ROAD else (state,)
+    """The states from `state` to the end of a shard's road, `state` first; a batch's steps do not follow each other."""
+    rows = [row for row in State if row.step is not None]
+    road = tuple(rows[rows.index(FIRST_OF_SHARD) :])
+    return road[road.index(state) :] if state in road else (state,)

@@ -7,7 +7,7 @@ from kombu.exceptions import OperationalError
 from ..providers import find_provider
 from ..road.advance import log
 from ..state.base import Hint
-from ..state.table import TABLE, remaining_road
+from ..state.table import remaining_road
 from .app import app
 
 #: `io` talks to providers, `cpu` converts and normalizes, `poll` looks at jobs.
@@ -16,7 +16,7 @@ DEFAULT_QUEUES = ("io", "cpu", "poll")
 
 def queue_of(hint: Hint) -> str:
     """The queue of the step that an item waits for: its own, or its provider's, if it has one."""
-    return hint.queue or find_provider(hint.provider).queue or str(TABLE[hint.state].queue)
+    return hint.queue or find_provider(hint.provider).queue or str(hint.state.queue)
 
 
 def publish(hint: Hint, countdown: float = 0) -> None:
@@ -35,4 +35,4 @@ def publish(hint: Hint, countdown: float = 0) -> None:
 
 
 def _signature(hint: Hint, args: tuple[object, ...] = ()) -> Signature:
-    return app.signature(f"batch_router.{TABLE[hint.state].step}", args=args, queue=queue_of(hint))
+    return app.signature(f"batch_router.{hint.state.step}", args=args, queue=queue_of(hint))

@@ -8,7 +8,6 @@ from celery.exceptions import Ignore
 from ..exceptions import StoreUnavailableError, ValidationError
 from ..road.advance import LONGEST_COUNTDOWN, Advance, advance, log
 from ..state.base import Hint
-from ..state.table import TABLE
 from .process import context
 from .routing import publish
 
@@ -46,7 +45,7 @@ class RoadTask(Task):
 
     def _next(self, done: Advance, hint: Hint) -> Token:
         token: Token = [hint.id, hint.version]
-        step = f"batch_router.{TABLE[hint.state].step}"
+        step = f"batch_router.{hint.state.step}"
         if done.delay > LONGEST_COUNTDOWN:
             raise Ignore  # no message waits that long: the sweep sends one when it is time
         if step == self.name:

@@ -8,7 +8,7 @@ from celery.result import AsyncResult
 
 from ..exceptions import ValidationError
 from ..operations.submit import submit
-from ..state.table import TABLE
+from ..state.table import State
 from .app import app
 from .process import context
 from .routing import publish
@@ -65,6 +65,6 @@ def _add_step(name: str) -> None:
     app.task(bind=True, base=RoadTask, name=f"batch_router.{name}")(step)
 
 
-for row in TABLE.values():
-    if row.step is not None:
-        _add_step(row.step)
+for state in State:
+    if state.step is not None:
+        _add_step(state.step)

@@ -1,5 +1,6 @@
 """The CPU steps of the road on their own: one process, a real store, no workers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,10 +15,10 @@ from batch_router.road.steps.finish import finish
 from batch_router.road.steps.normalize import normalize
 from batch_router.settings import Settings
 from batch_router.state.base import Commit
-from batch_router.state.items import Batch, Shard
+from batch_router.state.items import Batch, Facts, Shard
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import State
-from batch_router.storage import LocalStorage
+from batch_router.storage import FolderStorage
 
 BATCH_ID = "bench"
 T = TypeVar("T", Batch, Shard)
@@ -27,7 +28,7 @@ def open_road(home: Path, url: str) -> Context:
     settings = Settings(home=home, lease=3600)
     store = RedisStore(redis.Redis.from_url(url, decode_responses=True), prefix=f"{home.name}:")
     keeper = LeaseKeeper(store, lease=3600, every=600)
-    return Context(settings, store, LocalStorage(home), "bench", Clients(settings), keeper)
+    return Context(settings, store, FolderStorage(home), "bench", Clients(settings), keeper)
 
 
 def submit_file(context: Context, path: Path) -> Batch:
@@ -38,7 +39,7 @@ def submit_file(context: Context, path: Path) -> Batch:
 
 def convert_and_commit(context: Context, batch: Batch) -> list[Shard]:
     outcome = convert(context, batch)
-    _commit(context, batch, outcome.state, outcome.patch, outcome.spawn)
+    _commit(context, batch, outcome.state, outcome.facts, outcome.spawn)
     return shards_of(context)
 
 
@@ -49,7 +50,7 @@ def shards_of(context: Context) -> list[Shard]:
 
 
 def answers_path(context: Context, shard: Shard) -> Path:
-    return context.storage.path(f"{shard.id}-answers.jsonl")
+    return Path(context.storage.address, f"{shard.id}-answers.jsonl")
 
 
 def claim_answered(context: Context, shard: Shard) -> Shard:
@@ -61,7 +62,7 @@ def claim_answered(context: Context, shard: Shard) -> Shard:
 
 def normalize_and_commit(context: Context, shard: Shard) -> None:
     outcome = normalize(context, shard)
-    _commit(context, shard, State.COMPLETED, outcome.patch)  # no provider, nothing to clean there
+    _commit(context, shard, State.COMPLETED, outcome.facts)  # no provider, nothing to clean there
 
 
 def finish_and_commit(context: Context) -> None:
@@ -69,7 +70,7 @@ def finish_and_commit(context: Context) -> None:
     assert batch is not None
     claimed = _claim(context, BATCH_ID, batch.version, Batch)
     outcome = finish(context, claimed)
-    _commit(context, claimed, outcome.state, outcome.patch)
+    _commit(context, claimed, outcome.state, outcome.facts)
 
 
 def _claim(context: Context, item_id: str, version: int, kind: type[T]) -> T:
@@ -78,6 +79,6 @@ def _claim(context: Context, item_id: str, version: int, kind: type[T]) -> T:
     return item
 
 
-def _commit(context: Context, item: Batch | Shard, state: State, patch: dict, spawn: tuple = ()) -> None:
-    commit = Commit(state, None, patch, spawn, grace=3600)
+def _commit(context: Context, item: Batch | Shard, state: State, facts: Facts, spawn: Sequence[Shard] = ()) -> None:
+    commit = Commit(state, None, facts, spawn, grace=3600)
     assert context.store.commit(item.id, item.version, commit, holder="bench") is not None

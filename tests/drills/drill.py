@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from batch_router.intake.options import Options
 from batch_router.state.base import Hint
 from batch_router.state.items import batch_id_of
-from batch_router.state.table import State, is_final
+from batch_router.state.table import State
 
 from .courses import COURSES, Course, arguments_of
 from .effects import EFFECTS, Effect
@@ -118,7 +118,7 @@ def wait_for_end(stack: Stack, batch_id: str, seconds: float, until: Callable[[]
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not until():
         batch = stack.store.get_batch(batch_id)
-        if batch is not None and is_final(batch.state):
+        if batch is not None and batch.state.is_final:
             return
         time.sleep(0.2)
 

@@ -67,7 +67,7 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     *_step(
         "create",
-        Effect("store.renew intent", providers=_REMOTE),
+        Effect("store.renew intent account", providers=_REMOTE),
         Effect("client.create", providers=_ALL),
         Effect("store.renew no intent", "create refused", _REMOTE),
         Effect("store.pause", "create refused"),

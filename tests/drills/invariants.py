@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from batch_router.state.items import Batch, Shard
-from batch_router.state.table import State, is_final
+from batch_router.state.table import State
 
 from .courses import Course, rows_of
 from .stack import KEY, PROMPT, Stack, requests_of
@@ -57,8 +57,8 @@ def check(stack: Stack, batch_id: str, course: Course, *, may_park: bool = False
     shards = stack.store.get_shards(batch)
     if may_park and any(shard.state is State.PARKED for shard in shards):
         return Findings()
-    if not is_final(batch.state):
-        where = ", ".join(f"{shard.id} {shard.state}" for shard in shards if not is_final(shard.state))
+    if not batch.state.is_final:
+        where = ", ".join(f"{shard.id} {shard.state}" for shard in shards if not shard.state.is_final)
         return Findings(lost=len(rows_of(course)), problems=(f"not finished: {batch.state}; {where}",))
     problems = [f"ended as {batch.state}"] if batch.state != course.state else []
     lost, duplicated, wrong = _check_results(stack, batch, course)

@@ -15,7 +15,7 @@ from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Hint
 from batch_router.state.items import Batch, Shard
-from batch_router.state.table import TABLE, State
+from batch_router.state.table import State
 
 from .courses import Course, arguments_of
 from .drill import Outcome, submit, wait_for_end
@@ -67,7 +67,7 @@ def _repeat_messages(stack: Stack, batch_id: str) -> list[str]:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         for item in _items(stack, batch_id):
-            if TABLE[item.state].step is not None:
+            if item.state.step is not None:
                 for _ in range(2):
                     stack.send(Hint(item.id, item.version, item.state, item.provider))
         time.sleep(0.2)

@@ -28,7 +28,6 @@ from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Hint
-from batch_router.state.table import TABLE
 
 from ..e2e.stack import clean_environment, processes_of
 from .fleet import FLEETS, Fleet
@@ -84,9 +83,8 @@ class Stack:
 
     def send(self, hint: Hint) -> None:
         """A message, as `publish` would send it."""
-        row = TABLE[hint.state]
-        queue = find_provider(hint.provider).queue or row.queue
-        self._sender.send_task(f"batch_router.{row.step}", args=([hint.id, hint.version],), queue=queue)
+        queue = find_provider(hint.provider).queue or hint.state.queue
+        self._sender.send_task(f"batch_router.{hint.state.step}", args=([hint.id, hint.version],), queue=queue)
 
     @contextmanager
     def planned(self, plan: Plan) -> Iterator[None]:

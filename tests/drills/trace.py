@@ -23,13 +23,13 @@ from celery.signals import after_task_publish, before_task_publish, task_postrun
 from batch_router.connect import open_context, open_store
 from batch_router.road.context import Clients, Context
 from batch_router.settings import Settings
-from batch_router.storage import LocalStorage
+from batch_router.storage import FolderStorage
 
 #: The environment variable that names the folder of trace, plan and strikes.
 FOLDER = "BATCH_ROUTER_DRILL"
 
 # What looks and does not touch.
-_READS = re.compile(r"now|get_\w+|list\w*|listeners|forgotten_jobs|paused|close|address")
+_READS = re.compile(r"now|get_\w+|iter_batches|jobs_of|listeners|paused|close|address")
 _OF_NO_ITEM = ("announce", "bind_storage")
 _THREADS = ("sweep", "lease-keeper", "job-watch")
 _NUMBERS = re.compile(r"^\.?(\d{5}-\d+|[0-9a-f]{8})-|-\d+(?=\.json$)|\.jsonl?$")
@@ -131,7 +131,7 @@ class _Store:
         def change(*args: Any, **options: Any) -> Any:
             item = args[0] if args and isinstance(args[0], str) and name not in _OF_NO_ITEM else ""
             item = self._trace.item if name == "pause" else item
-            facts = "".join(f" {'no ' * (value is None)}{fact}" for fact, value in (options.get("patch") or {}).items())
+            facts = "".join(f" {'no ' * (value is None)}{fact}" for fact, value in (options.get("facts") or {}).items())
             place = self._trace.place
             if name == "bind_storage" and place != "submit":
                 place = "start"  # whatever a worker does first
@@ -175,7 +175,7 @@ class _Clients(Clients):
         return _Client(super().get(name, credential), self._trace)
 
 
-class _Storage(LocalStorage):
+class _Storage(FolderStorage):
     """A storage whose changes are told. "Before" a write all is written, and nothing has its name yet."""
 
     def __init__(self, root: Path, trace: Trace) -> None:
@@ -195,9 +195,9 @@ class _Storage(LocalStorage):
         with self._trace.around(f"{self._trace.place}/delete {kind_of(name)}", self._trace.item):
             super().delete(name)
 
-    def delete_folder(self, name: str) -> None:
+    def delete_all(self, name: str) -> None:
         with self._trace.around(f"{self._trace.place}/delete folder", self._trace.item):
-            super().delete_folder(name)
+            super().delete_all(name)
 
 
 def kind_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,9 +21,9 @@ from batch_router.simulator import Simulator
 from batch_router.state.base import Commit
 from batch_router.state.table import State
 from tests.file_rows import FileRows
+from tests.items import new_shard, put_shards
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
-ROWS = {"path": "in", "size": 1, "hash": "0"}
 OURS, OTHER, OWNED = "0123456789abcdef", "fedcba9876543210", "00000000000000aa"
 
 
@@ -35,10 +36,11 @@ def test_a_job_that_no_shard_owns_is_found(
     with Simulator() as simulator:
         context = make_context(base_urls={provider: f"{simulator.url}/{URLS[provider]}"})
         jobs = {token: create(context, provider, token) for token in (OURS, OTHER, OWNED, "not-a-token")}
-        context.store.create("b", {"provider": provider, "input": ROWS, "submission": "s"}, delay=0)
-        context.store.claim("b", 1, lease=10, holder="w")
-        spawn = [facts(provider, OWNED) | {"job": jobs[OWNED]}, facts(provider, OTHER)]
-        context.store.commit("b", 2, Commit(State.RUNNING, None, {}, spawn), holder="w")
+        put_shards(context.store, *(new_shard(provider=provider, token=token) for token in (OWNED, OTHER)))
+        context.store.claim("b.0", 1, lease=10, holder="w")
+        account = context.clients.get(provider).access.account(None)
+        commit = Commit(State.POLLING, None, {"job": jobs[OWNED], "account": account})
+        context.store.commit("b.0", 2, commit, holder="w")
         assert accounts_of(context) == {(provider, None)}
         assert [job.id for job in find_orphans(context, provider, None, 10)] == [jobs[OURS].id]
 
@@ -50,8 +52,9 @@ def test_a_folder_of_no_batch_is_found(context: Context) -> None:
         with context.storage.write(f"{batch_folder('openai', name)}/input") as stream:
             stream.write(b"{}\n")
     for name in ("old", known.id):
-        os.utime(context.storage.path(batch_folder("openai", name)), (0, 0))
-    assert [folder.name for folder in find_strays(context)] == ["old"]
+        for path in Path(context.storage.address, batch_folder("openai", name)).iterdir():
+            os.utime(path, (0, 0))
+    assert list(find_strays(context)) == [batch_folder("openai", "old")]
 
 
 def facts(provider: str, token: str) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def create(context: Context, provider: str, token: str) -> Job:
     with context.storage.write(token) as stream:
         stream.write(msgspec.json.encode(kind.codec.encode(request, f"{token}-0")) + b"\n")
     client = context.clients.get(provider)
-    rows = FileRows(context.storage.path(token))
+    rows = FileRows(Path(context.storage.address, token))
     spec = JobSpec(token=token, model="m", rows=1, upload=None, since=0)
     spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
     return client.create(rows, spec)
@@ -121,7 +124,7 @@ def test_what_has_not_ended_is_not_purged(context: Context, stored: Callable[[],
 def test_a_purge_that_was_interrupted_can_be_repeated(context: Context) -> None:
     """The state goes last, so the batch is still listed when only its files are gone."""
     ended(context, "b")
-    context.storage.delete_folder(batch_folder("openai", "b"))
+    context.storage.delete_all(batch_folder("openai", "b"))
     BatchClient(context).purge("b")
     assert context.store.get_batch("b") is None
 

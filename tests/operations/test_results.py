@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from batch_router.exceptions import FileOperationError
 from batch_router.operations.results import read_results
 from batch_router.road.context import Context
-from batch_router.storage import LocalStorage
+from batch_router.storage import FolderStorage
 
 
-def put(storage: LocalStorage, name: str, content: bytes) -> None:
+def put(storage: FolderStorage, name: str, content: bytes) -> None:
     with storage.write(name) as stream:
         stream.write(content)
 
@@ -23,13 +23,13 @@ def result(row: int) -> bytes:
     return b'{"custom_id":"q%d","text":"a\xe2\x80\xa8b"}\n' % row
 
 
-def part(storage: LocalStorage, number: int, rows: list[int]) -> dict[str, Any]:
+def part(storage: FolderStorage, number: int, rows: list[int]) -> dict[str, Any]:
     put(storage, f"{number}-results", b"".join(result(row) for row in rows))
     put(storage, f"{number}-ids", b"".join(json.dumps([row, f"q{row}"]).encode() + b"\n" for row in rows))
     return {"results": f"{number}-results", "row_ids": f"{number}-ids", "first_row": rows[0]}
 
 
-def manifest(storage: LocalStorage, *parts: list[int]) -> list[dict[str, Any]]:
+def manifest(storage: FolderStorage, *parts: list[int]) -> list[dict[str, Any]]:
     return [part(storage, number, rows) for number, rows in enumerate(parts)]
 
 

@@ -16,6 +16,7 @@ from batch_router.intake.options import Options, read_options
 from batch_router.operations.submit import submit
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
+from batch_router.road.input import open_input
 from batch_router.state.items import Batch
 from batch_router.state.table import State
 
@@ -38,8 +39,13 @@ def in_store(context: Context, batch_id: str) -> Batch:
     return batch
 
 
-def rows_of(batch: Batch) -> list[Any]:
-    return [json.loads(line) for line in Path(batch.input.path).read_bytes().splitlines()]
+def content_of(context: Context, batch: Batch) -> bytes:
+    with open_input(context.storage, batch.input) as rows:
+        return rows.read()
+
+
+def rows_of(context: Context, batch: Batch) -> list[Any]:
+    return [json.loads(line) for line in content_of(context, batch).splitlines()]
 
 
 # --- good input -----------------------------------------------------------------------------------------------------
@@ -51,7 +57,7 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
     batch = in_store(context, hint.id)
     assert hint == (batch.id, 1, State.QUEUED, "openai", None)
     assert (batch.state, batch.version, batch.model, batch.metadata) == (State.QUEUED, 1, "m", {"who": "ada"})
-    assert [row["custom_id"] for row in rows_of(batch)] == ["a", "b"]
+    assert [row["custom_id"] for row in rows_of(context, batch)] == ["a", "b"]
     assert "hush" not in repr(batch)
     with context.storage.open(batch.submission) as stream:
         assert json.loads(stream.read()) == {"model": "m", "system_prompt": "hush", "metadata": {"who": "ada"}}
@@ -92,8 +98,7 @@ def test_the_input_is_sealed(context: Context, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(LINES)
     for arguments in ({"requests": GOOD}, {"input": tmp_path / "in.jsonl"}):
         batch = in_store(context, submit(context, "openai", model="m", **arguments).id)
-        content = Path(batch.input.path).read_bytes()
-        assert Path(batch.input.path).is_absolute()
+        content = content_of(context, batch)
         assert (batch.input.size, batch.input.hash) == (len(content), xxhash.xxh3_128(content).hexdigest())
 
 
@@ -119,7 +124,7 @@ def test_a_file_is_used_where_it_lies(context: Context, tmp_path: Path, monkeypa
 def test_requests_come_in_many_shapes(context: Context, requests: Any) -> None:
     """Dicts, records, pydantic models and mixtures, from anything that can be iterated."""
     batch = in_store(context, submit(context, "openai", requests=requests, model="m").id)
-    assert [row["custom_id"] in "abc" for row in rows_of(batch)] == [True, True]
+    assert [row["custom_id"] in "abc" for row in rows_of(context, batch)] == [True, True]
 
 
 def test_the_callers_requests_are_left_alone(context: Context) -> None:
@@ -137,7 +142,7 @@ def test_what_one_provider_drops_another_still_gets(context: Context) -> None:
     request = UnifiedRequest(custom_id="a", model="m", messages=[message])
     submit(context, "vllm", requests=[request], unsupported="drop")
     batch = in_store(context, submit(context, "openai", requests=[request]).id)
-    assert [part["type"] for part in rows_of(batch)[0]["messages"][0]["content"]] == ["text", "document"]
+    assert [part["type"] for part in rows_of(context, batch)[0]["messages"][0]["content"]] == ["text", "document"]
 
 
 @pytest.mark.parametrize("batch_id", ["a", "A-b_9", "x" * 64])
@@ -222,10 +227,10 @@ def refused(context: Context, stored: Stored) -> Callable[..., BatchRouterError]
     """`refused(...)`: the error of a submission, after a look at what it left."""
 
     def look(kind: type[BatchRouterError], provider: str = "openai", **arguments: Any) -> BatchRouterError:
-        before = (stored(), context.store.list_batches(10), context.store.take_due(10, grace=0))
+        before = (stored(), list(context.store.iter_batches()), context.store.take_due(10, grace=0))
         with pytest.raises(kind) as caught:
             submit(context, provider, **arguments)
-        assert (stored(), context.store.list_batches(10), context.store.take_due(10, grace=0)) == before
+        assert (stored(), list(context.store.iter_batches()), context.store.take_due(10, grace=0)) == before
         return caught.value
 
     return look
@@ -340,7 +345,7 @@ def test_a_taken_id_leaves_nothing(refused: Any, context: Context, tmp_path: Pat
         error = refused(ValidationError, model="other", batch_id="mine", **arguments)
         assert_matches(r"^batch_id 'mine' is taken; choose another", error)
     assert in_store(context, "mine") == first
-    assert len(rows_of(first)) == 2
+    assert len(rows_of(context, first)) == 2
 
 
 def test_a_call_that_the_store_repeats_is_one_submission(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,14 +359,14 @@ def test_a_call_that_the_store_repeats_is_one_submission(context: Context, monke
     monkeypatch.setattr(context.store, "create", create_twice)
     hint = submit(context, "openai", requests=GOOD, model="m", batch_id="mine")
     assert (hint.id, hint.version) == ("mine", 1)
-    assert len(rows_of(in_store(context, "mine"))) == 2
+    assert len(rows_of(context, in_store(context, "mine"))) == 2
 
 
 def test_a_refusal_leaves_no_folder(context: Context) -> None:
     """Not even an empty folder stays for each refused attempt."""
     with pytest.raises(InvalidInputError):
         submit(context, "openai", requests=[ROW, ROW], model="m")
-    assert [path.name for path in context.storage.root.rglob("*") if path.name.startswith("batch_")] == []
+    assert [path.name for path in Path(context.storage.address).rglob("*") if path.name.startswith("batch_")] == []
 
 
 @pytest.mark.parametrize("where", ["requests", "input"])

@@ -9,8 +9,8 @@ from batch_router.exceptions import StateError, StoreUnavailableError
 from batch_router.road.lease import Lease
 from batch_router.state.base import Store
 from batch_router.state.items import Batch, Shard, batch_id_of
-from batch_router.state.table import check_transition, is_final
-from batch_router.storage import LocalStorage
+from batch_router.state.table import check_transition
+from batch_router.storage import FolderStorage
 from tests.road.fleet import Fate, Fleet
 
 
@@ -35,7 +35,7 @@ class Watch:
         for item in (batch, *shards):
             self._compare(self._seen.get(item.id), item)
             self._seen[item.id] = item
-        alive = sum(not is_final(shard.state) for shard in shards)
+        alive = sum(not shard.state.is_final for shard in shards)
         if batch.open != alive:
             self.wrong.append(f"{batch.id} counts {batch.open} open shards, and {alive} are")
 
@@ -46,7 +46,7 @@ class Watch:
             check_transition(before.state, now.state)
         except StateError as error:
             self.wrong.append(f"{now.id}: {error}")
-        if is_final(before.state) and now != before:
+        if before.state.is_final and now != before:
             self.wrong.append(f"{now.id} had ended, and changed")
         if now.version < before.version or (now.state is not before.state and now.version == before.version):
             self.wrong.append(f"{now.id} was at version {before.version}, and is at {now.version}")
@@ -78,7 +78,7 @@ class SeamStore:
         return call
 
 
-class SeamStorage(LocalStorage):
+class SeamStorage(FolderStorage):
     """A storage in which a worker may die around each write."""
 
     def __init__(self, root: Any, fleet: Fleet) -> None:

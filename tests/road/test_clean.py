@@ -12,16 +12,17 @@ from batch_router import BatchRouter
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
 from batch_router.road.advance import advance
-from batch_router.road.context import Context, Outcome
+from batch_router.road.context import Context, Running
+from batch_router.road.steps import find_step
 from batch_router.road.steps.clean import clean
-from batch_router.road.steps.upload import undo_upload
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Refusal
 from batch_router.state.base import Commit
-from batch_router.state.items import Shard
+from batch_router.state.items import Shard, ShardFacts
 from batch_router.state.table import State
 from tests.file_rows import FileRows
+from tests.items import new_shard, put_shards
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
 ROWS = [{"custom_id": str(number), "prompt": f"Row {number}"} for number in range(5)]
@@ -90,14 +91,9 @@ def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch)
 
     def make(simulator: Simulator) -> Context:
         context = make_context(base_urls={"openai": f"{simulator.url}/openai/v1"})
-        batch = {"provider": "openai", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
-        context.store.create("b", batch, delay=0)
-        context.store.claim("b", 1, lease=10, holder="w")
         with context.storage.write("requests") as stream:
             stream.write(b"{}\n")
-        facts = {"provider": "openai", "token": "t", "model": "m", "rows": 1, "size": 3, "first_row": 0}
-        spawn = [facts | {"requests": "requests", "row_ids": "ids"}]
-        context.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 1}, spawn), holder="w")
+        put_shards(context.store, new_shard())
         return context
 
     return make
@@ -113,7 +109,7 @@ def upload_of(context: Context) -> str:
     """What somebody uploads whose commit never comes."""
     client = context.clients.get("openai")
     spec = JobSpec(token="t", model="m", rows=1, upload=None, since=0)
-    return str(client.upload(FileRows(context.storage.path("requests")), spec))
+    return str(client.upload(FileRows(Path(context.storage.address, "requests")), spec))
 
 
 def test_a_file_that_a_dead_uploader_left_is_deleted(begin: Any) -> None:
@@ -121,7 +117,7 @@ def test_a_file_that_a_dead_uploader_left_is_deleted(begin: Any) -> None:
     with Simulator() as simulator:
         context = begin(simulator)
         context.store.claim("b.0", 1, lease=0, holder="dead")
-        context.store.renew("b.0", 2, lease=0, patch={"uploads": 1})
+        context.store.renew("b.0", 2, lease=0, facts={"uploads": 1})
         upload_of(context)
         assert advance(context, "b.0", 2)
         shard = shard_of(context)
@@ -146,7 +142,10 @@ def test_an_uploader_that_lost_its_claim_takes_its_file_back(begin: Any, state: 
         name = upload_of(context)
         shard = shard_of(context)
         context.store.claim("b.0", 1, lease=10, holder="w")
-        facts = {"upload": name if owned else "file-of-another"}
+        facts = ShardFacts(upload=name if owned else "file-of-another")
         context.store.commit("b.0", 2, Commit(state, 0, facts if state is not State.UPLOADING else {}), holder="w")
-        undo_upload(context, shard, Outcome(State.CREATING, patch={"upload": name}))
+        undo = find_step("upload").undo
+        assert undo is not None
+        with context.keeper.hold("b.0", 2, "w", since=0) as lease:
+            undo(Running.under(lease, context), shard, {"upload": name})
         assert len(left_at(simulator)) == left

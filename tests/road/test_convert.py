@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from batch_router.exceptions import FileOperationError, InvalidInputError, ValidationError
 from batch_router.operations.submit import submit
-from batch_router.road.context import Context, Outcome
-from batch_router.road.steps.convert import MAX_KINDS, convert
+from batch_router.road.context import Context
+from batch_router.road.cutting import MAX_KINDS
+from batch_router.road.outcome import Outcome
+from batch_router.road.steps.convert import convert
 from batch_router.state.items import Batch
 from batch_router.state.table import State, check_transition
 
@@ -34,20 +36,20 @@ def submitted(context: Context, **arguments: Any) -> Batch:
 
 
 def lines(context: Context, name: str) -> list[Any]:
-    return [json.loads(line) for line in context.storage.path(name).read_bytes().splitlines()]
+    return [json.loads(line) for line in Path(context.storage.address, name).read_bytes().splitlines()]
 
 
 def cut(context: Context, outcome: Outcome) -> list[tuple[str, list[int]]]:
     """`(model, row numbers)` of each shard, after a look at whether its two objects and its facts agree."""
     shards = []
-    for facts in outcome.spawn:
-        requests, row_ids = lines(context, facts["requests"]), lines(context, facts["row_ids"])
-        assert [row["custom_id"] for row in requests] == [f"{facts['token']}-{n}" for n in range(facts["rows"])]
-        assert {row["body"]["model"] for row in requests} == {facts["model"]}
-        assert context.storage.path(facts["requests"]).stat().st_size == facts["size"]
+    for shard in outcome.spawn:
+        requests, row_ids = lines(context, shard.requests), lines(context, shard.row_ids)
+        assert [row["custom_id"] for row in requests] == [f"{shard.token}-{n}" for n in range(shard.rows)]
+        assert {row["body"]["model"] for row in requests} == {shard.model}
+        assert Path(context.storage.address, shard.requests).stat().st_size == shard.size
         assert [custom_id for _, custom_id in row_ids] == [f"q{row}" for row, _ in row_ids]
-        assert (len(row_ids), row_ids[0][0]) == (facts["rows"], facts["first_row"])
-        shards.append((facts["model"], [row for row, _ in row_ids]))
+        assert (len(row_ids), row_ids[0][0]) == (shard.rows, shard.first_row)
+        shards.append((shard.model, [row for row, _ in row_ids]))
     return shards
 
 
@@ -56,11 +58,11 @@ def test_a_small_batch_is_one_shard(context: Context, stored: Stored) -> None:
     batch = submitted(context, requests=rows("m", "m", "m"), batch_id="b")
     before = stored()
     outcome = convert(context, batch)
-    assert (outcome.state, outcome.patch) == (State.RUNNING, {"rows": 3})
+    assert (outcome.state, outcome.facts) == (State.RUNNING, {"rows": 3})
     assert cut(context, outcome) == [("m", [0, 1, 2])]
-    facts = outcome.spawn[0]
-    assert sorted(set(stored()) - set(before)) == sorted([facts["requests"], facts["row_ids"]])
-    assert (facts["provider"], facts["model"]) == ("openai", "m")
+    shard = outcome.spawn[0]
+    assert sorted(set(stored()) - set(before)) == sorted([shard.requests, shard.row_ids])
+    assert (shard.provider, shard.model) == ("openai", "m")
     check_transition(batch.state, outcome.state)
 
 
@@ -95,7 +97,7 @@ def test_shards_are_cut_by_model_and_rows(
 def test_shards_are_cut_by_bytes(make_context: MakeContext, spare: int, expected: list[list[int]]) -> None:
     """No shard is a byte larger than a job may be, and none is ended while the next row fits."""
     whole = make_context()
-    one = convert(whole, submitted(whole, requests=rows("m", size=1000))).spawn[0]["size"]
+    one = convert(whole, submitted(whole, requests=rows("m", size=1000))).spawn[0].size
     context = make_context(max_shard_bytes=3 * one + spare)
     outcome = convert(context, submitted(context, requests=rows(*"mmmmmmm", size=1000)))
     assert [numbers for _, numbers in cut(context, outcome)] == expected
@@ -117,8 +119,8 @@ def test_every_row_is_in_one_shard(
     assert sorted((row, model) for model, numbers in shards for row in numbers) == list(enumerate(models))
     assert [numbers[0] for _, numbers in shards] == sorted(numbers[0] for _, numbers in shards)
     assert all(numbers == sorted(numbers) for _, numbers in shards)
-    assert all(spawn["rows"] <= most_rows for spawn in outcome.spawn)
-    assert all(spawn["size"] <= most_bytes for spawn in outcome.spawn)
+    assert all(spawn.rows <= most_rows for spawn in outcome.spawn)
+    assert all(spawn.size <= most_bytes for spawn in outcome.spawn)
 
 
 def test_tokens_are_unique(make_context: MakeContext) -> None:
@@ -126,7 +128,7 @@ def test_tokens_are_unique(make_context: MakeContext) -> None:
     context = make_context(max_shard_rows=1)
     batch = submitted(context, requests=rows(*"mmm"))
     outcomes = [convert(context, batch), convert(context, batch)]
-    tokens = [spawn["token"] for outcome in outcomes for spawn in outcome.spawn]
+    tokens = [spawn.token for outcome in outcomes for spawn in outcome.spawn]
     assert len(set(tokens)) == 6
     assert all(re.fullmatch("[0-9a-z]{8,50}", token) for token in tokens)
 
@@ -137,7 +139,7 @@ def test_the_fence_is_in_every_name(context: Context) -> None:
     again = context.store.claim(batch.id, batch.version, lease=60, holder="other")
     assert isinstance(again, Batch)
     names = [
-        {outcome.spawn[0][kind] for kind in ("requests", "row_ids")}
+        {getattr(outcome.spawn[0], kind) for kind in ("requests", "row_ids")}
         for outcome in (convert(context, batch), convert(context, again))
     ]
     assert names[0].isdisjoint(names[1])
@@ -151,7 +153,7 @@ def test_the_batchs_options_are_used(context: Context) -> None:
     ]
     options = {"model": "m", "system_prompt": "all", "generation_config": {"temperature": 1, "max_tokens": 5}}
     outcome = convert(context, submitted(context, requests=requests, **options))
-    bodies = [row["body"] for row in lines(context, outcome.spawn[0]["requests"])]
+    bodies = [row["body"] for row in lines(context, outcome.spawn[0].requests)]
     assert [body["messages"][0]["content"] for body in bodies] == ["all", "own"]
     assert [(body["temperature"], body["max_completion_tokens"]) for body in bodies] == [(1, 5), (0, 5)]
 
@@ -160,10 +162,10 @@ def test_the_batchs_options_are_used(context: Context) -> None:
 def test_any_custom_id_goes(context: Context, custom_id: str) -> None:
     """The user's name for a row never goes to the provider, so it may be any text; it comes back as it was."""
     outcome = convert(context, submitted(context, requests=[{"custom_id": custom_id, "prompt": "x"}], model="m"))
-    facts = outcome.spawn[0]
-    (line,) = context.storage.path(facts["row_ids"]).read_bytes().removesuffix(b"\n").split(b"\n")
+    shard = outcome.spawn[0]
+    (line,) = Path(context.storage.address, shard.row_ids).read_bytes().removesuffix(b"\n").split(b"\n")
     assert json.loads(line) == [0, custom_id]
-    assert lines(context, facts["requests"])[0]["custom_id"] == f"{facts['token']}-0"
+    assert lines(context, shard.requests)[0]["custom_id"] == f"{shard.token}-0"
 
 
 def test_odd_lines_are_counted_as_they_lie(make_context: MakeContext, tmp_path: Path) -> None:
@@ -175,8 +177,8 @@ def test_odd_lines_are_counted_as_they_lie(make_context: MakeContext, tmp_path: 
     context = make_context(max_shard_rows=1)
     outcome = convert(context, submitted(context, input=path, model="m"))
     assert cut(context, outcome) == [("m", [0]), ("m", [1])]
-    assert outcome.patch == {"rows": 2}
-    body = lines(context, outcome.spawn[0]["requests"])[0]["body"]
+    assert outcome.facts == {"rows": 2}
+    body = lines(context, outcome.spawn[0].requests)[0]["body"]
     assert body["messages"] == [{"role": "user", "content": "a\u2028b"}]
 
 
@@ -186,7 +188,7 @@ def test_large_rows_are_whole(context: Context) -> None:
     requests = [{"custom_id": f"q{n}", "prompt": f"{n}:" + "x" * size} for n, size in enumerate(sizes)]
     outcome = convert(context, submitted(context, requests=requests, model="m"))
     assert cut(context, outcome) == [("m", list(range(len(sizes))))]
-    sent = [row["body"]["messages"][0]["content"] for row in lines(context, outcome.spawn[0]["requests"])]
+    sent = [row["body"]["messages"][0]["content"] for row in lines(context, outcome.spawn[0].requests)]
     assert sent == [request["prompt"] for request in requests]
 
 
@@ -262,14 +264,14 @@ def test_what_is_dropped_is_counted_once_a_row(make_context: MakeContext) -> Non
     context = make_context(max_shard_rows=1)
     config = {"top_k": 1, "max_tokens": 5}
     batch = submitted(context, requests=rows(*"mmm"), generation_config=config, unsupported="drop")
-    assert convert(context, batch).patch == {"rows": 3, "dropped": {"top_k": 3}}
+    assert convert(context, batch).facts == {"rows": 3, "dropped": {"top_k": 3}}
 
 
 def test_too_many_models_are_refused(context: Context, stored: Stored) -> None:
     """Each row of a model too many is named; what was cut for the others is gone."""
     batch = submitted(context, requests=rows(*(f"m{number}" for number in range(MAX_KINDS + 2))))
     before = stored()
-    with pytest.raises(InvalidInputError, match=f"line {MAX_KINDS + 1}: model: more than {MAX_KINDS}") as caught:
+    with pytest.raises(InvalidInputError, match=rf"requests\[{MAX_KINDS}\]: model: more than {MAX_KINDS}") as caught:
         convert(context, batch)
     assert caught.value.total == 2
     assert stored() == before
@@ -282,7 +284,7 @@ def test_a_failing_storage_leaves_nothing(make_context: MakeContext, stored: Sto
     context = make_context(max_shard_rows=1)
     batch = submitted(context, requests=rows(*"mmm"), batch_id="b")
     before = stored()
-    context.storage.path(f"generated/openai/b/{shard:05d}-{batch.version}-{kind}.jsonl").mkdir()
+    Path(context.storage.address, f"generated/openai/b/{shard:05d}-{batch.version}-{kind}.jsonl").mkdir()
     with pytest.raises(FileOperationError, match=kind):
         convert(context, batch)
     assert stored() == before

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from batch_router.core.jobs import Job
 from batch_router.exceptions import UndecidedError
-from batch_router.road.context import Context
+from batch_router.road.context import Context, Running
 from batch_router.road.jobs import job_spec
+from batch_router.road.outcome import Outcome
 from batch_router.road.policy import MAX_ATTEMPTS
 from batch_router.road.steps.create import create
 from batch_router.simulator import Scenario, Simulator
@@ -18,8 +20,8 @@ from batch_router.state.base import Commit
 from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
+from tests.items import new_shard, put_shards
 
-BATCH = {"provider": "anthropic", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
 PARAMS = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -36,15 +38,12 @@ def context(make_context: Callable[..., Context], simulator: Simulator, monkeypa
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
     made = make_context(clock=time.time, base_urls={"anthropic": f"{simulator.url}/anthropic"})
     for batch, tokens in (("b", ("t0", "t1")), ("c", ("t2",))):
-        made.store.create(batch, BATCH, delay=0)
-        made.store.claim(batch, 1, lease=10, holder="w")
         shards = []
         for token in tokens:
             with made.storage.write(token) as stream:
                 stream.write(msgspec.json.encode({"custom_id": f"{token}-0", "params": PARAMS}) + b"\n")
-            facts = {"provider": "anthropic", "token": token, "model": "m", "rows": 1, "size": 9, "first_row": 0}
-            shards.append(facts | {"requests": token, "row_ids": "i"})
-        made.store.commit(batch, 2, Commit(State.RUNNING, None, {"rows": len(shards)}, shards), holder="w")
+            shards.append(new_shard(batch, provider="anthropic", token=token, requests=token))
+        put_shards(made.store, *shards)
     return made
 
 
@@ -59,13 +58,21 @@ def attempted(context: Context, shard_id: str, late: float) -> Shard:
 def send(context: Context, shard_id: str) -> Job:
     """What an attempt does before it is not heard of again."""
     shard = attempted(context, shard_id, 0)
-    return context.clients.get(shard.provider).create(FileRows(context.storage.path(shard.requests)), job_spec(shard))
+    rows = FileRows(Path(context.storage.address, shard.requests))
+    return context.clients.get(shard.provider).create(rows, job_spec(shard))
+
+
+def resolved(context: Context, shard: Shard) -> Outcome:
+    """What the step says of an earlier attempt; it renews no lease for that."""
+    with context.keeper.hold(shard.id, shard.version, "w", since=0) as lease:
+        return create(Running.under(lease, context), shard)
 
 
 def own(context: Context, shard_id: str, job: Job) -> None:
     """The store says that it is the shard's job."""
     context.store.claim(shard_id, 1, lease=10, holder="w")
-    assert context.store.commit(shard_id, 2, Commit(State.POLLING, None, {"job": job}), holder="w")
+    account = context.clients.get("anthropic").access.account(None)
+    assert context.store.commit(shard_id, 2, Commit(State.POLLING, None, {"job": job, "account": account}), holder="w")
 
 
 def test_a_job_that_may_be_ours_is_waited_for(context: Context, simulator: Simulator) -> None:
@@ -73,7 +80,7 @@ def test_a_job_that_may_be_ours_is_waited_for(context: Context, simulator: Simul
     send(context, "b.1")
     for late in (60, -60):
         with pytest.raises(UndecidedError, match="it is known when they end"):
-            create(context, attempted(context, "b.1", late))
+            resolved(context, attempted(context, "b.1", late))
     assert len([each for each in simulator.requests() if each["method"] == "POST"]) == 1
 
 
@@ -81,19 +88,19 @@ def test_a_job_that_may_be_ours_is_waited_for(context: Context, simulator: Simul
 def test_the_job_of_another_shard_is_not_ours(context: Context, other: str) -> None:
     """Of whichever batch, it holds nothing up: when the request can no longer arrive, the shard begins anew."""
     own(context, other, send(context, other))
-    waits = create(context, attempted(context, "b.1", 60))
+    waits = resolved(context, attempted(context, "b.1", 60))
     assert (waits.state, 50 < waits.delay <= 60) == (State.CREATING, True)
-    anew = create(context, attempted(context, "b.1", -60))
-    assert (anew.state, anew.patch["intent"]) == (State.UPLOADING, None)
+    anew = resolved(context, attempted(context, "b.1", -60))
+    assert (anew.state, anew.facts["intent"]) == (State.UPLOADING, None)
 
 
 def test_rounds_come_to_an_end(context: Context) -> None:
     """A shard whose every request to create its job comes to nothing fails; it is not uploaded for ever."""
     shard = msgspec.structs.replace(attempted(context, "b.1", -60), round=MAX_ATTEMPTS - 1)
-    ended = create(context, shard)
-    assert (ended.state, ended.patch["intent"]) == (State.NORMALIZING, None)
-    assert "150 requests" in ended.patch["failure"].message
-    assert create(context, msgspec.structs.replace(shard, round=MAX_ATTEMPTS - 2)).state is State.UPLOADING
+    ended = resolved(context, shard)
+    assert (ended.state, ended.facts["intent"]) == (State.NORMALIZING, None)
+    assert "150 requests" in ended.facts["failure"].message
+    assert resolved(context, msgspec.structs.replace(shard, round=MAX_ATTEMPTS - 2)).state is State.UPLOADING
 
 
 def test_an_ended_job_is_taken_up(context: Context) -> None:
@@ -101,5 +108,5 @@ def test_an_ended_job_is_taken_up(context: Context) -> None:
     own(context, "b.0", send(context, "b.0"))
     job = send(context, "b.1")
     context.clients.get("anthropic").cancel(job.id)
-    found = create(context, attempted(context, "b.1", 60))
-    assert (found.state, found.patch["job"].id) == (State.POLLING, job.id)
+    found = resolved(context, attempted(context, "b.1", 60))
+    assert (found.state, found.facts["job"].id) == (State.POLLING, job.id)

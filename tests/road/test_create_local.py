@@ -11,36 +11,33 @@ import pytest
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Progress
-from batch_router.exceptions import FileOperationError
+from batch_router.exceptions import FileOperationError, ProviderUnavailableError
 from batch_router.road.advance import advance
-from batch_router.road.context import Clients, Context, Outcome
+from batch_router.road.context import Clients, Context, Running
+from batch_router.road.failure import after_failure
 from batch_router.road.jobs import job_spec
-from batch_router.road.local_job import after_run
+from batch_router.road.outcome import Outcome
+from batch_router.road.steps import find_step
 from batch_router.road.steps.create import create
-from batch_router.state.base import Commit
 from batch_router.state.items import Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
-
-BATCH = {"provider": "vllm", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
+from tests.items import new_shard, put_shards
 
 
 @pytest.fixture
 def shard(make_context: Callable[..., Context]) -> tuple[Context, Shard]:
     """A shard of two rows."""
     context = make_context(clock=time.time, vllm_command=f"{sys.executable} -m batch_router.simulator.vllm")
-    context.store.create("b", BATCH, delay=0)
-    context.store.claim("b", 1, lease=10, holder="w")
     with context.storage.write("t0") as stream:
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         row = {"method": "POST", "url": "/v1/chat/completions", "body": body}
         rows = [msgspec.json.encode({"custom_id": f"t0-{number}", **row}) + b"\n" for number in range(2)]
         size = stream.write(b"".join(rows))
-    facts = {"provider": "vllm", "token": "t0", "model": "m", "rows": 2, "size": size, "first_row": 0}
-    facts |= {"requests": "t0", "row_ids": "i", "upload": str(context.storage.path("t0").absolute())}
-    context.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 2}, [facts]), holder="w")
-    made = context.store.get_shard("b.0")
-    assert made is not None
+    upload = str(Path(context.storage.address, "t0"))
+    (made,) = put_shards(
+        context.store, new_shard(provider="vllm", token="t0", rows=2, size=size, requests="t0", upload=upload)
+    )
     return context, msgspec.structs.replace(made, state=State.CREATING)
 
 
@@ -49,7 +46,7 @@ def created(context: Context, shard: Shard) -> Outcome:
     item = context.store.claim(shard.id, 1, lease=10, holder="w")
     assert item is not None
     with context.keeper.hold(item.id, item.version, "w", time.monotonic()) as lease:
-        return create(dataclasses.replace(context, _lease=lease), shard)
+        return create(Running.under(lease, context), shard)
 
 
 KEPT = b'{"custom_id": "t0-0", "response": {"status_code": 200, "body": {}}, "error": null}\n'
@@ -59,7 +56,7 @@ def test_a_run_has_no_intent(shard: tuple[Context, Shard]) -> None:
     """Nothing is on its way anywhere, so nothing of it is waited for if its worker dies."""
     context, item = shard
     made = created(context, item)
-    assert (made.state, made.patch["job"].status) == (State.POLLING, BatchStatus.COMPLETED)
+    assert (made.state, made.facts["job"].status) == (State.POLLING, BatchStatus.COMPLETED)
     left = context.store.get_shard("b.0")
     assert left is not None
     assert left.intent is None
@@ -70,7 +67,7 @@ def test_a_shard_that_is_given_up_keeps_what_was_answered(shard: tuple[Context, 
     context, item = shard
     settings = msgspec.structs.replace(context.settings, vllm_command="/no/vllm")
     context = dataclasses.replace(context, clients=Clients(settings))
-    context.storage.path("t0.part-00000.jsonl").write_bytes(KEPT)
+    Path(context.storage.address, "t0.part-00000.jsonl").write_bytes(KEPT)
     moved = advance(context, item.id, 1)
     assert moved is not None
     assert moved.hint is not None
@@ -83,28 +80,34 @@ def test_a_shard_that_is_given_up_keeps_what_was_answered(shard: tuple[Context, 
     assert Path(given_up.job.outputs[0]).read_bytes() == KEPT
 
 
-def test_tries_that_got_on_do_not_count(shard: tuple[Context, Shard]) -> None:
+@pytest.mark.parametrize(("completed", "attempts"), [(5, 10), (6, 1)])
+def test_tries_that_made_progress_do_not_count(context: Context, completed: int, attempts: int) -> None:
     """A shard of many hours has many of them."""
-    _, item = shard
-    tired = msgspec.structs.replace(item, attempts=149, progress=Progress(completed=5, before=5, since=0, at=0))
-    further = msgspec.structs.replace(tired, progress=Progress(completed=6, before=5, since=0, at=9))
-    assert (after_run(tired, tired).attempts, after_run(tired, further).attempts) == (149, 0)
+    before = Progress(completed=5, before=5, since=0, at=0)
+    put_shards(context.store, new_shard(provider="vllm", attempts=9, progress=before))
+    item = context.store.claim("b.0", 1, lease=10, holder="w")
+    assert item is not None
+    with context.keeper.hold("b.0", 2, "w", since=0) as lease:
+        lease.renew(progress=msgspec.structs.replace(before, completed=completed))
+        error = ProviderUnavailableError("vllm", 0, "gone")
+        outcome = after_failure(Running.under(lease, context), item, find_step("upload"), error)
+    assert (outcome.state, outcome.facts.get("attempts")) == (State.UPLOADING, attempts)
 
 
 def test_a_cancelled_run_keeps_what_earlier_ones_answered(shard: tuple[Context, Shard]) -> None:
     """The worker that had it was stopped, and the user cancels before another one has gone on: no engine starts."""
     context, item = shard
-    rows = context.storage.path("t0")
+    rows = Path(context.storage.address, "t0")
     rows.with_name("t0.part-00000.jsonl").write_bytes(KEPT)
     ended = created(context, msgspec.structs.replace(item, cancel=True))
-    assert (ended.state, ended.patch["job"].status) == (State.POLLING, BatchStatus.CANCELLED)
-    assert Path(ended.patch["job"].outputs[0]).read_bytes() == KEPT
+    assert (ended.state, ended.facts["job"].status) == (State.POLLING, BatchStatus.CANCELLED)
+    assert Path(ended.facts["job"].outputs[0]).read_bytes() == KEPT
 
 
 def test_a_folder_that_cannot_be_written_is_said(shard: tuple[Context, Shard]) -> None:
     """The shard waits for it."""
     context, item = shard
-    context.storage.path("t0.out.jsonl.tmp").mkdir()
+    Path(context.storage.address, "t0.out.jsonl.tmp").mkdir()
     with pytest.raises(FileOperationError, match="the engine's files cannot be written") as raised:
         created(context, item)
     assert raised.value.retryable
@@ -114,6 +117,6 @@ def test_a_run_that_came_to_its_end_is_taken_up(shard: tuple[Context, Shard]) ->
     """Only the worker's word of it was lost: nothing runs again."""
     context, item = shard
     client = context.clients.get("vllm")
-    job = client.create(FileRows(context.storage.path("t0")), job_spec(item))
+    job = client.create(FileRows(Path(context.storage.address, "t0")), job_spec(item))
     found = create(context, item)
-    assert (found.state, found.patch["job"]) == (State.POLLING, job)
+    assert (found.state, found.facts["job"]) == (State.POLLING, job)

@@ -1,6 +1,7 @@
 """Answers are counted before they are believed, and files are what was written."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -49,7 +50,7 @@ def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch)
         }  # fmt: skip
         shard = Shard(**values)
         client = context.client_of(shard)
-        rows = FileRows(context.storage.path("requests"))
+        rows = FileRows(Path(context.storage.address, "requests"))
         spec = JobSpec(token="t", model="m", rows=ROWS, upload=None, since=0)
         spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
         job = client.get(client.create(rows, spec).id)
@@ -64,8 +65,8 @@ def test_all_answers_are_taken_at_once(begin: Begin) -> None:
     with Simulator() as simulator:
         context, shard = begin(simulator)
         outcome = download(context, shard)
-    path = context.storage.path(outcome.patch["answers"])
-    assert (outcome.state, outcome.patch["answers_size"]) == (State.NORMALIZING, path.stat().st_size)
+    path = Path(context.storage.address, outcome.facts["answers"])
+    assert (outcome.state, outcome.facts["answers_size"]) == (State.NORMALIZING, path.stat().st_size)
 
 
 def test_fewer_answers_than_were_counted_are_fetched_again(begin: Begin, stored: Callable[[], list[str]]) -> None:
@@ -75,8 +76,8 @@ def test_fewer_answers_than_were_counted_are_fetched_again(begin: Begin, stored:
         before = stored()
         for doubts in range(MOST_DOUBTS):
             outcome = download(context, msgspec.structs.replace(shard, doubts=doubts))
-            assert (outcome.state, outcome.patch["doubts"]) == (State.DOWNLOADING, doubts + 1)
-            assert outcome.patch["error"].message.startswith("the provider counted 3 answers, 2 came")
+            assert (outcome.state, outcome.facts["doubts"]) == (State.DOWNLOADING, doubts + 1)
+            assert outcome.facts["error"].message.startswith("the provider counted 3 answers, 2 came")
             assert outcome.delay
             assert stored() == before
         assert download(context, msgspec.structs.replace(shard, doubts=MOST_DOUBTS)).state is State.NORMALIZING
@@ -90,8 +91,8 @@ def test_an_answer_that_is_cut_off_is_noticed(begin: Begin) -> None:
         assert shard.job is not None
         told = msgspec.structs.replace(shard, job=msgspec.structs.replace(shard.job, completed=0))
         outcome = download(context, told)
-    assert (outcome.state, outcome.patch["doubts"]) == (State.DOWNLOADING, 1)
-    assert "cut off" in outcome.patch["error"].message
+    assert (outcome.state, outcome.facts["doubts"]) == (State.DOWNLOADING, 1)
+    assert "cut off" in outcome.facts["error"].message
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])
@@ -99,17 +100,17 @@ def test_answers_that_were_damaged_here_are_fetched_again(begin: Begin, damage: 
     """Nothing is normalized of a file that is not what was fetched; the provider still has them."""
     with Simulator() as simulator:
         context, shard = begin(simulator)
-        fetched = msgspec.structs.replace(shard, **download(context, shard).patch)
-        path = context.storage.path(str(fetched.answers))
+        fetched = msgspec.structs.replace(shard, **download(context, shard).facts)
+        path = Path(context.storage.address, str(fetched.answers))
         if damage == "cut":
             path.write_bytes(path.read_bytes()[:-20])
         else:
             path.unlink()
         outcome = normalize(context, fetched)
-        assert (outcome.state, outcome.patch["answers"]) == (State.DOWNLOADING, None)
+        assert (outcome.state, outcome.facts["answers"]) == (State.DOWNLOADING, None)
         again = msgspec.structs.replace(shard, version=11, doubts=1)
-        whole = msgspec.structs.replace(again, **download(context, again).patch)
-        done = msgspec.structs.replace(whole, **normalize(context, whole).patch)
+        whole = msgspec.structs.replace(again, **download(context, again).facts)
+        done = msgspec.structs.replace(whole, **normalize(context, whole).facts)
     assert done.part is not None
     assert (done.part.succeeded, ended_as(done)) == (ROWS, State.COMPLETED)
 

@@ -1,7 +1,6 @@
 """A batch with a time-out of its own."""
 
 import asyncio
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from batch_router.exceptions import BatchExpiredError, ValidationError
 from batch_router.intake.options import read_options
 from batch_router.operations.submit import submit
 from batch_router.providers import OpenAIProvider
-from batch_router.road.context import Context
+from batch_router.road.context import Context, Running
 from batch_router.road.steps.convert import convert
 from batch_router.road.steps.expire import expire
 from batch_router.settings import Settings
@@ -81,7 +80,8 @@ def batch(**facts: Any) -> Batch:
 )
 def test_a_look_too_early_changes_nothing(context: Context, facts: dict[str, Any], delay: float | None) -> None:
     """The batch is looked at again when its time is over, if it has one and is not being cancelled already."""
-    assert expire(context, batch(**facts)) == (State.RUNNING, delay, {}, ())
+    with context.keeper.hold("b", 2, "w", since=0) as lease:
+        assert expire(Running.under(lease, context), batch(**facts)) == (State.RUNNING, delay, {}, ())
 
 
 def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[..., Context]) -> None:
@@ -92,7 +92,7 @@ def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[
     stored = context.store.get_batch(hint.id)
     assert stored is not None
     outcome = convert(context, batch(id=hint.id, timeout=5, input=stored.input, submission=stored.submission))
-    assert (outcome.state, outcome.patch["failure"].type, list(outcome.spawn)) == (State.FINISHING, "expired", [])
+    assert (outcome.state, outcome.facts["failure"].type, list(outcome.spawn)) == (State.FINISHING, "expired", [])
 
 
 def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Callable[..., Context]) -> None:
@@ -105,7 +105,7 @@ def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Calla
     assert isinstance(claimed, Batch)
     late = msgspec.structs.replace(claimed, created_at=NOW - 10)
     with context.keeper.hold(hint.id, late.version, "second", since=0) as lease:
-        expire(dataclasses.replace(context, _lease=lease), late)
+        expire(Running.under(lease, context), late)
     found = context.store.get_batch(hint.id)  # nothing was committed
     assert found is not None
     assert (found.cancel, found.failure and found.failure.type) == (True, "expired")

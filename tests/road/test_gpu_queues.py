@@ -12,9 +12,8 @@ from batch_router.operations.submit import submit
 from batch_router.providers import Loaded
 from batch_router.road.context import Context
 from batch_router.road.turns import MOST_IN_A_ROW, Turns
-from batch_router.state.base import Commit
 from batch_router.state.items import Shard
-from batch_router.state.table import State
+from tests.items import new_shard, put_shards
 
 QUEUES = {"tiny": "gpu.small", "large": "gpu.big"}
 
@@ -86,15 +85,7 @@ class Engine:
 
 def shards_of(context: Context, *models: str) -> list[Shard]:
     """Waiting shards of one batch."""
-    batch = {"provider": "vllm", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
-    context.store.create("b", batch, delay=0)
-    context.store.claim("b", 1, lease=10, holder="w")
-    facts = {"provider": "vllm", "rows": 1, "size": 9, "first_row": 0, "requests": "r", "row_ids": "i", "token": "t"}
-    spawn = [facts | {"model": model} for model in models]
-    context.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 1}, spawn), holder="w")
-    made = context.store.get_batch("b")
-    assert made is not None
-    return context.store.get_shards(made)
+    return put_shards(context.store, *(new_shard(provider="vllm", model=model) for model in models))
 
 
 def test_a_shard_of_the_loaded_model_goes_first_but_not_for_ever(context: Context) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -85,10 +86,10 @@ def normalized(context: Context) -> Normalize:
         shard = Shard(**(values | facts))
         outcome = normalize(context, shard)
         assert outcome.state is State.CLEANING
-        shard = msgspec.structs.replace(shard, **outcome.patch)
+        shard = msgspec.structs.replace(shard, **outcome.facts)
         part = shard.part
         assert part is not None
-        content = context.storage.path(part.name).read_bytes()
+        content = Path(context.storage.address, part.name).read_bytes()
         results = [msgspec.json.decode(line, type=UnifiedResult) for line in content.split(b"\n")[:-1]]
         assert [result.custom_id for result in results] == list(ids)
         assert balance(part) == {status: count(results, status) for status in balance(part)}

@@ -9,10 +9,8 @@ from batch_router.road.advance import advance
 from batch_router.road.context import Context
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault
-from batch_router.state.base import Commit
 from batch_router.state.table import State
-
-BATCH = {"provider": "openai", "input": {"path": "in", "size": 1, "hash": "0"}, "submission": "s"}
+from tests.items import new_shard, put_shards
 
 
 @pytest.mark.parametrize(("asked", "calls"), [("30", 1), (None, 2)])
@@ -24,13 +22,9 @@ def test_a_pause_is_for_all_shards(
     busy = Fault(match="POST /files", do="status", status=429, retry_after=asked, times=9)
     with Simulator(Scenario(faults=(busy,))) as simulator:
         context = make_context(clock=time.time, base_urls={"openai": f"{simulator.url}/openai/v1"})
-        context.store.create("b", BATCH, delay=0)
-        context.store.claim("b", 1, lease=10, holder="w")
         with context.storage.write("requests") as stream:
             stream.write(b"{}\n")
-        facts = {"provider": "openai", "model": "m", "rows": 1, "size": 3, "first_row": 0, "requests": "requests"}
-        spawn = [facts | {"token": token, "row_ids": "ids"} for token in ("t0", "t1")]
-        context.store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 2}, spawn), holder="w")
+        put_shards(context.store, new_shard(token="t0"), new_shard(token="t1"))
         delays = [done.delay for number in (0, 1) if (done := advance(context, f"b.{number}", 1))]
         assert len(simulator.requests()) == calls
     shard = context.store.get_shard("b.1")

@@ -20,10 +20,10 @@ from batch_router.exceptions import (
     StoreUnavailableError,
     ValidationError,
 )
-from batch_router.road.policy import GIVE_UP, MAX_ATTEMPTS, MAX_SURPRISES, decide, describe
+from batch_router.road.policy import MAX_ATTEMPTS, MAX_SURPRISES, decide, describe
 from batch_router.road.steps.poll import next_delay
 from batch_router.state.items import Batch, InputFile, Intent, Shard
-from batch_router.state.table import TABLE, State, check_transition, is_final
+from batch_router.state.table import State, check_transition
 
 S = State
 RETRYABLE = [
@@ -41,7 +41,7 @@ FINAL = [
     NotFoundError("openai", 404, "gone"),
 ]
 SURPRISES = [RuntimeError("hush"), KeyError("hush"), MemoryError()]
-STEPS = [state for state, row in TABLE.items() if row.step and state is not S.RUNNING]
+STEPS = [state for state in State if state.step and state is not S.RUNNING]
 
 
 def item(state: State, attempts: int = 0, **facts: Any) -> Batch | Shard:
@@ -65,14 +65,14 @@ def test_what_may_pass_is_tried_again(state: State, error: Exception) -> None:
         assert (decision.state, decision.failure.retryable) == (state, True)
         assert decision.delay > 0
     decision = decide(item(state, MAX_ATTEMPTS - 1), error)
-    assert decision == (GIVE_UP[state], 0, describe(error, retryable=False))
+    assert decision == (state.given_up, 0, describe(error, retryable=False))
 
 
 @pytest.mark.parametrize("state", STEPS)
 @pytest.mark.parametrize("error", FINAL, ids=kind)
 def test_what_will_not_pass_is_given_up(state: State, error: Exception) -> None:
     """The first failure is the last: the item goes on at once, and says why."""
-    assert decide(item(state), error) == (GIVE_UP[state], 0, describe(error, retryable=False))
+    assert decide(item(state), error) == (state.given_up, 0, describe(error, retryable=False))
 
 
 @pytest.mark.parametrize("state", STEPS)
@@ -80,7 +80,7 @@ def test_what_will_not_pass_is_given_up(state: State, error: Exception) -> None:
 def test_a_surprise_is_tried_a_few_times(state: State, error: Exception) -> None:
     """An error that nobody foresaw gets a few chances, not a day's worth."""
     assert decide(item(state, MAX_SURPRISES - 2), error).state is state
-    assert decide(item(state, MAX_SURPRISES - 1), error) == (GIVE_UP[state], 0, describe(error, retryable=False))
+    assert decide(item(state, MAX_SURPRISES - 1), error) == (state.given_up, 0, describe(error, retryable=False))
 
 
 @pytest.mark.parametrize("error", [*FINAL, *SURPRISES], ids=kind)
@@ -94,9 +94,8 @@ def test_a_job_that_may_exist_is_parked(error: Exception) -> None:
 
 def test_every_step_has_a_way_out() -> None:
     """Each state with a step says where it goes when that fails for good, and the state table agrees."""
-    assert set(GIVE_UP) == {*STEPS, S.RUNNING}
-    for state, way_out in GIVE_UP.items():
-        check_transition(state, way_out)
+    for state in STEPS:
+        check_transition(state, state.given_up)
 
 
 @pytest.mark.parametrize("state", [S.POLLING, S.DOWNLOADING])
@@ -119,7 +118,7 @@ def test_a_running_batch_is_left_to_its_shards() -> None:
 def test_a_shard_that_fails_still_accounts_for_its_rows() -> None:
     """Only a failed `normalize` leaves a shard without a part; in `cleaning` it has one."""
     shards = [state for state in STEPS if state not in (S.QUEUED, S.FINISHING)]
-    assert {state for state in shards if is_final(GIVE_UP[state])} == {S.NORMALIZING, S.CLEANING}
+    assert {state for state in shards if state.given_up.is_final} == {S.NORMALIZING, S.CLEANING}
 
 
 @pytest.mark.parametrize(

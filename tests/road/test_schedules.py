@@ -32,15 +32,15 @@ from batch_router.operations.resolve import resolve
 from batch_router.operations.results import read_results
 from batch_router.operations.submit import submit
 from batch_router.road import advance as kernel
-from batch_router.road import lease
+from batch_router.road import cutting, failure, lease
 from batch_router.road.advance import LONGEST_COUNTDOWN, advance
 from batch_router.road.context import Clients, Context
-from batch_router.road.steps import convert, create
+from batch_router.road.steps import create
 from batch_router.settings import Settings
 from batch_router.state.base import Hint
 from batch_router.state.items import Batch, Shard
 from batch_router.state.memory import MemoryStore
-from batch_router.state.table import State, is_final
+from batch_router.state.table import State
 from tests.road.fleet import Fate, Fleet, Plan
 from tests.road.seams import AtOnce, Keeper, SeamStorage, SeamStore, Watch
 from tests.road.service import LATEST, NAME, End, Fault, ModelJob, ModelProvider, Service, Trouble
@@ -93,9 +93,10 @@ class Schedules(RuleBasedStateMachine):
         self.patches = pytest.MonkeyPatch()
         for module in (kernel, create, lease):
             self.patches.setattr(module, "time", self.fleet.clock)
-        self.patches.setattr(convert, "ThreadPoolExecutor", AtOnce)
+        self.patches.setattr(cutting, "ThreadPoolExecutor", AtOnce)
         self.patches.setattr(os, "fsync", lambda _: None)
-        self.patches.setattr(kernel.log, "disabled", True)
+        for module in (kernel, failure):
+            self.patches.setattr(module.log, "disabled", True)
 
     @initialize(
         takes_files=st.booleans(),
@@ -370,7 +371,7 @@ class Schedules(RuleBasedStateMachine):
 
     def _moving(self) -> list[str]:
         batches = [self.truth.get_batch(name) for name in self.submitted]
-        return [batch.id for batch in batches if batch and not is_final(batch.state)]
+        return [batch.id for batch in batches if batch and not batch.state.is_final]
 
 
 def _pick(values: list[Any], which: int) -> Any:

@@ -4,48 +4,57 @@ import itertools
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import fakeredis
 import pytest
 import redis
 
 from batch_router.core import BatchStatus
-from batch_router.core.jobs import Job
+from batch_router.core.jobs import Account, Job
 from batch_router.exceptions import SchemaError, StoreUnavailableError
 from batch_router.state.base import Commit, Store
-from batch_router.state.items import SCHEMA
+from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Shard
 from batch_router.state.memory import MemoryStore
 from batch_router.state.redis import RedisStore
-from batch_router.state.table import State
+from batch_router.state.table import FIRST_OF_SHARD, State
 
-BATCH = {
-    "provider": "openai",
-    "model": "gpt-5-mini",
-    "input": {"path": "/in.jsonl", "size": 10, "hash": "00"},
-    "submission": "submission.json",
-}
+ACCOUNT = Account(service="openai@host", credential="a")
 _prefixes = itertools.count()
 
 
-def shard(number: int) -> dict[str, Any]:
-    return {
-        "provider": "openai",
-        "token": f"token{number}",
-        "model": "gpt-5-mini",
-        "rows": 2,
-        "size": 20,
-        "first_row": 2 * number,
-        "requests": "r",
-        "row_ids": "i",
-    }
+def batch_record(batch_id: str = "b", model: str = "gpt-5-mini", schema: int = SCHEMA) -> Batch:
+    rows = InputFile(path="/in.jsonl", size=10, hash="00")
+    return Batch(
+        id=batch_id,
+        state=State.QUEUED,
+        provider="openai",
+        model=model,
+        input=rows,
+        submission="submission.json",
+        schema=schema,
+    )
+
+
+def shard_record(number: int) -> Shard:
+    return Shard(
+        state=FIRST_OF_SHARD,
+        provider="openai",
+        batch="b",
+        token=f"token{number}",
+        model="gpt-5-mini",
+        rows=2,
+        size=20,
+        first_row=2 * number,
+        requests="r",
+        row_ids="i",
+    )
 
 
 def split(store: Store, shards: int, batch_id: str = "b") -> None:
     """A batch that was cut into shards."""
-    store.create(batch_id, BATCH, delay=0)
+    store.create(batch_record(batch_id), delay=0)
     store.claim(batch_id, 1, lease=10, holder="w")
-    spawn = [shard(number) for number in range(shards)]
+    spawn = [shard_record(number) for number in range(shards)]
     store.commit(batch_id, 2, Commit(State.RUNNING, None, {"rows": 2 * shards}, spawn, grace=5), holder="w")
 
 
@@ -72,8 +81,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 def test_a_batch_is_created_once(store: Store) -> None:
     """An id that is taken is refused, and what is there stays."""
-    assert store.create("b", BATCH, delay=5)
-    assert not store.create("b", BATCH | {"model": "other"}, delay=5)
+    assert store.create(batch_record("b"), delay=5)
+    assert not store.create(batch_record(model="other"), delay=5)
     batch = store.get_batch("b")
     assert batch is not None
     assert (batch.model, batch.state, batch.version) == ("gpt-5-mini", State.QUEUED, 1)
@@ -81,7 +90,7 @@ def test_a_batch_is_created_once(store: Store) -> None:
 
 def test_a_claim_needs_the_current_version(store: Store) -> None:
     """Of two messages about the same version one gets the item, the other nothing."""
-    store.create("b", BATCH, delay=5)
+    store.create(batch_record("b"), delay=5)
     item = store.claim("b", 1, lease=10, holder="first")
     assert item is not None
     assert (item.version, item.claimed_by) == (2, "first")
@@ -90,14 +99,14 @@ def test_a_claim_needs_the_current_version(store: Store) -> None:
 
 def test_a_claim_whose_reply_was_lost_can_be_repeated(store: Store) -> None:
     """The same holder asking again gets the same claim, and no further version is used up."""
-    store.create("b", BATCH, delay=5)
+    store.create(batch_record("b"), delay=5)
     first = store.claim("b", 1, lease=10, holder="w")
     assert store.claim("b", 1, lease=10, holder="w") == first
 
 
 def test_many_claims_at_once_give_one_winner(store: Store) -> None:
     """Twenty threads with the same hint: one of them works, nineteen do not."""
-    store.create("b", BATCH, delay=5)
+    store.create(batch_record("b"), delay=5)
     with ThreadPoolExecutor(20) as pool:
         claims = list(pool.map(lambda n: store.claim("b", 1, lease=10, holder=f"w{n}"), range(20)))
     assert len([claim for claim in claims if claim]) == 1
@@ -106,7 +115,7 @@ def test_many_claims_at_once_give_one_winner(store: Store) -> None:
 def test_unknown_items_are_nobodys(store: Store) -> None:
     """What does not exist cannot be claimed, renewed, committed or cancelled."""
     assert store.claim("x", 1, lease=10, holder="w") is None
-    assert not store.renew("x", 1, lease=10)
+    assert not store.renew("x", 1, lease=10, facts={})
     assert store.commit("x", 1, Commit(State.RUNNING, None, {}), holder="w") is None
     assert not store.cancel("x")
     assert store.get_batch("x") is None
@@ -115,10 +124,11 @@ def test_unknown_items_are_nobodys(store: Store) -> None:
 def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     """With all its shards but the names of their jobs, and its id is free again; what goes on stays as it is."""
     split(store, 2)
-    store.create("other", BATCH, delay=0)
+    store.create(batch_record("other"), delay=0)
     assert not store.delete("b")
     store.claim("b.0", 1, lease=10, holder="w")
     job = Job(id="job-7", status=BatchStatus.COMPLETED, created_at=0)
+    store.renew("b.0", 2, lease=10, facts={"account": ACCOUNT})
     store.commit("b.0", 2, Commit(State.COMPLETED, None, {"job": job}), holder="w")
     end(store, "b.1")
     batch = store.get_batch("b")
@@ -128,20 +138,31 @@ def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     assert store.delete("b")
     assert not store.delete("b")
     assert (store.get_batch("b"), store.get_shard("b.0"), store.get_shard("b.1")) == (None, None, None)
-    assert [batch.id for batch in store.list_batches(9)] == ["other"]
-    assert store.forgotten_jobs() == {"job-7"}
-    assert store.create("b", BATCH, delay=0)
+    assert [batch.id for batch in store.iter_batches()] == ["other"]
+    assert store.jobs_of("openai@host/a") == {"job-7"}
+    assert store.create(batch_record("b"), delay=0)
 
 
 def test_what_a_newer_version_made_is_left_alone(store: Store) -> None:
     """An older worker neither claims it nor takes it as due, beside its own work; reading it says what to do."""
-    store.create("new", BATCH | {"schema": SCHEMA + 1}, delay=0)
-    store.create("old", BATCH, delay=0)
+    store.create(batch_record("new", schema=SCHEMA + 1), delay=0)
+    store.create(batch_record("old"), delay=0)
     assert [hint.id for hint in store.take_due(9, grace=0)] == ["old"]
     assert store.claim("new", 1, lease=10, holder="w") is None
     assert store.claim("old", 1, lease=10, holder="w") is not None
     with pytest.raises(SchemaError, match="new was made by a newer batch_router; update"):
         store.get_batch("new")
+
+
+def test_the_jobs_of_an_account_are_known(store: Store) -> None:
+    """A commit that brings a job notes it for its account; a look needs no other item."""
+    split(store, 1)
+    store.claim("b.0", 1, lease=10, holder="w")
+    job = Job(id="job-1", status=BatchStatus.IN_PROGRESS, created_at=0)
+    store.renew("b.0", 2, lease=10, facts={"account": ACCOUNT})
+    store.commit("b.0", 2, Commit(State.POLLING, None, {"job": job}), holder="w")
+    assert store.jobs_of("openai@host/a") == {"job-1"}
+    assert store.jobs_of("openai@host") == set()
 
 
 def test_a_pause_holds_for_its_account_alone(store: Store) -> None:
@@ -157,21 +178,21 @@ def test_a_pause_holds_for_its_account_alone(store: Store) -> None:
 
 def test_a_fenced_worker_changes_nothing(store: Store) -> None:
     """After somebody else's claim, the former holder can neither renew nor commit."""
-    store.create("b", BATCH, delay=5)
+    store.create(batch_record("b"), delay=5)
     store.claim("b", 1, lease=10, holder="slow")
     store.claim("b", 2, lease=10, holder="next")
-    assert not store.renew("b", 2, lease=10, patch={"model": "wrong"})
-    assert store.commit("b", 2, Commit(State.RUNNING, None, {"model": "wrong"}), holder="slow") is None
+    assert not store.renew("b", 2, lease=10, facts={"rows": 7})
+    assert store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 7}), holder="slow") is None
     batch = store.get_batch("b")
     assert batch is not None
-    assert (batch.model, batch.version, batch.crashes) == ("gpt-5-mini", 3, 1)
+    assert (batch.rows, batch.version, batch.crashes) == (None, 3, 1)
 
 
 def test_renewing_remembers_facts(store: Store) -> None:
     """What a renewal carries (the intent to create a job) is there for whoever claims next."""
     split(store, 1)
     store.claim("b.0", 1, lease=10, holder="w")
-    assert store.renew("b.0", 2, lease=10, patch={"intent": {"at": 1.0, "late_until": 2.0}})
+    assert store.renew("b.0", 2, lease=10, facts={"intent": Intent(at=1.0, late_until=2.0)})
     item = store.claim("b.0", 2, lease=10, holder="other")
     assert item is not None
     assert item.intent.at == 1.0  # type: ignore[union-attr]
@@ -218,7 +239,7 @@ def test_the_last_shard_wakes_its_batch(store: Store) -> None:
 
 def test_what_is_due_is_handed_out_once_per_grace(store: Store) -> None:
     """Two sweeps in a row do not get the same item."""
-    store.create("b", BATCH, delay=0)
+    store.create(batch_record("b"), delay=0)
     assert [(h.id, h.version, h.state, h.provider) for h in store.take_due(10, grace=60)] == [
         ("b", 1, State.QUEUED, "openai")
     ]
@@ -227,10 +248,10 @@ def test_what_is_due_is_handed_out_once_per_grace(store: Store) -> None:
 
 def test_a_claimed_item_is_due_at_the_end_of_its_lease(store: Store) -> None:
     """A live lease keeps the sweep away; one that ran out brings it, at the fence's version."""
-    store.create("b", BATCH, delay=0)
+    store.create(batch_record("b"), delay=0)
     store.claim("b", 1, lease=60, holder="w")
     assert store.take_due(10, grace=60) == []
-    store.renew("b", 2, lease=0)
+    store.renew("b", 2, lease=0, facts={})
     assert [(h.id, h.version) for h in store.take_due(10, grace=60)] == [("b", 2)]
 
 
@@ -275,11 +296,10 @@ def test_a_batch_that_has_ended_cannot_be_cancelled(store: Store) -> None:
 
 
 def test_batches_are_listed_newest_first(store: Store) -> None:
-    """The list is in order of submission, as long as asked for."""
+    """All of them, in order of submission."""
     for name in ("one", "two", "three"):
-        store.create(name, BATCH, delay=5)
-    assert {batch.id for batch in store.list_batches(10)} == {"one", "two", "three"}
-    assert len(store.list_batches(2)) == 2
+        store.create(batch_record(name), delay=5)
+    assert {batch.id for batch in store.iter_batches()} == {"one", "two", "three"}
 
 
 def test_listeners_are_known_for_a_while(store: Store) -> None:

@@ -1,12 +1,10 @@
 """The state table: complete, connected, and with an end."""
 
-import itertools
-
 import pytest
 
 from batch_router.exceptions import StateError
-from batch_router.road.advance import STEPS
-from batch_router.state.table import ROAD, TABLE, State, check_transition, is_final, remaining_road
+from batch_router.road.steps import find_step
+from batch_router.state.table import FIRST_OF_SHARD, State, check_transition, remaining_road
 
 S = State
 ENDS = {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED}
@@ -24,7 +22,7 @@ def reachable(start: State) -> set[State]:
         state = ahead.pop()
         if state not in seen:
             seen.add(state)
-            ahead.extend(TABLE[state].successors)
+            ahead.extend(state.successors)
     return seen
 
 
@@ -32,22 +30,22 @@ def reachable(start: State) -> set[State]:
 def test_every_state_is_reached(start: State) -> None:
     """A batch and a shard have their own states on the way, and share the ends."""
     assert reachable(start) == {start} | STARTS[start] | ENDS
-    assert set(TABLE) == set(State) == set.union(*({start} | own for start, own in STARTS.items())) | ENDS
+    assert set(State) == set.union(*({start} | own for start, own in STARTS.items())) | ENDS
 
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_leads_to_an_end(state: State) -> None:
     """Nothing goes round for ever: from everywhere there is a way out, and an end is the end."""
     assert reachable(state) & ENDS
-    assert is_final(state) == (state in ENDS)
-    assert not is_final(state) or (TABLE[state].successors == frozenset() and TABLE[state].step is None)
+    assert state.is_final == (state in ENDS)
+    assert not state.is_final or (state.successors == frozenset() and state.step is None)
 
 
 @pytest.mark.parametrize("old", State)
 def test_what_is_not_in_the_table_is_refused(old: State) -> None:
     """Staying and the successors are allowed; any other transition raises, and names both states."""
     for new in State:
-        if new is old or new in TABLE[old].successors:
+        if new is old or new in old.successors:
             check_transition(old, new)
         else:
             with pytest.raises(StateError, match=f"^{old.value} cannot become {new.value}$"):
@@ -77,22 +75,23 @@ def test_shortcuts_are_refused(old: State, new: State) -> None:
 @pytest.mark.parametrize("state", State)
 def test_a_step_has_its_queue(state: State) -> None:
     """Where there is a step there is a queue for it, and some state that follows."""
-    row = TABLE[state]
-    assert (row.step is None) == (row.queue is None)
-    assert row.queue in (None, "io", "poll", "cpu")
-    assert row.step is None or row.successors
+    assert (state.step is None) == (state.queue is None)
+    assert state.queue in (None, "io", "poll", "cpu")
+    assert state.step is None or state.successors
 
 
 def test_only_parked_waits_for_somebody() -> None:
     """`parked` waits for the operator; all others have a step or are final."""
-    assert {state for state in State if TABLE[state].step is None and not is_final(state)} == {S.PARKED}
+    assert {state for state in State if state.step is None and not state.is_final} == {S.PARKED}
 
 
 def test_the_road_follows_the_table() -> None:
     """Each state of the road is followed by the next one, and its end by a final state."""
-    for old, new in itertools.pairwise(ROAD):
-        check_transition(old, new)
-    assert TABLE[ROAD[-1]].successors == ENDS
+    road = remaining_road(FIRST_OF_SHARD)
+    assert [old.onward for old in road[:-1]] == list(road[1:])
+    assert road[-1].successors == ENDS
+    with pytest.raises(StateError, match="cleaning is followed by no other row"):
+        _ = road[-1].onward
 
 
 @pytest.mark.parametrize("state", State)
@@ -100,9 +99,17 @@ def test_the_remaining_road_begins_here(state: State) -> None:
     """A chain begins with the state's own step, and goes to the end of the road if it is on it."""
     remaining = remaining_road(state)
     assert remaining[0] is state
-    assert remaining == (ROAD[len(ROAD) - len(remaining) :] if state in ROAD else (state,))
+    road = remaining_road(FIRST_OF_SHARD)
+    assert remaining == (road[len(road) - len(remaining) :] if state in road else (state,))
 
 
-def test_the_steps_are_functions_of_the_pipeline() -> None:
-    """Every step of the table is one that can be run, and no other is."""
-    assert {row.step for row in TABLE.values() if row.step} == set(STEPS)
+@pytest.mark.parametrize("state", [state for state in State if state.step])
+def test_a_step_that_failed_for_good_has_a_way_out(state: State) -> None:
+    """It is one of the state's successors, or staying."""
+    check_transition(state, state.given_up)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state.step])
+def test_every_step_of_the_table_can_be_run(state: State) -> None:
+    """It is a file of its own, found by its name."""
+    assert callable(find_step(str(state.step)).run)

@@ -1,29 +1,31 @@
-"""What a shard leaves at the provider is deleted, once its results are safe here."""
+"""Deletes what a shard leaves at the provider, once its results are safe here."""
 
 from ...core import BatchStatus
 from ...exceptions import ProviderAPIError
 from ...state.items import Shard
 from ...state.table import State
-from ..context import Context, Outcome
+from ..context import Context
 from ..jobs import job_spec
+from ..outcome import Outcome, shard_to
 from ..policy import describe
+from ..step import Step
 
 # The results are there; they do not wait longer than about half a minute for a service that will not delete.
 _TRIES = 5
 
 
 def clean(context: Context, shard: Shard) -> Outcome:
-    """Delete the uploaded rows, and the answers if they were fetched. A shard does not fail by what is left behind."""
+    """Delete the uploaded rows, and the answers if they were fetched. Leftovers do not fail a shard."""
     end = ended_as(shard)
     if shard.keep_remote:
-        return Outcome(end)
+        return shard_to(end)
     try:
         _delete(context, shard)
     except ProviderAPIError as error:
         if error.retryable and shard.attempts + 1 < _TRIES:
             raise
-        return Outcome(end, patch={"left_behind": describe(error, retryable=False)})
-    return Outcome(end)
+        return shard_to(end, left_behind=describe(error, retryable=False))
+    return shard_to(end)
 
 
 def _delete(context: Context, shard: Shard) -> None:
@@ -31,7 +33,7 @@ def _delete(context: Context, shard: Shard) -> None:
         return  # nothing was ever sent
     client = context.client_of(shard)
     uploads = {shard.upload} if shard.upload else set()
-    if shard.uploads > 1:  # whoever fell silent in the middle of one may have left a file
+    if shard.uploads > 1:  # a worker that fell silent during an upload may have left a file
         uploads |= set(client.find_uploads(job_spec(shard)))
     for name in sorted(uploads):
         client.delete_upload(name)
@@ -42,7 +44,7 @@ def _delete(context: Context, shard: Shard) -> None:
 def ended_as(shard: Shard) -> State:
     """How a shard ended whose results are written."""
     if shard.retried:
-        return State.COMPLETED  # how it ended is for the follow-up shard to say
+        return State.COMPLETED  # its follow-up shard says how the rest ended
     if shard.cancel and shard.part is not None and shard.part.cancelled:
         return State.CANCELLED  # some providers call a job that was cancelled half-way a success
     if shard.job is not None and shard.job.status is BatchStatus.EXPIRED:
@@ -50,3 +52,6 @@ def ended_as(shard: Shard) -> State:
     if shard.was_cancelled:
         return State.CANCELLED
     return State.FAILED if shard.failure is not None else State.COMPLETED
+
+
+STEP = Step(clean, calls_provider=True)

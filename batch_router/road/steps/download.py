@@ -1,37 +1,36 @@
 """The provider's answers into storage, as they are."""
 
-from pathlib import Path
-
 from ...core.jobs import Job
 from ...jsonl import read_lines
 from ...providers import Codec
 from ...state.items import Shard
 from ...state.table import State
-from ..context import Context, Outcome
+from ..context import Context
 from ..doubt import MOST_DOUBTS, fetch_again
 from ..layout import shard_prefix
+from ..outcome import Outcome, shard_to
+from ..step import Step
 
 
 def download(context: Context, shard: Shard) -> Outcome:
-    """Fetch all answers into one object; what the provider said stays there unchanged."""
+    """Fetch all answers into one object, which keeps them unchanged."""
     if shard.job is None:
         raise RuntimeError("a shard is downloaded only with a job")
     name = f"{shard_prefix(shard)}-answers.jsonl"
     with context.storage.write(name) as stream:
         context.client_of(shard).download(shard.job, stream)
-    path = context.storage.path(name)
-    doubt = _doubt(path, shard.job, context.clients.provider(shard.provider).codec)
+    doubt = _doubt(context, name, shard.job, context.clients.provider(shard.provider).codec)
     if doubt is not None and shard.doubts < MOST_DOUBTS:
         context.storage.delete(name)
         return fetch_again(shard, State.DOWNLOADING, doubt)
-    return Outcome(State.NORMALIZING, patch={"answers": name, "answers_size": path.stat().st_size})
+    return shard_to(shard.state.onward, answers=name, answers_size=context.storage.size(name))
 
 
-def _doubt(path: Path, job: Job, codec: Codec) -> str | None:
+def _doubt(context: Context, name: str, job: Job, codec: Codec) -> str | None:
     """Why this cannot be all. A connection that breaks is an error by itself; a proxy may end an answer politely."""
     rows = 0
     last = b""
-    with path.open("rb") as stream:
+    with context.storage.open(name) as stream:
         for line in read_lines(stream):
             if not line.isspace():
                 rows, last = rows + 1, line
@@ -41,3 +40,6 @@ def _doubt(path: Path, job: Job, codec: Codec) -> str | None:
     if rows and codec.read_row_id(last) is None:
         return "the last answer is cut off"
     return None
+
+
+STEP = Step(download, calls_provider=True)

@@ -2,18 +2,23 @@
 
 from ...state.items import Batch
 from ...state.table import State
-from ..context import Context, Outcome
+from ..context import Running
 from ..deadline import seconds_left, timed_out
+from ..outcome import Outcome, batch_to
+from ..step import Step
 
 
-def expire(context: Context, batch: Batch) -> Outcome:
+def expire(running: Running, batch: Batch) -> Outcome:
     """Have a running batch cancelled once its time is over; what was answered by then is kept."""
-    left = seconds_left(context, batch)
+    left = seconds_left(running, batch)
     if batch.cancel or left is None:
-        return Outcome(State.RUNNING, delay=None)
+        return batch_to(State.RUNNING, None)
     if left > 0:
-        return Outcome(State.RUNNING, delay=left)
-    # The reason first: who finds the flag alone after a crash takes the cancel for the user's.
-    context.lease.renew(failure=timed_out(batch))
-    context.store.cancel(batch.id)
-    return Outcome(State.RUNNING, delay=None)
+        return batch_to(State.RUNNING, left)
+    # The reason first: after a crash between the two, a flag alone would look like the user's cancel.
+    running.lease.renew(failure=timed_out(batch))
+    running.store.cancel(batch.id)
+    return batch_to(State.RUNNING, None)
+
+
+STEP = Step(expire)

@@ -13,8 +13,10 @@ from ...core.times import iso_time
 from ...exceptions import BatchExpiredError
 from ...state.items import Batch, Shard
 from ...state.table import State
-from ..context import Context, Outcome
+from ..context import Context
 from ..layout import batch_folder
+from ..outcome import Outcome, batch_to
+from ..step import Step
 
 
 class _Status(msgspec.Struct):
@@ -46,13 +48,13 @@ def finish(context: Context, batch: Batch) -> Outcome:
         "dropped": batch.dropped,
         "unexpected": sum(shard.part.unexpected for shard in shards if shard.part),
         "repaired": sum(shard.part.repaired for shard in shards if shard.part),
-        "storage": str(context.storage.root),
+        "storage": context.storage.address,
         "parts": parts,
     }
     name = f"{batch_folder(batch.provider, batch.id)}/manifest-{batch.version}.json"
     with context.storage.write(name) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(manifest)))
-    return Outcome(state, patch={"manifest": name, "failure": failure})
+    return batch_to(state, manifest=name, failure=failure)
 
 
 def _audit(context: Context, shard: Shard) -> dict[str, Any]:
@@ -100,3 +102,6 @@ def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure 
 
 def _unbalanced(asked: int, written: int) -> Failure:
     return Failure(type="internal_error", message=f"{asked} requests went in, {written} results were written")
+
+
+STEP = Step(finish)

@@ -3,9 +3,12 @@
 import random
 
 from ...core import BatchStatus
-from ...state.items import Shard
+from ...core.jobs import Job
+from ...state.items import Shard, ShardFacts
 from ...state.table import State
-from ..context import Context, Outcome
+from ..context import Context
+from ..outcome import Outcome, shard_to
+from ..step import Step
 
 # Seconds until the next look, while the job is young; then a share of its age, and never more than the cap.
 _FIRST_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -22,22 +25,28 @@ def poll(context: Context, shard: Shard) -> Outcome:
     if shard.job is None:
         raise RuntimeError("a shard is polled only with a job")
     client = context.client_of(shard)
-    asked = {}
+    facts = ShardFacts(polls=shard.polls + 1)
     if shard.cancel and not shard.cancel_sent:
         client.cancel(shard.job.id)
-        asked = {"cancel_sent": True}
+        facts["cancel_sent"] = True
     job = client.get(shard.job.id)
-    facts = {"job": job, "polls": shard.polls + 1, **asked}
+    facts["job"] = job
     if not job.status.is_final:
         delay = next_delay(shard.polls, context.store.now() - job.created_at, random.uniform(-1, 1))  # noqa: S311
-        return Outcome(State.POLLING, delay, facts)
+        return shard_to(State.POLLING, delay, **facts)
     if job.status is BatchStatus.FAILED:
-        if job.error is not None and job.error.retryable and not shard.cancel:
-            waits = {"queue_waits": shard.queue_waits + 1, "error": job.error}
-            delay = min(_LONGEST, _QUEUE_WAIT * 2.0 ** min(shard.queue_waits, 20))
-            return Outcome(State.CREATING, delay, facts | {"job": None} | waits)
-        return Outcome(State.NORMALIZING, patch=facts | {"failure": job.error})
-    return Outcome(State.DOWNLOADING, patch=facts)
+        return _after_refusal(shard, job, facts)
+    return shard_to(shard.state.onward, **facts)
+
+
+def _after_refusal(shard: Shard, job: Job, facts: ShardFacts) -> Outcome:
+    """The provider refused the job as a whole: for now, where its queue is full, or for good."""
+    if job.error is None or not job.error.retryable or shard.cancel:
+        facts["failure"] = job.error
+        return shard_to(State.NORMALIZING, **facts)
+    delay = min(_LONGEST, _QUEUE_WAIT * 2.0 ** min(shard.queue_waits, 20))
+    facts |= {"job": None, "queue_waits": shard.queue_waits + 1, "error": job.error}
+    return shard_to(State.CREATING, delay, **facts)
 
 
 def next_delay(polls: int, age: float, jitter: float) -> float:
@@ -50,3 +59,6 @@ def next_delay(polls: int, age: float, jitter: float) -> float:
     """
     delay = _FIRST_DELAYS[polls] if polls < len(_FIRST_DELAYS) else max(_FIRST_DELAYS[-1], age * _SHARE_OF_AGE)
     return min(_LONGEST, delay) * (1 + _JITTER * jitter)
+
+
+STEP = Step(poll, calls_provider=True)

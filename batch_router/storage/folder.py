@@ -1,4 +1,4 @@
-"""Payloads: a local folder that all workers of a fleet can reach. An object is there whole or not at all."""
+"""Payloads in a folder that all workers of a fleet can reach."""
 
 import os
 import shutil
@@ -8,30 +8,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .exceptions import FileOperationError
+from ..exceptions import FileOperationError
+from .contract import ReadRange, StoredObject
 
 _BUFFER = 1 << 18
 _TRIES = 20
 
 
-class LocalStorage:
-    """Objects by name, below one folder.
-
-    Names are made by us (provider, batch id, shard number, fence), never of a user's `custom_id`.
+class FolderStorage:
+    """See `Storage`: each object is a file.
 
     Args:
         root: made when the first object is written; objects are 0600, folders 0700: they hold prompts.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+        self._root = root.absolute()
+        self.address = str(self._root)
 
     @contextmanager
     def write(self, name: str) -> Iterator[BinaryIO]:
-        """A stream whose content becomes the object when the block ends; if it raises, nothing is left."""
-        path = self.path(name)
+        path = self._path(name)
         with _translated(name):
-            handle, temporary = _make_temporary(path, self.root)
+            handle, temporary = _make_temporary(path, self._root)
         try:
             with open(handle, "wb", buffering=_BUFFER) as stream:
                 yield stream
@@ -48,34 +47,56 @@ class LocalStorage:
             raise
 
     def open(self, name: str) -> BinaryIO:
-        """The object, for reading."""
         with _translated(name):
-            return open(self.path(name), "rb", buffering=_BUFFER)
+            return open(self._path(name), "rb", buffering=_BUFFER)
 
-    def path(self, name: str) -> Path:
-        """Where the object lies."""
-        return self.root / name
+    @contextmanager
+    def ranges(self, name: str) -> Iterator[ReadRange]:
+        with _translated(name):
+            handle = os.open(self._path(name), os.O_RDONLY)
+        try:
+            yield lambda offset, length: os.pread(handle, length, offset)
+        finally:
+            os.close(handle)
+
+    def size(self, name: str) -> int:
+        with _translated(name):
+            return self._path(name).stat().st_size
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        for folder, _, files in os.walk(self._path(prefix)):
+            for file in files:
+                path = Path(folder, file)
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    found = path.stat()
+                    yield StoredObject(str(path.relative_to(self._root)), found.st_size, found.st_mtime)
 
     def delete(self, name: str) -> None:
-        """Remove the object, if it is there, and its folder, if that is empty then."""
-        path = self.path(name)
+        path = self._path(name)
         with _translated(name):
             path.unlink(missing_ok=True)
-        with suppress(OSError):  # not empty
+        with suppress(OSError):  # the folder is not empty
             path.parent.rmdir()
 
-    def delete_folder(self, name: str) -> None:
-        """Remove a folder with all that is in it, if it is there."""
-        with _translated(name), suppress(FileNotFoundError):
-            shutil.rmtree(self.path(name))
+    def delete_all(self, folder: str) -> None:
+        with _translated(folder), suppress(FileNotFoundError):
+            shutil.rmtree(self._path(folder))
+
+    def local_file(self, name: str) -> Path:
+        with _translated(name):
+            self._path(name).stat()
+        return self._path(name)
+
+    def _path(self, name: str) -> Path:
+        return self._root / name
 
 
 def _make_temporary(path: Path, root: Path) -> tuple[int, str]:
     for _ in range(_TRIES):
         _make_folders(path.parent, root)
-        with suppress(FileNotFoundError):  # somebody's `delete` found the folder empty in between
+        with suppress(FileNotFoundError):  # another process's `delete` found the folder empty in between
             return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    raise FileNotFoundError(f"{path.parent} is removed as often as it is made")
+    raise FileNotFoundError(f"{path.parent} is removed each time it is made")
 
 
 def _make_folders(folder: Path, root: Path) -> None:

@@ -9,46 +9,47 @@ from pathlib import Path
 import pytest
 
 from batch_router.exceptions import FileOperationError
-from batch_router.storage import LocalStorage
+from batch_router.storage import FolderStorage
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(tmp_path / "home")
+def storage(tmp_path: Path) -> FolderStorage:
+    return FolderStorage(tmp_path / "home")
 
 
-def files(storage: LocalStorage) -> list[str]:
-    return sorted(str(path.relative_to(storage.root)) for path in storage.root.rglob("*") if path.is_file())
+def files(storage: FolderStorage) -> list[str]:
+    root = Path(storage.address)
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-def read(storage: LocalStorage, name: str) -> bytes:
+def read(storage: FolderStorage, name: str) -> bytes:
     with storage.open(name) as stream:
         return stream.read()
 
 
-def put(storage: LocalStorage, name: str, content: bytes) -> None:
+def put(storage: FolderStorage, name: str, content: bytes) -> None:
     with storage.write(name) as stream:
         stream.write(content)
 
 
-def give_up(storage: LocalStorage, name: str) -> None:
+def give_up(storage: FolderStorage, name: str) -> None:
     with storage.write(name) as stream:
         stream.write(b"x" * 3_000_000)
         raise KeyError
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [1], [7] * 1000, [1_500_000, 1, 2_500_000], [1 << 20] * 3])
-def test_what_was_written_is_read(storage: LocalStorage, sizes: list[int]) -> None:
+def test_what_was_written_is_read(storage: FolderStorage, sizes: list[int]) -> None:
     """Nothing is lost, added or put out of order, whatever the sizes of the pieces."""
     pieces = [bytes([number % 251]) * size for number, size in enumerate(sizes)]
     with storage.write("a/b.jsonl") as stream:
         for piece in pieces:
             stream.write(piece)
     assert read(storage, "a/b.jsonl") == b"".join(pieces)
-    assert storage.path("a/b.jsonl").read_bytes() == b"".join(pieces)
+    assert Path(storage.address, "a/b.jsonl").read_bytes() == b"".join(pieces)
 
 
-def test_an_object_appears_when_it_is_whole(storage: LocalStorage) -> None:
+def test_an_object_appears_when_it_is_whole(storage: FolderStorage) -> None:
     """While it is being written, readers see the object of before, or none."""
     put(storage, "old", b"before")
     with storage.write("old") as old, storage.write("new") as new:
@@ -60,7 +61,7 @@ def test_an_object_appears_when_it_is_whole(storage: LocalStorage) -> None:
     assert files(storage) == ["new", "old"]
 
 
-def test_a_failed_write_leaves_nothing(storage: LocalStorage) -> None:
+def test_a_failed_write_leaves_nothing(storage: FolderStorage) -> None:
     """When the writer gives up, neither the object nor a temporary file is there."""
     with pytest.raises(KeyError):
         give_up(storage, "a/b")
@@ -73,10 +74,10 @@ def test_a_full_disk_is_an_error_that_may_pass(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from batch_router.exceptions import FileOperationError
-from batch_router.storage import LocalStorage
+from batch_router.storage import FolderStorage
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 try:
-    with LocalStorage(Path(sys.argv[1])).write("a/b") as stream:
+    with FolderStorage(Path(sys.argv[1])).write("a/b") as stream:
         for _ in range(64):
             stream.write(bytes(1 << 16))
 except FileOperationError as error:
@@ -87,7 +88,7 @@ except FileOperationError as error:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_failed_write_leaves_what_was_there(storage: LocalStorage) -> None:
+def test_a_failed_write_leaves_what_was_there(storage: FolderStorage) -> None:
     """The object of before outlives a failed attempt to replace it."""
     put(storage, "a", b"before")
     with pytest.raises(KeyError):
@@ -96,7 +97,7 @@ def test_a_failed_write_leaves_what_was_there(storage: LocalStorage) -> None:
     assert files(storage) == ["a"]
 
 
-def test_readers_keep_what_they_opened(storage: LocalStorage) -> None:
+def test_readers_keep_what_they_opened(storage: FolderStorage) -> None:
     """Replacing an object does not change it under a reader."""
     put(storage, "a", b"before")
     with storage.open("a") as stream:
@@ -105,14 +106,17 @@ def test_readers_keep_what_they_opened(storage: LocalStorage) -> None:
     assert read(storage, "a") == b"after!"
 
 
-def test_objects_are_private(storage: LocalStorage) -> None:
+def test_objects_are_private(storage: FolderStorage) -> None:
     """Prompts are for the owner's eyes: objects are 0600, each folder on the way to them 0700."""
     put(storage, "generated/openai/b/in.jsonl", b"prompt")
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [storage.root, *storage.root.rglob("*")]}
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in [Path(storage.address), *Path(storage.address).rglob("*")]
+    }
     assert modes == {"home": 0o700, "generated": 0o700, "openai": 0o700, "b": 0o700, "in.jsonl": 0o600}
 
 
-def test_an_emptied_folder_is_no_trouble_to_others(storage: LocalStorage) -> None:
+def test_an_emptied_folder_is_no_trouble_to_others(storage: FolderStorage) -> None:
     """Deleting the last object of a folder while somebody writes beside it costs neither of them anything."""
 
     def work(number: int) -> bytes:
@@ -126,14 +130,14 @@ def test_an_emptied_folder_is_no_trouble_to_others(storage: LocalStorage) -> Non
         assert list(pool.map(work, range(4))) == [b"2"] * 4
 
 
-def test_a_missing_object_is_an_error(storage: LocalStorage) -> None:
+def test_a_missing_object_is_an_error(storage: FolderStorage) -> None:
     """Opening says which object is not there; deleting it is fine."""
     with pytest.raises(FileOperationError, match=r"^a/b: No such file"):
         storage.open("a/b")
     storage.delete("a/b")
 
 
-def test_a_deleted_object_is_gone(storage: LocalStorage) -> None:
+def test_a_deleted_object_is_gone(storage: FolderStorage) -> None:
     """Only the named object goes."""
     put(storage, "a", b"1")
     put(storage, "b", b"2")
@@ -141,9 +145,9 @@ def test_a_deleted_object_is_gone(storage: LocalStorage) -> None:
     assert files(storage) == ["b"]
 
 
-def test_a_name_that_cannot_be_taken_is_an_error(storage: LocalStorage) -> None:
+def test_a_name_that_cannot_be_taken_is_an_error(storage: FolderStorage) -> None:
     """Where a folder stands in the object's place, the write fails as storage, and cleans up."""
-    storage.path("a").mkdir(parents=True)
+    Path(storage.address, "a").mkdir(parents=True)
     with pytest.raises(FileOperationError, match=r"^a: "):
         put(storage, "a", b"1")
     assert files(storage) == []
@@ -153,15 +157,15 @@ def test_a_root_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
     """A file in the place of the storage is named as the trouble, worth a retry after it was removed."""
     (tmp_path / "home").write_bytes(b"")
     with pytest.raises(FileOperationError) as caught:
-        put(LocalStorage(tmp_path / "home"), "a/b", b"1")
+        put(FolderStorage(tmp_path / "home"), "a/b", b"1")
     assert caught.value.retryable
 
 
 def test_the_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that changes its folder later still finds its objects."""
     monkeypatch.chdir(tmp_path)
-    storage = LocalStorage(Path("home"))
+    storage = FolderStorage(Path("home"))
     put(storage, "a", b"1")
     monkeypatch.chdir("/")
-    assert storage.root == tmp_path / "home"
+    assert Path(storage.address) == tmp_path / "home"
     assert read(storage, "a") == b"1"

@@ -1,0 +1,196 @@
+"""Cutting rows into shards: the rows in the provider's format, and whose they are."""
+
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from types import TracebackType
+
+import msgspec
+
+from ..core import Endpoint, UnifiedRequest
+from ..exceptions import FileOperationError, ValidationError
+from ..intake.options import Options
+from ..providers import Limits
+from ..state.items import Batch, Shard
+from ..state.table import FIRST_OF_SHARD
+from .context import Context
+from .layout import object_prefix
+
+#: Each model, and each endpoint of it, has its own shards, and while they are cut each holds two open files.
+MAX_KINDS = 100
+_Encode = Callable[[UnifiedRequest, str], object]
+
+_encode_into = msgspec.json.Encoder().encode_into
+_encode_lines = msgspec.json.Encoder().encode_lines
+_CHAT = Endpoint.CHAT  # an enum's member is slow to look up
+_BLOCK = 1 << 18
+
+
+class ShardWriter:
+    """A shard that is being written: the rows in the provider's format, and whose they are."""
+
+    def __init__(
+        self,
+        context: Context,
+        name: str,
+        model: str | None,
+        endpoint: Endpoint,
+        first_row: int,
+        encode: _Encode,
+        limits: Limits,
+    ) -> None:
+        self.model = model
+        self.endpoint = endpoint
+        # Random, not derived: another deployment on the same account may use the same batch ids.
+        self.token = secrets.token_hex(8)
+        self.first_row = first_row
+        self.rows = 0
+        self.size = 0
+        self.requests = f"{name}-requests.jsonl"
+        self.row_ids = f"{name}-row-ids.jsonl"
+        self.files = ExitStack()
+        self._requests = self.files.enter_context(context.storage.write(self.requests))
+        self._row_ids = self.files.enter_context(context.storage.write(self.row_ids))
+        # Rows are encoded right into this: a row of this path is copied once, not four times.
+        self._buffer = bytearray()
+        self._custom_ids: list[tuple[int, str]] = []
+        self._encode = encode
+        self._most_rows, self._most_bytes = limits
+
+    def add(self, request: UnifiedRequest, row: int) -> bool:
+        """Add a request, the batch's row number `row`; False, and nothing is added, if there is no room for it."""
+        if self.rows == self._most_rows:
+            return False
+        buffer = self._buffer
+        start = len(buffer)
+        _encode_into(self._encode(request, f"{self.token}-{self.rows}"), buffer, -1)
+        buffer += b"\n"
+        end = len(buffer)
+        if self.size + end - start > self._most_bytes:
+            del buffer[start:]
+            return False
+        self.size += end - start
+        self.rows += 1
+        self._custom_ids.append((row, request.custom_id))
+        if end > _BLOCK:
+            self._flush()
+        return True
+
+    def close(self) -> None:
+        """Make both objects whole."""
+        self._flush()
+        self.files.close()
+
+    def _flush(self) -> None:
+        self._requests.write(self._buffer)
+        self._row_ids.write(_encode_lines(self._custom_ids))
+        self._buffer.clear()
+        self._custom_ids.clear()
+
+
+class Cutter:
+    """Cuts rows into shards: one model and endpoint each, within the limits, rows in input order.
+
+    Attributes:
+        rows: how many rows were added.
+    """
+
+    def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits, options: Options) -> None:
+        self._options = options
+        self._queue_of = context.clients.provider(batch.provider).queue_of
+        self._context = context
+        self._batch = batch
+        self._encode = encode
+        self._limits = limits
+        self._open: dict[tuple[str | None, Endpoint], ShardWriter] = {}
+        self._current: ShardWriter | None = None  # of the row before: the next one is mostly of its kind
+        self._made = 0
+        self._names: list[str] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shard-close")
+        self._closed: list[Future[None]] = []
+        self._ended: list[Shard] = []
+        self.rows = 0
+
+    def add(self, request: UnifiedRequest) -> None:
+        """Put a request into the open shard of its kind, or into a new one.
+
+        Raises:
+            ValidationError: the provider does not take it, or not even alone in a job.
+        """
+        shard = self._current
+        endpoint = request.endpoint or _CHAT
+        if shard is None or shard.endpoint is not endpoint or shard.model != request.model:
+            shard = self._current = self._open.get((request.model, endpoint)) or self._begin(request.model, endpoint)
+        if not shard.add(request, self.rows):
+            if not shard.rows:
+                raise ValidationError(f"the row is larger than a job may be, {self._limits.bytes} bytes; shorten it")
+            self._end(shard)
+            self.add(request)
+            return
+        self.rows += 1
+
+    def finish(self) -> list[Shard]:
+        """End what is open; the shards in the order of their first rows."""
+        for shard in list(self._open.values()):
+            self._end(shard)
+        self._thread.shutdown()
+        for closed in self._closed:
+            closed.result()
+        return sorted(self._ended, key=lambda shard: shard.first_row)
+
+    def __enter__(self) -> "Cutter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown()
+        if error is None:
+            return
+        for shard in self._open.values():
+            with suppress(BaseException):
+                shard.files.__exit__(kind, error, trace)
+        for name in self._names:  # a shard that was ended, or whose ending failed half-way
+            with suppress(FileOperationError):  # what cannot be deleted either is never read
+                self._context.storage.delete(name)
+
+    def _begin(self, model: str | None, endpoint: Endpoint) -> ShardWriter:
+        if len(self._open) >= MAX_KINDS:
+            raise ValidationError(f"model: more than {MAX_KINDS} different models in one batch; split it")
+        name = object_prefix(self._batch.provider, self._batch.id, self._made, self._batch.version)
+        self._made += 1
+        shard = ShardWriter(self._context, name, model, endpoint, self.rows, self._encode, self._limits)
+        self._names += (shard.requests, shard.row_ids)
+        self._open[model, endpoint] = shard
+        return shard
+
+    def _end(self, shard: ShardWriter) -> None:
+        # Syncing 200 MB takes a while, and lets go of the interpreter lock: the next shard is cut meanwhile.
+        self._closed.append(self._thread.submit(shard.close))
+        del self._open[shard.model, shard.endpoint]
+        self._current = None
+        self._ended.append(self._born(shard))
+
+    def _born(self, shard: ShardWriter) -> Shard:
+        return Shard(
+            state=FIRST_OF_SHARD,
+            provider=self._batch.provider,
+            queue=self._queue_of(shard.model),
+            credential=self._batch.credential,
+            batch=self._batch.id,
+            token=shard.token,
+            model=str(shard.model),
+            endpoint=shard.endpoint,
+            rows=shard.rows,
+            size=shard.size,
+            first_row=shard.first_row,
+            requests=shard.requests,
+            row_ids=shard.row_ids,
+            retries_left=self._options.row_retries,
+            engine_options=self._options.engine_options,
+            keep_remote=self._options.keep_remote,
+        )

@@ -1,0 +1,41 @@
+"""What a step says happened. It changes nothing itself: the kernel commits it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Unpack, cast
+
+from ..state.items import BatchFacts, Facts, ItemFacts, Shard, ShardFacts
+from ..state.table import State
+
+
+class Outcome(NamedTuple):
+    """The end of a step, made by `batch_to` or `shard_to`.
+
+    Attributes:
+        state: where the item stands now.
+        delay: seconds until the next look; 0: hand it on at once; None: another item's commit wakes it.
+        facts: what to remember.
+        spawn: shards to make.
+    """
+
+    state: State
+    delay: float | None
+    facts: Facts
+    spawn: Sequence[Shard] = ()
+
+    def over(self, facts: ItemFacts) -> "Outcome":
+        """The outcome, with these facts where it says nothing of them."""
+        return self._replace(facts=cast(Facts, {**facts, **self.facts}))
+
+
+def batch_to(
+    state: State, delay: float | None = 0, *, spawn: Sequence[Shard] = (), **facts: Unpack[BatchFacts]
+) -> Outcome:
+    """A batch goes to a state; see `Outcome`."""
+    return Outcome(state, delay, facts, spawn)
+
+
+def shard_to(
+    state: State, delay: float | None = 0, *, spawn: Sequence[Shard] = (), **facts: Unpack[ShardFacts]
+) -> Outcome:
+    """A shard goes to a state; see `Outcome`."""
+    return Outcome(state, delay, facts, spawn)

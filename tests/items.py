@@ -1,0 +1,31 @@
+"""Items as a test needs them: what it does not say has some value."""
+
+from typing import Any
+
+from batch_router.state.base import Commit, Store
+from batch_router.state.items import Batch, InputFile, Shard
+from batch_router.state.table import FIRST_OF_SHARD, State
+
+
+def new_batch(batch_id: str = "b", **facts: Any) -> Batch:
+    rows = InputFile(path="/in.jsonl", size=1, hash="0")
+    values = {"state": State.QUEUED, "provider": "openai", "input": rows, "submission": "s"}
+    return Batch(**(values | facts | {"id": batch_id}))
+
+
+def new_shard(batch_id: str = "b", **facts: Any) -> Shard:
+    values = {"state": FIRST_OF_SHARD, "provider": "openai", "token": "t", "model": "m", "rows": 1, "size": 3}
+    names = {"first_row": 0, "requests": "requests", "row_ids": "ids"}
+    return Shard(**(values | names | facts | {"batch": batch_id}))
+
+
+def put_shards(store: Store, *shards: Shard, batch: Batch | None = None) -> list[Shard]:
+    """A running batch with these shards, as `convert` leaves it."""
+    batch = batch or new_batch(shards[0].batch, provider=shards[0].provider)
+    store.create(batch, delay=0)
+    store.claim(batch.id, 1, lease=10, holder="w")
+    commit = Commit(State.RUNNING, None, {"rows": sum(shard.rows for shard in shards)}, shards)
+    store.commit(batch.id, 2, commit, holder="w")
+    running = store.get_batch(batch.id)
+    assert running is not None
+    return store.get_shards(running)
