@@ -4,8 +4,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
@@ -222,28 +220,3 @@ class Provider(ABC):
         Raises:
             CredentialsError: there is no key.
         """
-
-
-def read_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """The seconds that `Retry-After` asks for: a number or a date; None for nonsense and for the past.
-
-    A date is reckoned by the clock of who sent it, if that is in the answer, for ours may be off.
-    """
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            sent = parsedate_to_datetime(headers["date"]) if "date" in headers else now or datetime.now(UTC)
-            seconds = (parsedate_to_datetime(value) - sent).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-def quote_start(body: bytes | str, secret: str | None = None) -> str:
-    """The first characters of an answer, for an error message, without the key in it."""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else body
-    if secret:
-        text = text.replace(secret, "***")
-    return repr(text[:200])

@@ -244,7 +244,7 @@ def test_the_key_goes_to_no_other_host(connect: Connect, write: Write) -> None:
         f"{simulator.url.replace('http:', 'https:')}/anthropic{path}",
         f"{simulator.url}0/anthropic{path}",
     ):
-        with pytest.raises(ProtocolError, match="are said to be at"):
+        with pytest.raises(ProtocolError, match="has its results at another address"):
             client.download(msgspec.structs.replace(job, outputs=(url,)), io.BytesIO())
     assert len(simulator.requests()) == before
     assert len(answers_of(client, msgspec.structs.replace(job, outputs=(path,)))) == 1

@@ -11,28 +11,29 @@ import msgspec
 
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
-from ...exceptions import (
-    CredentialsError,
-    NotFoundError,
-    ProtocolError,
-    ProviderAPIError,
-    ProviderUnavailableError,
-    RateLimitedError,
-    RequestRefusedError,
-    UndecidedError,
+from ...exceptions import NotFoundError, ProtocolError, RateLimitedError, UndecidedError
+from .._http import (
+    Answers,
+    Errors,
+    LineJoiner,
+    Refusal,
+    keep_pace,
+    newest_until,
+    read_retry_after,
+    seconds_of,
+    unless_ended,
+    walk_pages,
 )
+from .._http.errors import quote_start
 from ..access import Access
-from ..answers import Answers, WholeLines, seconds_of
-from ..base import Rows, quote_start, read_retry_after
-from ..pace import keep_pace
+from ..base import Rows
 from .codec import read_row_id
 
 NAME = "anthropic"
 _PATH = "/v1/messages/batches"
-
-# A job may carry a time stamp this much older than the clock that wrote our intent.
-CLOCK_SKEW = 600.0
-
+_PAGE = 100
+# An overloaded service has not let the request in.
+_OVERLOADED = 529
 _BLOCK = 1 << 18
 _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
@@ -41,25 +42,20 @@ _STATUSES = {
     "canceling": BatchStatus.CANCELLING,
 }
 
-# Most specific first; the first match counts. An overloaded service (529) has not let the request in.
-_ERRORS: tuple[tuple[type[anthropic.APIStatusError], type[ProviderAPIError]], ...] = (
-    (anthropic.AuthenticationError, CredentialsError),
-    (anthropic.PermissionDeniedError, CredentialsError),
-    (anthropic.NotFoundError, NotFoundError),
-    (anthropic.RateLimitError, RateLimitedError),
-    (anthropic.OverloadedError, RateLimitedError),
-    (anthropic.RequestTimeoutError, ProviderUnavailableError),
-    (anthropic.ConflictError, ProviderUnavailableError),
-    (anthropic.InternalServerError, ProviderUnavailableError),
-    (anthropic.APIStatusError, RequestRefusedError),
-)
-
 
 class AnthropicClient:
     """See `Client`."""
 
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
-        self._answers = Answers(NAME, api_key)
+        self._errors = Errors(
+            NAME,
+            api_key,
+            anthropic.APIStatusError,
+            _describe,
+            unanswered=(anthropic.APIConnectionError,),
+            kinds={_OVERLOADED: RateLimitedError},
+        )
+        self._answers = Answers(self._errors)
         # The SDK's own retries would send a second create after a lost answer, with an empty body at that.
         transport = anthropic.DefaultHttpxClient(timeout=timeout, event_hooks={"response": [keep_pace(timeout)]})
         self._sdk = anthropic.Anthropic(
@@ -72,7 +68,7 @@ class AnthropicClient:
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the row ids carry the token
         """Create the job; its one request is streamed, never whole in memory."""
-        with self._translated(), rows.open() as stream:
+        with self._errors.translated(), rows.open() as stream:
             answer = self._sdk.post(
                 _PATH,
                 content=_body(stream, rows.size),
@@ -82,19 +78,17 @@ class AnthropicClient:
             return self._job(self._answers.read(answer.content))
 
     def find(self, spec: JobSpec) -> Job | None:
-        """Walk the newest jobs back to the time of the intent.
+        """Look through the jobs that are not older than the intent.
 
-        A job has no label. What tells it are the ids of its rows, and they are shown only once it has ended; until
-        then every job with as many rows may be the one.
+        A job has no label. It is known by the ids of its rows, which are shown only when it has ended; until then
+        every job with as many rows may be the one.
 
         Raises:
             UndecidedError: jobs that may be the one are still running.
         """
         running = []
-        for batch in self._newest_first():
+        for batch in newest_until(spec.since, self._newest_first(), _created_at):
             job = self._job(batch)
-            if job.created_at < spec.since - CLOCK_SKEW:
-                break
             if job.id in spec.taken or sum(_counts(batch)) != spec.rows:
                 continue
             if not job.status.is_final:
@@ -108,29 +102,25 @@ class AnthropicClient:
 
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
-        with self._translated():
+        with self._errors.translated():
             answer = self._sdk.messages.batches.with_raw_response.retrieve(job_id)
             return self._job(self._answers.read(answer.http_response.content))
 
     def cancel(self, job_id: str) -> None:
         """Ask for cancellation; a job that has ended already is left as it is."""
-        try:
-            with self._translated():
-                self._sdk.messages.batches.with_raw_response.cancel(job_id)
-        except ProviderAPIError as error:
-            if error.status_code not in (400, 409) or not self.get(job_id).status.is_final:
-                raise
+        with unless_ended(lambda: self.get(job_id)), self._errors.translated():
+            self._sdk.messages.batches.with_raw_response.cancel(job_id)
 
     def download(self, job: Job, into: BinaryIO) -> None:
         """Stream the results."""
-        lines = WholeLines(into)
-        with self._translated(), self._results(job) as answer:
+        lines = LineJoiner(into)
+        with self._errors.translated(), self._results(job) as answer:
             for chunk in answer.iter_bytes(_BLOCK):
                 lines.write(chunk)
         lines.end()
 
     def list(self, limit: int) -> Iterator[Job]:
-        """Walk the jobs back from the newest. The ids of their rows are their labels, shown once they have ended."""
+        """The newest jobs of the account. The ids of their rows are their labels, shown once they have ended."""
         return islice((self._labelled(self._job(batch)) for batch in self._newest_first()), limit)
 
     def _labelled(self, job: Job) -> Job:
@@ -144,7 +134,7 @@ class AnthropicClient:
 
     def delete(self, job: Job) -> None:
         """Delete the job with its results; the service refuses that while it runs."""
-        with suppress(NotFoundError), self._translated():
+        with suppress(NotFoundError), self._errors.translated():
             self._sdk.messages.batches.with_raw_response.delete(job.id)
 
     def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:  # noqa: ARG002
@@ -159,28 +149,26 @@ class AnthropicClient:
         self._sdk.close()
 
     def _newest_first(self) -> Iterator[dict[str, Any]]:
-        after: str | anthropic.Omit = anthropic.omit
-        while True:
-            with self._translated():
-                answer = self._sdk.messages.batches.with_raw_response.list(limit=100, after_id=after)
-                page = self._answers.read(answer.http_response.content)
-            batches = [batch for batch in page.get("data") or () if isinstance(batch, dict)]
-            yield from batches
-            if not page.get("has_more") or not batches:
-                return
-            after = self._answers.text(batches[-1], "id")
+        def fetch(cursor: str | None) -> dict[str, Any]:
+            with self._errors.translated():
+                batches = self._sdk.messages.batches.with_raw_response
+                answer = batches.list(limit=_PAGE, after_id=cursor or anthropic.omit)
+                return self._answers.read(answer.http_response.content)
+
+        def following(page: dict[str, Any], found: list[dict[str, Any]]) -> str | None:
+            return self._answers.text(found[-1], "id") if page.get("has_more") and found else None
+
+        return walk_pages(fetch, "data", following)
 
     @contextmanager
     def _results(self, job: Job) -> Iterator[httpx2.Response]:
         """The answer that the results come in. The SDK's own reader takes rows apart at more than line ends."""
         if not job.outputs:
-            raise ProtocolError(NAME, 200, f"{job.id} has ended, and does not say where its results are")
+            raise self._errors.protocol(f"{job.id} has ended, and does not say where its results are")
         url = httpx2.URL(job.outputs[0])
         # The SDK sends the key along, whatever host the address names.
         if (url.is_absolute_url or url.host) and _origin(url) != _origin(self._sdk.base_url):
-            raise ProtocolError(
-                NAME, 200, f"the results of {job.id} are said to be at {quote_start(url.host)}, not there"
-            )
+            raise self._errors.protocol(f"{job.id} has its results at another address, on {quote_start(url.host)}")
         with self._sdk.get(
             str(url),
             cast_to=object,
@@ -192,55 +180,43 @@ class AnthropicClient:
 
     def _first_row_id(self, job: Job) -> str:
         start = bytearray()
-        with self._translated(), self._results(job) as answer:
+        with self._errors.translated(), self._results(job) as answer:
             for chunk in answer.iter_bytes(_BLOCK):
                 start += chunk
                 if b"\n" in chunk:
                     break
         row_id = read_row_id(bytes(start.partition(b"\n")[0]))
         if row_id is None:
-            raise ProtocolError(NAME, 200, f"the first result of {job.id} does not say which row it belongs to")
+            raise self._errors.protocol(f"the first result of {job.id} does not say which row it belongs to")
         return row_id
 
     def _job(self, batch: dict[str, Any]) -> Job:
         word = self._answers.text(batch, "processing_status")
         status = _ended_as(batch) if word == "ended" else _STATUSES.get(word)
         if status is None:
-            raise self._answers.unknown_status(word)
+            raise self._errors.unknown_status(word)
         _, succeeded, errored, _, _ = _counts(batch)
         url = batch.get("results_url")
         return Job(
             id=self._answers.text(batch, "id"),
             status=status,
-            created_at=seconds_of(batch.get("created_at")) or 0,
+            created_at=_created_at(batch),
             completed=succeeded,
             failed=errored,
             expires_at=seconds_of(batch.get("expires_at")),
             outputs=(url,) if isinstance(url, str) else (),
         )
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """The SDK's errors as ours."""
-        try:
-            yield
-        except anthropic.APIStatusError as error:
-            raise self._status_error(error) from error
-        except (anthropic.APIConnectionError, httpx2.HTTPError) as error:  # the latter while an answer is streamed
-            raise self._answers.lost(error) from error
 
-    def _status_error(self, error: anthropic.APIStatusError) -> ProviderAPIError:
-        kind = next(ours for theirs, ours in _ERRORS if isinstance(error, theirs))
-        body = error.body if isinstance(error.body, dict) else {}
-        inner = body.get("error")
-        message = inner.get("message") if isinstance(inner, dict) else None
-        return kind(
-            NAME,
-            error.status_code,
-            self._answers.words(message, error.response.content),
-            retry_after=read_retry_after(error.response.headers),
-            ambiguous=kind is ProviderUnavailableError,
-        )
+def _describe(error: anthropic.APIStatusError) -> Refusal:
+    body = error.body if isinstance(error.body, dict) else {}
+    inner = body.get("error")
+    message = inner.get("message") if isinstance(inner, dict) else None
+    return Refusal(error.status_code, message, error.response.content, read_retry_after(error.response.headers))
+
+
+def _created_at(batch: dict[str, Any]) -> float:
+    return seconds_of(batch.get("created_at")) or 0.0
 
 
 _HEAD, _TAIL = b'{"requests":[', b"]}"

@@ -1,16 +1,16 @@
 """The Gemini Developer API's files and batches through the official SDK, answers read leniently.
 
-The SDK sends; what came back is read here. Its models of a batch leave out what the road needs: why a job failed
-(`error`), how far it is (`batchStats`), and results that are only in `response`. There is no public way to an answer's
-JSON, so the client that the SDK sends with, which may be given to it, notes the answers as they come in. That uses
-neither private names nor a second way of building requests, and a job that the SDK's models refuse is not lost.
+The SDK sends the requests; the answers are read here. Its models of a batch leave out what the road needs: why a job
+failed (`error`), how far it is (`batchStats`), and results that are only in `response`. It has no public way to an
+answer's JSON, but it takes the HTTP client that it sends with, and that one records the answers. This uses no private
+names and builds no request twice, and a job that the SDK's models refuse is not lost.
 """
 
 import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -21,19 +21,21 @@ from google.genai import errors, types
 
 from ...core import BatchStatus, Endpoint
 from ...core.jobs import Failure, Job, JobSpec
-from ...exceptions import (
-    CredentialsError,
-    NotFoundError,
-    ProtocolError,
-    ProviderAPIError,
-    ProviderUnavailableError,
-    RateLimitedError,
-    RequestRefusedError,
+from ...exceptions import CredentialsError, NotFoundError, ProviderAPIError
+from .._http import (
+    Answers,
+    Errors,
+    LineJoiner,
+    Refusal,
+    keep_pace,
+    newest_until,
+    read_retry_after,
+    seconds_of,
+    unless_ended,
+    walk_pages,
 )
 from ..access import Access
-from ..answers import Answers, WholeLines, seconds_of
-from ..base import Rows, read_retry_after
-from ..pace import keep_pace
+from ..base import Rows
 
 NAME = "google"
 
@@ -43,9 +45,6 @@ _API_VERSION = "v1beta"
 _URL_VARIABLE, _URL = "GOOGLE_GEMINI_BASE_URL", "https://generativelanguage.googleapis.com/"
 _MIME_TYPE = "application/jsonl"
 _PAGE = 100
-
-# A job may carry a time stamp this much older than the clock that wrote our intent.
-CLOCK_SKEW = 600.0
 
 # ai.google.dev/gemini-api/docs/batch-api: a job that is not done after 48 hours expires.
 _LIFETIME = 48 * 3600.0
@@ -64,28 +63,19 @@ _STATUSES = {
     "EXPIRED": BatchStatus.EXPIRED,
 }
 
-_ERRORS: dict[int, type[ProviderAPIError]] = {
-    401: CredentialsError,
-    403: CredentialsError,
-    404: NotFoundError,
-    409: ProviderUnavailableError,
-    410: NotFoundError,
-    429: RateLimitedError,
-}
-
-# The SDK says so at each call; what may change in it is the model of its answer, which is not used here.
+# The SDK warns at each call; what may change is the model of its answer, which is not used here.
 warnings.filterwarnings("ignore", message=r"batches\.create_embeddings\(\) is experimental")
 
 
-class _Heard(threading.local):
-    """The last answer that this thread listened for."""
+class _Recorder(threading.local):
+    """The last answer to a call of this thread, while `recording` is set."""
 
-    listening = False
+    recording = False
     body = b""
 
-    def note(self, response: httpx2.Response) -> None:
-        """Keep an answer, if it is one of those; a download is not, and goes by in pieces."""
-        if self.listening:
+    def record(self, response: httpx2.Response) -> None:
+        """Keep the answer whole. Downloads are not recorded: they go by in pieces."""
+        if self.recording:
             self.body = response.read()
 
 
@@ -94,9 +84,10 @@ class GoogleClient:
 
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
         self.access = Access(NAME, base_url or os.environ.get(_URL_VARIABLE) or _URL, api_key)
-        self._answers = Answers(NAME, api_key)
-        self._heard = _Heard()
-        hooks = {"response": [keep_pace(timeout), self._heard.note]}
+        self._errors = Errors(NAME, api_key, errors.APIError, _describe)
+        self._answers = Answers(self._errors)
+        self._recorder = _Recorder()
+        hooks = {"response": [keep_pace(timeout), self._recorder.record]}
         transport = httpx2.Client(timeout=timeout, follow_redirects=True, event_hooks=hooks)
         self.close = transport.close  # the SDK closes only what it has made itself
         self._sdk = genai.Client(
@@ -128,9 +119,9 @@ class GoogleClient:
         except ProviderAPIError as error:
             if error.status_code != 409:
                 raise
-            file = self._find_file(name)  # somebody else was faster
+            file = self._find_file(name)  # another upload of the same rows was faster
         if not isinstance(file, dict) or not self._is_whole(file, rows.size):
-            raise ProtocolError(NAME, 200, f"uploaded {rows.size} bytes, and it does not have them")
+            raise self._errors.protocol(f"{rows.size} bytes were uploaded, and they are not there")
         return self._answers.text(file, "name")
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
@@ -144,29 +135,22 @@ class GoogleClient:
         return self._job(self._ask(self._sdk.batches.create, model=spec.model, src=str(spec.upload), config=config))
 
     def find(self, spec: JobSpec) -> Job | None:
-        """Walk the newest jobs back to the time of the intent."""
-        for batch in self._newest_first():
-            if _token(batch) == spec.token:
-                return self._job(batch)
-            if (seconds_of(_metadata(batch).get("createTime")) or 0) < spec.since - CLOCK_SKEW:
-                return None
-        return None
+        """Look through the jobs that are not older than the intent."""
+        batches = newest_until(spec.since, self._newest_first(), _created_at)
+        return next((self._job(batch) for batch in batches if _token(batch) == spec.token), None)
 
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
         return self._job(self._ask(self._sdk.batches.get, name=job_id))
 
     def list(self, limit: int) -> Iterator[Job]:
-        """Walk the jobs back from the newest."""
+        """The newest jobs of the account."""
         return islice((self._job(batch) for batch in self._newest_first()), limit)
 
     def cancel(self, job_id: str) -> None:
         """Ask for cancellation; a job that has ended already is left as it is."""
-        try:
+        with unless_ended(lambda: self.get(job_id)):
             self._ask(self._sdk.batches.cancel, name=job_id)
-        except ProviderAPIError as error:
-            if error.status_code not in (400, 409) or not self.get(job_id).status.is_final:
-                raise
 
     def download(self, job: Job, into: BinaryIO) -> None:
         """Stream the file of responses; those that are in the job itself are written as such a file has them."""
@@ -174,13 +158,13 @@ class GoogleClient:
             for row in _inlined(self._ask(self._sdk.batches.get, name=job.id)):
                 into.write(msgspec.json.encode(row) + b"\n")
         for file in job.outputs:
-            lines = WholeLines(into)
-            with self._translated():
+            lines = LineJoiner(into)
+            with self._errors.translated():
                 self._sdk.files.download(file=file, destination=lines)  # type: ignore[call-overload] # it writes
             lines.end()
 
     def find_uploads(self, spec: JobSpec) -> Iterator[str]:
-        """One of each round, by its name; whether it is still there is not asked."""
+        """The name of each round's file; some may be gone."""
         return (_file_name(spec.token, number) for number in range(spec.round + 1))
 
     def delete_upload(self, upload: str) -> None:
@@ -206,32 +190,28 @@ class GoogleClient:
         return _number(file.get("sizeBytes")) == size and file.get("state") != "FAILED"
 
     def _newest_first(self) -> Iterator[dict[str, Any]]:
-        page_token = None
-        while True:
-            config = types.ListBatchJobsConfig(page_size=_PAGE, page_token=page_token)
-            page = self._ask(self._sdk.batches.list, config=config)
-            batches = page.get("operations")
-            yield from (batch for batch in batches or () if isinstance(batch, dict))
-            page_token = page.get("nextPageToken")
-            if not page_token:
-                return
+        def fetch(cursor: str | None) -> dict[str, Any]:
+            config = types.ListBatchJobsConfig(page_size=_PAGE, page_token=cursor)
+            return self._ask(self._sdk.batches.list, config=config)
+
+        return walk_pages(fetch, "operations", lambda page, _: page.get("nextPageToken") or None)
 
     def _ask(self, call: Callable[..., object], **arguments: Any) -> dict[str, Any]:
-        """What the service says to a call of the SDK's."""
-        heard = self._heard
-        heard.listening, heard.body = True, b""
+        """The service's answer to a call of the SDK's."""
+        recorder = self._recorder
+        recorder.recording, recorder.body = True, b""
         try:
-            with self._translated():
+            with self._errors.translated():
                 call(**arguments)
         except ProviderAPIError:
             raise
         except Exception:
-            if not heard.body:
+            if not recorder.body:
                 raise
-            # An answer was heard: that the SDK has no use for it does not matter here.
+            # There is an answer: that the SDK cannot read it does not matter here.
         finally:
-            heard.listening = False
-        return self._answers.read(heard.body)
+            recorder.recording = False
+        return self._answers.read(recorder.body)
 
     def _job(self, batch: dict[str, Any]) -> Job:
         """A job from its operation: zero counts, an unspecified state and `done` before the end are left out there."""
@@ -239,12 +219,12 @@ class GoogleClient:
         word = str(metadata.get("state") or "BATCH_STATE_UNSPECIFIED")
         status = _STATUSES.get(word.rpartition("_STATE_")[2])
         if status is None:
-            raise self._answers.unknown_status(word)
+            raise self._errors.unknown_status(word)
         if batch.get("error") and not status.is_final:
             status = BatchStatus.FAILED
         stats = metadata.get("batchStats")
         stats = stats if isinstance(stats, dict) else {}
-        created_at = seconds_of(metadata.get("createTime")) or 0.0
+        created_at = _created_at(batch)
         file = _output(batch).get("responsesFile")
         return Job(
             id=self._answers.text(batch, "name"),
@@ -264,39 +244,19 @@ class GoogleClient:
         message = known.get("message")
         return Failure(
             type=f"job_failed_{code}" if isinstance(code, int) else "job_failed",
-            message=self._answers.words(message or "the provider refused the job and did not say why", ""),
+            message=self._errors.message_of(message or "the provider refused the job and did not say why", ""),
             retryable=code == _RESOURCE_EXHAUSTED,
         )
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """The SDK's errors as ours."""
-        try:
-            yield
-        except errors.APIError as error:
-            raise self._status_error(error) from error
-        except httpx2.HTTPError as error:
-            raise self._answers.lost(error) from error
 
-    def _status_error(self, error: errors.APIError) -> ProviderAPIError:
-        message = self._answers.words(error.message, str(error.details))[:1000]
-        details = _details(error.details)
-        kind = _ERRORS.get(error.code, RequestRefusedError)
-        if error.code >= 500:
-            kind = ProviderUnavailableError
-        elif error.code < 400:  # the SDK takes nothing but 200 for success
-            kind = ProtocolError
-        elif any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
-            kind = CredentialsError  # with the status 400
-        elif error.code == 403 and "may not exist" in message:
-            kind = NotFoundError  # how it says that a file is gone
-        return kind(
-            NAME,
-            error.code,
-            message,
-            retry_after=_retry_after(details, error.response),
-            ambiguous=kind in (ProviderUnavailableError, ProtocolError),
-        )
+def _describe(error: errors.APIError) -> Refusal:
+    details = _details(error.details)
+    kind: type[ProviderAPIError] | None = None
+    if any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
+        kind = CredentialsError  # with the status 400
+    elif error.code == 403 and "may not exist" in str(error.message):
+        kind = NotFoundError  # how it says that a file is gone
+    return Refusal(error.code, error.message, str(error.details), _retry_after(details, error.response), kind)
 
 
 def _file_name(token: str, number: int) -> str:
@@ -306,6 +266,10 @@ def _file_name(token: str, number: int) -> str:
 def _metadata(batch: dict[str, Any]) -> dict[str, Any]:
     metadata = batch.get("metadata")
     return metadata if isinstance(metadata, dict) else {}
+
+
+def _created_at(batch: dict[str, Any]) -> float:
+    return seconds_of(_metadata(batch).get("createTime")) or 0.0
 
 
 def _token(batch: dict[str, Any]) -> str | None:

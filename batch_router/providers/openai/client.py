@@ -1,35 +1,34 @@
 """OpenAI's Files and Batches through the official SDK, retries off, answers read leniently."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import Any, BinaryIO
 
-import httpx2
 import openai
 
 from ...core import BatchStatus
 from ...core.jobs import Failure, Job, JobSpec
-from ...exceptions import (
-    CredentialsError,
-    NotFoundError,
-    ProtocolError,
-    ProviderAPIError,
-    ProviderUnavailableError,
-    RateLimitedError,
-    RequestRefusedError,
+from ...exceptions import NotFoundError
+from .._http import (
+    Answers,
+    Errors,
+    LineJoiner,
+    Refusal,
+    keep_pace,
+    newest_until,
+    read_retry_after,
+    unless_ended,
+    walk_pages,
 )
 from .._openai_dialect.rows import URLS
 from ..access import Access
-from ..answers import Answers, WholeLines
-from ..base import Rows, read_retry_after
-from ..pace import keep_pace
+from ..base import Rows
 
 NAME = "openai"
 TOKEN_KEY = "batch_router_token"  # noqa: S105 - a metadata key, not a secret
-
-# A job may carry a time stamp this much older than the clock that wrote our intent.
-CLOCK_SKEW = 600.0
+_PAGE = 100
+_BLOCK = 1 << 16
 
 _STATUSES = {
     "validating": BatchStatus.VALIDATING,
@@ -42,23 +41,13 @@ _STATUSES = {
     "expired": BatchStatus.EXPIRED,
 }
 
-# Most specific first; the first match counts.
-_ERRORS: tuple[tuple[type[openai.APIStatusError], type[ProviderAPIError]], ...] = (
-    (openai.AuthenticationError, CredentialsError),
-    (openai.PermissionDeniedError, CredentialsError),
-    (openai.NotFoundError, NotFoundError),
-    (openai.RateLimitError, RateLimitedError),
-    (openai.ConflictError, ProviderUnavailableError),
-    (openai.InternalServerError, ProviderUnavailableError),
-    (openai.APIStatusError, RequestRefusedError),
-)
-
 
 class OpenAIClient:
     """See `Client`."""
 
     def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
-        self._answers = Answers(NAME, api_key)
+        self._errors = Errors(NAME, api_key, openai.APIStatusError, _describe, unanswered=(openai.APIConnectionError,))
+        self._answers = Answers(self._errors)
         # The SDK's own retries would send a second create after a lost answer: two jobs, both paid.
         transport = openai.DefaultHttpxClient(timeout=timeout, event_hooks={"response": [keep_pace(timeout)]})
         self._sdk = openai.OpenAI(
@@ -68,16 +57,16 @@ class OpenAIClient:
 
     def upload(self, rows: Rows, spec: JobSpec) -> str:
         """Send the rows as a file named after the token."""
-        with self._translated(), rows.open() as stream:
+        with self._errors.translated(), rows.open() as stream:
             answer = self._sdk.files.with_raw_response.create(file=(_file_name(spec), stream), purpose="batch")
             file = self._answers.read(answer.http_response.content)
         if file.get("bytes") not in (None, rows.size):
-            raise ProtocolError(NAME, 200, f"uploaded {rows.size} bytes, it counted {file['bytes']}")
+            raise self._errors.protocol(f"{rows.size} bytes were uploaded, {file['bytes']} are there")
         return self._answers.text(file, "id")
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the token in its metadata."""
-        with self._translated():
+        with self._errors.translated():
             answer = self._sdk.batches.with_raw_response.create(
                 input_file_id=str(spec.upload),
                 endpoint=URLS[spec.endpoint],
@@ -87,40 +76,32 @@ class OpenAIClient:
             return self._job(self._answers.read(answer.http_response.content))
 
     def find(self, spec: JobSpec) -> Job | None:
-        """Walk the newest jobs back to the time of the intent."""
-        for batch in self._batches():
-            if _token(batch) == spec.token:
-                return self._job(batch)
-            if batch.get("created_at", 0) < spec.since - CLOCK_SKEW:
-                return None
-        return None
+        """Look through the jobs that are not older than the intent."""
+        batches = newest_until(spec.since, self._batches(), _created_at)
+        return next((self._job(batch) for batch in batches if _token(batch) == spec.token), None)
 
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
-        with self._translated():
+        with self._errors.translated():
             answer = self._sdk.batches.with_raw_response.retrieve(job_id)
             return self._job(self._answers.read(answer.http_response.content))
 
     def cancel(self, job_id: str) -> None:
         """Ask for cancellation; a job that has ended already is left as it is."""
-        try:
-            with self._translated():
-                self._sdk.batches.with_raw_response.cancel(job_id)
-        except ProviderAPIError as error:
-            if error.status_code not in (400, 409) or not self.get(job_id).status.is_final:
-                raise
+        with unless_ended(lambda: self.get(job_id)), self._errors.translated():
+            self._sdk.batches.with_raw_response.cancel(job_id)
 
     def download(self, job: Job, into: BinaryIO) -> None:
         """Stream the output file, then the error file."""
         for file_id in job.outputs:
-            lines = WholeLines(into)
-            with self._translated(), self._sdk.files.with_streaming_response.content(file_id) as answer:
-                for chunk in answer.iter_bytes(1 << 16):
+            lines = LineJoiner(into)
+            with self._errors.translated(), self._sdk.files.with_streaming_response.content(file_id) as answer:
+                for chunk in answer.iter_bytes(_BLOCK):
                     lines.write(chunk)
             lines.end()
 
     def list(self, limit: int) -> Iterator[Job]:
-        """Walk the jobs back from the newest."""
+        """The newest jobs of the account."""
         return islice((self._job(batch) for batch in self._batches()), limit)
 
     def delete(self, job: Job) -> None:
@@ -129,16 +110,15 @@ class OpenAIClient:
             self.delete_upload(file_id)
 
     def find_uploads(self, spec: JobSpec) -> Iterator[str]:
-        """Walk the newest files back to the time of the shard."""
-        for file in self._newest_first(self._sdk.files.with_raw_response.list, purpose="batch", order="desc"):
+        """Look through the files that are not older than the shard."""
+        files = self._newest_first(self._sdk.files.with_raw_response.list, purpose="batch", order="desc")
+        for file in newest_until(spec.since, files, _created_at):
             if file.get("filename") == _file_name(spec):
                 yield self._answers.text(file, "id")
-            if file.get("created_at", 0) < spec.since - CLOCK_SKEW:
-                return
 
     def delete_upload(self, upload: str) -> None:
         """Delete the input file."""
-        with suppress(NotFoundError), self._translated():
+        with suppress(NotFoundError), self._errors.translated():
             self._sdk.files.with_raw_response.delete(upload)
 
     def close(self) -> None:
@@ -146,16 +126,15 @@ class OpenAIClient:
         self._sdk.close()
 
     def _newest_first(self, list_page: Callable[..., Any], **arguments: str) -> Iterator[dict[str, Any]]:
-        after: str | openai.Omit = openai.omit
-        while True:
-            with self._translated():
-                answer = list_page(limit=100, after=after, **arguments)
-                page = self._answers.read(answer.http_response.content)
-            found = [each for each in page.get("data") or () if isinstance(each, dict)]
-            yield from found
-            if not page.get("has_more") or not found:
-                return
-            after = self._answers.text(found[-1], "id")
+        def fetch(cursor: str | None) -> dict[str, Any]:
+            with self._errors.translated():
+                answer = list_page(limit=_PAGE, after=cursor or openai.omit, **arguments)
+                return self._answers.read(answer.http_response.content)
+
+        def following(page: dict[str, Any], found: list[dict[str, Any]]) -> str | None:
+            return self._answers.text(found[-1], "id") if page.get("has_more") and found else None
+
+        return walk_pages(fetch, "data", following)
 
     def _batches(self) -> Iterator[dict[str, Any]]:
         return self._newest_first(self._sdk.batches.with_raw_response.list)
@@ -164,14 +143,14 @@ class OpenAIClient:
         word = self._answers.text(batch, "status")
         status = _STATUSES.get(word)
         if status is None:
-            raise self._answers.unknown_status(word)
+            raise self._errors.unknown_status(word)
         counts = batch.get("request_counts")
         counts = counts if isinstance(counts, dict) else {}
         outputs = (batch.get("output_file_id"), batch.get("error_file_id"))
         return Job(
             id=self._answers.text(batch, "id"),
             status=status,
-            created_at=batch.get("created_at") or 0,
+            created_at=_created_at(batch),
             completed=counts.get("completed") or 0,
             failed=counts.get("failed") or 0,
             expires_at=batch.get("expires_at"),
@@ -180,27 +159,15 @@ class OpenAIClient:
             error=_failure(batch.get("errors")) if status is BatchStatus.FAILED else None,
         )
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """The SDK's errors as ours."""
-        try:
-            yield
-        except openai.APIStatusError as error:
-            raise self._status_error(error) from error
-        except (openai.APIConnectionError, httpx2.HTTPError) as error:  # the latter while an answer is streamed
-            raise self._answers.lost(error) from error
 
-    def _status_error(self, error: openai.APIStatusError) -> ProviderAPIError:
-        kind = next(ours for theirs, ours in _ERRORS if isinstance(error, theirs))
-        body = error.body if isinstance(error.body, dict) else {}
-        message = body.get("message")
-        return kind(
-            NAME,
-            error.status_code,
-            self._answers.words(message, error.response.content),
-            retry_after=read_retry_after(error.response.headers),
-            ambiguous=kind is ProviderUnavailableError,
-        )
+def _describe(error: openai.APIStatusError) -> Refusal:
+    body = error.body if isinstance(error.body, dict) else {}
+    headers = error.response.headers
+    return Refusal(error.status_code, body.get("message"), error.response.content, read_retry_after(headers))
+
+
+def _created_at(listed: dict[str, Any]) -> float:
+    return listed.get("created_at") or 0.0
 
 
 def _file_name(spec: JobSpec) -> str:

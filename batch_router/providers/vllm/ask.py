@@ -16,7 +16,7 @@ import msgspec
 
 from ...exceptions import CredentialsError, ProviderAPIError, ProviderUnavailableError, RateLimitedError
 from ...jsonl import decode_leniently
-from ..base import read_retry_after
+from .._http.retry_after import read_retry_after
 from . import failures
 
 _CONNECT_WITHIN = 60.0

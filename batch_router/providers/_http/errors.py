@@ -1,0 +1,151 @@
+"""The border at which an SDK's errors become ours. No error shows the key, and none of the SDK's passes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Generic, NamedTuple, TypeVar
+
+import httpx2
+
+from ...exceptions import (
+    CredentialsError,
+    NotFoundError,
+    ProtocolError,
+    ProviderAPIError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    RequestRefusedError,
+)
+
+ErrorKind = type[ProviderAPIError]
+
+# By HTTP status; the ranges below take what is not listed. 409: a request that runs at the same time.
+_KINDS: dict[int, ErrorKind] = {
+    401: CredentialsError,
+    403: CredentialsError,
+    404: NotFoundError,
+    408: ProviderUnavailableError,
+    409: ProviderUnavailableError,
+    410: NotFoundError,
+    429: RateLimitedError,
+}
+# Most specific first; the first match counts.
+_RANGES: tuple[tuple[range, ErrorKind], ...] = (
+    (range(500, 1000), ProviderUnavailableError),
+    (range(400, 500), RequestRefusedError),
+    (range(400), ProtocolError),
+)
+# After these the provider may have acted on the request.
+_AMBIGUOUS = (ProviderUnavailableError, ProtocolError)
+# Characters of a provider's message that an error shows, and of an answer that has none.
+_LONGEST_MESSAGE = 1000
+_QUOTED = 200
+
+SDKError = TypeVar("SDKError", bound=Exception)
+
+
+class Refusal(NamedTuple):
+    """An answer that is not a success, as an SDK reports it.
+
+    Attributes:
+        status: the HTTP status.
+        message: the provider's explanation, if it is a text.
+        content: the whole answer, quoted where there is no message.
+        retry_after: seconds that the provider asks us to wait.
+        kind: our error, where the status alone does not tell.
+    """
+
+    status: int
+    message: object
+    content: bytes | str
+    retry_after: float | None
+    kind: ErrorKind | None = None
+
+
+class Errors(Generic[SDKError]):
+    """Makes the errors of one provider's client.
+
+    Args:
+        provider: its name.
+        key: the secret that no error may show.
+        refused: the SDK's error for an answer that is not a success.
+        describe: reads such an error.
+        unanswered: the SDK's errors for a request without an answer.
+        kinds: statuses that mean something else to this provider than to the others.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        key: str,
+        refused: type[SDKError],
+        describe: Callable[[SDKError], Refusal],
+        *,
+        unanswered: tuple[type[Exception], ...] = (),
+        kinds: Mapping[int, ErrorKind] | None = None,
+    ) -> None:
+        self._provider = provider
+        self._key = key
+        self._refused = refused
+        self._describe = describe
+        self._unanswered: tuple[type[Exception], ...] = (
+            *unanswered,
+            httpx2.HTTPError,
+        )  # the latter while an answer is streamed
+        self._kinds = _KINDS | dict(kinds or {})
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raises the SDK's errors as ours."""
+        try:
+            yield
+        except self._refused as error:
+            raise self.of_refusal(self._describe(error)) from error
+        except self._unanswered as error:
+            raise self.no_answer(error) from error
+
+    def of_refusal(self, refusal: Refusal) -> ProviderAPIError:
+        """Our error for an answer that is not a success."""
+        kind = refusal.kind or self._kind_of(refusal.status)
+        return kind(
+            self._provider,
+            refusal.status,
+            self.message_of(refusal.message, refusal.content),
+            retry_after=refusal.retry_after,
+            ambiguous=kind in _AMBIGUOUS,
+        )
+
+    def _kind_of(self, status: int) -> ErrorKind:
+        return self._kinds.get(status) or next(kind for statuses, kind in _RANGES if status in statuses)
+
+    def no_answer(self, error: BaseException) -> ProviderUnavailableError:
+        """Our error for a request without an answer: ambiguous, unless there was no connection to send it on."""
+        cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__ or error  # an SDK's error wraps one
+        never_sent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+        message = f"no answer: {type(cause).__name__}"
+        return ProviderUnavailableError(self._provider, 0, message, ambiguous=not never_sent)
+
+    def protocol(self, message: str) -> ProtocolError:
+        """The provider answered something that its contract does not have, so it may have done anything."""
+        return ProtocolError(self._provider, 200, message, ambiguous=True)
+
+    def not_an_object(self, content: bytes) -> ProtocolError:
+        """The error of an answer that should be a JSON object."""
+        return self.protocol(f"answered something that is not a JSON object: {quote_start(content, self._key)}")
+
+    def unknown_status(self, word: str) -> ProtocolError:
+        """The error of a job status that the contract does not have."""
+        return self.protocol(f"unknown job status {quote_start(word, self._key)}")
+
+    def message_of(self, message: object, content: bytes | str) -> str:
+        """The text of an error: the provider's message, or the start of an answer that has none."""
+        if isinstance(message, str) and message:
+            return message.replace(self._key, "***")[:_LONGEST_MESSAGE]
+        return quote_start(content, self._key)
+
+
+def quote_start(body: bytes | str, secret: str | None = None) -> str:
+    """The first characters of an answer, for an error message, without the key in it."""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    if secret:
+        text = text.replace(secret, "***")
+    return repr(text[:_QUOTED])
