@@ -20,8 +20,9 @@ check: .venv
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.house --report
 
+# SMALL=1 goes through every part in seconds, without figures that count.
 bench: .venv
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(if $(SMALL),--small)
 
 # SEED= replays the random kills of an earlier run, KILLS= says how many.
 drill: .venv

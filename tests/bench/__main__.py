@@ -1,8 +1,10 @@
 """`make bench`: speed as ratios inside one run, memory side by side, latency; a table, and build/bench.json.
 
 Absolute times say more about the machine than about the code, so conversion and normalization are each measured against
-a bare loop in the same run that only decodes and encodes the same rows with msgspec; their files are in memory where
-the system has such a folder, so that the disk's mood is no part of the ratio.
+a bare loop in the same run that only decodes and encodes the same rows with msgspec. Their files are in memory where
+the system has such a folder, so that the speed of the disk is no part of the ratio.
+
+With `--small` (`make bench SMALL=1`) every part runs in seconds; then the figures mean nothing.
 """
 
 import shutil
@@ -27,10 +29,8 @@ from ..e2e.stack import run_stack
 from .codecs import PROVIDERS, measure_codecs
 from .road import answers_path, claim_answered, convert_and_commit, open_road, shards_of, submit_file
 from .rows import lines_of, write_answers, write_requests
+from .sizes import FULL, SMALL, Sizes
 
-ROWS = 200_000  # four full shards
-RUNS = 5
-SIZES = (10_000, 100_000, 1_000_000)
 MEMORY = Path("/dev/shm")
 #: What each provider must reach.
 PROVIDER_BOUNDS = {"encode_ratio": 0.4, "decode_ratio": 0.4, "image_ratio": 0.6, "transfer_mb": 50}
@@ -38,17 +38,17 @@ PROVIDER_BOUNDS = {"encode_ratio": 0.4, "decode_ratio": 0.4, "image_ratio": 0.6,
 BOUNDS = {"convert_ratio": 0.5, "normalize_ratio": 0.35, "bytes_per_row": 16.0, "latency_s": 2.0}
 
 
-def main() -> None:
+def main(sizes: Sizes) -> None:
     figures: dict[str, Any] = {}
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         with EmbeddedServer(scratch) as server:
             url = server.start()
-            figures |= measure_codecs()
-            figures |= speed(url)
-            figures |= memory(scratch, url)
-            figures |= transfers(scratch)
-        figures |= latency(scratch / "latency")
+            figures |= measure_codecs(sizes)
+            figures |= speed(url, sizes)
+            figures |= memory(scratch, url, sizes)
+            figures |= transfers(scratch, sizes)
+        figures |= latency(scratch / "latency", sizes)
     finally:
         shutil.rmtree(scratch)
     build = Path("build")
@@ -57,27 +57,27 @@ def main() -> None:
     show(figures)
 
 
-def speed(url: str) -> dict[str, Any]:
+def speed(url: str, sizes: Sizes) -> dict[str, Any]:
     """Rows per second, and the ratio to the bare loop; medians of several pairs of runs."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=MEMORY if MEMORY.is_dir() else None) as scratch:
         home = Path(scratch)
         context = open_road(home, url)
-        write_requests(home / "rows.jsonl", ROWS)
+        write_requests(home / "rows.jsonl", sizes.rows)
         batch = submit_file(context, home / "rows.jsonl")
-        converted = against_bare(lambda: convert(context, batch), home / "rows.jsonl")
+        converted = against_bare(lambda: convert(context, batch), home / "rows.jsonl", sizes.runs)
         shard = convert_and_commit(context, batch)[0]
         write_answers(answers_path(context, shard), shard.token, shard.rows)
         answered = claim_answered(context, shard)
-        normalized = against_bare(lambda: normalize(context, answered), answers_path(context, shard))
+        normalized = against_bare(lambda: normalize(context, answered), answers_path(context, shard), sizes.runs)
     return {f"convert_{name}": value for name, value in converted.items()} | {
         f"normalize_{name}": value for name, value in normalized.items()
     }
 
 
-def against_bare(step: Callable[[], object], path: Path) -> dict[str, float]:
+def against_bare(step: Callable[[], object], path: Path, runs: int) -> dict[str, float]:
     lines = list(lines_of(path))
     ratios, seconds = [], []
-    for _ in range(RUNS):
+    for _ in range(runs):
         bare = timed(lambda: bare_loop(lines))
         spent = timed(step)
         seconds.append(spent)
@@ -102,10 +102,10 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def memory(scratch: Path, url: str) -> dict[str, Any]:
+def memory(scratch: Path, url: str, sizes: Sizes) -> dict[str, Any]:
     """Peak memory of convert, and of normalize and finish, each in a process of its own."""
     peaks: dict[str, dict[str, int]] = {"convert": {}, "normalize": {}}
-    for rows in SIZES:
+    for rows in sizes.memory:
         home = scratch / f"memory{rows}"
         home.mkdir()
         write_requests(home / "rows.jsonl", rows)
@@ -115,34 +115,38 @@ def memory(scratch: Path, url: str) -> dict[str, Any]:
             write_answers(answers_path(context, shard), shard.token, shard.rows)
         peaks["normalize"][str(rows)] = peak("normalize", home, url)
         shutil.rmtree(home)
-    least, most = str(SIZES[0]), str(SIZES[-1])
-    growth = max((sizes[most] - sizes[least]) / (SIZES[-1] - SIZES[0]) for sizes in peaks.values())
+    least, most = sizes.memory[0], sizes.memory[-1]
+    growth = max((peak[str(most)] - peak[str(least)]) / (most - least) for peak in peaks.values())
     return {"peak_bytes": peaks, "bytes_per_row": growth}
 
 
-def transfers(scratch: Path) -> dict[str, float]:
-    """By how many MB the memory of each provider's client grows over idle, 200 MB there and back."""
+def transfers(scratch: Path, sizes: Sizes) -> dict[str, float]:
+    """By how many MB the memory of each provider's client grows over idle, with 200 MB there and back."""
     growth = {}
     for name in PROVIDERS:
         home = scratch / f"transfer-{name}"
         home.mkdir()
-        command = [sys.executable, "-m", "tests.bench.transfers", name, str(home)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        growth[f"transfer_mb {name}"] = int(done.stdout) / 1e6
+        command = [sys.executable, "-m", "tests.bench.transfers", name, str(home), str(sizes.transfer_rows)]
+        growth[f"transfer_mb {name}"] = number_from(command) / 1e6
         shutil.rmtree(home)
     return growth
 
 
 def peak(step: str, home: Path, url: str) -> int:
     command = [sys.executable, "-m", "tests.bench.memory", step, str(home), url]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return number_from(command)
 
 
-def latency(home: Path) -> dict[str, Any]:
+def number_from(command: list[str]) -> int:
+    """What the command prints; its errors go to the terminal."""
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def latency(home: Path, sizes: Sizes) -> dict[str, Any]:
     """Seconds from `delay` to the result of one row, on a simulated provider that answers at once."""
     with run_stack(home, "", "io", "cpu") as stack:
         stack.environment["PYTHONPATH"] = str(Path.cwd())
-        done = stack.python("-m", "tests.bench.latency", "6")
+        done = stack.python("-m", "tests.bench.latency", str(sizes.single_rows))
     seconds = [float(line) for line in done.stdout.split()]
     return {"latency_first_s": seconds[0], "latency_s": statistics.median(seconds[1:])}
 
@@ -164,4 +168,4 @@ def show(figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(SMALL if "--small" in sys.argv[1:] else FULL)

@@ -11,27 +11,24 @@ from batch_router.intake.encode import RowEncoder
 from batch_router.providers import Provider, find_provider
 
 from .rows import SENTENCE, answer, request
+from .sizes import Sizes
 
 PROVIDERS = ("openai", "anthropic", "google", "vllm")
-_CHATS = 20_000
-_IMAGES = 20
-_IMAGE_BYTES = 4_000_000
-_RUNS = 5
 _encode = msgspec.json.Encoder().encode
 _encode_into = msgspec.json.Encoder().encode_into
 
 
-def measure_codecs() -> dict[str, float]:
+def measure_codecs(sizes: Sizes) -> dict[str, float]:
     """The ratios, medians of several pairs of runs, by the names under which they are shown."""
-    chats = [_encode(request(number) | {"generation_config": {"max_tokens": 256}}) for number in range(_CHATS)]
-    images = [_encode(_image_request(number)) for number in range(_IMAGES)]
+    chats = [_encode(request(number) | {"generation_config": {"max_tokens": 256}}) for number in range(sizes.chats)]
+    images = [_encode(_image_request(number, sizes.image_bytes)) for number in range(sizes.images)]
     figures: dict[str, float] = {}
     for name in PROVIDERS:
         provider = find_provider(name)
-        answers = [_answer(name, f"0123456789abcdef-{number}") for number in range(_CHATS)]
-        figures[f"encode_ratio {name}"] = ratio(chats, lambda lines, p=provider: encode(p, lines))
-        figures[f"decode_ratio {name}"] = ratio(answers, lambda lines, p=provider: decode(p, lines))
-        figures[f"image_ratio {name}"] = ratio(images, lambda lines, p=provider: encode(p, lines))
+        answers = [_answer(name, f"0123456789abcdef-{number}") for number in range(sizes.chats)]
+        figures[f"encode_ratio {name}"] = ratio(chats, sizes.runs, lambda lines, p=provider: encode(p, lines))
+        figures[f"decode_ratio {name}"] = ratio(answers, sizes.runs, lambda lines, p=provider: decode(p, lines))
+        figures[f"image_ratio {name}"] = ratio(images, sizes.runs, lambda lines, p=provider: encode(p, lines))
     return figures
 
 
@@ -49,12 +46,12 @@ def decode(provider: type[Provider], lines: list[bytes]) -> None:
         _encode_into(provider.codec.decode(line, "0123456789abcdef-1")[0], buffer, 0)
 
 
-def ratio(lines: list[bytes], ours: Callable[[list[bytes]], None]) -> float:
+def ratio(lines: list[bytes], runs: int, ours: Callable[[list[bytes]], None]) -> float:
     ratios = []
-    for _ in range(_RUNS):
+    for _ in range(runs):
         bare = _timed(_bare_loop, lines)
         ratios.append(bare / _timed(ours, lines))
-    return sorted(ratios)[_RUNS // 2]
+    return sorted(ratios)[runs // 2]
 
 
 def _bare_loop(lines: list[bytes]) -> None:
@@ -70,8 +67,8 @@ def _timed(call: Callable[[list[bytes]], None], lines: list[bytes]) -> float:
     return time.perf_counter() - start
 
 
-def _image_request(number: int) -> dict[str, Any]:
-    data = "iVBORw0K" * (_IMAGE_BYTES // 8)
+def _image_request(number: int, size: int) -> dict[str, Any]:
+    data = "iVBORw0K" * (size // 8)
     image = {"type": "image", "source_type": "base64", "media_type": "image/png", "data": data}
     content = [image, {"type": "text", "text": "What is this?"}]
     messages = [{"role": "user", "content": content}]

@@ -1,6 +1,7 @@
-"""Memory of one provider's `upload`, `create` and `download` at 200 MB: `python -m tests.bench.transfers NAME HOME`.
+"""Memory of a provider's `upload`, `create` and `download`: `python -m tests.bench.transfers NAME HOME ROWS`.
 
-The simulated provider is a process of its own; what is printed is by how many bytes this one's peak grew over idle.
+Rows have 10 kB. The simulated provider is a process of its own; this one prints by how many bytes its own peak grew over
+idle. vLLM's engine is the stand-in's.
 """
 
 import os
@@ -14,40 +15,49 @@ import msgspec
 from batch_router.core import UnifiedRequest
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
+from batch_router.providers.base import Client
 from batch_router.settings import Settings
 from tests.file_rows import FileRows
 
 from ..memory import peak_memory
 
-_ROWS = 19_000
 _PROMPT = "x" * 10_000
 _TOKEN = "0123456789abcdef"
-_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google", "vllm": ""}
+_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"}
 
 
-def growth(name: str, home: Path) -> int:
+def growth(name: str, home: Path, count: int) -> int:
     command = [sys.executable, "-m", "batch_router.simulator", "--directory", str(home / "simulator")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulator:
         try:
             assert simulator.stdout is not None
-            return _transfer(name, home / "rows.jsonl", simulator.stdout.readline().strip() + _PATHS[name])
+            client = _connect(name, simulator.stdout.readline().strip())
+            rows = _write_rows(name, home / "rows.jsonl", count)
+            return _transfer(client, rows, count)
         finally:
             simulator.terminate()
 
 
-def _transfer(name: str, rows: Path, url: str) -> int:
-    provider = find_provider(name)
+def _connect(name: str, url: str) -> Client:
+    given = {"base_url": url + _PATHS[name], "api_key": "k"} if name in _PATHS else {}
+    return find_provider(name)(**given).connect(msgspec.structs.replace(Settings.from_env(), http_timeout=300))
+
+
+def _write_rows(name: str, rows: Path, count: int) -> Path:
+    encode = find_provider(name).codec.encode
     message = {"role": "user", "content": _PROMPT}
     plain = {"custom_id": "a", "model": "m", "messages": [message], "generation_config": {"max_tokens": 9}}
     with rows.open("wb") as stream:
-        for number in range(_ROWS):
-            row = provider.codec.encode(msgspec.convert(plain, UnifiedRequest), f"{_TOKEN}-{number}")
+        for number in range(count):
+            row = encode(msgspec.convert(plain, UnifiedRequest), f"{_TOKEN}-{number}")
             stream.write(msgspec.json.encode(row) + b"\n")
-    given = {} if name == "vllm" else {"api_key": "k"}
-    client = provider(base_url=url, **given).connect(Settings(http_timeout=300))
+    return rows
+
+
+def _transfer(client: Client, rows: Path, count: int) -> int:
     list(client.list(1))
     idle = peak_memory()
-    spec = JobSpec(token=_TOKEN, model="m", rows=_ROWS, upload=None, since=time.time())
+    spec = JobSpec(token=_TOKEN, model="m", rows=count, upload=None, since=time.time())
     spec = msgspec.structs.replace(spec, upload=client.upload(FileRows(rows), spec))
     job = client.create(FileRows(rows), spec)
     while not job.status.is_final:
@@ -56,9 +66,13 @@ def _transfer(name: str, rows: Path, url: str) -> int:
     with rows.with_suffix(".answers").open("wb") as answers:
         client.download(job, answers)
         assert answers.tell() > 0.9 * rows.stat().st_size
-    return peak_memory() - idle
+    used = peak_memory() - idle
+    client.close()
+    return used
 
 
 if __name__ == "__main__":
+    provider, folder = sys.argv[1], Path(sys.argv[2])
+    os.environ["BATCH_ROUTER_HOME"] = str(folder)
     os.environ["BATCH_ROUTER_VLLM_COMMAND"] = f"{sys.executable} -m batch_router.simulator.vllm"
-    print(growth(sys.argv[1], Path(sys.argv[2])))
+    print(growth(provider, folder, int(sys.argv[3])))
