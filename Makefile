@@ -6,6 +6,7 @@
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+VLLM := .venv-vllm
 
 demo: .venv
 	$(BIN)/batch-router demo
@@ -37,19 +38,19 @@ drill: .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable .
 	@touch .venv
 
-# The real vLLM on CPU, in a venv of its own; it says beforehand what that takes.
+# The real vLLM on CPU, in a venv of its own; the installer first says what that takes.
 test-vllm: .venv
-	$(BIN)/python -m tests.vllm.install .venv-vllm
-	TEST_VLLM_VENV=$(CURDIR)/.venv-vllm $(BIN)/pytest -v tests/vllm
+	$(BIN)/python -m tests.vllm.install $(VLLM)
+	TEST_VLLM_VENV=$(abspath $(VLLM)) $(BIN)/pytest -v tests/vllm
 
-# What we add to bare `vllm run-batch`; MODEL=small has rows that cost something.
+# What we add to bare `vllm run-batch`; MODEL=smollm2 has rows that cost something.
 bench-vllm: .venv
-	$(BIN)/python -m tests.vllm.install .venv-vllm
-	$(BIN)/python -m tests.vllm.bench .venv-vllm $(MODEL)
+	$(BIN)/python -m tests.vllm.install $(VLLM)
+	$(BIN)/python -m tests.vllm.bench $(VLLM) $(MODEL) $(if $(SMALL),--small)
 
 demo-vllm: .venv
-	$(BIN)/python -m tests.vllm.install .venv-vllm
-	$(BIN)/python -m tests.vllm.demo .venv-vllm
+	$(BIN)/python -m tests.vllm.install $(VLLM)
+	$(BIN)/python -m tests.vllm.demo $(VLLM)
 
 clean:
 	rm -rf .venv .venv-vllm build dist

@@ -1,7 +1,7 @@
 """Memory of a provider's `upload`, `create` and `download`: `python -m tests.bench.transfers NAME HOME ROWS`.
 
-Rows have 10 kB. The simulated provider is a process of its own; this one prints by how many bytes its own peak grew over
-idle. vLLM's engine is the stand-in's.
+Rows have 10 kB. The simulated provider is a process of its own; this one prints by how many bytes its own peak grew
+over idle. vLLM's engine is the stand-in.
 """
 
 import os

@@ -1,10 +1,10 @@
-"""`python -m tests.vllm.bench VENV [small]`: what we add to bare `vllm run-batch`, on the real vLLM on CPU.
+"""`python -m tests.vllm.bench VENV [smollm2] [--small]`: what we add to bare `vllm run-batch`, on the real vLLM on CPU.
 
 Wall times of the whole road, from submit to the finished batch, by a worker that has no engine yet. A large file: each
 time in turn with a bare run over the same file; the median of the pairs counts. Ten files of 50 rows on one model,
-submitted together: against ten times a bare run over 50 rows. The model's rows cost next to nothing, so that all that
-we add is seen. With `small` it is one of 135 M parameters, and the large file only. Prints what it found, and leaves it
-in `build/bench-vllm.json`.
+submitted together: against ten times a bare run over 50 rows. The tiny model's rows cost next to nothing, so that all
+that we add shows. With `smollm2` it is a model of 135 M parameters, and the large file only. With `--small` every part
+runs over few rows, and the figures mean nothing. Prints what it found, and leaves it in `build/bench-vllm.json`.
 """
 
 import json
@@ -18,6 +18,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,21 +26,29 @@ from tests.vllm.demo import small_model
 from tests.vllm.real import FOLDER_VARIABLE, environment
 from tests.vllm.road import gpu_worker
 
-PAIRS = range(3)
-FEW, BATCHES = 50, 10
-#: Rows of the large file; for the model of 135 M parameters they are some minutes' work.
-TINY, SMALL = 2000, 100
 TOKENS = 32
 OPTIONS = {"enforce-eager": True, "max-model-len": 512}
 #: What the ratios must stay below.
 BOUNDS = {"serve_large_ratio": 1.05, "serve_few_ratio": 0.35}
 
 
-def main(venv: Path, *, small: bool) -> int:
+class Sizes(NamedTuple):
+    """Sizes of a run: `large` rows in one file, in `pairs` of runs; `batches` of `few` rows."""
+
+    large: int
+    pairs: int = 3
+    few: int = 50
+    batches: int = 10
+
+
+FULL, SMOLLM2, SMALL = Sizes(2000), Sizes(100), Sizes(large=6, pairs=1, few=2, batches=2)
+
+
+def main(venv: Path, sizes: Sizes, *, smollm2: bool) -> int:
     """Measure, and print; 0 if the bounds are kept."""
     os.environ[FOLDER_VARIABLE] = str(venv)
     os.environ.update(environment() | {"BATCH_ROUTER_VLLM_OPTIONS": json.dumps(OPTIONS)})
-    model = small_model(venv) if small else _tiny_model(venv)
+    model = small_model(venv) if smollm2 else _tiny_model(venv)
     seconds: dict[str, list[float]] = {}
 
     def note(name: str, took: float) -> float:
@@ -48,20 +57,24 @@ def main(venv: Path, *, small: bool) -> int:
         return took
 
     with tempfile.TemporaryDirectory(prefix="bench-vllm-") as name:
-        large = _write(Path(name) / "large.jsonl", model, SMALL if small else TINY)
-        pairs = [(note("bare_large", _bare(large, model)), note("serve_large", _road("serve", large))) for _ in PAIRS]
+        large = _write(Path(name) / "large.jsonl", model, sizes.large)
+        pairs = [
+            (note("bare_large", _bare(large, model)), note("serve_large", _road("serve", large)))
+            for _ in range(sizes.pairs)
+        ]
         figures = {"serve_large_ratio": statistics.median(ours / bare for bare, ours in pairs)}
-        if not small:
-            few = _write(Path(name) / "few.jsonl", model, FEW)
+        if not smollm2:
+            few = _write(Path(name) / "few.jsonl", model, sizes.few)
             bare = note("bare_few", _bare(few, model))
-            figures["serve_few_ratio"] = note("serve_few", _road("serve", few, BATCHES)) / BATCHES / bare
+            together = note("serve_few", _road("serve", few, sizes.batches))
+            figures["serve_few_ratio"] = together / sizes.batches / bare
             whole = note("run-batch_large", _road("run-batch", large))
             figures["run-batch_large_ratio"] = whole / statistics.median(seconds["bare_large"])
     figures = {name: round(value, 3) for name, value in figures.items()}
-    told = json.dumps({"model": model.name, **figures, "bounds": BOUNDS, "seconds": seconds}, indent=2)
+    report = json.dumps({"model": model.name, **figures, "bounds": BOUNDS, "seconds": seconds}, indent=2)
     Path("build").mkdir(exist_ok=True)
-    Path("build/bench-vllm.json").write_text(told)
-    print(told)
+    Path("build/bench-vllm.json").write_text(report)
+    print(report)
     return int(any(value > BOUNDS.get(name, math.inf) for name, value in figures.items()))
 
 
@@ -109,10 +122,14 @@ def _road(engine: str, rows: Path, batches: int = 1) -> float:
 
 def _tiny_model(venv: Path) -> Path:
     folder = venv / "tiny"
-    script = Path(__file__).with_name("tiny_model.py")
-    subprocess.run([venv / "bin" / "python", script, folder], check=True)
+    if not (folder / "config.json").exists():
+        script = Path(__file__).with_name("tiny_model.py")
+        subprocess.run([venv / "bin" / "python", script, folder], check=True)
     return folder
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]).absolute(), small="small" in sys.argv[2:]))
+    with_smollm2, is_small = ("smollm2" in sys.argv[2:]), ("--small" in sys.argv[2:])
+    chosen = SMALL if is_small else SMOLLM2 if with_smollm2 else FULL
+    code = main(Path(sys.argv[1]).absolute(), chosen, smollm2=with_smollm2)
+    sys.exit(0 if is_small else code)
