@@ -1,0 +1,17 @@
+"""A step that notes in storage that a shard's answers came by."""
+
+from ...state.items import Shard
+from ..context import Context
+from ..layout import shard_prefix
+from ..outcome import Outcome, shard_to
+from ..step import Step
+
+
+def stamp(context: Context, shard: Shard) -> Outcome:
+    """Write the note."""
+    with context.storage.write(f"{shard_prefix(shard)}-stamp") as stream:
+        stream.write(str(shard.answers).encode())
+    return shard_to(shard.state.onward)
+
+
+STEP = Step(stamp)

@@ -1,0 +1,80 @@
+"""The thread that renews leases outlives whatever the store answers."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from batch_router.embedded import EmbeddedServer
+from batch_router.exceptions import StoreUnavailableError
+from batch_router.road.lease import LeaseKeeper
+from batch_router.state.memory import MemoryStore
+from batch_router.state.redis import RedisStore
+from tests.items import new_batch
+
+_WITHIN = 20.0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator["redis.Redis"]:
+    """A server of this test's own: it is made to refuse writes."""
+    with EmbeddedServer(tmp_path) as embedded, redis.Redis.from_url(embedded.start(), decode_responses=True) as client:
+        yield client
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _WITHIN
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_refused_writes_do_not_end_the_keeper(server: "redis.Redis") -> None:
+    """A server without replicas refuses the renewals for a while; afterwards the lease is renewed as before."""
+    store = RedisStore(server)
+    store.create(new_batch(), delay=0)
+    store.claim("b", 1, lease=60, holder="w")
+    keeper = LeaseKeeper(store, lease=60, every=0.05)
+    with keeper.hold("b", 2, "w", time.monotonic()):
+        server.config_set("min-replicas-to-write", 1)
+        wait_for(lambda: "errorstat_NOREPLICAS" in server.info("errorstats"))
+        server.config_set("min-replicas-to-write", 0)
+        ends = server.zscore("batch_router:due", "b")
+        wait_for(lambda: server.zscore("batch_router:due", "b") > ends)
+    keeper.close()
+
+
+def test_every_error_of_the_server_reads_as_a_sentence(server: "redis.Redis") -> None:
+    """It says which server refuses, and the server's own word for why."""
+    store = RedisStore(server)
+    server.config_set("min-replicas-to-write", 1)
+    with pytest.raises(StoreUnavailableError, match=r"^Redis at 127.0.0.1:\d+ refuses a command .*NOREPLICAS$"):
+        store.create(new_batch(), delay=0)
+
+
+class _OddStore(MemoryStore):
+    """Raises what no store is known to raise, once."""
+
+    raised = False
+
+    def renew(self, *args: object, **options: object) -> bool:
+        if not self.raised:
+            self.raised = True
+            raise KeyError("hush")
+        return super().renew(*args, **options)  # type: ignore[arg-type]
+
+
+def test_an_unforeseen_error_does_not_end_the_keeper() -> None:
+    """The next renewal comes all the same, and the log has the error."""
+    clock = iter(range(1_000_000))
+    store = _OddStore(clock=lambda: next(clock))
+    store.create(new_batch(), delay=0)
+    store.claim("b", 1, lease=60, holder="w")
+    keeper = LeaseKeeper(store, lease=60, every=0.01)
+    with keeper.hold("b", 2, "w", time.monotonic()):
+        ends = store._due["b"]
+        wait_for(lambda: store._due["b"] > ends)
+    keeper.close()
+    assert store.raised
