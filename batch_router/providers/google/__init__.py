@@ -1,5 +1,6 @@
 """Google: the Gemini Developer API's files and batches."""
 
+import warnings
 from typing import ClassVar
 
 from ...core import Endpoint
@@ -45,6 +46,13 @@ class GoogleProvider(Provider):
     }
     key_variables = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the SDK's own order
     codec: ClassVar[Codec] = codec
+
+    @classmethod
+    def preload(cls) -> None:
+        """See `Provider.preload`. In a worker, which is our own process, the SDK need not warn at each call."""
+        super().preload()
+        # What may change is the SDK's model of the answer, which is not used here.
+        warnings.filterwarnings("ignore", message=r"batches\.create_embeddings\(\) is experimental")
 
     def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""

@@ -8,7 +8,6 @@ names and builds no request twice, and a job that the SDK's models refuse is not
 
 import os
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -62,9 +61,6 @@ _STATUSES = {
     "CANCELLED": BatchStatus.CANCELLED,
     "EXPIRED": BatchStatus.EXPIRED,
 }
-
-# The SDK warns at each call; what may change is the model of its answer, which is not used here.
-warnings.filterwarnings("ignore", message=r"batches\.create_embeddings\(\) is experimental")
 
 
 class _Recorder(threading.local):
