@@ -45,6 +45,16 @@ def broker_url(settings: Settings) -> str:
     return urlunsplit(parts._replace(path=f"/{database + 1}"))
 
 
+def open_broker(settings: Settings) -> "redis.Redis":
+    """The broker's database as keys; its messages are for Celery."""
+    return redis.Redis.from_url(broker_url(settings), socket_timeout=30, socket_connect_timeout=5)
+
+
+def queue_key(settings: Settings, queue: str) -> str:
+    """The key of a queue in the broker's database: a list of messages."""
+    return f"{settings.prefix}.{queue}"
+
+
 def open_store(settings: Settings) -> RedisStore:
     """The store of the settings; connects when it is first used."""
     client = redis.Redis.from_url(
@@ -54,7 +64,7 @@ def open_store(settings: Settings) -> RedisStore:
         socket_connect_timeout=5,
         health_check_interval=25,
     )
-    return RedisStore(client)
+    return RedisStore(client, prefix=f"{settings.prefix}:")
 
 
 def open_context(

@@ -1,8 +1,12 @@
 """The environment, read once into one record."""
 
+import logging
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +15,12 @@ from msgspec import Meta
 
 from .exceptions import ValidationError
 
+log = logging.getLogger("batch_router")
+
 PREFIX = "BATCH_ROUTER_"
+_BASE_URL = "_BASE_URL"
+# Read by the simulator's engine, in the environment of its worker.
+_OTHERS = frozenset({"VLLM_SCENARIO"})
 _TABLES = ("vllm_options", "gpu_queues")
 
 #: Options of vLLM that are not for anybody to set: how we reach an engine, and what it reads and writes.
@@ -20,7 +29,10 @@ OUR_VLLM_OPTIONS = frozenset(
     | {"ssl-ca-certs", "ssl-cert-reqs", "ssl-certfile", "ssl-keyfile"}
 )
 
-GpuQueue = Annotated[str, Meta(pattern=r"^gpu(\.[A-Za-z0-9_-]+)?$")]
+_GPU_QUEUE = r"^gpu(\.[A-Za-z0-9_-]+)?$"
+GpuQueue = Annotated[str, Meta(pattern=_GPU_QUEUE)]
+# Without a dot, a fleet's names are never those of a fleet whose prefix goes on from there.
+Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         home: local data: the embedded server, and the payloads below `generated/`.
         redis_url: the state; None: the embedded server of `home`.
         broker_url: Celery's messages; None: the next database of the same server.
+        prefix: what all keys, queues and exchanges of this fleet begin with; several fleets may share a server.
+        celery_config: a module with Celery settings that override ours.
         credentials: a TOML file of keys by name.
         lease: how long a claim holds without being renewed.
         renew_every: how often it is renewed.
@@ -49,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path = Path(".batch_router")
     redis_url: str | None = None
     broker_url: str | None = None
+    prefix: Prefix = "batch_router"
+    celery_config: str | None = None
     credentials: Path | None = None
     lease: float = 15
     renew_every: float = 5
@@ -89,23 +105,45 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValidationError: a value has the wrong type or is out of range; names the variable.
         """
-        environ = os.environ if environ is None else environ
+        if environ is None:
+            environ = os.environ
+            _warn_of_unknown(cls, environ)
         values: dict[str, Any] = {}
         for name in cls.__struct_fields__:
             value = environ.get(PREFIX + name.upper())
             if value:
                 values[name] = _read_json(name, value) if name in _TABLES else value
-        suffix = "_BASE_URL"
         values["base_urls"] = {
-            variable.removeprefix(PREFIX).removesuffix(suffix).lower(): url
+            variable.removeprefix(PREFIX).removesuffix(_BASE_URL).lower(): url
             for variable, url in environ.items()
-            if variable.startswith(PREFIX) and variable.endswith(suffix) and url
+            if variable.startswith(PREFIX) and variable.endswith(_BASE_URL) and url
         }
         try:
             return msgspec.convert(values, cls, strict=False, dec_hook=_to_path)
         except msgspec.ValidationError as error:
             message, _, where = str(error).partition(" - at `$.")
             raise ValidationError(f"{PREFIX}{where.rstrip('`').upper() or '*'}: {message}") from error
+
+
+def _warn_of_unknown(kind: type[Settings], environ: Mapping[str, str]) -> None:
+    known = frozenset(field.upper() for field in kind.__struct_fields__ if field != "base_urls")
+    names = {variable.removeprefix(PREFIX) for variable in environ if variable.startswith(PREFIX)}
+    for name in sorted(names - known - _OTHERS):
+        if not name.endswith(_BASE_URL):
+            _warn_of(name, known)
+
+
+@cache
+def _warn_of(name: str, known: frozenset[str]) -> None:
+    """Once in a process; settings are read in several places."""
+    near = get_close_matches(name, known, n=1)
+    hint = f": did you mean {PREFIX}{near[0]}?" if near else ""
+    log.warning("%s%s is not a setting of batch_router%s", PREFIX, name, hint)
+
+
+def is_gpu_queue(name: str) -> bool:
+    """Whether a queue is for workers with GPUs: `gpu`, or `gpu.<name>` for some of the models."""
+    return re.fullmatch(_GPU_QUEUE, name) is not None
 
 
 def check_vllm_options(name: str, options: Iterable[str]) -> None:

@@ -21,6 +21,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("BATCH_ROUTER_HOME", "data", "home", Path("data")),
         ("BATCH_ROUTER_REDIS_URL", "redis://localhost:1/2", "redis_url", "redis://localhost:1/2"),
         ("BATCH_ROUTER_BROKER_URL", "redis://localhost:1/3", "broker_url", "redis://localhost:1/3"),
+        ("BATCH_ROUTER_PREFIX", "team-a", "prefix", "team-a"),
+        ("BATCH_ROUTER_CELERY_CONFIG", "ops.celery", "celery_config", "ops.celery"),
         ("BATCH_ROUTER_LEASE", "30.5", "lease", 30.5),
         ("BATCH_ROUTER_RENEW_EVERY", "1", "renew_every", 1),
         ("BATCH_ROUTER_GRACE", "2", "grace", 2),
@@ -98,6 +100,20 @@ def test_an_engine_is_reached_in_one_way(option: str) -> None:
         Settings.from_env({"BATCH_ROUTER_VLLM_OPTIONS": f'{{"{option}": "1"}}'})
     with pytest.raises(ValidationError, match="vllm_args: "):
         VLLMProvider(vllm_args={option: "1"})
+
+
+@pytest.mark.parametrize("prefix", ["a.b", "a:b", "a b", "a*", "x" * 41])
+def test_a_prefix_is_part_of_a_key(prefix: str) -> None:
+    """Only letters, digits, `_` and `-`: the names of two fleets never meet, and none is a pattern."""
+    with pytest.raises(ValidationError, match=r"^BATCH_ROUTER_PREFIX: "):
+        Settings.from_env({"BATCH_ROUTER_PREFIX": prefix})
+
+
+def test_a_misspelt_variable_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """One line says which it is and which one it may have been; it is no error."""
+    monkeypatch.setenv("BATCH_ROUTER_LEAZE", "3")
+    assert Settings.from_env().lease == Settings.from_env().lease == 15
+    assert caplog.messages == ["BATCH_ROUTER_LEAZE is not a setting of batch_router: did you mean BATCH_ROUTER_LEASE?"]
 
 
 def test_passwords_are_not_shown() -> None:

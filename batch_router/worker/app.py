@@ -1,6 +1,58 @@
-"""The Celery app: `celery -A batch_router.worker worker`."""
+"""The Celery app: `celery -A batch_router.worker worker`. It is a guest in the processes of other apps."""
+
+from collections.abc import Callable
+from typing import Any
 
 from celery import Celery
+from celery.app.utils import Settings as CelerySettings
 
-app = Celery("batch_router", set_as_current=False)
-app.config_from_object("batch_router.worker.config")
+from ..connect import broker_url
+from ..settings import Settings
+from .loader import Loader
+from .queues import AMQP
+
+
+class _OwnSettings(CelerySettings):
+    """Celery's settings without its variables: `CELERY_BROKER_URL` and the like are meant for the host's app."""
+
+    @property
+    def broker_url(self) -> str:
+        """Where the broker is now: asked for each connection, so that importing the app needs no server."""
+        return broker_url(Settings.from_env())
+
+    broker_read_url = broker_write_url = broker_url
+
+    @property
+    def result_backend(self) -> str:
+        return str(self["result_backend"])
+
+
+class GuestApp(Celery):
+    """An app that changes nothing of another app's in its process, and takes nothing of it."""
+
+    _pool: Any = None
+
+    @Celery.conf.getter
+    def conf(self) -> _OwnSettings:
+        """Celery's settings; see `config`."""
+        settings: _OwnSettings = Celery.conf.fget(self)
+        object.__setattr__(settings, "__class__", _OwnSettings)  # an attribute would be a setting
+        return settings
+
+    @property
+    def pool(self) -> Any:
+        """Connections of this app alone: Celery would set the limit of every app's pools to ours."""
+        if self._pool is None:
+            self._ensure_after_fork()
+            self._pool = self.connection_for_write().Pool(limit=self.conf.broker_pool_limit)
+        return self._pool
+
+    def _task_from_fun(self, fun: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Celery offers each `@shared_task` of a process to every app; ours takes only Celery's own and ours."""
+        if fun.__module__.partition(".")[0] in ("celery", "batch_router"):
+            return super()._task_from_fun(fun, *args, **options)
+        return None
+
+
+# Without a loader and fixups of its own, the app would follow `CELERY_LOADER` and `DJANGO_SETTINGS_MODULE`.
+app = GuestApp("batch_router", set_as_current=False, fixups=(), loader=Loader, amqp=AMQP)

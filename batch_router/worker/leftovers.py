@@ -1,22 +1,18 @@
 """What a dead worker left running on this machine is ended when the next one starts."""
 
 import threading
-from typing import Any
-
-from celery.signals import worker_ready
 
 from ..providers import find_provider, provider_names
 from ..road.advance import log
 from ..settings import Settings
 
 
-@worker_ready.connect
-def tidy(**_: Any) -> None:
+def end_leftovers() -> None:
     """In a thread: an engine may take ten seconds to end, and the worker's first job does not need it gone."""
-    threading.Thread(target=_tidy, name="tidy", daemon=True).start()
+    threading.Thread(target=_end, name="leftovers", daemon=True).start()
 
 
-def _tidy() -> None:
+def _end() -> None:
     home = Settings.from_env().home.absolute()
     for name in provider_names():
         try:

@@ -1,22 +1,20 @@
-"""What one process works with: opened when it is first needed, anew in each forked child."""
+"""What one process works with: opened when it is first needed, and once more in each forked child."""
 
-import ctypes
 import dataclasses
-import multiprocessing.sharedctypes
+import mmap
 import os
 from functools import cache
 from typing import Any
 
-from celery.signals import worker_init, worker_shutting_down
-
 from ..connect import open_context
 from ..providers import find_provider, provider_names
+from ..road.advance import log
 from ..road.context import Context
 from ..settings import Settings
 
-# The pool's children share it with the main process, which alone hears of the end. It has no lock: a child that is
-# killed while it holds one would stop all others.
-_stopping = multiprocessing.sharedctypes.RawValue(ctypes.c_bool, False)
+# One byte that the pool's children share with the main process, which alone sees the signals. It needs no lock: a child
+# that is killed while it holds one would stop all others.
+_stopping = mmap.mmap(-1, 1)
 
 
 @cache
@@ -29,21 +27,27 @@ def context() -> Context:
     """
     opened = open_context(Settings.from_env())
     opened.check_storage()
-    return dataclasses.replace(opened, is_stopping=lambda: bool(_stopping.value))
+    return dataclasses.replace(opened, is_stopping=is_stopping)
 
 
 # Connections, locks and the lease keeper's thread do not survive a fork.
 os.register_at_fork(after_in_child=context.cache_clear)
 
 
-@worker_shutting_down.connect
+def is_stopping() -> bool:
+    """Whether this worker was asked to end."""
+    return bool(_stopping[0])
+
+
 def stop(**_: Any) -> None:
     """Have the jobs that run in this worker handed on: it waits for its steps, and a GPU works for hours."""
-    _stopping.value = True
+    _stopping[0] = 1
 
 
-@worker_init.connect
-def warm_up(**_: Any) -> None:
+def warm_up() -> None:
     """Import the SDKs before the first step needs them: a second each. Forked children share what is imported."""
     for name in provider_names():
-        find_provider(name).preload()
+        try:
+            find_provider(name).preload()
+        except Exception:  # a package that cannot be imported concerns its own batches
+            log.exception("action=preload_failed provider=%s", name)

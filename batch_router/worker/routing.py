@@ -10,9 +10,6 @@ from ..state.base import Hint
 from ..state.table import remaining_road
 from .app import app
 
-#: `io` talks to providers, `cpu` converts and normalizes, `poll` looks at jobs.
-DEFAULT_QUEUES = ("io", "cpu", "poll")
-
 
 def queue_of(hint: Hint) -> str:
     """The queue of the step that an item waits for: its own, or its provider's, if it has one."""

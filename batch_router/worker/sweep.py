@@ -3,17 +3,17 @@
 import os
 import signal
 import threading
-from typing import Any
+import time
 
 import redis
-from celery.signals import worker_ready, worker_shutting_down
 
+from ..connect import open_broker, queue_key
 from ..exceptions import ProviderNotFoundError, StoreUnavailableError, ValidationError
 from ..road.advance import log
 from ..road.context import Context
 from ..settings import Settings
-from .app import app
-from .process import context
+from .process import context, is_stopping
+from .queues import Queues
 from .routing import publish, queue_of
 
 # Items per look; the rest waits for the next one.
@@ -22,29 +22,23 @@ _LIMIT = 500
 # A worker counts as listening for this many missed looks.
 _MISSED = 10
 
-_stopping = threading.Event()
+
+def start_sweep(worker: str, queues: Queues) -> None:
+    """Sweep in a thread of the worker's main process until it ends.
+
+    Args:
+        worker: its name.
+        queues: of its app; those that it consumes from may change by remote control.
+    """
+    threading.Thread(target=_run, args=(worker, queues), name="sweep", daemon=True).start()
 
 
-@worker_ready.connect
-def start(sender: Any, **_: Any) -> None:
-    """Start the sweep of this worker, in its main process."""
-    queues = list(sender.app.amqp.queues.consume_from)
-    name = str(sender.hostname)
-    threading.Thread(target=_run, args=(name, queues), name="sweep", daemon=True).start()
-
-
-@worker_shutting_down.connect
-def stop(**_: Any) -> None:
-    """Leave what is overdue to others."""
-    _stopping.set()
-
-
-def _run(worker: str, queues: list[str]) -> None:
-    every = Settings.from_env().sweep_every
-    broker = redis.Redis.from_url(app.conf.broker_url, socket_timeout=30)
-    while not _stopping.wait(every):
+def _run(worker: str, queues: Queues) -> None:
+    settings = Settings.from_env()
+    broker = open_broker(settings)
+    while not is_stopping():  # the rest is for other workers
         try:
-            context().store.announce(worker, queues, ttl=_MISSED * every)
+            context().store.announce(worker, list(queues.consume_from), ttl=_MISSED * settings.sweep_every)
             sweep(context(), broker)
         except ValidationError as error:
             log.critical("action=refused error=%s", error)
@@ -54,6 +48,7 @@ def _run(worker: str, queues: list[str]) -> None:
             log.warning("action=sweep_failed error=%s", type(error).__name__)
         except Exception:
             log.exception("action=sweep_failed")
+        time.sleep(settings.sweep_every)
 
 
 def sweep(context: Context, broker: "redis.Redis") -> None:
@@ -62,11 +57,11 @@ def sweep(context: Context, broker: "redis.Redis") -> None:
     for hint in context.store.take_due(_LIMIT, grace=context.settings.grace):
         try:
             queue = queue_of(hint)
-        except ProviderNotFoundError as error:  # another worker may have the package; the rest is not to wait for it
+        except ProviderNotFoundError as error:  # another worker may have this provider; do not block other items
             log.warning("action=sweep_skipped item=%s error=%s", hint.id, error)
             continue
         if queue not in lengths:
-            lengths[queue] = int(broker.llen(queue))
+            lengths[queue] = int(broker.llen(queue_key(context.settings, queue)))
         if lengths[queue] <= context.settings.queue_gate:
             log.info("action=swept item=%s state=%s", hint.id, hint.state)
             publish(hint)

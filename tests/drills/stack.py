@@ -21,7 +21,7 @@ import redis
 from celery import Celery
 
 from batch_router.client import BatchClient
-from batch_router.connect import broker_url, open_context
+from batch_router.connect import broker_url, open_context, queue_key
 from batch_router.embedded import EmbeddedServer
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
@@ -83,7 +83,7 @@ class Stack:
 
     def send(self, hint: Hint) -> None:
         """A message, as `publish` would send it."""
-        queue = find_provider(hint.provider).queue or hint.state.queue
+        queue = queue_key(self.settings, str(find_provider(hint.provider).queue or hint.state.queue))
         self._sender.send_task(f"batch_router.{hint.state.step}", args=([hint.id, hint.version],), queue=queue)
 
     @contextmanager

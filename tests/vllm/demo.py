@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from batch_router.client import BatchClient
+from batch_router.worker import submit_batch
 from tests.vllm.real import FOLDER_VARIABLE, environment
 from tests.vllm.road import gpu_worker
 
@@ -33,8 +34,6 @@ def main(venv: Path) -> int:
 
 
 def _ask(client: BatchClient, model: str) -> int:
-    from batch_router.worker import submit_batch  # Celery's settings are read by this import: the server must be there
-
     config = {"max_tokens": 40, "temperature": 0}
     rows = [{"custom_id": question, "prompt": question} for question in QUESTIONS]
     job = submit_batch.delay(provider="vllm", model=model, requests=rows, generation_config=config)

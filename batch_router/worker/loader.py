@@ -1,0 +1,82 @@
+"""How the app gets its settings, and what happens when a worker of it starts and ends."""
+
+from typing import Any
+
+import click
+from celery.loaders.app import AppLoader
+from celery.signals import worker_shutting_down
+from celery.utils.collections import force_mapping
+
+from ..exceptions import BatchRouterError, ValidationError
+from ..providers import find_provider, provider_names
+from ..settings import Settings
+from . import process
+from .config import celery_settings
+
+#: Options of the `celery` program that set variables for whatever app runs, and what to do instead.
+_WITHOUT_EFFECT = {
+    "broker": "set BATCH_ROUTER_BROKER_URL",
+    "config": "set BATCH_ROUTER_CELERY_CONFIG",
+    "loader": "leave it out",
+    "result_backend": "leave it out",
+}
+
+
+class Loader(AppLoader):
+    """Reads our settings and no other; Celery calls the rest of it in a worker of our app, and in no other."""
+
+    def read_configuration(self, env: str = "") -> dict[str, Any]:  # noqa: ARG002 - CELERY_CONFIG_MODULE is another app's
+        """Our settings, without a `celeryconfig`."""
+        return self._read({})
+
+    def config_from_object(self, obj: Any, silent: bool = False) -> bool:  # noqa: ARG002
+        """Our settings with those of a module, by `app.config_from_object(module)`."""
+        if isinstance(obj, str):
+            obj = self.import_from_cwd(obj)
+        self._conf = self._read(force_mapping(obj))
+        return True
+
+    def _read(self, overrides: Any) -> dict[str, Any]:
+        context = click.get_current_context(silent=True)
+        command = context.find_root() if context else None
+        if command is None or getattr(command.obj, "app", None) is not self.app:
+            return self._merge(overrides)
+        _refuse_options(command)
+        try:
+            return self._merge(overrides)
+        except BatchRouterError as error:
+            raise click.ClickException(str(error)) from error
+
+    def _merge(self, overrides: Any) -> dict[str, Any]:
+        settings = Settings.from_env()
+        named = _public(overrides)
+        if settings.celery_config:
+            named |= _public(force_mapping(self._operators_module(settings.celery_config)))
+        return celery_settings(settings, named)
+
+    def _operators_module(self, name: str) -> Any:
+        try:
+            return self.import_from_cwd(name)
+        except ModuleNotFoundError as error:
+            raise ValidationError(f"BATCH_ROUTER_CELERY_CONFIG: {error}; it is the name of a Python module") from error
+
+    def on_worker_init(self) -> None:
+        """Import the SDKs before the first step needs them: a second each. Forked children share what is imported."""
+        worker_shutting_down.connect(process.stop)  # at once, where the pool has only this process (solo)
+        for name in provider_names():
+            find_provider(name).preload()
+
+    def on_worker_shutdown(self) -> None:
+        """Also where the end was asked for by remote control, for which there is no signal."""
+        process.stop()
+
+
+def _public(module: Any) -> dict[str, Any]:
+    return {name: module[name] for name in module if not name.startswith("_")}
+
+
+def _refuse_options(command: click.Context) -> None:
+    given = click.core.ParameterSource.COMMANDLINE
+    for option, instead in _WITHOUT_EFFECT.items():
+        if command.get_parameter_source(option) is given:
+            raise click.UsageError(f"--{option.replace('_', '-')} has no effect on batch_router: {instead}")

@@ -1,0 +1,97 @@
+"""The task that apps call. It submits in the caller's process: bad input raises there, a lost message loses nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celery import Task
+from celery.exceptions import Ignore
+from celery.result import AsyncResult
+
+from ..exceptions import ValidationError
+from ..operations.submit import submit
+from .process import context
+from .routing import publish
+
+
+class SubmittedBatch(AsyncResult):
+    """A batch as Celery's result.
+
+    Attributes:
+        id: the batch id.
+    """
+
+    id: str
+
+    def get(self, timeout: float | None = None, **options: Any) -> dict[str, Any]:
+        """Wait until the batch has ended.
+
+        Args:
+            timeout: seconds; None: for ever.
+            options: those of Celery's `AsyncResult.get`.
+
+        Returns:
+            The manifest: its parts, their counts and hashes.
+
+        Raises:
+            BatchFailedError: it ended without a single answer.
+            celery.exceptions.TimeoutError: it had not ended after `timeout`.
+        """
+        manifest: dict[str, Any] = super().get(timeout=timeout, **options)
+        return manifest
+
+
+class SubmitTask(Task):
+    """See `submit_batch`."""
+
+    abstract = True
+
+    def delay(self, provider: str, **options: Any) -> SubmittedBatch:
+        """Submit a batch.
+
+        Args:
+            provider: whose API the requests go to.
+            options: `requests=` (a list) or `input=` (the path of a JSONL file), and those of `submit`.
+
+        Raises:
+            ValidationError: says what is wrong and what to do; nothing was stored.
+            BrokerUnavailableError: the store does not answer.
+        """
+        return self.apply_async((provider,), options)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        **options: Any,
+    ) -> SubmittedBatch:
+        """Check the arguments, store the batch, then send the first message.
+
+        Args:
+            args: of `delay`.
+            kwargs: of `delay`.
+            task_id: becomes the batch id.
+            options: none that changes what happens is taken.
+        """
+        refused = sorted(name for name, value in options.items() if value and name not in ("route_name", "shadow"))
+        if refused:
+            raise ValidationError(f"submit_batch takes no option {refused[0]!r}: it runs in the caller's process")
+        given = {"batch_id": task_id} if task_id else {}
+        hint = submit(context(), *(args or ()), **{**given, **(kwargs or {})}, message_follows=True)
+        publish(hint)
+        return self.AsyncResult(hint.id)
+
+    def AsyncResult(self, task_id: str, **options: Any) -> SubmittedBatch:  # noqa: N802 - Celery's name
+        """The result of a batch that was submitted earlier."""
+        return SubmittedBatch(task_id, app=self.app, **options)
+
+
+def submit_from_message(task: Task, *args: Any, **kwargs: Any) -> None:
+    """Submit a batch in a worker, for `send_task("batch_router.submit_batch", ...)`.
+
+    That is weaker than `delay`: the rows travel through the broker, and `status` does not know the batch until a worker
+    has taken the message.
+    """
+    if context().store.get_batch(task.request.id) is None:
+        publish(submit(context(), *args, **{"batch_id": task.request.id, **kwargs}, message_follows=True))
+    raise Ignore
