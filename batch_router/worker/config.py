@@ -6,7 +6,6 @@ merged into ours key by key.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from celery.app.defaults import SETTING_KEYS
 from kombu import Exchange, Queue
@@ -59,7 +58,7 @@ _SET_ELSEWHERE = {
 }
 
 
-def celery_settings(settings: Settings, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def celery_settings(settings: Settings, overrides: Mapping[str, object] | None = None) -> dict[str, object]:
     """All of Celery's settings.
 
     Args:
@@ -77,7 +76,7 @@ def celery_settings(settings: Settings, overrides: Mapping[str, Any] | None = No
     return _merged(_merged(ours, overrides), _names_on_the_wire(settings.prefix))
 
 
-def _names_on_the_wire(prefix: str) -> dict[str, Any]:
+def _names_on_the_wire(prefix: str) -> dict[str, object]:
     """Queues, kombu's own keys, remote control and events: nothing of ours is another app's on a shared server."""
     return {
         "broker_transport_options": {"global_keyprefix": f"{prefix}."},
@@ -87,10 +86,9 @@ def _names_on_the_wire(prefix: str) -> dict[str, Any]:
     }
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    both = {name: {**base[name], **change} for name, change in changes.items() if _are_tables(base.get(name), change)}
-    return {**base, **changes, **both}
-
-
-def _are_tables(one: object, other: object) -> bool:
-    return isinstance(one, Mapping) and isinstance(other, Mapping)
+def _merged(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    merged = {**base, **changes}
+    for name, change in changes.items():
+        if isinstance(change, Mapping) and isinstance(ours := base.get(name), Mapping):
+            merged[name] = {**ours, **change}
+    return merged

@@ -25,7 +25,7 @@ _WITHOUT_EFFECT = {
 class Loader(AppLoader):
     """Reads our settings and no other; Celery calls the rest of it in a worker of our app, and in no other."""
 
-    def read_configuration(self, env: str = "") -> dict[str, Any]:  # noqa: ARG002 - CELERY_CONFIG_MODULE is another app's
+    def read_configuration(self, env: str = "") -> dict[str, object]:  # noqa: ARG002 - CELERY_CONFIG_MODULE is another app's
         """Our settings, without a `celeryconfig`."""
         return self._read({})
 
@@ -36,7 +36,7 @@ class Loader(AppLoader):
         self._conf = self._read(force_mapping(obj))
         return True
 
-    def _read(self, overrides: Any) -> dict[str, Any]:
+    def _read(self, overrides: Any) -> dict[str, object]:
         context = click.get_current_context(silent=True)
         command = context.find_root() if context else None
         if command is None or getattr(command.obj, "app", None) is not self.app:
@@ -47,7 +47,7 @@ class Loader(AppLoader):
         except BatchRouterError as error:
             raise click.ClickException(str(error)) from error
 
-    def _merge(self, overrides: Any) -> dict[str, Any]:
+    def _merge(self, overrides: Any) -> dict[str, object]:
         settings = Settings.from_env()
         named = _public(overrides)
         if settings.celery_config:
@@ -71,7 +71,7 @@ class Loader(AppLoader):
         process.stop()
 
 
-def _public(module: Any) -> dict[str, Any]:
+def _public(module: Any) -> dict[str, object]:
     return {name: module[name] for name in module if not name.startswith("_")}
 
 

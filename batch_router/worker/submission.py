@@ -1,13 +1,15 @@
 """The task that apps call. It submits in the caller's process: bad input raises there, a lost message loses nothing."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from celery import Task
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
 
 from ..exceptions import ValidationError
+from ..intake.mistakes import takes_provider
+from ..intake.options import SubmitOptions
 from ..operations.submit import submit
 from .process import context
 from .routing import publish
@@ -45,16 +47,17 @@ class SubmitTask(Task):
 
     abstract = True
 
-    def delay(self, provider: str, **options: Any) -> SubmittedBatch:
+    @takes_provider
+    def delay(self, provider: str, **options: Unpack[SubmitOptions]) -> SubmittedBatch:
         """Submit a batch.
 
         Args:
             provider: whose API the requests go to.
-            options: `requests=` (a list) or `input=` (the path of a JSONL file), and those of `submit`.
+            options: the rows (`requests` or `input`) and what concerns all of them: see `SubmitOptions`.
 
         Raises:
             ValidationError: says what is wrong and what to do; nothing was stored.
-            BrokerUnavailableError: the store does not answer.
+            StoreUnavailableError: the store does not answer.
         """
         return self.apply_async((provider,), options)
 

@@ -1,0 +1,188 @@
+"""Names in Redis: what a fleet shares a server with is not touched, and it is touched by nothing."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from batch_router.client import BatchClient
+from batch_router.connect import broker_url, open_context, queue_key
+from batch_router.settings import Settings
+from batch_router.simulator import Scenario, Simulator
+from batch_router.worker.app import GuestApp
+from batch_router.worker.loader import Loader
+from batch_router.worker.queues import AMQP
+
+from .fleet import celery, environment_of, worker
+
+ROWS = [{"custom_id": "a", "prompt": "canary-prompt"}]
+
+
+@pytest.fixture
+def environment(tmp_path: Path, valkey: str) -> Iterator[dict[str, str]]:
+    """A fleet's, with simulated providers."""
+    with Simulator(Scenario()) as simulator, redis.Redis.from_url(valkey) as server:
+        for database in (4, 5):
+            server.execute_command("SELECT", database)
+            server.flushdb()
+        url = {"BATCH_ROUTER_OPENAI_BASE_URL": f"{simulator.url}/openai/v1", "OPENAI_API_KEY": "sk-test"}
+        yield environment_of(tmp_path / "fleet", valkey.replace("/0", "/4"), **url)
+
+
+def settings_of(environment: dict[str, str]) -> Settings:
+    return Settings.from_env(environment)
+
+
+@pytest.fixture
+def broker(environment: dict[str, str]) -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(broker_url(settings_of(environment))) as client:
+        yield client
+
+
+@pytest.fixture
+def client(environment: dict[str, str]) -> Iterator[BatchClient]:
+    with BatchClient(open_context(settings_of(environment))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(environment: dict[str, str]) -> Iterator[Celery]:
+    """An app of somebody else on the same database."""
+    with Celery("other", broker=broker_url(settings_of(environment)), set_as_current=False) as app:
+        yield app
+
+
+@pytest.fixture
+def ours(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> GuestApp:
+    """Our app with the fleet's settings."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return GuestApp("ours", set_as_current=False, fixups=(), loader=Loader, amqp=AMQP)
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 30
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def test_all_names_begin_with_the_prefix(environment: dict[str, str], valkey: str, client: BatchClient) -> None:
+    """A worker with a Redis user who may touch `fleet*` alone carries a batch, and answers to remote control."""
+    with redis.Redis.from_url(valkey) as admin:
+        # A pattern that is subscribed to must be one of the user's to the letter.
+        subscribed = ["fleet./5.fleet.pidbox", "fleet./5.fleetev/worker.*"]
+        names: dict[str, Any] = {"keys": ["fleet*"], "channels": ["fleet*", *subscribed]}
+        admin.acl_setuser("guest", enabled=True, passwords=["+hush"], commands=["+@all"], **names)
+    environment["BATCH_ROUTER_REDIS_URL"] = f"redis://guest:hush@{valkey.partition('@')[2].replace('/0', '/4')}"
+    with worker(environment) as running:
+        batch_id = client.submit("openai", model="m", requests=ROWS)
+        assert client.wait(batch_id, timeout=30).request_counts.succeeded == 1
+        command = celery("-A", "batch_router.worker", "inspect", "active_queues", "--json")
+        asked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    (queues,) = json.loads(asked.stdout).values()
+    assert {queue["name"] for queue in queues} == {"io", "poll", "cpu"}
+    assert "NOPERM" not in running.log.read_text()
+    assert "No permissions" not in running.log.read_text()
+
+
+def test_another_app_submits_by_name(environment: dict[str, str], other: Celery, client: BatchClient) -> None:
+    """Without code of ours, to the whole name of the queue; neither log nor events repeat its rows."""
+    with worker(environment) as running:
+        kwargs = {"model": "m", "requests": ROWS}
+        batch_id = other.send_task("batch_router.submit_batch", ["openai"], kwargs, queue="fleet.io").id
+        eventually(lambda: batch_id in {batch.batch_id for batch in client.list()})
+        assert client.wait(batch_id, timeout=30).request_counts.succeeded == 1
+    assert "canary" not in running.log.read_text()
+
+
+def test_a_task_by_name_goes_to_the_documented_queue(ours: GuestApp, broker: "redis.Redis") -> None:
+    """Sent through our app, `batch_router.submit_batch` needs no queue."""
+    ours.send_task("batch_router.submit_batch", ["openai"])
+    assert broker.llen("fleet.io") == 1
+
+
+@pytest.mark.parametrize("how", ["given back", "never acknowledged", "nobody consumes"])
+def test_what_another_app_sent_is_not_lost(
+    ours: GuestApp, other: Celery, environment: dict[str, str], broker: "redis.Redis", how: str
+) -> None:
+    """A message that names its queue as `fleet.io` comes back to that very list, whichever way kombu puts it back."""
+    key = queue_key(settings_of(environment), "io")
+    other.send_task("batch_router.submit_batch", ["openai"], queue=key)
+    ours.conf.broker_transport_options["visibility_timeout"] = 0
+    with ours.connection_for_read() as connection:
+        taken: list[Any] = []
+        consumer = ours.amqp.TaskConsumer(connection, queues=[ours.amqp.queues["io"]], on_message=taken.append)
+        consumer.consume()
+        if how == "nobody consumes":
+            consumer.channel.connection._callbacks.clear()
+        connection.drain_events(timeout=5)
+        if how == "never acknowledged":
+            consumer.channel.qos._delivered.clear()  # as if this process were killed
+            consumer.channel.qos.restore_visible()
+            assert taken
+    assert (broker.llen(key), broker.llen(f"fleet.{key}"), broker.hlen("fleet.unacked")) == (1, 0, 0)
+
+
+BAD = {
+    "a task of another app": lambda app: app.send_task(
+        "theirs.pay", ["canary-1"], {"to": "canary-2"}, queue="fleet.io"
+    ),
+    "no task": lambda app: _publish(app, {"canary": 1}),
+    "no headers": lambda app: _publish(app, "canary", headers={"task": None}),
+    "a body that is no JSON": lambda app: _publish(app, b"canary{", content_type="application/json"),
+    "a body of another kind": lambda app: _publish(app, b"canary", content_type="application/x-python-serialize"),
+    "arguments of another kind": lambda app: app.send_task("batch_router.upload", ["canary"], queue="fleet.io"),
+    "a list": lambda app: _push(app, '["canary"]'),
+    "an object": lambda app: _push(app, '{"canary": 1}'),
+    "no JSON": lambda app: _push(app, "canary"),
+    "no text": lambda app: _push(app, b"canary\xff"),
+}
+
+
+def _publish(app: Celery, body: Any, headers: Any = None, **options: Any) -> None:
+    with app.producer_or_acquire() as producer:
+        producer.publish(body, routing_key="fleet.io", headers=headers, **options)
+
+
+def _push(app: Celery, item: str | bytes) -> None:
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.lpush("fleet.io", item)
+
+
+@pytest.fixture(scope="module")
+def drops(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[Any]:
+    """One worker for all that it must drop."""
+    with Simulator(Scenario()) as simulator:
+        url = {"BATCH_ROUTER_OPENAI_BASE_URL": f"{simulator.url}/openai/v1", "OPENAI_API_KEY": "sk-test"}
+        home = tmp_path_factory.mktemp("drops") / "fleet"
+        environment = environment_of(home, valkey.replace("/0", "/6"), **url)
+        with worker(environment, "-n", "drops@%h") as running:
+            yield environment, running
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_not_ours_is_dropped(drops: Any, kind: str) -> None:
+    """A message of another app, or of none: it goes, its contents are not logged, the worker goes on as it was."""
+    environment, running = drops
+    settings = settings_of(environment)
+    with (
+        Celery("other", broker=broker_url(settings), set_as_current=False) as other,
+        redis.Redis.from_url(broker_url(settings)) as broker,
+        BatchClient(open_context(settings)) as client,
+    ):
+        BAD[kind](other)
+        eventually(lambda: not broker.llen("fleet.io") and not broker.hlen("fleet.unacked"))
+        batch_id = client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "x"}])
+        assert client.wait(batch_id, timeout=30).request_counts.succeeded == 1
+    log = running.log.read_text()
+    assert running.process.poll() is None
+    assert "canary" not in log
+    assert "Connection to broker lost" not in log
