@@ -1,6 +1,7 @@
 """The providers: those in the folders here, and those that other packages bring by entry point.
 
-Importing this costs nothing: a provider's folder is imported when it is asked for, its SDK when it connects.
+A provider's SDK is imported when it connects. Another folder here is another provider: it is found by a scan, and only
+its own name is not exported here.
 """
 
 from functools import cache
@@ -10,19 +11,27 @@ from pkgutil import iter_modules
 
 from ..exceptions import ProviderNotFoundError
 from .access import Access
+from .anthropic import AnthropicProvider
 from .base import Client, Codec, Limits, Loaded, LocalClient, Provider, Rows
+from .google import GoogleProvider
+from .openai import OpenAIProvider
+from .vllm import VLLMProvider
 
 ENTRY_POINTS = "batch_router.providers"
 
 __all__ = [
     "Access",
+    "AnthropicProvider",
     "Client",
     "Codec",
+    "GoogleProvider",
     "Limits",
     "Loaded",
     "LocalClient",
+    "OpenAIProvider",
     "Provider",
     "Rows",
+    "VLLMProvider",
     "find_provider",
     "provider_names",
 ]
@@ -52,11 +61,3 @@ def find_provider(name: str) -> type[Provider]:
         brought: type[Provider] = entry.load()
         return brought
     raise ProviderNotFoundError(name, provider_names())
-
-
-def __getattr__(attribute: str) -> type[Provider]:
-    """`from batch_router.providers import OpenAIProvider`, found by the class's name."""
-    for name in provider_names():
-        if attribute.lower() == f"{name}provider":
-            return find_provider(name)
-    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
