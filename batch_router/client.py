@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 import msgspec
 
 from .connect import open_context
-from .core import BatchStatus, BatchStatusResponse, UnifiedResult
+from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
 from .exceptions import (
     BatchExpiredError,
     BatchFailedError,
@@ -20,7 +20,7 @@ from .intake.mistakes import takes_provider
 from .intake.options import SubmitOptions
 from .operations.purge import purge
 from .operations.resolve import resolve
-from .operations.results import read_results, written_parts
+from .operations.results import listed_parts, read_results, written_parts
 from .operations.retry import retry_failed
 from .operations.status import describe_batch
 from .operations.submit import submit
@@ -29,6 +29,7 @@ from .settings import Settings
 from .state.items import Batch
 
 _decode_result = msgspec.json.Decoder(UnifiedResult).decode
+_decode_manifest = msgspec.json.Decoder(Manifest).decode
 
 # Seconds between two looks at the store while waiting.
 _LOOK_EVERY = 0.2
@@ -116,7 +117,7 @@ class BatchClient:
                 raise BatchTimeoutError(batch_id, timeout or 0)
             time.sleep(_LOOK_EVERY)
 
-    def manifest(self, batch_id: str) -> dict[str, Any]:
+    def manifest(self, batch_id: str) -> Manifest:
         """The books of a finished batch: its parts, their counts and hashes.
 
         Raises:
@@ -126,8 +127,7 @@ class BatchClient:
         if batch.manifest is None:
             raise BatchNotFinishedError(batch_id, self.status(batch_id).status)
         with self._context.storage.open(batch.manifest) as stream:
-            manifest: dict[str, Any] = msgspec.json.decode(stream.read())
-        return manifest
+            return _decode_manifest(stream.read())
 
     def results(self, batch_id: str, *, partial: bool = False) -> Iterator[UnifiedResult]:
         """The results of a batch in input order, one per request, streamed.
@@ -147,7 +147,7 @@ class BatchClient:
         if partial and batch.manifest is None:
             parts = written_parts(self._context.store.get_shards(batch))
         else:
-            parts = self.manifest(batch_id)["parts"]
+            parts = listed_parts(self.manifest(batch_id))
         return read_results(self._context.storage, parts)
 
     def cancel(self, batch_id: str) -> bool:
@@ -156,7 +156,18 @@ class BatchClient:
         return self._context.store.cancel(batch_id)
 
     def resolve(self, item_id: str, *, attach: str | None = None, recreate: bool = False) -> str:
-        """Decide about a parked shard (or a batch with one); returns the shard's id. See `pipeline.resolve`."""
+        """Decide about a parked shard, or a batch with one; returns the shard's id.
+
+        Args:
+            item_id: the shard, or its batch if only one of its shards is parked.
+            attach: the provider's id of the job that the shard owns.
+            recreate: the provider has no such job: create it.
+
+        Raises:
+            BatchNotFoundError: there is no such batch or shard.
+            ValidationError: it is not parked, or not exactly one decision was given.
+            ProviderAPIError: the job cannot be looked up.
+        """
         return resolve(self._context, item_id, attach=attach, recreate=recreate).id
 
     def retry(self, batch_id: str) -> str:
@@ -203,9 +214,9 @@ def check_end(status: BatchStatusResponse) -> BatchStatusResponse:
         BatchExpiredError: it was cancelled when its own `timeout` was over.
         BatchFailedError: it ended without a single answer.
     """
-    error = status.error or {}
-    if error.get("type") == BatchExpiredError.type and status.timeout is not None:
+    error = status.error
+    if error is not None and error.type == BatchExpiredError.type and status.timeout is not None:
         raise BatchExpiredError(status.batch_id, status.timeout)
     if status.status is BatchStatus.FAILED:
-        raise BatchFailedError(status.batch_id, error)
+        raise BatchFailedError(status.batch_id, error.to_dict() if error else {})
     return status

@@ -294,9 +294,11 @@ async def _looks(
 
 
 def _explain_failure(status: BatchStatusResponse) -> BatchRouterError:
-    error = status.error or {}
-    words = str(error.get("type")), int(error.get("status_code", 0)), str(error.get("message"))
-    return provider_error(status.provider, *words) or BatchFailedError(status.batch_id, error)
+    error = status.error
+    if error is None:
+        return BatchFailedError(status.batch_id, {})
+    providers = provider_error(status.provider, error.type, error.status_code, error.message)
+    return providers or BatchFailedError(status.batch_id, error.to_dict())
 
 
 def _is_sent(status: BatchStatusResponse, *, remote: bool) -> bool:
@@ -306,13 +308,13 @@ def _is_sent(status: BatchStatusResponse, *, remote: bool) -> bool:
     """
     if status.error is not None:
         return True
-    ended = [State(shard["state"]).is_final for shard in status.shards]
+    ended = [State(shard.state).is_final for shard in status.shards]
     if all(ended):
         return False  # not cut yet; or over, and the batch will say in a moment how
     return all(
         has_ended
-        or shard["job_id"]
-        or (not remote and shard["state"] == State.CREATING)
-        or (shard["error"] and shard["error"]["retryable"])
+        or shard.job_id
+        or (not remote and shard.state == State.CREATING)
+        or (shard.error is not None and shard.error.retryable)
         for shard, has_ended in zip(status.shards, ended, strict=True)
     )

@@ -105,7 +105,7 @@ def submit(
     # All rows were checked above.
     job = submit_batch.delay(provider=provider, input=file, check_rows=0, **options)
     if not wait:
-        click.echo(_encode({"batch_id": job.id}) if as_json else job.id)
+        click.echo(_encode({"version": 1, "batch_id": job.id}) if as_json else job.id)
         return ExitCode.OK
     return _wait(client, job.id, as_json)
 
@@ -210,7 +210,7 @@ def purge(batch_id: str | None, older_than: float | None) -> int:
 def retry(batch_id: str, as_json: bool) -> int:
     """Send the failed rows of a finished batch again, as a new batch; prints its id."""
     new_id = BatchClient().retry(batch_id)
-    click.echo(_encode({"batch_id": new_id}) if as_json else new_id)
+    click.echo(_encode({"version": 1, "batch_id": new_id}) if as_json else new_id)
     return ExitCode.OK
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..core import BatchStatus, BatchStatusResponse
+from ..core import BatchStatus, BatchStatusResponse, ShardStatus
 
 _MOST_SHARDS = 12
 _NUMBERS = ("rows", "done", "rows/s", "left")
@@ -35,8 +34,8 @@ def render(status: BatchStatusResponse) -> RenderableType:
     if status.waiting_for:
         parts.append(Text(f"  {status.waiting_for}", style="yellow"))
     if status.error:
-        parts.append(Text(f"  {status.error.get('type')}: {status.error.get('message')}", style="red"))
-        parts.extend(Text(f"    {problem}") for problem in status.error.get("problems", ()))
+        parts.append(Text(f"  {status.error.type}: {status.error.message}", style="red"))
+        parts.extend(Text(f"    {problem}") for problem in status.error.problems)
     return Group(*parts)
 
 
@@ -80,17 +79,17 @@ class Follower:
             self._live.update(Group(*(render(status) for status in statuses)))
             return
         for status in statuses:
-            steps = [f"{shard['id']} {shard['state']}{_pace(shard)}" for shard in status.shards]
+            steps = [f"{shard.id} {shard.state}{_pace(shard)}" for shard in status.shards]
             line = "; ".join([summary(status), *steps, *([status.waiting_for] if status.waiting_for else [])])
             if line != self._last.get(status.batch_id):
                 self._console.print(line, soft_wrap=True)
                 self._last[status.batch_id] = line
 
 
-def _pace(shard: dict[str, Any]) -> str:
-    if shard["rows_per_s"] is None:
+def _pace(shard: ShardStatus) -> str:
+    if shard.rows_per_s is None:
         return ""
-    return f" {shard['completed']}/{shard['rows']}, {shard['rows_per_s']} rows/s, {shard['eta_s']} s left"
+    return f" {shard.completed}/{shard.rows}, {shard.rows_per_s} rows/s, {shard.eta_s} s left"
 
 
 def _headline(status: BatchStatusResponse) -> Text:
@@ -113,14 +112,14 @@ def _shard_table(status: BatchStatusResponse) -> Table:
         table.add_column(column, justify="right" if column in _NUMBERS else "left")
     for shard in status.shards[:_MOST_SHARDS]:
         table.add_row(
-            shard["id"],
-            shard["state"],
-            str(shard["rows"]),
-            str(shard["completed"] + shard["failed"]),
-            "" if shard["rows_per_s"] is None else str(shard["rows_per_s"]),
-            "" if shard["eta_s"] is None else f"{shard['eta_s']} s",
-            shard["job_id"] or "",
-            shard["job_status"] or "",
+            shard.id,
+            shard.state,
+            str(shard.rows),
+            str(shard.completed + shard.failed),
+            "" if shard.rows_per_s is None else str(shard.rows_per_s),
+            "" if shard.eta_s is None else f"{shard.eta_s} s",
+            shard.job_id or "",
+            shard.job_status or "",
         )
     hidden = len(status.shards) - _MOST_SHARDS
     if hidden > 0:

@@ -36,7 +36,8 @@ def doctor(as_json: bool, orphans: bool) -> int:
     checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys, look_at_gpu)
     findings = [finding for check in checks for finding in _run(check, settings)]
     if as_json:
-        click.echo(msgspec.json.encode([finding._asdict() for finding in findings]).decode())
+        report = {"version": 1, "findings": [finding._asdict() for finding in findings]}
+        click.echo(msgspec.json.encode(report).decode())
     else:
         _print(findings)
     return ExitCode.FOUND_SOMETHING if any(finding.remedy for finding in findings) else ExitCode.OK

@@ -3,26 +3,35 @@
 from .config import GenerationConfig, NamedTool, OutputSchema, Tool
 from .content import Content, DocumentContent, ImageContent, TextContent, ToolCallContent, ToolResultContent
 from .enums import BatchStatus, Endpoint, ErrorType, FinishReason, ResultStatus
+from .jobs import Failure
+from .manifest import Manifest, ManifestCounts, ManifestPart, ResultCounts
 from .messages import UnifiedMessage
 from .requests import UnifiedBatchMetadata, UnifiedRequest
 from .responses import ResultError, UnifiedResult, Usage
-from .status import BatchStatusResponse, RequestCounts
+from .status import BatchError, BatchStatusResponse, RequestCounts, ShardStatus
 
 __all__ = [
+    "BatchError",
     "BatchStatus",
     "BatchStatusResponse",
     "Content",
     "DocumentContent",
     "Endpoint",
     "ErrorType",
+    "Failure",
     "FinishReason",
     "GenerationConfig",
     "ImageContent",
+    "Manifest",
+    "ManifestCounts",
+    "ManifestPart",
     "NamedTool",
     "OutputSchema",
     "RequestCounts",
+    "ResultCounts",
     "ResultError",
     "ResultStatus",
+    "ShardStatus",
     "TextContent",
     "Tool",
     "ToolCallContent",

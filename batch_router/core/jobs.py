@@ -6,6 +6,7 @@ from hashlib import pbkdf2_hmac
 import msgspec
 
 from .enums import BatchStatus, Endpoint
+from .shown import Shown
 
 #: The value of an engine's option; True: a flag.
 EngineOption = bool | int | float | str
@@ -46,7 +47,7 @@ def digest_key(key: str, salt: bytes) -> str:
     return f"{salt.hex()}${pbkdf2_hmac('sha256', key.encode(), salt, _DIGEST_ROUNDS).hex()}"
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Failure(Shown, frozen=True, kw_only=True):
     """What went wrong, in words that `status` shows: no key and no prompt may be in them.
 
     Attributes:

@@ -6,9 +6,10 @@ import msgspec
 
 from ..exceptions import ValidationError
 from .enums import ErrorType, FinishReason, ResultStatus
+from .shown import Shown
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(Shown, frozen=True, kw_only=True):
     """Tokens of one request; None where the provider does not report them."""
 
     input_tokens: int | None = None
@@ -17,7 +18,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int | None = None
 
 
-class ResultError(msgspec.Struct, frozen=True, kw_only=True):
+class ResultError(Shown, frozen=True, kw_only=True):
     """Why a request has no answer.
 
     Attributes:
@@ -31,7 +32,7 @@ class ResultError(msgspec.Struct, frozen=True, kw_only=True):
     raw: Any = None
 
 
-class UnifiedResult(msgspec.Struct, frozen=True, kw_only=True):
+class UnifiedResult(Shown, frozen=True, kw_only=True):
     """The result of one request: an answer or an error, in one shape for all providers.
 
     Attributes:

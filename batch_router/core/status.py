@@ -6,9 +6,11 @@ import msgspec
 
 from ..exceptions import ValidationError
 from .enums import BatchStatus
+from .jobs import Failure
+from .shown import Shown
 
 
-class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
+class RequestCounts(Shown, frozen=True, kw_only=True):
     """How the requests of a batch stand."""
 
     total: int
@@ -26,17 +28,70 @@ class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
             raise ValidationError(f"the counts add up to {known}, more than the total of {self.total}")
 
 
-class BatchStatusResponse(msgspec.Struct, frozen=True, kw_only=True):
+class BatchError(Failure, frozen=True, kw_only=True):
+    """What ended a batch or holds it up.
+
+    Attributes:
+        total: how many rows were refused, where rows were.
+        problems: the first of them, one sentence each.
+    """
+
+    total: int = 0
+    problems: tuple[str, ...] = ()
+
+
+class ShardStatus(Shown, frozen=True, kw_only=True):
+    """How a shard stands: one slice of a batch, one job at the provider.
+
+    Attributes:
+        state: the step that it waits for or is in, as in docs/architecture.md.
+        rows: how many requests it has.
+        job_id: the provider's id of its job, once there is one.
+        job_status: the status of the job when the provider was last asked.
+        completed: rows that are answered, by the provider's count.
+        failed: rows that the provider refused, by its count.
+        rows_per_s: rows per second of a job that runs in the worker, while it runs.
+        eta_s: seconds that such a job still takes at this rate.
+        polls: how often the provider was asked about the job.
+        attempts: failed tries of the present step.
+        claimed_by: the worker that works on it, or did last.
+        error: what took it off the way to its answers, or holds it up at present.
+        left_behind: why files at the provider could not be deleted.
+    """
+
+    id: str
+    state: str
+    model: str
+    rows: int
+    job_id: str | None = None
+    job_status: BatchStatus | None = None
+    completed: int = 0
+    failed: int = 0
+    rows_per_s: float | None = None
+    eta_s: int | None = None
+    polls: int = 0
+    attempts: int = 0
+    claimed_by: str | None = None
+    error: Failure | None = None
+    left_behind: Failure | None = None
+
+
+class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     """The status of a batch; times are ISO 8601 in UTC.
 
     Attributes:
-        error: `{"type", "message"}` of what ended or holds up the batch.
-        shards: one row per shard: id, state, what it waits for.
+        version: of this record; names are only ever added to it.
+        completed_at: when the batch ended.
+        expires_at: when the provider gives up on what is not done by then.
+        error: what ended the batch, or holds it up.
         waiting_for: why nothing moves, in a sentence, where something is amiss.
-        timeout: seconds after which its user wants it cancelled, counted from `created_at`.
+        shards: one record for each shard.
+        metadata: the notes that it was submitted with.
+        timeout: seconds from `created_at` after which the batch is cancelled; None: never.
         provider_data: what else the provider said.
     """
 
+    version: int = 1
     batch_id: str
     provider: str
     status: BatchStatus
@@ -44,10 +99,10 @@ class BatchStatusResponse(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     completed_at: str | None = None
     expires_at: str | None = None
-    error: dict[str, Any] | None = None
+    error: BatchError | None = None
     waiting_for: str | None = None
-    shards: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    shards: tuple[ShardStatus, ...] = ()
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
     timeout: float | None = None
     provider_data: dict[str, Any] = msgspec.field(default_factory=dict)
 

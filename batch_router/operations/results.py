@@ -2,35 +2,48 @@
 
 import heapq
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
+from ..core import Manifest
 from ..state.items import Shard
 from ..storage import Storage
 
 _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 
 
-def written_parts(shards: Iterable[Shard]) -> list[dict[str, Any]]:
-    """The parts that are there before the batch has ended, as its manifest will name them."""
+class ResultFiles(NamedTuple):
+    """The storage names of one part: its results, and the lines that say which rows they belong to."""
+
+    first_row: int
+    results: str
+    row_ids: str
+
+
+def written_parts(shards: Iterable[Shard]) -> list[ResultFiles]:
+    """The parts that are there before the batch has ended."""
     return [
-        {"first_row": shard.first_row, "results": part.name, "row_ids": part.row_ids or shard.row_ids}
+        ResultFiles(shard.first_row, part.name, part.row_ids or shard.row_ids)
         for shard in shards
         if (part := shard.part) is not None
     ]
 
 
-def read_results(storage: Storage, listed: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """The lines of these parts of a manifest in input order.
+def listed_parts(manifest: Manifest) -> list[ResultFiles]:
+    """The parts of a batch that has ended; a shard that could not be written has none."""
+    return [ResultFiles(part.first_row, part.results, part.row_ids) for part in manifest.parts if part.results]
+
+
+def read_results(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[bytes]:
+    """The lines of these parts in input order.
 
     Shards of several models interleave, those of one follow each other. A part is opened when the row before its first
     has been read, so that a batch of thousands of shards holds few files open.
     """
-    parts = [part for part in listed if part["results"]]
     # (next row, part, its line, the lines after it); the line of a part that is not open yet is None
     heads: list[tuple[int, int, bytes | None, Iterator[tuple[int, bytes]]]] = [
-        (part["first_row"], number, None, _read_part(storage, part)) for number, part in enumerate(parts)
+        (part.first_row, number, None, _read_part(storage, part)) for number, part in enumerate(parts)
     ]
     heapq.heapify(heads)
     while heads:
@@ -44,7 +57,7 @@ def read_results(storage: Storage, listed: Iterable[dict[str, Any]]) -> Iterator
             heapq.heapreplace(heads, (following[0], number, following[1], rest))
 
 
-def _read_part(storage: Storage, part: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    with storage.open(part["results"]) as results, storage.open(part["row_ids"]) as row_ids:
+def _read_part(storage: Storage, part: ResultFiles) -> Iterator[tuple[int, bytes]]:
+    with storage.open(part.results) as results, storage.open(part.row_ids) as row_ids:
         for line, row_id in zip(results, row_ids, strict=True):
             yield _decode_row_id(row_id)[0], line

@@ -2,16 +2,24 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from ..core import BatchStatus, BatchStatusResponse, RequestCounts, ResultStatus
-from ..core.jobs import Failure
+from ..core import (
+    BatchError,
+    BatchStatus,
+    BatchStatusResponse,
+    Failure,
+    RequestCounts,
+    ResultStatus,
+    ShardStatus,
+)
 from ..core.times import iso_time
 from ..road.context import Context
 from ..state.items import Batch, Shard
 from ..state.table import State
+
+_decode_report = msgspec.json.Decoder(BatchError).decode
 
 
 def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
@@ -29,7 +37,7 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
         expires_at=iso_time(max(expiry)) if expiry else None,
         error=_error(context, batch),
         waiting_for=None if final else _waiting_for(context, batch, shards),
-        shards=[_describe_shard(shard) for shard in shards],
+        shards=tuple(map(_describe_shard, shards)),
         metadata=dict(batch.metadata),
         timeout=batch.timeout,
     )
@@ -66,15 +74,12 @@ def _ended(shard: Shard) -> dict[str, int]:
     return {"succeeded": min(shard.progress.completed, shard.rows)} if shard.progress else {}
 
 
-def _error(context: Context, batch: Batch) -> dict[str, Any] | None:
-    failure = batch.failure or batch.error
-    if failure is None:
-        return None
-    error: dict[str, Any] = msgspec.to_builtins(failure)
+def _error(context: Context, batch: Batch) -> BatchError | None:
     if batch.report is not None:
         with context.storage.open(batch.report) as stream:
-            error |= msgspec.json.decode(stream.read())
-    return error
+            return _decode_report(stream.read())
+    failure = batch.failure or batch.error
+    return None if failure is None else BatchError(**msgspec.structs.asdict(failure))
 
 
 def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str | None:
@@ -87,7 +92,7 @@ def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str
     queues = {item.queue or own or item.state.queue for item in items if item.state.queue is not None}
     deaf = sorted(str(queue) for queue in queues if not context.store.listeners(str(queue)))
     if deaf:
-        return f"nobody listens on the queue {deaf[0]!r}: start a worker with -Q {deaf[0]}"
+        return f"no worker listens on the queue {deaf[0]!r}: start one with -Q {deaf[0]}"
     return None
 
 
@@ -98,24 +103,24 @@ def _trouble(context: Context, item: Batch | Shard, error: Failure) -> str:
     return f"{item.id} is {item.state}: {error.message}{again}"
 
 
-def _describe_shard(shard: Shard) -> dict[str, Any]:
+def _describe_shard(shard: Shard) -> ShardStatus:
     job, progress = shard.job, None if shard.job else shard.progress
     done = progress.completed if progress else job.completed if job else 0
-    rate = progress.rate if progress and shard.claimed_by else 0  # what waits has no pace
-    return {
-        "id": shard.id,
-        "state": shard.state.value,
-        "model": shard.model,
-        "rows": shard.rows,
-        "job_id": job.id if job else None,
-        "job_status": job.status.value if job else None,
-        "completed": done,
-        "rows_per_s": round(rate, 2) if rate else None,
-        "eta_s": round((shard.rows - done) / rate) if rate else None,
-        "failed": job.failed if job else 0,
-        "polls": shard.polls,
-        "attempts": shard.attempts,
-        "claimed_by": shard.claimed_by,
-        "error": msgspec.to_builtins(shard.failure or shard.error),
-        "left_behind": msgspec.to_builtins(shard.left_behind),
-    }
+    rate = progress.rate if progress and shard.claimed_by else 0  # what waits has no rate
+    return ShardStatus(
+        id=shard.id,
+        state=shard.state.value,
+        model=shard.model,
+        rows=shard.rows,
+        job_id=job.id if job else None,
+        job_status=job.status if job else None,
+        completed=done,
+        failed=job.failed if job else 0,
+        rows_per_s=round(rate, 2) if rate else None,
+        eta_s=round((shard.rows - done) / rate) if rate else None,
+        polls=shard.polls,
+        attempts=shard.attempts,
+        claimed_by=shard.claimed_by,
+        error=shard.failure or shard.error,
+        left_behind=shard.left_behind,
+    )

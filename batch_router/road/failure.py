@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from ..core import BatchError, Failure
 from ..exceptions import BatchRouterError, CredentialsError, InvalidInputError, RateLimitedError
 from ..state.items import Batch, BatchFacts, ItemFacts, Shard
 from ..state.table import State
@@ -73,14 +74,15 @@ def _try_again(running: Running, item: Batch | Shard, decision: policy.Decision)
 def _end_batch(running: Running, batch: Batch, decision: policy.Decision, error: Exception) -> Outcome:
     facts = BatchFacts(failure=decision.failure)
     if isinstance(error, InvalidInputError):
-        facts["report"] = _write_report(running, batch, error)
+        facts["report"] = _write_report(running, batch, decision.failure, error)
     return batch_to(decision.state, **facts).over(NO_TROUBLE)
 
 
-def _write_report(running: Running, batch: Batch, error: InvalidInputError) -> str:
+def _write_report(running: Running, batch: Batch, failure: Failure, error: InvalidInputError) -> str:
+    report = BatchError(type=failure.type, message=failure.message, total=error.total, problems=tuple(error.problems))
     name = f"{batch_folder(batch.provider, batch.id)}/report-{batch.version}.json"
     with running.storage.write(name) as stream:
-        stream.write(msgspec.json.encode({"total": error.total, "problems": error.problems}))
+        stream.write(msgspec.json.encode(report))
     return name
 
 

@@ -31,6 +31,6 @@ class StoreBackend(BaseBackend):
                 details = {"type": batch.failure.type, "message": batch.failure.message}
             return {"task_id": task_id, "status": states.FAILURE, "result": BatchFailedError(task_id, details)}
         if batch.manifest is not None:
-            return {"task_id": task_id, "status": states.SUCCESS, "result": client.manifest(task_id)}
+            return {"task_id": task_id, "status": states.SUCCESS, "result": client.manifest(task_id).to_dict()}
         status = states.PENDING if batch.state is State.QUEUED else states.STARTED
         return {"task_id": task_id, "status": status, "result": None}

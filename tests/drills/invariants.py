@@ -70,7 +70,7 @@ def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int
     """Each row once, in input order, answered as it should be; the books say the same."""
     if course.broken:
         report = f"no report, or parts: {batch.report}"
-        return 0, 0, [] if batch.report and not stack.client.manifest(batch.id)["parts"] else [report]
+        return 0, 0, [] if batch.report and not stack.client.manifest(batch.id).parts else [report]
     asked = [str(row["custom_id"]) for row in rows_of(course)]
     results = list(stack.client.results(batch.id))
     came = Counter(result.custom_id for result in results)
@@ -84,7 +84,7 @@ def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int
     if course.counts is not None and Counter(result.status.value for result in results) != course.counts:
         lost += 1
         problems.append(f"other answers than there must be: {course.counts}")
-    counts = stack.client.manifest(batch.id)["request_counts"]
+    counts = stack.client.manifest(batch.id).request_counts.to_dict()
     if counts.pop("total") != len(asked) or {name: n for name, n in counts.items() if n} != Counter(
         result.status.value for result in results
     ):

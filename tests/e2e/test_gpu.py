@@ -118,7 +118,7 @@ def test_a_stopped_gpu_worker_hands_its_shard_on(tmp_path: Path) -> None:
             first.wait(30)
             assert engines(home) == []
         shard = stack.client.status(batch_id).shards[0]
-        assert (shard["state"], shard["claimed_by"]) == ("creating", None)
+        assert (shard.state, shard.claimed_by) == ("creating", None)
         (part,) = home.rglob("*.part-*.jsonl")
         kept = part.read_bytes()
         (home / "gpu.toml").write_text("")
@@ -157,11 +157,11 @@ def test_a_running_batch_says_how_far_it_is(tmp_path: Path) -> None:
     with run_stack(tmp_path / "home", "[latency]\nin_progress = 30\n", "gpu", **LEASE) as stack:
         batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
         deadline = time.monotonic() + 60
-        while (status := stack.client.status(batch_id)).request_counts.succeeded < 3 or not status.shards[0]["eta_s"]:
+        while (status := stack.client.status(batch_id)).request_counts.succeeded < 3 or not status.shards[0].eta_s:
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        assert status.shards[0]["completed"] == status.request_counts.succeeded < 40
-        assert status.shards[0]["rows_per_s"] > 0
+        assert status.shards[0].completed == status.request_counts.succeeded < 40
+        assert status.shards[0].rows_per_s > 0
         assert stack.client.cancel(batch_id)
         stack.client.wait(batch_id, timeout=60)
 

@@ -26,7 +26,7 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
             first.kill()
             status = stack.client.wait(batch_id, timeout=60)
     assert status.request_counts.succeeded == 1
-    assert [shard["job_id"] for shard in status.shards] == ["batch_000001"]
+    assert [shard.job_id for shard in status.shards] == ["batch_000001"]
 
 
 def test_a_worker_that_is_asked_to_end_hands_its_work_on(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_worker_that_is_asked_to_end_hands_its_work_on(tmp_path: Path) -> None
             assert first.wait(timeout=30) == 0
         with io_worker(stack, "second"):
             status = stack.client.wait(batch_id, timeout=60)
-    assert (status.request_counts.succeeded, status.shards[0]["job_id"]) == (1, "batch_000001")
+    assert (status.request_counts.succeeded, status.shards[0].job_id) == (1, "batch_000001")
 
 
 def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def submit_one(stack: Stack) -> str:
 
 def wait_for_state(stack: Stack, batch_id: str, state: str) -> None:
     deadline = time.monotonic() + 30
-    while [shard["state"] for shard in stack.client.status(batch_id).shards] != [state]:
+    while [shard.state for shard in stack.client.status(batch_id).shards] != [state]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -68,7 +68,7 @@ try:
     job.get(timeout=60)
 except BatchFailedError as error:
     print(error.error_details["type"], job.status)
-print(BatchClient().status(job.id).error["problems"][0].partition(", ")[2])
+print(BatchClient().status(job.id).error.problems[0].partition(", ")[2])
 """
     done = stack.python("-c", app)
     assert done.stdout.split("\n")[0] == "invalid_input FAILURE", done.stderr

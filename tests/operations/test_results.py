@@ -2,14 +2,16 @@
 
 import json
 from itertools import islice
-from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from batch_router.core import BatchStatus, Manifest, ManifestCounts, ManifestPart, ResultCounts
 from batch_router.exceptions import FileOperationError
-from batch_router.operations.results import read_results
+from batch_router.operations.results import ResultFiles, listed_parts, read_results
 from batch_router.road.context import Context
 from batch_router.storage import FolderStorage
 
@@ -23,13 +25,13 @@ def result(row: int) -> bytes:
     return b'{"custom_id":"q%d","text":"a\xe2\x80\xa8b"}\n' % row
 
 
-def part(storage: FolderStorage, number: int, rows: list[int]) -> dict[str, Any]:
+def part(storage: FolderStorage, number: int, rows: list[int]) -> ResultFiles:
     put(storage, f"{number}-results", b"".join(result(row) for row in rows))
     put(storage, f"{number}-ids", b"".join(json.dumps([row, f"q{row}"]).encode() + b"\n" for row in rows))
-    return {"results": f"{number}-results", "row_ids": f"{number}-ids", "first_row": rows[0]}
+    return ResultFiles(rows[0], f"{number}-results", f"{number}-ids")
 
 
-def manifest(storage: FolderStorage, *parts: list[int]) -> list[dict[str, Any]]:
+def manifest(storage: FolderStorage, *parts: list[int]) -> list[ResultFiles]:
     return [part(storage, number, rows) for number, rows in enumerate(parts)]
 
 
@@ -63,9 +65,42 @@ def test_any_dealing_of_rows_is_undone(context: Context, owners: list[int]) -> N
 
 def test_a_shard_without_results_is_passed_over(context: Context) -> None:
     """What could be written of a failed batch can be read."""
-    parts = manifest(context.storage, [0, 2], [1], [3])
-    parts[1]["results"] = None
-    assert list(read_results(context.storage, parts)) == [result(0), result(2), result(3)]
+    files = manifest(context.storage, [0, 2], [1], [3])
+    parts = [listed(number, files) for number, files in enumerate(files)]
+    parts[1] = replace(parts[1], results=None)
+    books = Manifest(
+        batch_id="b",
+        provider="openai",
+        status=BatchStatus.FAILED,
+        request_counts=ManifestCounts(total=4, succeeded=3),
+        created_at="",
+        completed_at="",
+        storage="",
+        parts=tuple(parts),
+    )
+    assert list(read_results(context.storage, listed_parts(books))) == [result(0), result(2), result(3)]
+
+
+def listed(number: int, files: ResultFiles) -> ManifestPart:
+    return ManifestPart(
+        shard=f"b.{number}",
+        state="completed",
+        rows=1,
+        size=1,
+        sha256="",
+        request_counts=ResultCounts(),
+        **files._asdict(),
+    )
+
+
+def test_names_of_a_newer_manifest_are_passed_over() -> None:
+    """Names are only added: what an older reader knows is where it was, and a part says which version it is."""
+    part = {"shard": "b.0", "state": "completed", "rows": 0, "first_row": 0, "results": None, "row_ids": "r"}
+    part |= {"size": 0, "sha256": "", "request_counts": {"paused": 1}, "version": 2, "colour": "red"}
+    newer = {"batch_id": "b", "provider": "openai", "status": "failed", "request_counts": {"total": 0}, "mood": "good"}
+    newer |= {"created_at": "", "completed_at": "", "storage": "", "parts": [part], "version": 2}
+    read = msgspec.json.decode(msgspec.json.encode(newer), type=Manifest)
+    assert (read.version, read.parts[0].version, read.parts[0].request_counts) == (2, 2, ResultCounts())
 
 
 def test_a_part_is_opened_when_its_turn_comes(context: Context) -> None:

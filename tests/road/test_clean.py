@@ -71,7 +71,7 @@ def test_a_refusal_to_delete_fails_nothing(tmp_path: Path) -> None:
     with Simulator(Scenario(faults=refusals)) as simulator:
         status = run(simulator, tmp_path, "openai")
     assert (status.status, status.request_counts.succeeded) == ("completed", 5)
-    assert all("403" in shard["left_behind"]["message"] for shard in status.shards)
+    assert all("403" in shard.left_behind.message for shard in status.shards)
 
 
 def test_answers_that_were_not_fetched_stay(tmp_path: Path) -> None:

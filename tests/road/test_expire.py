@@ -51,7 +51,7 @@ def run(tmp_path: Path, latency: Latency, timeout: float) -> Any:
 def test_a_batch_that_runs_out_of_its_time_keeps_what_was_answered(tmp_path: Path) -> None:
     """Its jobs are cancelled, it is `expired` for the reason `expired`, and each row has its result."""
     status, results, raised = run(tmp_path, Latency(in_progress=6), timeout=3)
-    assert (status.status, status.error["type"]) == (BatchStatus.EXPIRED, "expired")
+    assert (status.status, status.error.type) == (BatchStatus.EXPIRED, "expired")
     assert raised == str(BatchExpiredError(status.batch_id, 3))
     assert {result.status for result in results} <= {"cancelled", "succeeded"}
     assert [result.custom_id for result in results] == [row["custom_id"] for row in ROWS]

@@ -26,10 +26,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from batch_router.core import ResultStatus, UnifiedResult
+from batch_router.client import BatchClient
+from batch_router.core import ManifestCounts, ResultStatus
 from batch_router.exceptions import StoreUnavailableError
 from batch_router.operations.resolve import resolve
-from batch_router.operations.results import read_results
 from batch_router.operations.submit import submit
 from batch_router.road import advance as kernel
 from batch_router.road import cutting, failure, lease
@@ -301,16 +301,12 @@ class Schedules(RuleBasedStateMachine):
             if batch is None or not (batch.shards or batch.failure is None):
                 continue  # nobody ever heard of it, or its time was over before it began
             assert batch.manifest is not None
-            with self.context.storage.open(batch.manifest) as stream:
-                manifest = msgspec.json.decode(stream.read())
-            lines = read_results(self.context.storage, manifest["parts"])
-            results = [msgspec.json.decode(line, type=UnifiedResult) for line in lines]
+            client = BatchClient(self.context)
+            results = list(client.results(batch_id))
             assert [result.custom_id for result in results] == names
             counts = Counter(result.status for result in results)
-            assert manifest["request_counts"] == {
-                "total": len(names),
-                **{status: counts[status] for status in ResultStatus},
-            }
+            sums = {status.value: counts[status] for status in ResultStatus}
+            assert client.manifest(batch_id).request_counts == ManifestCounts(total=len(names), **sums)
             answered = {result.text for result in results if result.status is ResultStatus.SUCCEEDED}
             jobs = [job for job in self.service.jobs.values() if not job.cancel_asked or job.id in self._owned(batch)]
             paid = {say for job in jobs for say in job.paid if say.startswith(f"{batch_id}/")}

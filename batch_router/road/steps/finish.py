@@ -3,11 +3,10 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from ...core import ResultStatus
+from ...core import BatchStatus, Manifest, ManifestCounts, ManifestPart, ResultCounts, ResultStatus
 from ...core.jobs import Failure
 from ...core.times import iso_time
 from ...exceptions import BatchExpiredError
@@ -29,37 +28,36 @@ _read_status = msgspec.json.Decoder(_Status).decode
 def finish(context: Context, batch: Batch) -> Outcome:
     """Write the manifest: the parts in order, their counts and hashes."""
     shards = context.store.get_shards(batch)
-    parts = [_audit(context, shard) for shard in shards]
-    counts = {status.value: sum(part["request_counts"][status] for part in parts) for status in ResultStatus}
+    parts = tuple(_audit(context, shard) for shard in shards)
+    counts = _add_up(parts)
     state, failure = _final_state(batch, shards)
-    total = sum(shard.rows - shard.retried for shard in shards)
-    if state is not State.FAILED and sum(counts.values()) != total:
-        state, failure = State.FAILED, _unbalanced(total, sum(counts.values()))
-    manifest = {
-        "batch_id": batch.id,
-        "provider": batch.provider,
-        "model": batch.model,
-        "status": state.value,
-        "request_counts": {"total": total, **counts},
-        "created_at": iso_time(batch.created_at),
-        "completed_at": iso_time(context.store.now()),
-        "error": msgspec.to_builtins(failure),
-        "metadata": batch.metadata,
-        "dropped": batch.dropped,
-        "unexpected": sum(shard.part.unexpected for shard in shards if shard.part),
-        "repaired": sum(shard.part.repaired for shard in shards if shard.part),
-        "storage": context.storage.address,
-        "parts": parts,
-    }
+    if state is not State.FAILED and counts.written != counts.total:
+        state, failure = State.FAILED, _unbalanced(counts.total, counts.written)
+    manifest = Manifest(
+        batch_id=batch.id,
+        provider=batch.provider,
+        model=batch.model,
+        status=BatchStatus(state.value),
+        request_counts=counts,
+        created_at=iso_time(batch.created_at),
+        completed_at=iso_time(context.store.now()),
+        error=failure,
+        metadata=batch.metadata,
+        dropped=batch.dropped,
+        unexpected=sum(shard.part.unexpected for shard in shards if shard.part),
+        repaired=sum(shard.part.repaired for shard in shards if shard.part),
+        storage=context.storage.address,
+        parts=parts,
+    )
     name = f"{batch_folder(batch.provider, batch.id)}/manifest-{batch.version}.json"
     with context.storage.write(name) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(manifest)))
     return batch_to(state, manifest=name, failure=failure)
 
 
-def _audit(context: Context, shard: Shard) -> dict[str, Any]:
-    """One row of the manifest, counted and hashed from what is really in the part."""
-    counts: Counter[str] = Counter({status.value: 0 for status in ResultStatus})
+def _audit(context: Context, shard: Shard) -> ManifestPart:
+    """One part of the manifest, counted and hashed from what is really in it."""
+    counts: Counter[str] = Counter()
     digest = hashlib.sha256()
     size = 0
     if shard.part is not None:
@@ -68,19 +66,24 @@ def _audit(context: Context, shard: Shard) -> dict[str, Any]:
                 digest.update(line)
                 size += len(line)
                 counts[_read_status(line).status] += 1
-    return {
-        "shard": shard.id,
-        "state": shard.state.value,
-        "job_id": shard.job.id if shard.job else None,
-        "rows": shard.rows - shard.retried,
-        "retried": shard.retried,
-        "first_row": shard.first_row,
-        "results": shard.part.name if shard.part else None,
-        "row_ids": shard.part.row_ids or shard.row_ids if shard.part else shard.row_ids,
-        "size": size,
-        "sha256": digest.hexdigest(),
-        "request_counts": dict(counts),
-    }
+    return ManifestPart(
+        shard=shard.id,
+        state=shard.state.value,
+        job_id=shard.job.id if shard.job else None,
+        rows=shard.rows - shard.retried,
+        retried=shard.retried,
+        first_row=shard.first_row,
+        results=shard.part.name if shard.part else None,
+        row_ids=shard.part.row_ids or shard.row_ids if shard.part else shard.row_ids,
+        size=size,
+        sha256=digest.hexdigest(),
+        request_counts=ResultCounts(**counts),
+    )
+
+
+def _add_up(parts: Sequence[ManifestPart]) -> ManifestCounts:
+    sums = {status.value: sum(part.request_counts[status] for part in parts) for status in ResultStatus}
+    return ManifestCounts(total=sum(part.rows for part in parts), **sums)
 
 
 def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure | None]:

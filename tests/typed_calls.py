@@ -1,0 +1,54 @@
+"""Calls of the public surface, right and wrong: what mypy and Pyright must accept, and what they must refuse.
+
+Never run: `test_typing.py` has both of them read it. A wrong call carries the complaint that each must have about it;
+one that is missing is an error, too.
+"""
+
+from pydantic import BaseModel
+
+from batch_router import BatchClient, BatchRouter, GenerationConfig, UnifiedMessage, UnifiedRequest
+
+
+class Row(BaseModel):
+    """A row as a pydantic model."""
+
+    custom_id: str
+    prompt: str
+
+
+ROWS = [{"custom_id": "a", "prompt": "b", "generation_config": {"max_tokens": 5}}]
+REQUEST = UnifiedRequest(custom_id="a", messages=[UnifiedMessage(role="user", content="hi")])
+
+
+def right(client: BatchClient) -> None:
+    """Rows in every shape, options as records, dicts and texts."""
+    client.submit("openai", requests=ROWS, model="m", timeout=60)
+    client.submit("openai", requests=[REQUEST], generation_config=GenerationConfig(max_tokens=5), metadata={"a": "b"})
+    client.submit("openai", requests=[Row(custom_id="a", prompt="b")], generation_config={"max_tokens": 5})
+    client.submit(provider="vllm", input="in.jsonl", check_rows=None, unsupported="drop", engine_options={"seed": 4})
+
+
+async def right_by_router(router: BatchRouter) -> None:
+    """The router takes requests and notes by position."""
+    batch_id = await router.send_batch("openai", ROWS, model="m", timeout=5)
+    await router.send_batch("openai", [REQUEST], {"a": "b"}, endpoint="embeddings")
+    async for result in router.get_results("openai", batch_id):
+        print(result.get_content())
+
+
+def wrong(client: BatchClient) -> None:
+    """A name that does not exist, a value of the wrong type, a provider that is missing, a record that is changed."""
+    client.submit(provder="openai", requests=ROWS)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.submit("openai", request=ROWS)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.submit(requests=ROWS)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.submit("openai", row_retries="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.submit("openai", unsupported="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.submit("openai", metadata={"a": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    REQUEST.model = "m"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def wrong_by_router(router: BatchRouter) -> None:
+    """The same for the router, which takes no file."""
+    await router.send_batch("openai", ROWS, modell="m")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await router.send_batch("openai", ROWS, input="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await router.send_batch("openai")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
