@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,44 @@ def test_a_batch_is_purged(stack: Stack) -> None:
     assert stack.cli("purge").returncode == stack.cli("purge", "old", "--older-than", "1").returncode == 2
     assert stack.cli("purge", "old").stdout == "old\n"
     assert stack.cli("status", "old").returncode == 2
+
+
+def test_failed_rows_are_sent_again(stack: Stack) -> None:
+    """`retry` makes a new batch of the failed rows, and prints its id."""
+    (stack.home / "refused.jsonl").write_text('{"custom_id": "a", "prompt": "refuse me"}\n' + GOOD.replace("a", "b", 1))
+    arguments = ("refused.jsonl", "--provider", "openai", "--model", "m", "--batch-id", "refused", "--row-retries", "0")
+    assert stack.cli("submit", *arguments, "--wait").returncode == 3
+    again = stack.cli("retry", "refused")
+    assert again.returncode == 0, again.stderr
+    assert stack.cli("watch", again.stdout.strip()).returncode == 3
+    assert [result.custom_id for result in stack.client.results(again.stdout.strip())] == ["a"]
+
+
+def test_only_a_parked_shard_is_resolved(stack: Stack) -> None:
+    """`resolve` refuses a batch that waits for no decision, in one sentence."""
+    (stack.home / "good.jsonl").write_text(GOOD)
+    arguments = ("good.jsonl", "--provider", "openai", "--model", "m", "--batch-id", "resolved", "--wait")
+    assert stack.cli("submit", *arguments).returncode == 0
+    done = stack.cli("resolve", "resolved", "--recreate")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "parked" in done.stderr
+
+
+def test_the_simulator_says_where_it_is(tmp_path: Path) -> None:
+    """`simulate` prints its URL first, answers there, and ends with an interrupt."""
+    command = [sys.executable, "-m", "batch_router.cli", "simulate", "--port", "0"]
+    environment = clean_environment(tmp_path)
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as simulator:
+        try:
+            assert simulator.stdout is not None
+            url = re.findall(r"http://\S+", simulator.stdout.readline())[0]
+            request = urllib.request.Request(f"{url}/openai/v1/batches", headers={"authorization": "Bearer k"})
+            with urllib.request.urlopen(request) as answer:
+                assert json.load(answer)["data"] == []
+        finally:
+            simulator.send_signal(signal.SIGINT)
+    assert simulator.returncode == 0
 
 
 def test_doctor_looks_for_orphans(stack: Stack) -> None:
