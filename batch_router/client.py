@@ -31,8 +31,8 @@ from .state.items import Batch
 _decode_result = msgspec.json.Decoder(UnifiedResult).decode
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
 
-# Seconds between two looks at the store while waiting.
-_LOOK_EVERY = 0.2
+#: Seconds between two looks at the store while waiting.
+LOOK_EVERY = 0.2
 
 
 class BatchClient:
@@ -115,7 +115,7 @@ class BatchClient:
                 return check_end(status)
             if deadline is not None and time.monotonic() >= deadline:
                 raise BatchTimeoutError(batch_id, timeout or 0)
-            time.sleep(_LOOK_EVERY)
+            time.sleep(LOOK_EVERY)
 
     def manifest(self, batch_id: str) -> Manifest:
         """The books of a finished batch: its parts, their counts and hashes.

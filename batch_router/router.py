@@ -9,36 +9,29 @@ async for result in router.get_results("openai", batch_id):
 """
 
 import asyncio
-import dataclasses
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any, Self, Unpack
 
-import msgspec
-
-from .client import BatchClient, check_end
-from .connect import open_context
+from .async_client import AsyncBatchClient
+from .client import check_end
 from .core import BatchStatus, BatchStatusResponse, UnifiedRequest, UnifiedResult
-from .embedded import EmbeddedServer
 from .exceptions import (
     BatchFailedError,
     BatchNotFoundError,
     BatchRouterError,
     BatchTimeoutError,
     ProviderNotFoundError,
-    StoreUnavailableError,
     provider_error,
 )
 from .intake.mistakes import takes_provider
 from .intake.options import PydanticModel, SendOptions
+from .local_driver import LocalDriver
 from .providers import Provider
-from .road.advance import advance, log
+from .road.context import Context
 from .settings import Settings
-from .state.base import Hint, Store
-from .state.memory import MemoryStore
 from .state.table import State
 
 DEFAULT_TIMEOUT = 24 * 3600.0
@@ -47,12 +40,11 @@ DEFAULT_POLL_INTERVAL = 0.2
 MAX_POLL_INTERVAL = 5.0
 BACKOFF_MULTIPLIER = 1.5
 
-# Results that are read at once in a thread: one by one would cost more for the hand-over than for the reading.
-_BLOCK = 500
+log = logging.getLogger(__name__)
 
 
 class BatchRouter:
-    """Batches of one process. The state outlives it: a new router, given the same batch id, carries on.
+    """Batches of one process. The state outlives it: a new router that is given the same batch id carries on.
 
     Args:
         settings: by default what the environment says.
@@ -64,7 +56,7 @@ class BatchRouter:
         self._in_memory = in_memory
         self._providers: dict[str, Provider] = {}
         self._lock = threading.Lock()
-        self._driver: _Driver | None = None
+        self._driver: LocalDriver | None = None
 
     def register_provider(self, provider: Provider) -> None:
         """Make a provider known. A key that it was given stays in this process."""
@@ -113,9 +105,7 @@ class BatchRouter:
         """
         provider = self.get_provider(provider_name)
         client = await self._client()
-        batch_id = await asyncio.to_thread(
-            client.submit, provider_name, requests=requests, metadata=metadata or {}, **options
-        )
+        batch_id = await client.submit(provider_name, requests=requests, metadata=metadata or {}, **options)
         async for status in _looks(client, batch_id, DEFAULT_POLL_INTERVAL):
             if status.status is BatchStatus.FAILED:
                 raise _explain_failure(status)
@@ -132,7 +122,7 @@ class BatchRouter:
         """
         self.get_provider(provider_name)
         client = await self._client()
-        status = await asyncio.to_thread(client.status, batch_id)
+        status = await client.status(batch_id)
         if status.provider != provider_name:
             raise BatchNotFoundError(batch_id)
         return status
@@ -161,11 +151,11 @@ class BatchRouter:
         """
         await self.get_status(provider_name, batch_id)
         deadline = time.monotonic() + timeout
-        said: object = None
+        logged: object = None
         async for status in _looks(await self._client(), batch_id, poll_interval, deadline):
             counts = status.request_counts
-            if verbose and (status.status, counts.succeeded) != said:
-                said = (status.status, counts.succeeded)
+            if verbose and (status.status, counts.succeeded) != logged:
+                logged = (status.status, counts.succeeded)
                 log.info("batch=%s status=%s succeeded=%d/%d", batch_id, status.status, counts.succeeded, counts.total)
             if status.is_complete():
                 return check_end(status)
@@ -180,20 +170,17 @@ class BatchRouter:
             BatchNotFinishedError: the batch has not ended, and `partial` is not set.
         """
         await self.get_status(provider_name, batch_id)
-        results = (await self._client()).results(batch_id, partial=partial)
-        while block := await asyncio.to_thread(lambda: list(islice(results, _BLOCK))):
-            for result in block:
-                yield result
+        async for result in (await self._client()).results(batch_id, partial=partial):
+            yield result
 
     async def cancel_batch(self, provider_name: str, batch_id: str) -> bool:
         """Ask for a batch to end early; finished answers are kept. False if it has ended already."""
         await self.get_status(provider_name, batch_id)
-        return await asyncio.to_thread((await self._client()).cancel, batch_id)
+        return await (await self._client()).cancel(batch_id)
 
     async def list_batches(self, provider_name: str | None = None, limit: int = 20) -> list[BatchStatusResponse]:
         """The newest batches of the store first; only those of one provider if it is named."""
-        client = await self._client()
-        found = await asyncio.to_thread(client.list, limit)
+        found = await (await self._client()).list(limit)
         return [status for status in found if provider_name in (None, status.provider)]
 
     def close(self) -> None:
@@ -209,83 +196,22 @@ class BatchRouter:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.close)
 
-    async def _client(self) -> BatchClient:
-        return await asyncio.to_thread(self._start)
+    async def _client(self) -> AsyncBatchClient:
+        return AsyncBatchClient(await asyncio.to_thread(self._start))
 
-    def _start(self) -> BatchClient:
+    def _start(self) -> Context:
         with self._lock:
             if self._driver is None:
-                self._driver = _Driver(self._settings, self._providers, in_memory=self._in_memory)
-            return self._driver.client
-
-
-class _Driver:
-    """Runs the steps of what is due. No messages: the store says what to do, and the lease who does it."""
-
-    _EVERY = 0.05  # seconds between two looks at what is due
-    _THREADS = 8
-
-    def __init__(self, settings: Settings, providers: dict[str, Provider], *, in_memory: bool) -> None:
-        # The fleet waits this long for a message before it sweeps; here nothing else will come.
-        settings = msgspec.structs.replace(settings, grace=self._EVERY)
-        self._server = None
-        if not in_memory and settings.redis_url is None:
-            self._server = EmbeddedServer(settings.home)
-            settings = msgspec.structs.replace(settings, redis_url=self._server.start())
-        store: Store | None = MemoryStore() if in_memory else None
-        self._stopping = threading.Event()
-        opened = open_context(settings, store=store, providers=providers)
-        self._context = dataclasses.replace(opened, is_stopping=self._stopping.is_set)
-        self._providers = providers
-        self._pool = ThreadPoolExecutor(self._THREADS, thread_name_prefix="batch-router")
-        self._thread = threading.Thread(target=self._run, name="batch-router", daemon=True)
-        self.client = BatchClient(self._context)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._pool.shutdown()
-        self._context.close()
-        if self._server is not None:
-            self._server.stop()
-
-    def _run(self) -> None:
-        store, lease = self._context.store, self._context.settings.lease
-        while not self._stopping.wait(self._EVERY):
-            try:
-                store.announce(self._context.worker, self._queues(), ttl=lease)
-                for hint in store.take_due(self._THREADS, grace=lease):
-                    if hint.provider in self._providers:
-                        self._pool.submit(self._carry, hint)
-            except StoreUnavailableError as error:
-                log.warning("action=store_away error=%s", error)
-            except Exception:
-                log.exception("action=look_failed")
-
-    def _carry(self, hint: Hint) -> None:
-        """Take an item on, step by step, until it has to wait."""
-        following: Hint | None = hint
-        try:
-            while following is not None and not self._stopping.is_set():
-                done = advance(self._context, following.id, following.version)
-                following = done.hint if done is not None and done.delay == 0 else None
-        except StoreUnavailableError as error:
-            log.warning("action=store_away item=%s error=%s", hint.id, error)
-        except Exception:
-            log.exception("action=step_lost item=%s", hint.id)
-
-    def _queues(self) -> list[str]:
-        own = {provider.queue for provider in self._providers.values() if provider.queue}
-        return ["io", "poll", "cpu", *sorted(own)]
+                self._driver = LocalDriver(self._settings, self._providers, in_memory=self._in_memory)
+            return self._driver.context
 
 
 async def _looks(
-    client: BatchClient, batch_id: str, interval: float, deadline: float | None = None
+    client: AsyncBatchClient, batch_id: str, interval: float, deadline: float | None = None
 ) -> AsyncIterator[BatchStatusResponse]:
-    """The batch's status again and again, ever more rarely, until the deadline; at least once."""
+    """The batch's status at growing intervals (seconds) until the deadline; at least once."""
     while True:
-        yield await asyncio.to_thread(client.status, batch_id)
+        yield await client.status(batch_id)
         left = interval if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return
@@ -302,15 +228,15 @@ def _explain_failure(status: BatchStatusResponse) -> BatchRouterError:
 
 
 def _is_sent(status: BatchStatusResponse, *, remote: bool) -> bool:
-    """Whether each shard has its job or has ended, or has trouble that may take longer than anybody wants to wait.
+    """Whether each shard has its job, has ended, or has trouble that may last long.
 
-    A job that runs in here has come to its end once it has an id.
+    A shard whose job runs in this process is sent when it is being created: its job has an id only at its end.
     """
     if status.error is not None:
         return True
     ended = [State(shard.state).is_final for shard in status.shards]
     if all(ended):
-        return False  # not cut yet; or over, and the batch will say in a moment how
+        return False  # not cut into shards yet; or all have ended, and so will the batch in a moment
     return all(
         has_ended
         or shard.job_id

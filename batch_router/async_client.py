@@ -1,0 +1,117 @@
+"""`BatchClient` for asyncio apps: the same methods, each in a thread, so that the event loop goes on meanwhile."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import islice
+from typing import Self, TypeVar, Unpack
+
+from .client import LOOK_EVERY, BatchClient, check_end
+from .core import BatchStatusResponse, Manifest, UnifiedResult
+from .exceptions import BatchTimeoutError
+from .intake.mistakes import takes_provider
+from .intake.options import SubmitOptions
+from .road.context import Context
+
+# Results that are read at once in a thread: one by one would cost more for the hand-over than for the reading.
+_BLOCK = 500
+
+_Item = TypeVar("_Item")
+
+
+class AsyncBatchClient:
+    """Batches of one store, for asyncio; `BatchClient` says what each method does and raises.
+
+    Args:
+        context: what to work with; by default what the environment says.
+    """
+
+    def __init__(self, context: Context | None = None) -> None:
+        self._client = BatchClient(context)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.to_thread(self._client.close)
+
+    @takes_provider
+    async def submit(self, provider: str, **options: Unpack[SubmitOptions]) -> str:
+        """Put a batch into the store; returns its id."""
+        return await asyncio.to_thread(self._client.submit, provider, **options)
+
+    async def status(self, batch_id: str) -> BatchStatusResponse:
+        """How a batch stands."""
+        return await asyncio.to_thread(self._client.status, batch_id)
+
+    async def list(self, limit: int = 20) -> Sequence[BatchStatusResponse]:
+        """The newest batches first."""
+        return await asyncio.to_thread(self._client.list, limit)
+
+    async def wait(
+        self,
+        batch_id: str,
+        timeout: float | None = None,
+        on_status: Callable[[BatchStatusResponse], None] | None = None,
+    ) -> BatchStatusResponse:
+        """Wait until a batch has ended; `on_status` is called in the event loop. The wait can be cancelled."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            status = await self.status(batch_id)
+            if on_status is not None:
+                on_status(status)
+            if status.is_complete():
+                return check_end(status)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise BatchTimeoutError(batch_id, timeout or 0)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def manifest(self, batch_id: str) -> Manifest:
+        """The books of a finished batch: its parts, their counts and hashes."""
+        return await asyncio.to_thread(self._client.manifest, batch_id)
+
+    async def results(self, batch_id: str, *, partial: bool = False) -> AsyncIterator[UnifiedResult]:
+        """The results of a batch in input order, one per request: `async for result in client.results(id)`."""
+        async for result in _in_threads(lambda: self._client.results(batch_id, partial=partial)):
+            yield result
+
+    async def result_lines(self, batch_id: str, *, partial: bool = False) -> AsyncIterator[bytes]:
+        """The same as JSON lines, each with its newline."""
+        async for line in _in_threads(lambda: self._client.result_lines(batch_id, partial=partial)):
+            yield line
+
+    async def cancel(self, batch_id: str) -> bool:
+        """Ask for a batch to end early; finished answers are kept. False if it has ended already."""
+        return await asyncio.to_thread(self._client.cancel, batch_id)
+
+    async def resolve(self, item_id: str, *, attach: str | None = None, recreate: bool = False) -> str:
+        """Decide about a parked shard, or a batch with one; returns the shard's id."""
+        return await asyncio.to_thread(self._client.resolve, item_id, attach=attach, recreate=recreate)
+
+    async def retry(self, batch_id: str) -> str:
+        """Send the failed rows of a finished batch again, as a batch of their own; returns its id."""
+        return await asyncio.to_thread(self._client.retry, batch_id)
+
+    async def purge(self, batch_id: str) -> None:
+        """Delete all that is kept of a batch that has ended: rows, results, state."""
+        await asyncio.to_thread(self._client.purge, batch_id)
+
+    async def purge_older(self, days: float) -> Sequence[str]:
+        """Purge the batches that ended more than so many days ago; returns their ids."""
+        return await asyncio.to_thread(self._client.purge_older, days)
+
+    async def listeners(self, queue: str) -> Sequence[str]:
+        """The workers that listen on a queue."""
+        return await asyncio.to_thread(self._client.listeners, queue)
+
+
+async def _in_threads(begin: Callable[[], Iterator[_Item]]) -> AsyncIterator[_Item]:
+    """What an iterator gives, read in threads, a block at a time."""
+    items = await asyncio.to_thread(begin)
+    while block := await asyncio.to_thread(lambda: [*islice(items, _BLOCK)]):
+        for item in block:
+            yield item

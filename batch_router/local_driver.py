@@ -1,0 +1,89 @@
+"""The driver of one process: what is due, claim, step, commit, in a few threads."""
+
+import dataclasses
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from .connect import open_context
+from .embedded import EmbeddedServer
+from .exceptions import StoreUnavailableError
+from .providers import Provider
+from .road.advance import advance
+from .settings import Settings
+from .state.base import Hint, Store
+from .state.memory import MemoryStore
+
+log = logging.getLogger(__name__)
+
+
+class LocalDriver:
+    """Runs the steps of what is due in threads of this process. There are no messages: the store says what is due.
+
+    Args:
+        settings: of the router; without a Redis URL the embedded server is started here.
+        providers: by name; only their batches are worked on. It may grow later.
+        in_memory: keep the state in this process, without a server.
+
+    Attributes:
+        context: what the steps work with, and any client of the same store.
+    """
+
+    _EVERY = 0.05  # seconds between two looks at what is due
+    _THREADS = 8
+
+    def __init__(self, settings: Settings, providers: dict[str, Provider], *, in_memory: bool) -> None:
+        # A fleet waits this long for a message before it sweeps; here none is sent.
+        settings = msgspec.structs.replace(settings, grace=self._EVERY)
+        self._server = None
+        if not in_memory and settings.redis_url is None:
+            self._server = EmbeddedServer(settings.home)
+            settings = msgspec.structs.replace(settings, redis_url=self._server.start())
+        store: Store | None = MemoryStore() if in_memory else None
+        self._stopping = threading.Event()
+        opened = open_context(settings, store=store, providers=providers)
+        self.context = dataclasses.replace(opened, is_stopping=self._stopping.is_set)
+        self._providers = providers
+        self._pool = ThreadPoolExecutor(self._THREADS, thread_name_prefix="batch-router")
+        self._thread = threading.Thread(target=self._run, name="batch-router", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the threads after the steps that run, then the connections and the server."""
+        self._stopping.set()
+        self._thread.join()
+        self._pool.shutdown()
+        self.context.close()
+        if self._server is not None:
+            self._server.stop()
+
+    def _run(self) -> None:
+        store, lease = self.context.store, self.context.settings.lease
+        while not self._stopping.wait(self._EVERY):
+            try:
+                store.announce(self.context.worker, self._queues(), ttl=lease)
+                for hint in store.take_due(self._THREADS, grace=lease):
+                    if hint.provider in self._providers:
+                        self._pool.submit(self._carry, hint)
+            except StoreUnavailableError as error:
+                log.warning("action=store_away error=%s", error)
+            except Exception:
+                log.exception("action=look_failed")
+
+    def _carry(self, hint: Hint) -> None:
+        """Take an item on, step by step, until it has to wait."""
+        following: Hint | None = hint
+        try:
+            while following is not None and not self._stopping.is_set():
+                done = advance(self.context, following.id, following.version)
+                following = done.hint if done is not None and done.delay == 0 else None
+        except StoreUnavailableError as error:
+            log.warning("action=store_away item=%s error=%s", hint.id, error)
+        except Exception:
+            log.exception("action=step_lost item=%s", hint.id)
+
+    def _queues(self) -> list[str]:
+        own = {provider.queue for provider in self._providers.values() if provider.queue}
+        return ["io", "poll", "cpu", *sorted(own)]

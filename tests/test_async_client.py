@@ -1,0 +1,58 @@
+"""The client for asyncio apps: the same methods as `BatchClient`, without holding up the event loop."""
+
+import asyncio
+import inspect
+import threading
+
+import pytest
+
+from batch_router import BatchClient, BatchNotFoundError, BatchStatus, BatchTimeoutError, ValidationError
+from batch_router.async_client import AsyncBatchClient
+from batch_router.road.context import Context
+
+ROWS = [{"custom_id": "a", "prompt": "b"}]
+
+
+def methods(kind: type) -> dict[str, list[inspect.Parameter]]:
+    """The public methods of a client, each with its parameters: names, kinds, types and defaults."""
+    return {
+        name: list(inspect.signature(function).parameters.values())
+        for name, function in vars(kind).items()
+        if callable(function) and (not name.startswith("_") or name == "__init__")
+    }
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    """Names and arguments agree, so that code moves from one to the other by adding `await`."""
+    assert methods(AsyncBatchClient) == methods(BatchClient)
+
+
+def test_a_batch_is_submitted_and_looked_at(context: Context) -> None:
+    """Each call gives what the other client's gives."""
+
+    async def main() -> None:
+        async with AsyncBatchClient(context) as client:
+            batch_id = await client.submit("openai", requests=ROWS, model="m")
+            assert await client.status(batch_id) == BatchClient(context).status(batch_id)
+            assert [status.batch_id for status in await client.list()] == [batch_id]
+            assert await client.cancel(batch_id)
+            with pytest.raises(BatchNotFoundError):
+                await client.manifest("another")
+            with pytest.raises(ValidationError, match="did you mean 'requests'"):
+                await client.submit("openai", request=ROWS)  # type: ignore[call-arg]
+
+    asyncio.run(main())
+
+
+def test_a_wait_looks_from_the_event_loop(context: Context) -> None:
+    """`on_status` is called where the app's own code runs, and the wait ends when its time is over."""
+    seen: list[tuple[BatchStatus, threading.Thread]] = []
+
+    async def main() -> None:
+        client = AsyncBatchClient(context)
+        batch_id = await client.submit("openai", requests=ROWS, model="m")
+        with pytest.raises(BatchTimeoutError, match=batch_id):
+            await client.wait(batch_id, 0, lambda status: seen.append((status.status, threading.current_thread())))
+
+    asyncio.run(main())
+    assert seen == [(BatchStatus.QUEUED, threading.main_thread())]
