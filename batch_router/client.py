@@ -7,7 +7,6 @@ from typing import Self, Unpack
 
 import msgspec
 
-from .connect import open_context
 from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
 from .exceptions import (
     BatchExpiredError,
@@ -46,7 +45,7 @@ class BatchClient:
     """
 
     def __init__(self, context: Context | None = None) -> None:
-        self._context = context or open_context(Settings.from_env())
+        self._context = context or _open_context()
 
     def __enter__(self) -> Self:
         return self
@@ -205,6 +204,12 @@ class BatchClient:
         if batch is None:
             raise BatchNotFoundError(batch_id)
         return batch
+
+
+def _open_context() -> Context:
+    from .connect import open_context  # with Redis' client, which takes as long to import as all else
+
+    return open_context(Settings.from_env())
 
 
 def check_end(status: BatchStatusResponse) -> BatchStatusResponse:

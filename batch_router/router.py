@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from .async_client import AsyncBatchClient
 from .client import check_end
@@ -28,11 +28,13 @@ from .exceptions import (
 )
 from .intake.mistakes import takes_provider
 from .intake.options import PydanticModel, SendOptions
-from .local_driver import LocalDriver
 from .providers import Provider
 from .road.context import Context
 from .settings import Settings
 from .state.table import State
+
+if TYPE_CHECKING:
+    from .local_driver import LocalDriver
 
 DEFAULT_TIMEOUT = 24 * 3600.0
 #: Seconds between two looks at the store; they grow by the factor up to the cap. The provider is asked less often.
@@ -200,6 +202,8 @@ class BatchRouter:
         return AsyncBatchClient(await asyncio.to_thread(self._start))
 
     def _start(self) -> Context:
+        from .local_driver import LocalDriver  # with Redis' client, which takes as long to import as all else
+
         with self._lock:
             if self._driver is None:
                 self._driver = LocalDriver(self._settings, self._providers, in_memory=self._in_memory)

@@ -6,7 +6,8 @@ one that is missing is an error, too.
 
 from pydantic import BaseModel
 
-from batch_router import BatchClient, BatchRouter, GenerationConfig, UnifiedMessage, UnifiedRequest
+from batch_router import AsyncBatchClient, BatchClient, BatchRouter, GenerationConfig, UnifiedMessage, UnifiedRequest
+from batch_router.worker import submit_batch
 
 
 class Row(BaseModel):
@@ -28,6 +29,11 @@ def right(client: BatchClient) -> None:
     client.submit(provider="vllm", input="in.jsonl", check_rows=None, unsupported="drop", engine_options={"seed": 4})
 
 
+def right_by_task() -> str:
+    """The task takes what the client takes."""
+    return submit_batch.delay(provider="openai", requests=ROWS, model="m", idempotency_key="order 7").id
+
+
 async def right_by_router(router: BatchRouter) -> None:
     """The router takes requests and notes by position."""
     batch_id = await router.send_batch("openai", ROWS, model="m", timeout=5)
@@ -45,6 +51,17 @@ def wrong(client: BatchClient) -> None:
     client.submit("openai", unsupported="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.submit("openai", metadata={"a": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     REQUEST.model = "m"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def wrong_by_task() -> None:
+    """The same for the task."""
+    submit_batch.delay(provder="openai", requests=ROWS)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    submit_batch.delay("openai", timeout="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def wrong_by_client(client: AsyncBatchClient) -> None:
+    """The same for the client of asyncio apps."""
+    await client.submit("openai", request=ROWS)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def wrong_by_router(router: BatchRouter) -> None:

@@ -1,11 +1,11 @@
 """Generation parameters, in one spelling for all providers."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from .record import Record
+from .record import JsonObject, Record, to_plain
 
 #: How hard to think before answering; what it means in tokens is the provider's business.
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
@@ -21,7 +21,7 @@ class Tool(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
     description: str | None = None
-    parameters: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: JsonObject = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
 
 
@@ -40,7 +40,7 @@ class OutputSchema(Record, frozen=True, kw_only=True, omit_defaults=True):
         strict: whether the provider must enforce it; OpenAI then wants every property required and no others allowed.
     """
 
-    schema: dict[str, Any]
+    schema: JsonObject
     name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")] = "output"
     strict: bool | None = None
 
@@ -70,10 +70,9 @@ class GenerationConfig(Record, frozen=True, kw_only=True, omit_defaults=True):
     tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
     output_schema: OutputSchema | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """The parameters that are set, as plain data."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
+        return to_plain(self)
 
     def over(self, defaults: "GenerationConfig") -> "GenerationConfig":
         """This configuration, with `defaults` for whatever it leaves out."""

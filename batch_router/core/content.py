@@ -1,10 +1,10 @@
 """The parts of a message."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from .record import Record
+from .record import JsonObject, Record
 
 
 class TextContent(Record, frozen=True, kw_only=True, tag_field="type", tag="text"):
@@ -70,7 +70,7 @@ class ToolCallContent(Record, frozen=True, kw_only=True, tag_field="type", tag="
 
     id: str
     name: str
-    arguments: dict[str, Any]
+    arguments: JsonObject
 
     @property
     def type(self) -> Literal["tool_call"]:

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from ..exceptions import ValidationError
 from .content import Content, TextContent
-from .record import Record
+from .record import JsonObject, Record
 
 
 class UnifiedMessage(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -21,7 +21,7 @@ class UnifiedMessage(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     role: Literal["user", "assistant"]
     content: Annotated[str, Meta(min_length=1)] | Annotated[list[Content], Meta(min_length=1)]
-    provider_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
+    provider_kwargs: JsonObject = msgspec.field(default_factory=dict)
 
     @classmethod
     def from_text(cls, role: Literal["user", "assistant"], text: str, **provider_kwargs: Any) -> "UnifiedMessage":

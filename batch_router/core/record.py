@@ -6,6 +6,15 @@ import msgspec
 
 from ..exceptions import ValidationError
 
+#: A JSON object whose names are not ours: a schema, a tool's arguments, a provider's own keys; or a record as data.
+JsonObject = dict[str, Any]
+
+
+def to_plain(record: msgspec.Struct) -> JsonObject:
+    """A record as plain data, ready for JSON; what it leaves out by default is left out."""
+    plain: JsonObject = msgspec.to_builtins(record)
+    return plain
+
 
 class _Checked(msgspec.StructMeta):
     """Holds a call of the class to the types that msgspec holds a JSON row to.

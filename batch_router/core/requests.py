@@ -1,7 +1,7 @@
 """What a user asks: one request, and the batch around it."""
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -10,7 +10,7 @@ from ..exceptions import ValidationError
 from .config import GenerationConfig
 from .enums import Endpoint
 from .messages import UnifiedMessage
-from .record import Record
+from .record import JsonObject, Record, to_plain
 
 
 class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,13 +33,12 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
     messages: Annotated[list[UnifiedMessage], Meta(min_length=1)]
     system_prompt: str | list[str] | None = None
     generation_config: GenerationConfig | None = None
-    provider_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
-    openai_kwargs: dict[str, Any] | None = None
+    provider_kwargs: JsonObject = msgspec.field(default_factory=dict)
+    openai_kwargs: JsonObject | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """The request as plain data; what is at its default is left out."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
+        return to_plain(self)
 
 
 class UnifiedBatchMetadata(Record, frozen=True, kw_only=True):
@@ -47,7 +46,7 @@ class UnifiedBatchMetadata(Record, frozen=True, kw_only=True):
 
     provider: str
     requests: Annotated[list[UnifiedRequest], Meta(min_length=1)]
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    metadata: JsonObject = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = Counter(request.custom_id for request in self.requests)

@@ -6,6 +6,7 @@ import msgspec
 
 from ..exceptions import ValidationError
 from .enums import ErrorType, FinishReason, ResultStatus
+from .record import JsonObject
 from .shown import Shown
 
 
@@ -48,7 +49,7 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
     custom_id: str
     status: ResultStatus
     text: str | None = None
-    tool_calls: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    tool_calls: list[JsonObject] = msgspec.field(default_factory=list)
     reasoning: str | None = None
     refusal: str | None = None
     finish_reason: FinishReason | None = None

@@ -6,16 +6,15 @@ from typing import Any, Self
 import msgspec
 
 from ..exceptions import ValidationError
-from .record import explain
+from .record import JsonObject, explain, to_plain
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the records that users get: `to_dict()`, `dict(record)`, and a field's type in pydantic and FastAPI."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """The record as plain data, ready for JSON."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
+        return to_plain(self)
 
     def keys(self) -> Iterator[str]:
         """The names of the fields that are set: with `record[name]` it makes `dict(record)`."""
@@ -38,13 +37,13 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
         """How pydantic (and so FastAPI) reads and writes the record; it calls this, so it is there to be imported."""
         from pydantic_core import core_schema
 
-        writer = core_schema.plain_serializer_function_ser_schema(msgspec.to_builtins)
+        writer = core_schema.plain_serializer_function_ser_schema(to_plain)
         return core_schema.no_info_plain_validator_function(cls._from_plain, serialization=writer)
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, *_: object) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(cls, *_: object) -> JsonObject:
         (schema,), parts = msgspec.json.schema_components([cls], ref_template="{name}")
-        plain: dict[str, Any] = _inline(schema, lambda reference: parts[reference])
+        plain: JsonObject = _inline(schema, lambda reference: parts[reference])
         return plain
 
 

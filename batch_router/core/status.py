@@ -1,12 +1,11 @@
 """How a batch stands."""
 
-from typing import Any
-
 import msgspec
 
 from ..exceptions import ValidationError
 from .enums import BatchStatus
 from .jobs import Failure
+from .record import JsonObject
 from .shown import Shown
 
 
@@ -104,7 +103,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     shards: tuple[ShardStatus, ...] = ()
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     timeout: float | None = None
-    provider_data: dict[str, Any] = msgspec.field(default_factory=dict)
+    provider_data: JsonObject = msgspec.field(default_factory=dict)
 
     def is_complete(self) -> bool:
         """Whether the batch has ended, well or not."""

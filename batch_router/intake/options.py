@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from ..core import Endpoint, GenerationConfig, UnifiedRequest
 from ..core.jobs import EngineOption
+from ..core.record import JsonObject
 from ..exceptions import ValidationError
 from .encode import Unsupported
 from .mistakes import unknown_option
@@ -27,7 +28,7 @@ CHECK_ROWS = 1000
 class PydanticModel(Protocol):
     """What a pydantic model offers; pydantic itself need not be installed."""
 
-    def model_dump(self, *, exclude_none: bool) -> dict[str, Any]:
+    def model_dump(self, *, exclude_none: bool) -> JsonObject:
         """The model as plain data."""
 
 
