@@ -1,4 +1,4 @@
-"""`batch-router ...`: what a person types."""
+"""The command line, `batch-router`."""
 
 import signal
 import sys
@@ -19,7 +19,7 @@ from .doctor import doctor
 from .exit_codes import ExitCode
 from .stack import simulate, up
 
-# The first match counts; every other error of ours is a mistake in the call.
+# The first match counts; every other error of ours is a usage error.
 _EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (
     (BatchFailedError, ExitCode.BATCH_FAILED),
     (BatchNotFinishedError, ExitCode.NOT_FINISHED),
@@ -32,7 +32,7 @@ _EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="batch-router")
 def cli() -> None:
-    """Send batches of LLM requests; get every answer exactly once."""
+    """Send batches of LLM requests and get exactly one result per request."""
 
 
 for command in (
@@ -55,8 +55,8 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; errors of ours are one sentence and an exit code, never a traceback."""
-    # Whatever the parent made of these signals: both end a command by way of its clean-up.
+    """Run the command line; an error of ours prints one sentence and sets the exit code, without a traceback."""
+    # Even if the parent ignores these signals, both end a command after its clean-up.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:

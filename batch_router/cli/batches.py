@@ -1,4 +1,4 @@
-"""The commands about batches: submit, convert, status, watch, results, list, cancel."""
+"""The commands about batches: submit, convert, status, watch, results, list, cancel, retry, resolve, purge."""
 
 import os
 import sys
@@ -25,21 +25,21 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for pr
 
 
 def _row_options(command: Callable[..., int]) -> Callable[..., int]:
-    """What is said of the rows as a whole, by the commands that read rows."""
+    """The options of the commands that read rows."""
     for option in reversed(
         (
             click.argument("file", type=click.Path(path_type=Path)),
             click.option("--provider", required=True, help="openai, anthropic, google, vllm ..."),
-            click.option("--model", help="The model of the rows that name none."),
-            click.option("--endpoint", type=click.Choice(list(Endpoint)), help="For the rows that do not say."),
-            click.option("--system-prompt", help="For the rows that have none."),
-            click.option("--temperature", type=float, help="For the rows that do not say."),
-            click.option("--max-tokens", type=int, help="For the rows that do not say."),
+            click.option("--model", help="The model of rows without one."),
+            click.option("--endpoint", type=click.Choice(list(Endpoint)), help="The endpoint of rows without one."),
+            click.option("--system-prompt", help="The system prompt of rows without one."),
+            click.option("--temperature", type=float, help="For rows without one."),
+            click.option("--max-tokens", type=int, help="For rows without one."),
             click.option(
                 "--unsupported",
                 type=click.Choice(["error", "drop"]),
                 default="error",
-                help="What the provider does not take is refused, or left out and counted.",
+                help="Refuse what the provider does not take, or leave it out and count it.",
             ),
         )
     ):
@@ -50,18 +50,18 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.command()
 @_row_options
 @click.option("--batch-id", help="An id of your own: letters, digits, _ and -.")
-@click.option("--row-retries", type=int, default=2, help="How often rows that failed for a passing reason go again.")
-@click.option("--idempotency-key", help="Sent again with the same key, the same file is the same batch.")
-@click.option("--credential", metavar="NAME", help="The name of the key to use, where the workers run.")
-@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; may be repeated.")
 @click.option(
-    "--timeout", type=float, help="Seconds after which it is cancelled, with the answers that it has by then."
+    "--row-retries", type=int, default=2, help="How often to send rows again that failed for a passing reason."
 )
-@click.option("--keep-remote", is_flag=True, help="Leave the uploaded and the result files at the provider.")
+@click.option("--idempotency-key", help="Submitting the same file with the same key again gives the same batch.")
+@click.option("--credential", metavar="NAME", help="The name of the provider key to use; the workers know the key.")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; can be repeated.")
+@click.option("--timeout", type=float, help="Cancel the batch after this many seconds; finished answers are kept.")
+@click.option("--keep-remote", is_flag=True, help="Leave uploaded files and result files at the provider.")
 @click.option(
-    "--engine-option", multiple=True, metavar="NAME[=VALUE]", help="For an engine of your own; may be repeated."
+    "--engine-option", multiple=True, metavar="NAME[=VALUE]", help="An option of a vLLM engine; can be repeated."
 )
-@click.option("--wait", is_flag=True, help="Wait until it has ended, and show how it goes.")
+@click.option("--wait", is_flag=True, help="Wait for the end, and show the progress.")
 @_json
 def submit(
     file: Path,
@@ -78,7 +78,7 @@ def submit(
     as_json: bool,
     **about_rows: Any,
 ) -> int:
-    """Send the requests of a JSONL FILE. Every row is checked before anything is sent."""
+    """Send the requests in a JSONL FILE. Every row is checked before anything is sent."""
     options = _options(about_rows) | {
         "batch_id": batch_id,
         "idempotency_key": idempotency_key,
@@ -113,7 +113,7 @@ def submit(
 @click.command()
 @_row_options
 def convert(file: Path, provider: str, **about_rows: Any) -> int:
-    """Print the rows of a JSONL FILE as they would go to the provider. Nothing is sent, and no server is needed."""
+    """Print the rows of a JSONL FILE in the provider's format. Sends nothing and needs no server."""
     kind = find_provider(provider)
     options = read_options(_options(about_rows))
     check_file(file, kind, options)
@@ -136,7 +136,7 @@ def _options(about_rows: dict[str, Any]) -> dict[str, Any]:
 @click.argument("batch_id")
 @_json
 def status(batch_id: str, as_json: bool) -> int:
-    """How a batch stands, and why it does not move."""
+    """Show the state of a batch, and why it does not move."""
     found = BatchClient().status(batch_id)
     if as_json:
         click.echo(_encode(found))
@@ -147,16 +147,16 @@ def status(batch_id: str, as_json: bool) -> int:
 
 @click.command()
 @click.argument("batch_id")
-@click.option("--timeout", type=float, help="Stop watching after so many seconds; the batch goes on.")
+@click.option("--timeout", type=float, help="Stop watching after this many seconds; the batch continues.")
 @_json
 def watch(batch_id: str, timeout: float | None, as_json: bool) -> int:
-    """Wait until a batch has ended, and show how it goes."""
+    """Wait for the end of a batch, and show its progress."""
     return _wait(BatchClient(), batch_id, as_json, timeout)
 
 
 @click.command()
 @click.argument("batch_id")
-@click.option("--partial", is_flag=True, help="Do not wait for the end: print what is there by now.")
+@click.option("--partial", is_flag=True, help="Print the results so far, even if the batch has not ended.")
 def results(batch_id: str, partial: bool) -> int:
     """Print the results of a finished batch: JSON lines in input order, one per request."""
     client = BatchClient()
@@ -167,7 +167,7 @@ def results(batch_id: str, partial: bool) -> int:
 
 
 def _write_lines(lines: Iterable[bytes]) -> bool:
-    """Write to stdout; False if its reader has seen enough (`| head`)."""
+    """Write to stdout; False if the reader has closed it (`| head`)."""
     try:
         sys.stdout.buffer.writelines(lines)
         sys.stdout.flush()
@@ -179,21 +179,21 @@ def _write_lines(lines: Iterable[bytes]) -> bool:
 
 @click.command()
 @click.argument("item_id", metavar="ID")
-@click.option("--attach", metavar="JOB", help="The provider's id of the job that the shard owns.")
-@click.option("--recreate", is_flag=True, help="The provider has no such job: create it.")
+@click.option("--attach", metavar="JOB", help="The shard owns this job; JOB is the provider's id.")
+@click.option("--recreate", is_flag=True, help="The provider has no job of this shard: create it.")
 def resolve(item_id: str, attach: str | None, recreate: bool) -> int:
-    """Decide about a parked shard: ID is the shard's, or its batch's if only one is parked."""
+    """Decide about a parked shard. ID is the shard's, or the batch's if only one of its shards is parked."""
     click.echo(BatchClient().resolve(item_id, attach=attach, recreate=recreate))
     return ExitCode.OK
 
 
 @click.command()
 @click.argument("batch_id", required=False)
-@click.option("--older-than", type=float, metavar="DAYS", help="All batches that ended longer ago than this.")
+@click.option("--older-than", type=float, metavar="DAYS", help="Purge all batches that ended longer ago than this.")
 def purge(batch_id: str | None, older_than: float | None) -> int:
-    """Delete all that is kept here of a batch that has ended, or of all that are old enough; prints their ids."""
+    """Delete all files and the state of ended batches here; prints their ids."""
     if (batch_id is None) == (older_than is None):
-        raise click.UsageError("say which: the id of a batch, or --older-than DAYS")
+        raise click.UsageError("give either the id of a batch or --older-than DAYS")
     client = BatchClient()
     if batch_id is not None:
         client.purge(batch_id)
@@ -208,17 +208,17 @@ def purge(batch_id: str | None, older_than: float | None) -> int:
 @click.argument("batch_id")
 @_json
 def retry(batch_id: str, as_json: bool) -> int:
-    """Send the failed rows of a finished batch again, as a new batch; prints its id."""
+    """Send the failed rows of a finished batch again, as a new batch; prints the new id."""
     new_id = BatchClient().retry(batch_id)
     click.echo(_encode({"version": 1, "batch_id": new_id}) if as_json else new_id)
     return ExitCode.OK
 
 
 @click.command("list")
-@click.option("--limit", default=20, show_default=True, help="How many.")
+@click.option("--limit", default=20, show_default=True, help="How many batches to show.")
 @_json
 def list_batches(limit: int, as_json: bool) -> int:
-    """The newest batches."""
+    """List the newest batches."""
     batches = BatchClient().list(limit)
     if as_json:
         for batch in batches:
@@ -238,7 +238,7 @@ def list_batches(limit: int, as_json: bool) -> int:
 @click.command()
 @click.argument("batch_id")
 def cancel(batch_id: str) -> int:
-    """Ask for a batch to end early; finished answers are kept."""
+    """End a batch early; finished answers are kept."""
     client = BatchClient()
     if client.cancel(batch_id):
         click.echo(f"{batch_id} is being cancelled", err=True)
@@ -272,7 +272,7 @@ def _exit_code(status: BatchStatusResponse) -> ExitCode:
 
 
 def _read_engine_options(options: Sequence[str]) -> dict[str, str | bool]:
-    """`max-model-len=4096` or `enforce-eager`, with or without the dashes that vLLM's own command line has."""
+    """Read `max-model-len=4096` or `enforce-eager`, with or without vLLM's leading dashes."""
     pairs = [option.lstrip("-").partition("=") for option in options]
     return {name: value if equals else True for name, equals, value in pairs}
 

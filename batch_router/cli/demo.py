@@ -38,7 +38,7 @@ _MODELS = {
     "vllm": "tiny-llama",
 }
 
-# Long enough to see each state go by.
+# Slow enough to watch each state.
 _SCENARIO = """\
 seed = 7
 
@@ -51,7 +51,7 @@ finalizing = 0.5
 
 @click.command()
 def demo() -> int:
-    """Watch a batch per provider go through real workers, a real Valkey and simulated providers."""
+    """Send a batch to each simulated provider, through real workers and a real Valkey, and show the progress."""
     home = Settings.from_env().home.absolute() / f"demo-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
     home.mkdir(parents=True, mode=0o700)
     console = stderr()
@@ -102,7 +102,7 @@ def _requests() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _stack(home: Path) -> Iterator[None]:
-    """`batch-router up --simulate` in a home of its own, away from the settings and keys of this machine."""
+    """`batch-router up --simulate` in its own home, without the settings and keys of this machine."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment[f"{PREFIX}HOME"] = str(home)
     environment[f"{PREFIX}MAX_SHARD_ROWS"] = str(_ROWS_PER_SHARD)

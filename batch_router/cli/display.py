@@ -27,7 +27,7 @@ def stderr() -> Console:
 
 
 def render(status: BatchStatusResponse) -> RenderableType:
-    """A status as a person reads it."""
+    """A status for people."""
     parts: list[RenderableType] = [_headline(status)]
     if status.shards:
         parts.append(_shard_table(status))
@@ -57,7 +57,7 @@ def summary(status: BatchStatusResponse) -> str:
 
 @contextmanager
 def follow(console: Console) -> "Iterator[Follower]":
-    """Show statuses as they come in."""
+    """Show statuses as they arrive."""
     if console.is_terminal:
         with Live(console=console, refresh_per_second=8) as live:
             yield Follower(console, live)
@@ -66,7 +66,7 @@ def follow(console: Console) -> "Iterator[Follower]":
 
 
 class Follower:
-    """Takes each status of a wait, and shows what is new about it."""
+    """Shows each status of a wait; without a terminal, only what has changed."""
 
     def __init__(self, console: Console, live: Live | None) -> None:
         self._console = console
@@ -74,7 +74,7 @@ class Follower:
         self._last: dict[str, str] = {}
 
     def __call__(self, *statuses: BatchStatusResponse) -> None:
-        """Show how the batches stand."""
+        """Show the states of the batches."""
         if self._live is not None:
             self._live.update(Group(*(render(status) for status in statuses)))
             return

@@ -1,4 +1,4 @@
-"""`batch-router doctor`: whether this machine could carry a batch, and what to do if not."""
+"""`batch-router doctor`: checks whether a batch could run from this machine, and says what to do if not."""
 
 import os
 import shutil
@@ -24,14 +24,14 @@ from .exit_codes import ExitCode
 from .finding import Finding
 
 _LEAST_FREE = 1 << 30
-_JOBS = 1000  # of each account that are looked at
+_JOBS = 1000  # the newest ones of each account
 
 
 @click.command()
-@click.option("--orphans", is_flag=True, help="Look for what no batch owns instead: jobs, folders.")
+@click.option("--orphans", is_flag=True, help="Instead, look for jobs and folders that no batch owns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def doctor(as_json: bool, orphans: bool) -> int:
-    """Look at Redis, the broker, the workers, the storage, the keys, and vLLM where it is installed."""
+    """Check Redis, broker, workers, storage, keys, and vLLM where it is installed."""
     settings = Settings.from_env()
     checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys, look_at_gpu)
     findings = [finding for check in checks for finding in _run(check, settings)]

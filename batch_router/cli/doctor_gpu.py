@@ -1,4 +1,4 @@
-"""What `doctor` says of a machine with an engine of our own: its version, devices, free memory, models."""
+"""What `doctor` finds on a machine for vLLM: version, devices, free memory, models."""
 
 import os
 import shlex
@@ -12,12 +12,12 @@ import psutil
 from ..settings import Settings
 from .finding import Finding
 
-# vLLM imports all of torch before it can say its version.
+# vLLM imports all of torch before it prints its version.
 _PATIENCE = 120
 
 
 def look_at_gpu(settings: Settings) -> Iterator[Finding]:
-    """Findings about vLLM; one line where it is not installed, for most machines need none."""
+    """Findings about vLLM; one line where it is not installed, because most machines need none."""
     url = settings.base_urls.get("vllm")
     if url:
         yield Finding("vllm", f"the server at {url}; no engine is started here")
@@ -47,7 +47,7 @@ def _version(command: list[str], engine: str) -> Finding:
 
 
 def _devices() -> Iterator[Finding]:
-    """NVIDIA's by their own tool; without it the processor."""
+    """NVIDIA's devices by their own tool; without it, the processor."""
     query = ["nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(query, capture_output=True, text=True, timeout=_PATIENCE, check=True)
@@ -72,8 +72,8 @@ def _cached_models() -> Iterator[str]:
 
 
 def _look_for(model: str) -> Finding:
-    """A model that a queue is for, and that the cache does not have."""
+    """A model that has a queue but is not in the cache."""
     if not model.startswith(("/", ".", "~")):
-        return Finding("model", f"{model}, not in the cache: vLLM fetches it when it is first wanted")
+        return Finding("model", f"{model}, not in the cache: vLLM fetches it at the first use")
     missing = not (Path(model).expanduser() / "config.json").exists()
     return Finding("model", model, "there is no config.json in that folder: vLLM cannot load it" if missing else "")

@@ -1,4 +1,4 @@
-"""What the exit code of `batch-router` says."""
+"""The exit codes of `batch-router`."""
 
 from enum import IntEnum
 

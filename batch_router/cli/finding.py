@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; `remedy` is empty where all is well."""
+    """The result of one check; `remedy` is empty if there is nothing to do."""
 
     what: str
     found: str

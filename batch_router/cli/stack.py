@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..simulator import Scenario
 
 _FLOWER_PORT = 5555
-# Longer than honcho gives the processes of the stack before it kills them.
+# Longer than honcho waits for the processes of the stack before it kills them.
 _END_WITHIN = 15.0
 _HERE = Path(__file__).parent
 
@@ -33,11 +33,13 @@ _HERE = Path(__file__).parent
 @click.command()
 @click.argument("processes", nargs=-1, metavar="[PROCESS]...")
 @click.option("--simulate", "simulated", is_flag=True, help="Talk to simulated providers: no keys, no cost.")
-@click.option("--scenario", type=click.Path(exists=True, path_type=Path), help="How the simulated ones behave.")
+@click.option(
+    "--scenario", type=click.Path(exists=True, path_type=Path), help="How the simulated providers behave, as TOML."
+)
 def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
     """Run the local stack in the foreground: Redis if there is none, workers, Flower.
 
-    PROCESS names those of the Procfile that are wanted; by default all of them.
+    PROCESS names processes of the Procfile; the default is all of them.
     """
     settings = Settings.from_env()
     commands = parse_procfile(_procfile().read_text()).processes
@@ -64,11 +66,13 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
 
 
 @click.command()
-@click.option("--port", default=0, show_default=True, help="0: any free one.")
+@click.option("--port", default=0, show_default=True, help="0 takes any free port.")
 @click.option("--scenario", type=click.Path(exists=True, path_type=Path), help="How the providers behave, as TOML.")
-@click.option("--directory", type=click.Path(path_type=Path), help="Keep files and the log here.")
+@click.option(
+    "--directory", type=click.Path(path_type=Path), help="Keep the providers' files and the log of requests here."
+)
 def simulate(port: int, scenario: Path | None, directory: Path | None) -> int:
-    """Serve the providers' wire protocols on this machine; the first line printed is the URL."""
+    """Serve the providers' wire protocols on this machine; the first line of output is the URL."""
     from ..simulator import serve  # aiohttp: only here
 
     serve(port, _load_scenario(scenario), directory, on_ready=lambda url: click.echo(url))
@@ -92,8 +96,8 @@ def _procfile() -> Path:
 
 @contextmanager
 def _simulator(scenario: Path | None) -> Iterator[str]:
-    """A simulator as a process of its own, for as long as the block runs; gives its URL."""
-    _load_scenario(scenario)  # to refuse a bad one in one sentence, here
+    """Run the simulator as its own process while the block runs; gives its URL."""
+    _load_scenario(scenario)  # a bad one is refused here, in one sentence
     arguments = [sys.executable, "-m", "batch_router.simulator", "--port", "0"]
     if scenario:
         arguments += ["--scenario", str(scenario)]
@@ -109,7 +113,7 @@ def _simulator(scenario: Path | None) -> Iterator[str]:
 
 
 def end_process(process: subprocess.Popen[Any]) -> None:
-    """Ask a process to end, and make it end if it does not."""
+    """Ask a process to end; kill it if it does not."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(_END_WITHIN)

@@ -1,4 +1,4 @@
-"""Days that turn, and answers that come slowly."""
+"""A scenario that changes while the simulator runs, and slow answers."""
 
 import time
 import urllib.request
@@ -23,8 +23,8 @@ def list_files(simulator: Simulator) -> int:
         return error.code
 
 
-def test_a_day_may_turn() -> None:
-    """A new scenario counts its faults from its own beginning; the server and what it holds stay."""
+def test_the_scenario_can_change() -> None:
+    """A new scenario counts its faults from zero; the server keeps its files and jobs."""
     with Simulator() as simulator:
         seen = [list_files(simulator)]
         for scenario in (BUSY, BUSY, Scenario()):
@@ -34,8 +34,8 @@ def test_a_day_may_turn() -> None:
         assert [request["status"] for request in simulator.requests()] == seen
 
 
-def test_an_answer_may_drip() -> None:
-    """It comes whole, and takes its time."""
+def test_an_answer_can_drip() -> None:
+    """It arrives completely, but slowly."""
     dripping = Fault(match="GET /files", do="drip", bytes=20, seconds=0.05)
     with Simulator(Scenario(faults=(dripping,))) as simulator:
         start = time.monotonic()
@@ -44,8 +44,8 @@ def test_an_answer_may_drip() -> None:
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "google"])
-def test_the_whole_simulator_turns(provider: str) -> None:
-    """A key that was good yesterday is refused today, by every provider."""
+def test_every_provider_gets_the_new_scenario(provider: str) -> None:
+    """A key that the first scenario accepts is refused under the second."""
     path = {"anthropic": "anthropic/v1/messages/batches", "google": "google/v1beta/batches"}[provider]
     headers = {"x-api-key": "old", "x-goog-api-key": "old", "anthropic-version": "2023-06-01"}
     with Simulator() as simulator:
