@@ -124,7 +124,7 @@ COURSES: dict[str, Course] = {
         counts={"succeeded": 7, "errored": 1},
         deadline=60,
     ),
-    # The upload fails once: whoever cleans up looks for what it may have left.
+    # The upload fails once: `clean` looks for what it may have left.
     "upload again": Course(day=_faults(UPLOAD, "status", status=503)),
     # The provider asks to be left alone: all shards of the account are held back.
     "upload refused": Course(day=_faults(UPLOAD, "status", status=429, retry_after="1")),
@@ -133,7 +133,7 @@ COURSES: dict[str, Course] = {
     "create refused": Course(day=_faults(CREATE, "status", status=429, retry_after="1")),
     # The answer to create is lost, once: the job is found.
     "create lost": Course(day=_faults(CREATE, "reset_after"), deadline=90),
-    # Nothing arrived: two looks, the rows deleted, and all anew.
+    # Nothing arrived: two looks, the rows deleted, and another round.
     "create vanished": Course(day=_faults(CREATE, "reset_before"), deadline=60 + _LOOK_AGAIN),
 }
 

@@ -61,12 +61,12 @@ def drills(do: Literal["kill", "stop"], *by: str) -> list[Drill]:
 
 
 def kill_drills() -> list[Drill]:
-    """For whoever can be killed right there."""
+    """For a process that can be killed right there."""
     return drills("kill", "worker", "caller", "operator")
 
 
 def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
-    """The worker, or who has the effect instead, is killed at it, with its whole group."""
+    """The process that has the effect is killed at it, with its whole group."""
     course = COURSES[drill.effect.course]
     stack.turn(course.day)
     there = remote_objects(stack)
@@ -101,7 +101,7 @@ def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
 
 
 def ask(stack: Stack, what: str, arguments: dict[str, Any], times: int = 1) -> str:
-    """Somebody outside the fleet asks, dies, and asks the same again, until an answer was heard; asks so many times."""
+    """A process outside the fleet asks, dies, and asks the same again, until it got an answer; returns how often."""
     for attempt in range(_MOST_ATTEMPTS):
         heard = stack.folder / f"{stack.new_id('heard')}"
         given = [what, json.dumps(arguments), str(heard)]
@@ -124,7 +124,7 @@ def wait_for_end(stack: Stack, batch_id: str, seconds: float, until: Callable[[]
 
 
 def recovery_of(fired: Event, events: Sequence[Event], batch_id: str) -> float | None:
-    """Seconds until somebody claimed the item that was struck, or what came of it; None if nobody needed to."""
+    """Seconds until a worker claimed the item that was struck, or one that it led to; None if none had to."""
     for event in events:
         if event.at > fired.at and event.when == "after" and event.effect.endswith("/store.claim"):
             known = batch_id_of(event.item) if fired.item in ("", batch_id) else event.item

@@ -19,8 +19,8 @@ class Effect(NamedTuple):
         name: see the module.
         course: the way of a batch that reaches it.
         providers: where it is drilled: all, where they differ.
-        by: who has it: a `worker`, the `caller`, the `operator`, or `undo`: a worker that was stopped, and wakes when
-            another one has its item.
+        by: the process that has it: a `worker`, the `caller`, the `operator`, or `undo`: a worker that was stopped, and
+            wakes when another one has its item.
     """
 
     name: str

@@ -80,7 +80,7 @@ def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int
     if [result.custom_id for result in results if result.custom_id in asked] != sorted(asked):
         problems.append("not in input order")
     if unasked := came.keys() - set(asked):
-        problems.append(f"nobody asked for {sorted(unasked)}")
+        problems.append(f"answers to no request: {sorted(unasked)}")
     if course.counts is not None and Counter(result.status.value for result in results) != course.counts:
         lost += 1
         problems.append(f"other answers than there must be: {course.counts}")

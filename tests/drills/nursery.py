@@ -3,7 +3,7 @@
 Importing takes a worker five seconds of CPU, and drills kill hundreds of them. What is born here runs as `python -m
 MODULE` would, in a process group of its own, if asked with a clock that is wrong. `python -m tests.drills.nursery`
 takes lines of JSON, `{"module", "arguments", "log", "clock"}`, and answers each with the number of the group. When
-nobody is left to ask, all are killed.
+no process is left to ask, all are killed.
 """
 
 import json
@@ -36,7 +36,7 @@ class Nursery:
         self._lock = threading.Lock()
 
     def start(self, module: str, arguments: Sequence[str], log: Path, clock: float = 0) -> int:
-        """Run a module, its clock so many seconds ahead; returns its process group."""
+        """Run a module, its clock some seconds ahead; returns its process group."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:

@@ -93,7 +93,7 @@ def _items(stack: Stack, batch_id: str) -> list[Batch | Shard]:
 
 
 def _stop_redis(stack: Stack, batch_id: str) -> list[str]:
-    """It answers nobody for half a minute, and then goes on."""
+    """It answers no process for half a minute, and then goes on."""
     server = _server(stack)
     os.kill(server, signal.SIGSTOP)
     time.sleep(_OUTAGE)
@@ -129,7 +129,7 @@ def _lose_storage(stack: Stack, batch_id: str) -> list[str]:
     """What all workers share can neither be read nor written for a while, as if the disk were full, or gone."""
     payloads, away = stack.home / "generated", stack.home / "generated.away"
     payloads.rename(away)
-    payloads.touch()  # so that nobody makes it anew
+    payloads.touch()  # so that no process makes it again
     time.sleep(_SHORT_OUTAGE)
     payloads.unlink()
     away.rename(payloads)
@@ -158,7 +158,7 @@ def _answers(stack: Stack) -> bool:
 
 
 def _kill_each(stack: Stack, batch_id: str) -> list[str]:
-    """Each worker dies once; whoever goes on has another idea of the time."""
+    """Each worker dies once; the one that goes on has another idea of the time."""
     for number in range(len(stack.fleet)):
         time.sleep(2)
         stack.fleet.kill(number)

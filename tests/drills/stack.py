@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 KEY, PROMPT = "sk-canary-key-4711", "canary-prompt-0815"
 #: Jobs take a second, so that a poll finds one that is not done.
 DAY = Scenario(latency=Latency(in_progress=1))
-#: The shortest in which an SDK call still ends by itself; with it, a lost create is created anew after 35 s.
+#: The shortest in which an SDK call still ends by itself; with it, a lost create is created again after 35 s.
 HTTP_TIMEOUT = 5
 _ROWS_PER_SHARD = 3
 # What a scenario's time is multiplied with, by engine: the stand-in's server takes it as that of a hundred rows.

@@ -1,7 +1,7 @@
 """A worker is stopped at an effect, another one takes its item over, and then the first one wakes.
 
-It takes back what it did too late. If it is killed at that, nobody else knows of it: the one case in which a job is
-left for the operator, whom `doctor --orphans` tells.
+It takes back what it did too late. If it is killed at that, no other process knows of it: the one case in which the
+operator has to cancel a job, which `doctor --orphans` lists.
 """
 
 import signal
@@ -16,7 +16,7 @@ from .trace import Event, Plan
 
 # A run of vLLM's is not taken over while its worker holds the rows: then it wakes before the batch ends.
 _LONGEST = 40.0
-# Who wakes may look for two leases what became of its item.
+# A worker that wakes may look at its item for two leases.
 _SETTLE = 40.0
 
 

@@ -104,5 +104,5 @@ def _recovery(kill: Kill, events: Sequence[Event]) -> float | None:
 
 
 def _waits_for_shards(event: Event) -> bool:
-    """Whether nobody needs to look at the item, a batch, before its shards have ended."""
+    """Whether the item is a batch that waits for its shards to end."""
     return (event.when, event.effect) in (("after", "convert/store.commit"), ("end", "convert"))

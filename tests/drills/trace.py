@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: names the strike.
-        batch: whose items count; an effect that is nobody's counts as well.
+        batch: whose items count; an effect of no item counts as well.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the trace: somebody (a process group) is before or after an effect, or at the end of a task."""
+    """A line of the trace: a process group is before or after an effect, or at the end of a task."""
 
     at: float
     worker: int
@@ -231,6 +231,6 @@ def tell_messages(trace: Trace) -> None:
 
 
 def _item_of(body: Any) -> str:
-    """The item of `([id, version],)`, nobody's if a message carries something else."""
+    """The item of `([id, version],)`; none if a message carries something else."""
     first = body[0][0] if body[0] else None
     return str(first[0]) if isinstance(first, list) else ""

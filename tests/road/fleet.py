@@ -152,7 +152,7 @@ class Fleet:
         self.wake(worker)
 
     def move(self, seconds: float, renew_every: float) -> None:
-        """Move the clock; who is stuck renews, who sleeps wakes, what was on its way arrives."""
+        """Move the clock; stuck workers renew, sleeping ones wake, what was on its way arrives."""
         until = self.clock.now + seconds
         while self.clock.now < until:
             self.clock.now = min(until, self.clock.now + renew_every)
@@ -184,14 +184,14 @@ class Fleet:
             worker.dead = True
             raise DiedError
         if fate is not Fate.CUT_OFF and pausable and worker.can_pause:
-            worker.renews = fate is Fate.STUCK and not in_store  # who is stuck in a renewal renews nothing
+            worker.renews = fate is Fate.STUCK and not in_store  # a worker that is stuck in a renewal renews nothing
             worker.pause()
         return fate
 
     def _sleep(self, seconds: float) -> None:
         worker = self.current
         assert worker is not None
-        assert worker.can_pause, "only who was paused has a reason to wait for others"
+        assert worker.can_pause, "only a worker that was paused has a reason to wait for others"
         worker.wakes_at = self.clock.now + seconds
         worker.pause()
 

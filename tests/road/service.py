@@ -97,7 +97,7 @@ class ModelJob:
             self.paid.add(say)
             answer = msgspec.json.encode({"id": row_id, "said": say})
             self.answers += [answer] * (2 if number in again else 1)
-        self.answers.reverse()  # nobody promised an order
+        self.answers.reverse()  # no order is promised
         self.status = BatchStatus.EXPIRED if how is End.EXPIRED else BatchStatus.COMPLETED
         if self.cancel_asked and silent:
             self.status = BatchStatus.CANCELLED
@@ -123,7 +123,7 @@ class Service:
         self._made = 0
 
     def arrive(self) -> None:
-        """Do what was on its way until now; nobody hears how it went."""
+        """Do what was on its way until now; the answers get lost."""
         for entry in sorted(self.late, key=lambda entry: entry[0]):
             if entry[0] <= self.fleet.clock.now:
                 self.late.remove(entry)
@@ -266,7 +266,7 @@ class ModelCodec:
 
 
 class ModelProvider(Provider):
-    """Nobody's API."""
+    """An API of the test's own."""
 
     name = NAME
     limits = Limits(rows=100, bytes=1_000_000)

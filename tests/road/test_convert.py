@@ -81,7 +81,7 @@ def test_a_small_batch_is_one_shard(context: Context, stored: Stored) -> None:
 def test_shards_are_cut_by_model_and_rows(
     make_context: MakeContext, models: str, most: int, expected: list[tuple[str, list[int]]]
 ) -> None:
-    """A shard holds one model and so many rows at most, in input order; shards are numbered by their first rows."""
+    """A shard holds one model and a limited number of rows, in input order; shards are numbered by their first rows."""
     context = make_context(max_shard_rows=most)
     assert cut(context, convert(context, submitted(context, requests=rows(*models)))) == expected
 
@@ -134,7 +134,7 @@ def test_tokens_are_unique(make_context: MakeContext) -> None:
 
 
 def test_the_fence_is_in_every_name(context: Context) -> None:
-    """Who lost the batch writes where nobody reads: two claims have no object in common."""
+    """A worker that lost the batch writes where no step reads: two claims have no object in common."""
     batch = submitted(context, requests=rows("m"))
     again = context.store.claim(batch.id, batch.version, lease=60, holder="other")
     assert isinstance(again, Batch)

@@ -48,7 +48,7 @@ def context(make_context: Callable[..., Context], simulator: Simulator, monkeypa
 
 
 def attempted(context: Context, shard_id: str, late: float) -> Shard:
-    """A shard whose job somebody set out to create; `late` seconds from now their request cannot arrive any more."""
+    """A shard with an attempt to create its job; `late` seconds from now that request can no longer arrive."""
     shard = context.store.get_shard(shard_id)
     assert shard is not None
     now = time.time()
@@ -86,12 +86,12 @@ def test_a_job_that_may_be_ours_is_waited_for(context: Context, simulator: Simul
 
 @pytest.mark.parametrize("other", ["b.0", "c.0"])
 def test_the_job_of_another_shard_is_not_ours(context: Context, other: str) -> None:
-    """Of whichever batch, it holds nothing up: when the request can no longer arrive, the shard begins anew."""
+    """Of any batch, it holds nothing up: when the request can no longer arrive, the shard starts another round."""
     own(context, other, send(context, other))
     waits = resolved(context, attempted(context, "b.1", 60))
     assert (waits.state, 50 < waits.delay <= 60) == (State.CREATING, True)
-    anew = resolved(context, attempted(context, "b.1", -60))
-    assert (anew.state, anew.facts["intent"]) == (State.UPLOADING, None)
+    again = resolved(context, attempted(context, "b.1", -60))
+    assert (again.state, again.facts["intent"]) == (State.UPLOADING, None)
 
 
 def test_rounds_come_to_an_end(context: Context) -> None:

@@ -47,5 +47,5 @@ def resolve(context: Context, error: Failure, late: float) -> State:
 @pytest.mark.parametrize("error", [FULL, BAD])
 @pytest.mark.parametrize(("late", "expected"), [(60, State.CREATING), (-1, State.UPLOADING)])
 def test_a_job_that_failed_decides_nothing(context: Context, error: Failure, late: float, expected: State) -> None:
-    """It may be an earlier attempt's: the request in question is waited for, and kept from arriving, all the same."""
+    """It may be an earlier attempt's: the request in question is waited for, and kept from arriving, in any case."""
     assert resolve(context, error, late) is expected

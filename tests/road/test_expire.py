@@ -96,7 +96,7 @@ def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[
 
 
 def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Callable[..., Context]) -> None:
-    """Who comes after a worker that died in `expire` finds the time-out as the reason, not a cancel of the user's."""
+    """The worker after one that died in `expire` finds the time-out as the reason, not a cancel of the user's."""
     context = make_context()
     hint = submit(context, "openai", requests=ROWS, model="m", timeout=5)
     context.store.claim(hint.id, 1, lease=10, holder="first")

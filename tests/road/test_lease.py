@@ -67,7 +67,7 @@ class _OddStore(MemoryStore):
 
 
 def test_an_unforeseen_error_does_not_end_the_keeper() -> None:
-    """The next renewal comes all the same, and the log has the error."""
+    """The log has the error, and the next renewal comes."""
     clock = iter(range(1_000_000))
     store = _OddStore(clock=lambda: next(clock))
     store.create(new_batch(), delay=0)

@@ -274,7 +274,7 @@ def test_a_cancelled_job_keeps_its_answers(normalized: Normalize, said: bool, ou
 
 
 def test_a_cancel_that_came_too_late_changes_nothing(normalized: Normalize) -> None:
-    """A job that completed all the same has completed."""
+    """A cancelled job that completed has completed."""
     results, _, state = normalized([answer(row) for row in range(4)], cancel=True)
     assert (texts(results), state) == (IN_ORDER, State.COMPLETED)
 

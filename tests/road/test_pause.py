@@ -17,7 +17,7 @@ from tests.items import new_shard, put_shards
 def test_a_pause_is_for_all_shards(
     make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch, asked: str | None, calls: int
 ) -> None:
-    """With `Retry-After` nobody calls before it ends, and status says why; a 429 without it holds back one shard."""
+    """With `Retry-After` no worker calls before it ends, and status says why; a 429 without it holds back one shard."""
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     busy = Fault(match="POST /files", do="status", status=429, retry_after=asked, times=9)
     with Simulator(Scenario(faults=(busy,))) as simulator:

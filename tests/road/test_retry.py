@@ -78,7 +78,7 @@ def test_what_will_not_pass_is_given_up(state: State, error: Exception) -> None:
 @pytest.mark.parametrize("state", STEPS)
 @pytest.mark.parametrize("error", SURPRISES, ids=kind)
 def test_a_surprise_is_tried_a_few_times(state: State, error: Exception) -> None:
-    """An error that nobody foresaw gets a few chances, not a day's worth."""
+    """An unforeseen error gets a few chances, not a day's worth."""
     assert decide(item(state, MAX_SURPRISES - 2), error).state is state
     assert decide(item(state, MAX_SURPRISES - 1), error) == (state.given_up, 0, describe(error, retryable=False))
 
@@ -137,7 +137,7 @@ def test_delays_double_up_to_ten_minutes(attempts: int, least: float, most: floa
     [
         (30, 30, 33),
         (3600, 3600, 3960),
-        (1e9, 3600, 3960),  # absurd: looked at again all the same
+        (1e9, 3600, 3960),  # absurd: bounded
         (0, 0.75, 1.1),  # no wait asked for is no licence to storm
         (0.001, 0.75, 1.1),
     ],

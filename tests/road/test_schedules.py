@@ -78,7 +78,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Schedules(RuleBasedStateMachine):
-    """A fleet, a service, a broker that loses and repeats, and somebody who moves the clock."""
+    """A fleet, a service, a broker that loses and repeats, and a clock that moves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -253,7 +253,7 @@ class Schedules(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def _calm_down(self) -> None:
-        """Nothing goes wrong any more: everything reaches its end, and whoever wakes after that changes nothing."""
+        """Nothing goes wrong any more: everything ends, and a worker that wakes after that changes nothing."""
         self.service.calm = True
         self._wake_all(stuck=True)  # each call has a time-out
         self._settle()
@@ -261,7 +261,7 @@ class Schedules(RuleBasedStateMachine):
             self._wake_all()
             self._settle()
         for job in self._running():
-            job.end(End.ANSWERED)  # also what nobody looks at is paid for
+            job.end(End.ANSWERED)  # a job that no shard owns is paid for, too
 
     def _settle(self) -> None:
         until = self.fleet.clock.now + PATIENCE
@@ -299,7 +299,7 @@ class Schedules(RuleBasedStateMachine):
         for batch_id, names in self.submitted.items():
             batch = self.truth.get_batch(batch_id)
             if batch is None or not (batch.shards or batch.failure is None):
-                continue  # nobody ever heard of it, or its time was over before it began
+                continue  # the store never knew it, or its time was over before it began
             assert batch.manifest is not None
             client = BatchClient(self.context)
             results = list(client.results(batch_id))

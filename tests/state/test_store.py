@@ -59,7 +59,7 @@ def split(store: Store, shards: int, batch_id: str = "b") -> None:
 
 
 def end(store: Store, item_id: str) -> list[str]:
-    """Take a fresh shard to its end; who was woken by that."""
+    """Take a fresh shard to its end; returns the items that this woke."""
     store.claim(item_id, 1, lease=10, holder="w")
     committed = store.commit(item_id, 2, Commit(State.COMPLETED, None, {}), holder="w")
     assert committed is not None
@@ -177,7 +177,7 @@ def test_a_pause_holds_for_its_account_alone(store: Store) -> None:
 
 
 def test_a_fenced_worker_changes_nothing(store: Store) -> None:
-    """After somebody else's claim, the former holder can neither renew nor commit."""
+    """After another worker's claim, the former holder can neither renew nor commit."""
     store.create(batch_record("b"), delay=5)
     store.claim("b", 1, lease=10, holder="slow")
     store.claim("b", 2, lease=10, holder="next")
@@ -189,7 +189,7 @@ def test_a_fenced_worker_changes_nothing(store: Store) -> None:
 
 
 def test_renewing_remembers_facts(store: Store) -> None:
-    """What a renewal carries (the intent to create a job) is there for whoever claims next."""
+    """What a renewal carries (the intent to create a job) is there for the next claim."""
     split(store, 1)
     store.claim("b.0", 1, lease=10, holder="w")
     assert store.renew("b.0", 2, lease=10, facts={"intent": Intent(at=1.0, late_until=2.0)})
@@ -311,7 +311,7 @@ def test_listeners_are_known_for_a_while(store: Store) -> None:
 
 
 def test_the_first_storage_is_remembered(store: Store) -> None:
-    """A store belongs to one storage; who comes with another one is told which."""
+    """A store belongs to one storage; a process with another one is told which."""
     assert store.bind_storage("/a") == "/a"
     assert store.bind_storage("/b") == "/a"
 

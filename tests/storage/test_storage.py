@@ -117,7 +117,7 @@ def test_objects_are_private(storage: FolderStorage) -> None:
 
 
 def test_an_emptied_folder_is_no_trouble_to_others(storage: FolderStorage) -> None:
-    """Deleting the last object of a folder while somebody writes beside it costs neither of them anything."""
+    """Deleting the last object of a folder while another process writes beside it costs neither of them anything."""
 
     def work(number: int) -> bytes:
         for _ in range(200):
