@@ -155,7 +155,7 @@ class _Client:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._real, name)
-        if name in ("close", "loaded"):
+        if name in ("access", "close", "loaded"):
             return method
 
         def call(*args: Any, **options: Any) -> Any:
