@@ -18,17 +18,14 @@
     └── ProviderAPIError                  the provider's answer, or none
         ├── CredentialsError              missing or refused key
         ├── RequestRefusedError           4xx: the same request would be refused again
-        │   ├── EngineMissingError        vLLM is not installed where the GPU worker runs
-        │   ├── EngineOptionError         the engine does not take an option, or not this value of it
-        │   └── ModelNotFoundError        the engine does not find the model
         ├── NotFoundError                 404/410: the job or file is not there
         ├── RateLimitedError              429, or a full queue at the provider          (retried)
         ├── ProviderUnavailableError      5xx, resets, timeouts                         (retried)
-        │   ├── OutOfMemoryError          the model does not fit beside what is loaded  (retried)
-        │   └── NoSpaceError              the disk is full                              (retried)
         ├── JobInterruptedError           the worker of the job was stopped; another one continues it   (retried)
         ├── ProtocolError                 an answer that the contract does not have     (retried)
         └── UndecidedError                not known yet whether the provider has the job   (retried)
+
+A provider may have errors of its own below these: vLLM's are in `providers/vllm/errors.py`.
 
 `retryable` says whether the same call may succeed later. `ambiguous` says whether the provider may have acted on
 a request whose answer never came: the question that matters before a job is created again. `type` is the word
@@ -230,24 +227,6 @@ class RequestRefusedError(ProviderAPIError):
     type = "request_refused"
 
 
-class EngineMissingError(RequestRefusedError):
-    """vLLM is not installed where the GPU worker runs."""
-
-    type = "engine_missing"
-
-
-class EngineOptionError(RequestRefusedError):
-    """The engine does not take an option, or not this value of it."""
-
-    type = "engine_option"
-
-
-class ModelNotFoundError(RequestRefusedError):
-    """The engine does not find the model."""
-
-    type = "model_not_found"
-
-
 class NotFoundError(ProviderAPIError):
     """The provider does not have this job or file, or no longer."""
 
@@ -266,18 +245,6 @@ class ProviderUnavailableError(ProviderAPIError):
 
     type = "provider_unavailable"
     retryable = True
-
-
-class OutOfMemoryError(ProviderUnavailableError):
-    """The model does not fit beside what is loaded already."""
-
-    type = "out_of_memory"
-
-
-class NoSpaceError(ProviderUnavailableError):
-    """The disk is full."""
-
-    type = "no_space"
 
 
 class JobInterruptedError(ProviderAPIError):

@@ -85,5 +85,7 @@ class LocalDriver:
             log.exception("action=step_lost item=%s", hint.id)
 
     def _queues(self) -> list[str]:
-        own = {provider.queue for provider in self._providers.values() if provider.queue}
+        own: set[str] = set()
+        for provider in self._providers.values():
+            own |= provider.model_queues(self.context.settings) | ({provider.queue} if provider.queue else set())
         return ["io", "poll", "cpu", *sorted(own)]

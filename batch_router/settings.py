@@ -3,12 +3,11 @@
 import logging
 import math
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -21,18 +20,22 @@ PREFIX = "BATCH_ROUTER_"
 _BASE_URL = "_BASE_URL"
 # Read by the simulator's engine, in the environment of its worker.
 _OTHERS = frozenset({"VLLM_SCENARIO"})
-_TABLES = ("vllm_options", "gpu_queues")
+# Fields of `Settings` that have no variable of their own.
+_NOT_VARIABLES = frozenset({"base_urls", "sections", "others"})
 
-#: Options of vLLM that are not for anybody to set: how we reach an engine, and what it reads and writes.
-OUR_VLLM_OPTIONS = frozenset(
-    {"api-key", "host", "input-file", "model", "output-file", "port", "root-path", "served-model-name", "uds"}
-    | {"ssl-ca-certs", "ssl-cert-reqs", "ssl-certfile", "ssl-keyfile"}
-)
-
-_GPU_QUEUE = r"^gpu(\.[A-Za-z0-9_-]+)?$"
-GpuQueue = Annotated[str, Meta(pattern=_GPU_QUEUE)]
 # Without a dot, a fleet's names are never those of a fleet whose prefix goes on from there.
 Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that only one provider has, from the same environment: the field `x` is `BATCH_ROUTER_X`.
+
+    A subclass is known when its module is imported; the folder of a provider imports its own.
+    """
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+S = TypeVar("S", bound=Section)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,11 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         http_timeout: bound on each wait for a provider; an answer that takes longer must come at 1 kB/s or more.
         max_shard_rows: rows per job, below the provider's own limit.
         max_shard_bytes: bytes per job, likewise.
-        vllm_command: how vLLM is started.
-        vllm_engine: a server that stays while it is wanted, or a run per chunk of rows.
-        vllm_options: more options of it for every batch, without their dashes; true: a flag.
-        gpu_queues: model -> the queue of the workers that hold it, `*` for all others; empty: all on `gpu`.
         base_urls: provider -> where its API is, if not at its usual address.
+        sections: settings that only one provider has; see `of`.
+        others: the variables `BATCH_ROUTER_*` that no setting has, for sections that are imported later.
     """
 
     home: Path = Path(".batch_router")
@@ -74,11 +75,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_timeout: float = 60
     max_shard_rows: int | None = None
     max_shard_bytes: int | None = None
-    vllm_command: str = "vllm"
-    vllm_engine: Literal["serve", "run-batch"] = "serve"
-    vllm_options: dict[str, bool | int | float | str] = msgspec.field(default_factory=dict)
-    gpu_queues: dict[str, GpuQueue] = msgspec.field(default_factory=dict)
     base_urls: dict[str, str] = msgspec.field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
+    others: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("lease", "renew_every", "grace", "sweep_every", "http_timeout"):
@@ -87,16 +86,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("max_shard_rows", "max_shard_bytes"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValidationError(f"{name} must be at least 1")
-        check_vllm_options("vllm_options", self.vllm_options)
         if self.renew_every >= self.lease:
             raise ValidationError("renew_every must be less than lease, or every step loses its claim")
 
     def __repr__(self) -> str:
-        """All but what may hold passwords: the URLs of servers, and options."""
-        shown = {
-            name: getattr(self, name) for name in self.__struct_fields__ if not name.endswith(("_url", "_options"))
-        }
+        """All but what may hold passwords: the URLs of servers, and what providers have of their own."""
+        hidden = ("_url", "sections", "others")
+        shown = {name: getattr(self, name) for name in self.__struct_fields__ if not name.endswith(hidden)}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def of(self, kind: type[S]) -> S:
+        """The settings that only one provider has: those that were given or read, else the defaults.
+
+        Raises:
+            ValidationError: a variable of them has the wrong type; names it.
+        """
+        for section in self.sections:
+            if isinstance(section, kind):
+                return section
+        return _read(kind, self.others)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -107,57 +115,59 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         if environ is None:
             environ = os.environ
-            _warn_of_unknown(cls, environ)
-        values: dict[str, Any] = {}
-        for name in cls.__struct_fields__:
-            value = environ.get(PREFIX + name.upper())
-            if value:
-                values[name] = _read_json(name, value) if name in _TABLES else value
-        values["base_urls"] = {
-            variable.removeprefix(PREFIX).removesuffix(_BASE_URL).lower(): url
-            for variable, url in environ.items()
-            if variable.startswith(PREFIX) and variable.endswith(_BASE_URL) and url
+            _warn_of_unknown(environ)
+        ours = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
+        base_urls = {
+            name.removeprefix(PREFIX).removesuffix(_BASE_URL).lower(): url
+            for name, url in ours.items()
+            if name.endswith(_BASE_URL)
         }
-        try:
-            return msgspec.convert(values, cls, strict=False, dec_hook=_to_path)
-        except msgspec.ValidationError as error:
-            message, _, where = str(error).partition(" - at `$.")
-            raise ValidationError(f"{PREFIX}{where.rstrip('`').upper() or '*'}: {message}") from error
+        named = (kind for kind in Section.__subclasses__() if not variables_of(kind).isdisjoint(ours))
+        sections = tuple(_read(kind, ours) for kind in named)
+        others = {name: value for name, value in ours.items() if name not in known_variables()}
+        others = {name: value for name, value in others.items() if not name.endswith(_BASE_URL)}
+        return _read(cls, ours, base_urls=base_urls, sections=sections, others=others)
 
 
-def _warn_of_unknown(kind: type[Settings], environ: Mapping[str, str]) -> None:
-    known = frozenset(field.upper() for field in kind.__struct_fields__ if field != "base_urls")
+def known_variables() -> frozenset[str]:
+    """The names of all variables that are read, but `BATCH_ROUTER_<PROVIDER>_BASE_URL`."""
+    return variables_of(Settings).union(*map(variables_of, Section.__subclasses__()))
+
+
+def variables_of(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """The names of the variables that `Settings`, or one section, is read from."""
+    return frozenset(PREFIX + name.upper() for name in kind.__struct_encode_fields__ if name not in _NOT_VARIABLES)
+
+
+def _read(kind: type[T], environ: Mapping[str, str], **more: object) -> T:
+    """A record whose field `x` is the variable `BATCH_ROUTER_X`; tables are JSON."""
+    values: dict[str, object] = {}
+    for field in msgspec.structs.fields(kind):
+        if text := environ.get(PREFIX + field.encode_name.upper()):
+            is_table = get_origin(field.type) is dict
+            values[field.encode_name] = _read_json(field.encode_name, text) if is_table else text
+    try:
+        read: T = msgspec.convert(values, kind, strict=False, dec_hook=_to_path)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$.")
+        raise ValidationError(f"{PREFIX}{where.rstrip('`').upper() or '*'}: {message}") from error
+    return msgspec.structs.replace(read, **more)
+
+
+def _warn_of_unknown(environ: Mapping[str, str]) -> None:
+    known = frozenset(name.removeprefix(PREFIX) for name in known_variables())
     names = {variable.removeprefix(PREFIX) for variable in environ if variable.startswith(PREFIX)}
     for name in sorted(names - known - _OTHERS):
         if not name.endswith(_BASE_URL):
-            _warn_of(name, known)
+            _warn_of(name)
 
 
 @cache
-def _warn_of(name: str, known: frozenset[str]) -> None:
+def _warn_of(name: str) -> None:
     """Once in a process; settings are read in several places."""
-    near = get_close_matches(name, known, n=1)
-    hint = f": did you mean {PREFIX}{near[0]}?" if near else ""
+    near = get_close_matches(f"{PREFIX}{name}", known_variables(), n=1)
+    hint = f": did you mean {near[0]}?" if near else ""
     log.warning("%s%s is not a setting of batch_router%s", PREFIX, name, hint)
-
-
-def is_gpu_queue(name: str) -> bool:
-    """Whether a queue is for workers with GPUs: `gpu`, or `gpu.<name>` for some of the models."""
-    return re.fullmatch(_GPU_QUEUE, name) is not None
-
-
-def check_vllm_options(name: str, options: Iterable[str]) -> None:
-    """Refuse options of vLLM that are ours.
-
-    Args:
-        name: what has them, for the error.
-        options: without their dashes; vLLM takes underscores, too.
-
-    Raises:
-        ValidationError: says which.
-    """
-    if ours := sorted(OUR_VLLM_OPTIONS.intersection(option.replace("_", "-") for option in options)):
-        raise ValidationError(f"{name}: {ours[0]!r} is set by batch_router itself; leave it out")
 
 
 def _read_json(name: str, text: str) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from batch_router.cli import cli
 from batch_router.cli.exit_codes import ExitCode
 from batch_router.providers import find_provider, provider_names
-from batch_router.settings import PREFIX, Settings
+from batch_router.settings import PREFIX, Section, Settings, variables_of
 from batch_router.simulator import Scenario
 from batch_router.state.table import State
 
@@ -19,6 +19,11 @@ ROOT = Path(__file__).parent.parent
 
 def read(name: str) -> str:
     return (ROOT / name).read_text()
+
+
+def our_variables() -> frozenset[str]:
+    sections = [kind for kind in Section.__subclasses__() if kind.__module__.startswith("batch_router.")]
+    return frozenset().union(*map(variables_of, (Settings, *sections)))
 
 
 def test_the_picture_of_the_states_is_the_table() -> None:
@@ -42,7 +47,7 @@ def test_each_setting_is_listed() -> None:
     """With its default; and no variable is listed that does not exist."""
     rows = re.findall(r"^\| `BATCH_ROUTER_(\w+)` \| (.*?) \|", read("docs/cli.md"), re.MULTILINE)
     listed = {name.lower(): default for name, default in rows if not name.endswith("BASE_URL")}
-    assert set(listed) == set(Settings.__struct_fields__) - {"base_urls"}
+    assert {PREFIX + name.upper() for name in listed} == our_variables()
     for name in ("lease", "renew_every", "grace", "sweep_every", "queue_gate", "http_timeout"):
         assert float(listed[name]) == getattr(Settings(), name)
 
@@ -73,6 +78,5 @@ def test_the_procfile_serves_every_queue() -> None:
 @pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/cli.md", "CONTRIBUTING.md"])
 def test_variables_that_are_named_exist(name: str) -> None:
     """No page speaks of a setting that the code does not have."""
-    named = set(re.findall(rf"{PREFIX}(\w+)", read(name)))
-    known = {field.upper() for field in Settings.__struct_fields__} | {"OPENAI_BASE_URL", "VLLM_BASE_URL"}
-    assert named <= known
+    named = set(re.findall(rf"{PREFIX}\w+", read(name)))
+    assert named <= our_variables() | {f"{PREFIX}OPENAI_BASE_URL", f"{PREFIX}VLLM_BASE_URL"}

@@ -24,6 +24,7 @@ from batch_router.core import (
 from batch_router.exceptions import ValidationError
 from batch_router.intake.encode import RowEncoder
 from batch_router.providers import Provider
+from batch_router.settings import Settings
 
 from .conftest import ROOT
 
@@ -87,7 +88,7 @@ ORDER = sorted(PROVIDERS, key=["openai", "anthropic", "google", "vllm"].index)
 
 def wire(provider: type[Provider], unsupported: Any = "error", **fields: Any) -> tuple[bytes, dict[str, int]]:
     request = UnifiedRequest(**{"custom_id": "a", "model": "m", "messages": [HI], **config()} | fields)
-    encoder = RowEncoder(provider, unsupported)
+    encoder = RowEncoder(provider, unsupported, Settings())
     return msgspec.json.encode(encoder.encode(request, "t-0")), dict(encoder.dropped)
 
 

@@ -28,6 +28,7 @@ from batch_router import (
 from batch_router.connect import open_context
 from batch_router.exceptions import CredentialsError
 from batch_router.providers import OpenAIProvider, VLLMProvider
+from batch_router.providers.vllm import VLLMSettings
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency, Refusal
@@ -304,7 +305,7 @@ def test_an_engine_of_a_router_is_handed_on(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(day))
     monkeypatch.setenv("BATCH_ROUTER_HOME", str(tmp_path / "home"))  # what its processes are known by
     command = f"{sys.executable} -m batch_router.simulator.vllm"
-    settings = Settings(home=tmp_path / "home", vllm_command=command, lease=3, renew_every=0.5)
+    settings = Settings(home=tmp_path / "home", sections=(VLLMSettings(command=command),), lease=3, renew_every=0.5)
     answers = (tmp_path / "home").glob
 
     def router() -> BatchRouter:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from batch_router.exceptions import ValidationError
-from batch_router.providers import VLLMProvider
-from batch_router.settings import Settings
+from batch_router.settings import Section, Settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -31,15 +31,6 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("BATCH_ROUTER_HTTP_TIMEOUT", "9", "http_timeout", 9),
         ("BATCH_ROUTER_MAX_SHARD_ROWS", "100", "max_shard_rows", 100),
         ("BATCH_ROUTER_MAX_SHARD_BYTES", "1000", "max_shard_bytes", 1000),
-        ("BATCH_ROUTER_VLLM_COMMAND", "python -m vllm", "vllm_command", "python -m vllm"),
-        ("BATCH_ROUTER_VLLM_ENGINE", "run-batch", "vllm_engine", "run-batch"),
-        (
-            "BATCH_ROUTER_VLLM_OPTIONS",
-            '{"seed": 1, "enforce-eager": true}',
-            "vllm_options",
-            {"seed": 1, "enforce-eager": True},
-        ),
-        ("BATCH_ROUTER_GPU_QUEUES", '{"tiny": "gpu.small"}', "gpu_queues", {"tiny": "gpu.small"}),
         ("BATCH_ROUTER_OPENAI_BASE_URL", "http://localhost:1/v1", "base_urls", {"openai": "http://localhost:1/v1"}),
     ],
 )
@@ -83,23 +74,31 @@ def test_a_value_out_of_range_is_refused(field: str, value: str) -> None:
         Settings.from_env({f"BATCH_ROUTER_{field.upper()}": value})
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [("VLLM_OPTIONS", "--seed 1"), ("GPU_QUEUES", '{"tiny": "cpu"}'), ("GPU_QUEUES", "[1]"), ("VLLM_ENGINE", "v2")],
-)
-def test_a_table_of_the_wrong_form_is_refused(variable: str, value: str) -> None:
-    """Options and queues are JSON objects, and a GPU queue is called one."""
-    with pytest.raises(ValidationError, match=f"^BATCH_ROUTER_{variable}"):
-        Settings.from_env({f"BATCH_ROUTER_{variable}": value})
+class OwnSettings(Section, frozen=True, kw_only=True):
+    """What a provider of another package may bring."""
+
+    own_limit: int = 5
+    own_table: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-@pytest.mark.parametrize("option", ["port", "api-key", "served_model_name"])
-def test_an_engine_is_reached_in_one_way(option: str) -> None:
-    """What we set ourselves cannot be set besides, in whichever way it is written."""
-    with pytest.raises(ValidationError, match=r"vllm_options: .* is set by batch_router itself"):
-        Settings.from_env({"BATCH_ROUTER_VLLM_OPTIONS": f'{{"{option}": "1"}}'})
-    with pytest.raises(ValidationError, match="vllm_args: "):
-        VLLMProvider(vllm_args={option: "1"})
+def test_a_provider_has_settings_of_its_own() -> None:
+    """Read from the same environment, with the same checks; those that were given count, and the defaults else."""
+    assert Settings().of(OwnSettings) == OwnSettings()
+    read = Settings.from_env({"BATCH_ROUTER_OWN_LIMIT": "7", "BATCH_ROUTER_OWN_TABLE": '{"a": 1}'})
+    assert read.of(OwnSettings) == OwnSettings(own_limit=7, own_table={"a": 1})
+    assert Settings(sections=(OwnSettings(own_limit=9),)).of(OwnSettings).own_limit == 9
+    with pytest.raises(ValidationError, match=r"^BATCH_ROUTER_OWN_LIMIT: "):
+        Settings.from_env({"BATCH_ROUTER_OWN_LIMIT": "many"})
+
+
+def test_settings_of_a_provider_that_is_loaded_later_are_kept() -> None:
+    """The environment is read once, before the package of the provider is imported."""
+    settings = Settings.from_env({"BATCH_ROUTER_LATE_LIMIT": "7"})
+
+    class LateSettings(Section, frozen=True, kw_only=True):
+        late_limit: int = 5
+
+    assert settings.of(LateSettings).late_limit == 7
 
 
 @pytest.mark.parametrize("prefix", ["a.b", "a:b", "a b", "a*", "x" * 41])
@@ -118,7 +117,12 @@ def test_a_misspelt_variable_is_named_once(monkeypatch: pytest.MonkeyPatch, capl
 
 def test_passwords_are_not_shown() -> None:
     """The URL of a server holds its password: it is in no log and no traceback."""
-    settings = Settings(redis_url="redis://:hush@localhost/0", broker_url="redis://:hush@localhost/1", lease=33)
+    settings = Settings(
+        redis_url="redis://:hush@localhost/0",
+        broker_url="redis://:hush@localhost/1",
+        lease=33,
+        others={"BATCH_ROUTER_X_TOKEN": "hush"},
+    )
     assert "hush" not in f"{settings!r} {settings}"
     assert "lease=33" in repr(settings)
 

@@ -17,6 +17,7 @@ from ..exceptions import BatchExpiredError, BatchFailedError, NoWorkerError
 from ..intake.check import RowCheck, check_file
 from ..intake.options import read_options
 from ..providers import find_provider
+from ..settings import Settings
 from ..state.table import State
 from .display import follow, render, stderr, summary
 from .exit_codes import ExitCode
@@ -89,11 +90,12 @@ def submit(
         "keep_remote": keep_remote,
         "engine_options": _read_engine_options(engine_option),
     }
+    settings = Settings.from_env()
     kind = find_provider(provider)
     checked = read_options(options)
-    queue = kind.queue_of(checked.model) or str(State.QUEUED.queue)
+    queue = kind.queue_of(checked.model, settings) or str(State.QUEUED.queue)
     kind.check_engine_options(checked.engine_options)
-    check_file(file, kind, checked)
+    check_file(file, kind, checked, settings)
     client = BatchClient()
     if not client.listeners(queue):
         raise NoWorkerError(
@@ -116,8 +118,9 @@ def convert(file: Path, provider: str, **about_rows: Any) -> int:
     """Print the rows of a JSONL FILE in the provider's format. Sends nothing and needs no server."""
     kind = find_provider(provider)
     options = read_options(_options(about_rows))
-    check_file(file, kind, options)
-    check = RowCheck(kind, options, file)
+    settings = Settings.from_env()
+    check_file(file, kind, options, settings)
+    check = RowCheck(kind, options, settings, file)
     encode = msgspec.json.Encoder().encode
     with file.open("rb") as stream:
         requests = enumerate(check.accept(request) for _, request in check.read(stream))

@@ -13,15 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ..connect import broker_url, open_context, open_store, state_url
+from ..core.finding import Finding
 from ..core.times import iso_time
 from ..exceptions import BatchRouterError
 from ..operations.orphans import accounts_of, find_orphans, find_strays
 from ..providers import find_provider, provider_names
 from ..settings import Settings
 from ..state.table import State
-from .doctor_gpu import look_at_gpu
 from .exit_codes import ExitCode
-from .finding import Finding
 
 _LEAST_FREE = 1 << 30
 _JOBS = 1000  # the newest ones of each account
@@ -33,7 +32,7 @@ _JOBS = 1000  # the newest ones of each account
 def doctor(as_json: bool, orphans: bool) -> int:
     """Check Redis, broker, workers, storage, keys, and vLLM where it is installed."""
     settings = Settings.from_env()
-    checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys, look_at_gpu)
+    checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys, _providers)
     findings = [finding for check in checks for finding in _run(check, settings)]
     if as_json:
         report = {"version": 1, "findings": [finding._asdict() for finding in findings]}
@@ -74,12 +73,22 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 
 def _workers(settings: Settings) -> Iterator[Finding]:
     store = open_store(settings)
-    queues = sorted({state.queue for state in State if state.queue} | set(settings.gpu_queues.values()))
+    queues = sorted({state.queue for state in State if state.queue} | set(_model_queues(settings)))
     for queue in queues:
         count = len(store.listeners(queue))
         command = f"celery -A batch_router.worker worker -Q {queue}"
         remedy = "" if count else f"start a worker: {command}, or `batch-router up`"
         yield Finding(f"queue {queue}", f"{count} workers", remedy)
+
+
+def _model_queues(settings: Settings) -> Iterator[str]:
+    for name in provider_names():
+        yield from find_provider(name).model_queues(settings)
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    for name in provider_names():
+        yield from find_provider(name).examine(settings)
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from ..core import UnifiedRequest
 from ..exceptions import ValidationError
 from ..jsonl import read_lines
 from ..providers import Provider
+from ..settings import Settings
 from .encode import RowEncoder
 from .options import Options
 from .problems import DuplicateFinder, Problems
@@ -22,6 +23,7 @@ class RowCheck:
     Args:
         provider: where the rows go.
         options: of the batch.
+        settings: of this process.
         source: the file that the rows come from, for the problems' words; None: they were given in the call.
         limit: how many lines to check; None: all.
 
@@ -34,6 +36,7 @@ class RowCheck:
         self,
         provider: Provider | type[Provider],
         options: Options,
+        settings: Settings,
         source: Path | None = None,
         limit: int | None = None,
     ) -> None:
@@ -42,7 +45,7 @@ class RowCheck:
         self._problems = Problems(source)
         self._ids = DuplicateFinder()
         self._add_id = self._ids.add
-        encoder = RowEncoder(provider, options.unsupported)
+        encoder = RowEncoder(provider, options.unsupported, settings)
         self._fit = encoder.fit
         self.encode = encoder.encode_fitting
         self.dropped = encoder.dropped
@@ -88,14 +91,20 @@ class RowCheck:
         self._problems.raise_any()
 
 
-def check_file(path: Path, provider: Provider | type[Provider], options: Options, limit: int | None = None) -> None:
+def check_file(
+    path: Path,
+    provider: Provider | type[Provider],
+    options: Options,
+    settings: Settings,
+    limit: int | None = None,
+) -> None:
     """Check the rows of a file, all or the first `limit` lines, against the provider's rules.
 
     Raises:
         InvalidInputError: with all bad rows; each names file, line, field and remedy.
         ValidationError: the file is empty, or cannot be read.
     """
-    check = RowCheck(provider, options, path, limit)
+    check = RowCheck(provider, options, settings, path, limit)
     with readable(path) as stream:
         if all(line.isspace() for line in read_lines(stream)):
             raise ValidationError(f"input: {path} is empty: there is nothing to send")

@@ -10,6 +10,7 @@ from ..core import Endpoint, GenerationConfig, TextContent, UnifiedMessage, Unif
 from ..core.content import Content
 from ..exceptions import UnsupportedContentTypeError, ValidationError
 from ..providers import Provider
+from ..settings import Settings
 
 #: What to do with a parameter or a part that the provider does not take.
 Unsupported = Literal["error", "drop"]
@@ -25,9 +26,10 @@ class RowEncoder:
         dropped: what was left out, by name, and in how many requests or parts.
     """
 
-    def __init__(self, provider: Provider | type[Provider], unsupported: Unsupported) -> None:
+    def __init__(self, provider: Provider | type[Provider], unsupported: Unsupported, settings: Settings) -> None:
         self._name = provider.name
         self._queue_of = provider.queue_of
+        self._settings = settings
         self._queued: set[str | None] = set()  # models that some queue serves
         #: The row to send, of a request that `fit` returned. Called directly: one call less for each row.
         self.encode_fitting = provider.codec.encode
@@ -56,7 +58,7 @@ class RowEncoder:
             ValidationError: the provider does not take it; says which field, and what to do.
         """
         if request.model not in self._queued:
-            self._queue_of(request.model)
+            self._queue_of(request.model, self._settings)
             self._queued.add(request.model)
         endpoint = request.endpoint or _CHAT
         if endpoint is not self._endpoint:

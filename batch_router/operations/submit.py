@@ -49,7 +49,7 @@ def submit_rows(
 ) -> Hint:
     """The same for options that were read before."""
     kind = _find_provider(context, provider)
-    queue = _check_options(kind, options)
+    queue = _check_options(context, kind, options)
     batch_id = options.choose_id()
     if options.idempotency_key is None and context.store.get_batch(batch_id) is not None:
         raise _taken(batch_id)
@@ -92,12 +92,12 @@ def _find_provider(context: Context, name: object) -> Provider:
     return context.clients.provider(name)
 
 
-def _check_options(kind: Provider, options: Options) -> str | None:
+def _check_options(context: Context, kind: Provider, options: Options) -> str | None:
     """The queue of the batch, if the provider takes its options."""
     if options.credential is not None and not kind.takes_credential():
         raise ValidationError(f"credential: {kind.name} needs no key; leave it out")
     kind.check_engine_options(options.engine_options)
-    return kind.queue_of(options.model)
+    return kind.queue_of(options.model, context.settings)
 
 
 def _create(context: Context, batch: Batch, *, delay: float) -> Batch | None:
@@ -133,7 +133,7 @@ def _taken(batch_id: str) -> ValidationError:
 def _store_rows(context: Context, name: str, kind: Provider, rows: Rows, options: Options) -> InputFile:
     if rows.file is None:
         return _store_requests(context, name, kind, rows.requests or (), options)
-    check_file(rows.file, kind, options, rows.check_rows)
+    check_file(rows.file, kind, options, context.settings, rows.check_rows)
     with readable(rows.file) as stream:
         size = os.fstat(stream.fileno()).st_size
         return InputFile(path=str(rows.file), size=size, hash=hash_file(rows.file))
@@ -142,7 +142,7 @@ def _store_rows(context: Context, name: str, kind: Provider, rows: Rows, options
 def _store_requests(
     context: Context, name: str, kind: Provider, requests: Iterable[object], options: Options
 ) -> InputFile:
-    check = RowCheck(kind, options)
+    check = RowCheck(kind, options, context.settings)
     size, number = 0, 0
     digest = xxh3_128()
     with context.storage.write(name) as stream:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
 
 from ..core import Endpoint, UnifiedRequest, UnifiedResult
+from ..core.finding import Finding
 from ..core.jobs import EngineOption, Job, JobSpec
 from ..exceptions import CredentialsError, ValidationError
 from ..settings import Settings
@@ -127,11 +128,11 @@ class LocalClient(Client, Protocol):
     def loaded(self) -> Loaded | None:
         """What a job can have at once; None: each job loads its own."""
 
-    def settle(self, job_id: str) -> Job:
-        """Make a job of what was answered, when `create` has failed for good."""
+    def keep_answers(self, job_id: str) -> Job:
+        """Make a job of the rows that have an answer, when `create` has failed for good."""
 
     def interrupt(self, job_id: str) -> None:
-        """Have `create` raise `JobInterruptedError` soon: what was answered is kept, and another one goes on."""
+        """Make `create` raise `JobInterruptedError` soon: the answers are kept, and another worker continues."""
 
 
 class Provider(ABC):
@@ -196,7 +197,7 @@ class Provider(ABC):
             raise ValidationError(f"engine_options: a batch cannot set {unknown[0]!r}; it can set {known}")
 
     @classmethod
-    def queue_of(cls, model: str | None) -> str | None:  # noqa: ARG003 - one queue serves all models, mostly
+    def queue_of(cls, model: str | None, settings: Settings) -> str | None:  # noqa: ARG003 - mostly one for all models
         """The Celery queue of all steps that concern a model; None: each step's own.
 
         Raises:
@@ -205,13 +206,28 @@ class Provider(ABC):
         return cls.queue
 
     @classmethod
+    def model_queues(cls, settings: Settings) -> frozenset[str]:  # noqa: ARG003
+        """The queues that the settings give to some of the models; empty: all models go to `queue`."""
+        return frozenset()
+
+    @classmethod
+    def owns_queue(cls, name: str) -> bool:
+        """Whether a queue of that name is one of this provider's, whatever the settings of this process."""
+        return name == cls.queue
+
+    @classmethod
+    def examine(cls, settings: Settings) -> Iterable[Finding]:  # noqa: ARG003
+        """What `doctor` should know of this machine, beyond keys and queues."""
+        return ()
+
+    @classmethod
     def preload(cls) -> None:
         """Import what `connect` will need (the folder's `client`, with its SDK) while the time does not matter yet."""
         import_module(f"{cls.__module__}.client")
 
     @classmethod  # noqa: B027 - most have nothing to end
-    def tidy(cls, root: Path) -> None:
-        """End what dead workers of ours left running on this machine, and nothing else; `root` is the storage."""
+    def end_leftovers(cls, home: Path) -> None:
+        """End the processes that dead workers of this `home` left running on this machine, and no others."""
 
     @abstractmethod
     def connect(self, settings: Settings) -> Client:

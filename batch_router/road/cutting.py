@@ -98,7 +98,7 @@ class Cutter:
 
     def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits, options: Options) -> None:
         self._options = options
-        self._queue_of = context.clients.provider(batch.provider).queue_of
+        self._provider = context.clients.provider(batch.provider)
         self._context = context
         self._batch = batch
         self._encode = encode
@@ -179,7 +179,7 @@ class Cutter:
         return Shard(
             state=FIRST_OF_SHARD,
             provider=self._batch.provider,
-            queue=self._queue_of(shard.model),
+            queue=self._provider.queue_of(shard.model, self._context.settings),
             credential=self._batch.credential,
             batch=self._batch.id,
             token=shard.token,

@@ -46,11 +46,11 @@ def keep_answers(context: Context, shard: Shard, failure: Failure) -> Outcome:
     """Give a shard up because of `failure`, and make a job of what its runs have answered."""
     client = cast(LocalClient, context.clients.get(shard.provider))  # for files no key is needed
     try:
-        job = client.settle(str(shard.upload))
+        job = client.keep_answers(str(shard.upload))
     except JobInterruptedError as error:
         return shard_to(State.CREATING, error.retry_after, attempts=shard.attempts, error=failure)
     except BatchRouterError as error:
-        log.warning("action=settle_failed item=%s error=%s", shard.id, error)
+        log.warning("action=keep_answers_failed item=%s error=%s", shard.id, error)
         return shard_to(State.NORMALIZING, failure=failure)
     return shard_to(State.POLLING, failure=failure, job=job, progress=None)
 

@@ -16,6 +16,6 @@ def _end() -> None:
     home = Settings.from_env().home.absolute()
     for name in provider_names():
         try:
-            find_provider(name).tidy(home)
+            find_provider(name).end_leftovers(home)
         except Exception:
             log.exception("action=tidy_failed provider=%s", name)

@@ -15,7 +15,6 @@ from kombu.pools import ProducerPool
 
 from ..providers import find_provider, provider_names
 from ..road.advance import log
-from ..settings import is_gpu_queue
 
 #: `io` talks to providers, `cpu` converts and normalizes, `poll` looks at jobs.
 DEFAULT_QUEUES = ("io", "cpu", "poll")
@@ -25,7 +24,7 @@ class Queues(amqp.Queues):
     """The queues that there are: Celery would make a new one of every misspelt name."""
 
     def __missing__(self, name: str) -> Any:
-        if is_gpu_queue(name) or name in {find_provider(each).queue for each in provider_names()}:
+        if any(find_provider(each).owns_queue(name) for each in provider_names()):
             return self.add(self.new_missing(name))
         known = ", ".join(sorted({*self, "gpu"}))
         raise click.UsageError(f"batch_router has no queue {name!r}; it has {known}, and gpu.<name> for GPUs by model")

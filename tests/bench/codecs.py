@@ -9,6 +9,7 @@ import msgspec
 from batch_router.core import UnifiedRequest
 from batch_router.intake.encode import RowEncoder
 from batch_router.providers import Provider, find_provider
+from batch_router.settings import Settings
 
 from .rows import SENTENCE, answer, request
 from .sizes import Sizes
@@ -34,7 +35,7 @@ def measure_codecs(sizes: Sizes) -> dict[str, float]:
 
 def encode(provider: type[Provider], lines: list[bytes]) -> None:
     read = msgspec.json.Decoder(UnifiedRequest).decode
-    encode_row = RowEncoder(provider, "error").encode
+    encode_row = RowEncoder(provider, "error", Settings()).encode
     buffer = bytearray()  # as the road does, all loops encode into a buffer that stays
     for line in lines:
         _encode_into(encode_row(read(line), "0123456789abcdef-1"), buffer, 0)

@@ -10,6 +10,7 @@ from batch_router.exceptions import UnsupportedContentTypeError, ValidationError
 from batch_router.intake.encode import RowEncoder
 from batch_router.intake.rows import request_from
 from batch_router.providers import find_provider
+from batch_router.settings import Settings
 
 OPENAI = find_provider("openai")
 PDF = DocumentContent(source_type="url", media_type="application/pdf", data="https://a/b.pdf")
@@ -38,13 +39,13 @@ def request(*content: Any, **fields: Any) -> UnifiedRequest:
 def test_what_the_provider_does_not_take_is_refused(refused: Any, kind: type[Exception], complaint: str) -> None:
     """The refusal names field and provider, and says what to do."""
     with pytest.raises(kind, match=complaint):
-        RowEncoder(OPENAI, "error").encode(refused, "r")
+        RowEncoder(OPENAI, "error", Settings()).encode(refused, "r")
 
 
 def test_what_the_provider_does_not_take_is_dropped_and_counted() -> None:
     """The rest of the request goes out, and the default that other requests share is left alone."""
     shared = GenerationConfig(top_k=5, temperature=0.5)
-    encoder = RowEncoder(OPENAI, "drop")
+    encoder = RowEncoder(OPENAI, "drop", Settings())
     for _ in range(2):
         row: Any = encoder.encode(request(TextContent(text="look"), PDF, generation_config=shared), "r")
         assert (row.body.top_k, row.body.temperature) == (None, 0.5)
@@ -62,7 +63,9 @@ def openai_row(**body: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("provider", ["openai", "vllm"])
 def test_keys_of_an_openai_row_go_to_who_speaks_its_dialect(provider: str) -> None:
     """As they were written, though they have no name in a unified request."""
-    row: Any = RowEncoder(find_provider(provider), "error").encode(request_from(openai_row(logprobs=True)), "r")
+    row: Any = RowEncoder(find_provider(provider), "error", Settings()).encode(
+        request_from(openai_row(logprobs=True)), "r"
+    )
     assert row.body["logprobs"] is True
 
 
@@ -71,9 +74,9 @@ def test_keys_of_an_openai_row_are_foreign_elsewhere(provider: str) -> None:
     """They are refused by name, or dropped and counted; what has a unified name goes along."""
     row = openai_row(logprobs=True, n=2, stop="END")
     kind = find_provider(provider)
-    drop: Any = RowEncoder(kind, "drop")
+    drop: Any = RowEncoder(kind, "drop", Settings())
     with pytest.raises(ValidationError, match=rf"body\.logprobs: {provider} does not take it; leave it out"):
-        RowEncoder(kind, "error").encode(request_from(row), "r")
+        RowEncoder(kind, "error", Settings()).encode(request_from(row), "r")
     sent = msgspec.json.encode(drop.encode(request_from(row), "r"))
     assert (drop.dropped["logprobs"], drop.dropped["n"], b"logprobs" in sent) == (1, 1, False)
 
@@ -81,11 +84,11 @@ def test_keys_of_an_openai_row_are_foreign_elsewhere(provider: str) -> None:
 def test_nothing_is_sent_of_a_turn_that_was_dropped_whole() -> None:
     """A turn of nothing but what the provider does not take is an error in either case."""
     with pytest.raises(ValidationError, match="nothing is left of it"):
-        RowEncoder(OPENAI, "drop").encode(request(PDF), "r")
+        RowEncoder(OPENAI, "drop", Settings()).encode(request(PDF), "r")
 
 
 def test_an_endpoint_that_the_provider_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusal says which ones there are."""
     monkeypatch.setattr(OPENAI, "endpoints", {Endpoint.CHAT: {}})
     with pytest.raises(ValidationError, match="openai has no 'embeddings'; it has: chat"):
-        RowEncoder(OPENAI, "drop").encode(request(endpoint="embeddings"), "r")
+        RowEncoder(OPENAI, "drop", Settings()).encode(request(endpoint="embeddings"), "r")

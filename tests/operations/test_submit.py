@@ -17,6 +17,7 @@ from batch_router.operations.submit import submit
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
 from batch_router.road.input import open_input
+from batch_router.settings import Settings
 from batch_router.state.items import Batch
 from batch_router.state.table import State
 
@@ -407,11 +408,11 @@ def test_a_file_can_be_checked_alone(tmp_path: Path) -> None:
     """The command line reads the whole file before anything else."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(LINES)
-    check_file(path, find_provider("openai"), Options(model="m"))
+    check_file(path, find_provider("openai"), Options(model="m"), Settings())
     path.write_bytes(LINES + LINES)
-    check_file(path, find_provider("openai"), Options(model="m"), limit=2)
+    check_file(path, find_provider("openai"), Options(model="m"), Settings(), limit=2)
     with pytest.raises(InvalidInputError, match="line 3: custom_id: 'a' was used before, at line 1; make it unique"):
-        check_file(path, find_provider("openai"), Options(model="m"))
+        check_file(path, find_provider("openai"), Options(model="m"), Settings())
 
 
 def test_options_are_read() -> None:

@@ -34,6 +34,7 @@ from batch_router.exceptions import ValidationError
 from batch_router.intake.encode import RowEncoder
 from batch_router.providers import find_provider
 from batch_router.providers.google import codec
+from batch_router.settings import Settings
 
 USER = {"role": "user", "parts": [{"text": "hi"}]}
 HI = UnifiedMessage(role="user", content="hi")
@@ -265,7 +266,7 @@ def test_an_embedding_is_of_a_text() -> None:
     """The content, and what else the user says; no parameters of generation."""
     row = request(endpoint=Endpoint.EMBEDDINGS, provider_kwargs={"outputDimensionality": 64})
     assert wire(row) == {"key": "t-0", "request": {"content": {"parts": [{"text": "hi"}]}, "outputDimensionality": 64}}
-    encoder = RowEncoder(find_provider("google"), "error")
+    encoder = RowEncoder(find_provider("google"), "error", Settings())
     for refused in (config(temperature=1), {"messages": [parts(CALL)]}):
         with pytest.raises(ValidationError, match="google does not take it"):
             encoder.encode(request(endpoint=Endpoint.EMBEDDINGS, **refused), "t-0")

@@ -27,6 +27,7 @@ from batch_router.core import (
 from batch_router.intake.encode import RowEncoder
 from batch_router.intake.rows import request_from
 from batch_router.providers.openai import OpenAIProvider, codec
+from batch_router.settings import Settings
 
 USER = {"role": "user", "content": "hi"}
 HI = UnifiedMessage(role="user", content="hi")
@@ -37,7 +38,7 @@ def request(**fields: Any) -> UnifiedRequest:
 
 
 def wire(row: UnifiedRequest) -> Any:
-    return json.loads(msgspec.json.encode(RowEncoder(OpenAIProvider, "error").encode(row, "t-0")))
+    return json.loads(msgspec.json.encode(RowEncoder(OpenAIProvider, "error", Settings()).encode(row, "t-0")))
 
 
 def parts(*content: Content, **more: Any) -> UnifiedMessage:

@@ -28,6 +28,7 @@ from batch_router.exceptions import ValidationError
 from batch_router.intake.encode import RowEncoder
 from batch_router.intake.rows import request_from
 from batch_router.providers.openai import OpenAIProvider, codec
+from batch_router.settings import Settings
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 TOOL = Tool(name="weather", description="The weather of a city.", parameters=SCHEMA)
@@ -49,7 +50,7 @@ def request(*turns: UnifiedMessage, **fields: Any) -> UnifiedRequest:
 
 
 def wire(row: UnifiedRequest) -> Any:
-    return json.loads(msgspec.json.encode(RowEncoder(OpenAIProvider, "error").encode(row, "t-0")))
+    return json.loads(msgspec.json.encode(RowEncoder(OpenAIProvider, "error", Settings()).encode(row, "t-0")))
 
 
 def body(row: UnifiedRequest) -> Any:

@@ -13,8 +13,8 @@ import pytest
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
-from batch_router.exceptions import EngineMissingError, JobInterruptedError, ProviderUnavailableError
-from batch_router.providers.vllm import engine
+from batch_router.exceptions import JobInterruptedError, ProviderUnavailableError
+from batch_router.providers.vllm import EngineMissingError, engine
 from tests.file_rows import FileRows
 from tests.providers.vllm_runs import TOKEN, Runs, decode, read, runs
 

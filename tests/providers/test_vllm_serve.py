@@ -16,14 +16,8 @@ import pytest
 
 from batch_router.core import BatchStatus, ErrorType
 from batch_router.core.jobs import Job
-from batch_router.exceptions import (
-    CredentialsError,
-    JobInterruptedError,
-    ModelNotFoundError,
-    ProviderUnavailableError,
-    RequestRefusedError,
-)
-from batch_router.providers.vllm import server
+from batch_router.exceptions import CredentialsError, JobInterruptedError, ProviderUnavailableError, RequestRefusedError
+from batch_router.providers.vllm import ModelNotFoundError, server
 from batch_router.providers.vllm.client import VLLMClient
 from batch_router.providers.vllm.serve import CONCURRENCY
 from tests.file_rows import FileRows
@@ -125,7 +119,7 @@ def test_what_was_answered_stays_when_the_job_is_given_up(runs: Runs) -> None:
     client = runs.client(engine="serve")
     with pytest.raises(RequestRefusedError, match="breaks down on every row"):
         create(runs, client)
-    job = client.settle(str(runs.rows))
+    job = client.keep_answers(str(runs.rows))
     assert job.status is BatchStatus.COMPLETED
     assert sorted(row["custom_id"] for row in read(client, job) if row["error"] is None) == all_ids(4)
     assert create(runs, client) == job

@@ -12,6 +12,7 @@ import pytest
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Progress
 from batch_router.exceptions import FileOperationError, ProviderUnavailableError
+from batch_router.providers.vllm import VLLMSettings
 from batch_router.road.advance import advance
 from batch_router.road.context import Clients, Context, Running
 from batch_router.road.failure import after_failure
@@ -28,7 +29,9 @@ from tests.items import new_shard, put_shards
 @pytest.fixture
 def shard(make_context: Callable[..., Context]) -> tuple[Context, Shard]:
     """A shard of two rows."""
-    context = make_context(clock=time.time, vllm_command=f"{sys.executable} -m batch_router.simulator.vllm")
+    context = make_context(
+        clock=time.time, sections=(VLLMSettings(command=f"{sys.executable} -m batch_router.simulator.vllm"),)
+    )
     with context.storage.write("t0") as stream:
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         row = {"method": "POST", "url": "/v1/chat/completions", "body": body}
@@ -65,7 +68,7 @@ def test_a_run_has_no_intent(shard: tuple[Context, Shard]) -> None:
 def test_a_shard_that_is_given_up_keeps_what_was_answered(shard: tuple[Context, Shard]) -> None:
     """Its failure is for the rows that have no answer."""
     context, item = shard
-    settings = msgspec.structs.replace(context.settings, vllm_command="/no/vllm")
+    settings = msgspec.structs.replace(context.settings, sections=(VLLMSettings(command="/no/vllm"),))
     context = dataclasses.replace(context, clients=Clients(settings))
     Path(context.storage.address, "t0.part-00000.jsonl").write_bytes(KEPT)
     moved = advance(context, item.id, 1)

@@ -1,17 +1,22 @@
 """Which queue a batch for our own GPUs goes to, and which of its shards the engine takes next."""
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
+from batch_router import BatchRouter
 from batch_router.core.jobs import EngineOption
 from batch_router.exceptions import ValidationError
 from batch_router.operations.submit import submit
-from batch_router.providers import Loaded
+from batch_router.providers import Loaded, VLLMProvider
+from batch_router.providers.vllm import VLLMSettings
 from batch_router.road.context import Context
+from batch_router.road.steps.convert import convert
 from batch_router.road.turns import MOST_IN_A_ROW, Turns
+from batch_router.settings import Settings
 from batch_router.state.items import Shard
 from tests.items import new_shard, put_shards
 
@@ -19,10 +24,9 @@ QUEUES = {"tiny": "gpu.small", "large": "gpu.big"}
 
 
 @pytest.fixture
-def context(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> Context:
-    """One where two models have queues of their own."""
-    monkeypatch.setenv("BATCH_ROUTER_GPU_QUEUES", msgspec.json.encode(QUEUES).decode())
-    return make_context()
+def context(make_context: Callable[..., Context]) -> Context:
+    """One where two models have queues of their own: by its settings, not by the environment of this process."""
+    return make_context(sections=(VLLMSettings(gpu_queues=QUEUES),))
 
 
 def row(model: str | None = None) -> dict[str, Any]:
@@ -44,10 +48,30 @@ def test_a_model_that_no_queue_serves_is_refused(context: Context, model: str, r
         submit(context, "vllm", model=model, requests=requests)
 
 
-def test_a_star_stands_for_all_others(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_star_stands_for_all_others(make_context: Callable[..., Context]) -> None:
     """So that only some models need a queue of their own."""
-    monkeypatch.setenv("BATCH_ROUTER_GPU_QUEUES", '{"tiny": "gpu.small", "*": "gpu"}')
+    context = make_context(sections=(VLLMSettings(gpu_queues={"tiny": "gpu.small", "*": "gpu"}),))
     assert submit(context, "vllm", model="other", requests=[row()]).queue == "gpu"
+
+
+def test_each_shard_goes_to_the_queue_of_its_model(context: Context) -> None:
+    """A batch of two models is cut into shards for the workers of each."""
+    batch = context.store.get_batch(submit(context, "vllm", requests=[row("tiny"), row("large")]).id)
+    assert batch is not None
+    assert [shard.queue for shard in convert(context, batch).spawn] == ["gpu.small", "gpu.big"]
+
+
+def test_a_router_uses_the_settings_that_it_was_given(tmp_path: Path) -> None:
+    """Also those of one provider: a model without a queue is refused, whatever the environment says."""
+
+    async def main() -> None:
+        settings = Settings(home=tmp_path, sections=(VLLMSettings(gpu_queues=QUEUES),))
+        async with BatchRouter(settings, in_memory=True) as router:
+            router.register_provider(VLLMProvider())
+            await router.send_batch("vllm", [row()], model="other")
+
+    with pytest.raises(ValidationError, match="no GPU queue serves 'other'"):
+        asyncio.run(main())
 
 
 @pytest.mark.parametrize(

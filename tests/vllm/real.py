@@ -107,5 +107,5 @@ class Real:
         parts = self.rows.parent.glob(f"{self.rows.name}.part-*")
         return sum(part.read_bytes().count(b"\n") for part in parts)
 
-    def tidy(self) -> None:
-        VLLMProvider.tidy(Path(os.environ["BATCH_ROUTER_HOME"]))
+    def end_leftovers(self) -> None:
+        VLLMProvider.end_leftovers(Path(os.environ["BATCH_ROUTER_HOME"]))

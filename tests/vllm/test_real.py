@@ -8,8 +8,9 @@ import pytest
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
-from batch_router.exceptions import EngineOptionError, ModelNotFoundError, ProviderUnavailableError
+from batch_router.exceptions import ProviderUnavailableError
 from batch_router.providers import VLLMProvider
+from batch_router.providers.vllm import EngineOptionError, ModelNotFoundError
 from batch_router.settings import Settings
 from tests.file_rows import FileRows
 from tests.vllm.real import Real
@@ -90,7 +91,7 @@ def test_what_outlives_worker_and_guard_is_ended(real: Real) -> None:
         worker.kill()
     assert real.processes() != []
     if real.engine == "serve":
-        real.tidy()
+        real.end_leftovers()
     else:
         assert real.client.find(real.spec()) is None
     assert real.processes() == []

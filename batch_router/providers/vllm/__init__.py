@@ -2,16 +2,29 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ...core import Endpoint, GenerationConfig
+from ...core.finding import Finding
 from ...core.jobs import EngineOption
 from ...exceptions import ValidationError
-from ...settings import Settings, check_vllm_options
+from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
+from .errors import EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
+from .settings import VLLMSettings, check_options, is_gpu_queue
+
+__all__ = [
+    "EngineMissingError",
+    "EngineOptionError",
+    "ModelNotFoundError",
+    "NoSpaceError",
+    "OutOfMemoryError",
+    "VLLMProvider",
+    "VLLMSettings",
+]
 
 # Below the home: the servers that run on this machine.
 _ENGINES = "engines"
@@ -78,7 +91,7 @@ class VLLMProvider(Provider):
     ) -> None:
         super().__init__(api_key, base_url=base_url)
         self._model_path = model_path
-        check_vllm_options("vllm_args", vllm_args or {})
+        check_options("vllm_args", vllm_args or {})
         self._vllm_args = vllm_args
         self._engine = engine
         self._chunk_rows = chunk_rows
@@ -92,10 +105,11 @@ class VLLMProvider(Provider):
         from .client import VLLMClient
         from .engines import Engines, Setup
 
+        own = settings.of(VLLMSettings)
         setup = Setup(
-            engine=self._engine or settings.vllm_engine,
-            command=shlex.split(settings.vllm_command),
-            options=settings.vllm_options if self._vllm_args is None else self._vllm_args,
+            engine=self._engine or own.engine,
+            command=shlex.split(own.command),
+            options=own.options if self._vllm_args is None else self._vllm_args,
             folder=settings.home.absolute() / _ENGINES,
             model_path=self._model_path,
             base_url=self.base_url,
@@ -105,14 +119,14 @@ class VLLMProvider(Provider):
         return VLLMClient(Engines(setup))
 
     @classmethod
-    def queue_of(cls, model: str | None) -> str | None:
-        """See `Provider.queue_of`: the settings' mapping, where `*` stands for all other models."""
+    def queue_of(cls, model: str | None, settings: Settings) -> str | None:
+        """See `Provider.queue_of`: by the settings' `gpu_queues`, where `*` stands for all other models."""
         if model is not None and model.startswith("-"):
             raise ValidationError(f"model: {model!r} would be an option of vLLM's; give a name or a folder")
-        queues = Settings.from_env().gpu_queues
+        queues = settings.of(VLLMSettings).gpu_queues
         if not queues:
             return cls.queue
-        if model is None:  # its rows name their own; the steps of the batch itself may run with any of them
+        if model is None:  # its rows name their models; the steps of the batch itself may run on any of the queues
             return queues.get("*") or next(iter(queues.values()))
         queue = queues.get(model) or queues.get("*")
         if queue is None:
@@ -122,6 +136,23 @@ class VLLMProvider(Provider):
                 "with the queue of the workers that hold it"
             )
         return queue
+
+    @classmethod
+    def model_queues(cls, settings: Settings) -> frozenset[str]:
+        """See `Provider.model_queues`."""
+        return frozenset(settings.of(VLLMSettings).gpu_queues.values())
+
+    @classmethod
+    def owns_queue(cls, name: str) -> bool:
+        """See `Provider.owns_queue`."""
+        return is_gpu_queue(name)
+
+    @classmethod
+    def examine(cls, settings: Settings) -> Iterable[Finding]:
+        """See `Provider.examine`: the version of vLLM, devices, free memory, models."""
+        from .doctor import examine
+
+        return examine(settings)
 
     @classmethod
     def check_engine_options(cls, options: Mapping[str, EngineOption]) -> None:
@@ -134,12 +165,12 @@ class VLLMProvider(Provider):
             )
 
     @classmethod
-    def tidy(cls, root: Path) -> None:
-        """See `Provider.tidy`."""
+    def end_leftovers(cls, home: Path) -> None:
+        """See `Provider.end_leftovers`."""
         from . import files, server
 
-        files.end_leftovers(root / "generated" / cls.name)
-        server.end_leftovers(root / _ENGINES)
+        files.end_leftovers(home / "generated" / cls.name)
+        server.end_leftovers(home / _ENGINES)
 
 
 PROVIDER = VLLMProvider

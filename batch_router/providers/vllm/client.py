@@ -12,11 +12,12 @@ from typing import BinaryIO
 
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
-from ...exceptions import FileOperationError, NoSpaceError, NotFoundError
+from ...exceptions import FileOperationError, NotFoundError
 from ..access import Access
 from ..base import Loaded, Rows
 from . import engine, failures
 from .engines import Engines
+from .errors import NoSpaceError
 from .files import Files
 from .watch import Watch
 
@@ -74,7 +75,7 @@ class VLLMClient:
             del self._running[str(files.rows)]
         return self.get(str(files.rows))
 
-    def settle(self, job_id: str) -> Job:
+    def keep_answers(self, job_id: str) -> Job:
         """Make a job of the rows that have an answer."""
         files = Files(Path(job_id))
         with _translated(), files.held():

@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from ...exceptions import EngineMissingError
 from . import guard
+from .errors import EngineMissingError
 
 _GUARD = Path(guard.__file__)
 LOOK_EVERY = 0.2

@@ -5,16 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...exceptions import (
-    EngineMissingError,
-    EngineOptionError,
-    ModelNotFoundError,
-    NoSpaceError,
-    OutOfMemoryError,
-    ProviderAPIError,
-    ProviderUnavailableError,
-    RequestRefusedError,
-)
+from ...exceptions import ProviderAPIError, ProviderUnavailableError, RequestRefusedError
+from .errors import EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
 
 NAME = "vllm"
 _QUOTED = 500  # characters of an engine's last words that an error shows

@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, Protocol
 
 import httpx2
 
-from ...exceptions import CredentialsError, ModelNotFoundError, ProviderUnavailableError
+from ...exceptions import CredentialsError, ProviderUnavailableError
 from . import engine, failures
+from .errors import ModelNotFoundError
 from .watch import Watch
 
 # Large models load for minutes.

@@ -35,7 +35,7 @@ def convert(context: Context, batch: Batch) -> Outcome:
     provider = context.clients.provider(batch.provider)
     options = _submitted_options(context, batch)
     source = Path(batch.input.path) if batch.input.path else None
-    check = RowCheck(provider, options, source)
+    check = RowCheck(provider, options, context.settings, source)
     limits = _limits(context, provider.limits)
     with (
         Cutter(context, batch, check.encode, limits, options) as cutter,

@@ -1,4 +1,4 @@
-"""What `doctor` finds on a machine for vLLM: version, devices, free memory, models."""
+"""What `doctor` reports of a machine with vLLM: version, devices, free memory, models."""
 
 import os
 import shlex
@@ -9,27 +9,29 @@ from pathlib import Path
 
 import psutil
 
-from ..settings import Settings
-from .finding import Finding
+from ...core.finding import Finding
+from ...settings import Settings
+from .settings import VLLMSettings
 
-# vLLM imports all of torch before it prints its version.
-_PATIENCE = 120
+# Seconds. vLLM imports all of torch before it prints its version.
+_TIMEOUT = 120
 
 
-def look_at_gpu(settings: Settings) -> Iterator[Finding]:
-    """Findings about vLLM; one line where it is not installed, because most machines need none."""
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Findings about vLLM; a single one where it is not installed: most machines do not need it."""
     url = settings.base_urls.get("vllm")
     if url:
         yield Finding("vllm", f"the server at {url}; no engine is started here")
         return
-    command = shlex.split(settings.vllm_command)
+    own = settings.of(VLLMSettings)
+    command = shlex.split(own.command)
     if shutil.which(command[0]) is None:
         yield Finding("vllm", f"{command[0]} is not installed here: no GPU worker can run on this machine")
         return
-    yield _version(command, settings.vllm_engine)
+    yield _version(command, own.engine)
     yield from _devices()
     cached = set(_cached_models())
-    wanted = {name for name in settings.gpu_queues if name != "*"}
+    wanted = {name for name in own.gpu_queues if name != "*"}
     for model in sorted(cached | wanted):
         yield Finding("model", model) if model in cached else _look_for(model)
     if not cached | wanted:
@@ -38,7 +40,7 @@ def look_at_gpu(settings: Settings) -> Iterator[Finding]:
 
 def _version(command: list[str], engine: str) -> Finding:
     try:
-        said = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=_PATIENCE, check=True)
+        said = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         return Finding(
             "vllm", " ".join(command), f"`{command[0]} --version` fails ({type(error).__name__}): reinstall it"
@@ -47,10 +49,10 @@ def _version(command: list[str], engine: str) -> Finding:
 
 
 def _devices() -> Iterator[Finding]:
-    """NVIDIA's devices by their own tool; without it, the processor."""
+    """The GPUs, as NVIDIA's own tool lists them; without it the processor."""
     query = ["nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(query, capture_output=True, text=True, timeout=_PATIENCE, check=True)
+        said = subprocess.run(query, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
     except (OSError, subprocess.SubprocessError):
         memory = psutil.virtual_memory()
         free, total = memory.available / 1e9, memory.total / 1e9
@@ -72,7 +74,7 @@ def _cached_models() -> Iterator[str]:
 
 
 def _look_for(model: str) -> Finding:
-    """A model that has a queue but is not in the cache."""
+    """A model that has a queue, and that is not in the cache."""
     if not model.startswith(("/", ".", "~")):
         return Finding("model", f"{model}, not in the cache: vLLM fetches it at the first use")
     missing = not (Path(model).expanduser() / "config.json").exists()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batch_router.cli.doctor_gpu import look_at_gpu
+from batch_router.providers.vllm import VLLMSettings
+from batch_router.providers.vllm.doctor import examine
 from batch_router.settings import Settings
 
 STAND_IN = f"{sys.executable} -m batch_router.simulator.vllm"
@@ -25,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_version_devices_and_models_are_shown() -> None:
     """Of the engine that the settings name; a folder that is no model is something to mend."""
     queues = {"/nowhere/model": "gpu.big", "org/empty": "gpu", "*": "gpu"}
-    found = list(look_at_gpu(Settings(vllm_command=STAND_IN, gpu_queues=queues)))
+    found = list(examine(Settings(sections=(VLLMSettings(command=STAND_IN, gpu_queues=queues),))))
     assert [each.what for each in found if not each.what.startswith("device")] == ["vllm", "model", "model", "model"]
     assert found[0].found == "0.33.0+simulated, engine serve"
     assert "GB free" in next(each.found for each in found if each.what.startswith("device"))
@@ -34,7 +35,7 @@ def test_version_devices_and_models_are_shown() -> None:
         "org/empty": False,
         "org/whole": False,
     }
-    assert found[-2].found == "org/empty, not in the cache: vLLM fetches it when it is first wanted"
+    assert found[-2].found == "org/empty, not in the cache: vLLM fetches it at the first use"
 
 
 def test_a_device_whose_memory_is_shared_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,18 +44,20 @@ def test_a_device_whose_memory_is_shared_is_shown(tmp_path: Path, monkeypatch: p
     tool.write_text("#!/bin/sh\necho 'GB10, [N/A], [N/A]'\necho 'H100, 40000, 80000'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    devices = [each for each in look_at_gpu(Settings(vllm_command=STAND_IN)) if each.what.startswith("device")]
+    devices = [
+        each for each in examine(Settings(sections=(VLLMSettings(command=STAND_IN),))) if each.what.startswith("device")
+    ]
     assert [each.found for each in devices] == ["GB10, memory unknown", "H100, 40.0 of 80.0 GB free"]
 
 
 def test_a_machine_without_vllm_lacks_nothing() -> None:
     """Most machines of a fleet have none."""
-    (finding,) = look_at_gpu(Settings(vllm_command="/nowhere/vllm"))
+    (finding,) = examine(Settings(sections=(VLLMSettings(command="/nowhere/vllm"),)))
     assert "not installed here" in finding.found
     assert finding.remedy == ""
 
 
 def test_a_server_elsewhere_is_named() -> None:
     """Then nothing is started here."""
-    (finding,) = look_at_gpu(Settings(base_urls={"vllm": "http://gpus:8000"}))
+    (finding,) = examine(Settings(base_urls={"vllm": "http://gpus:8000"}))
     assert "http://gpus:8000" in finding.found
