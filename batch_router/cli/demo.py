@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -94,7 +93,7 @@ def _wait(client: BatchClient, batch_ids: list[str]) -> list[BatchStatusResponse
             time.sleep(_LOOK_EVERY)
 
 
-def _requests() -> Iterator[dict[str, Any]]:
+def _requests() -> Iterator[dict[str, str]]:
     for number in range(_ROWS):
         question = f"A shelf holds {number + 3} books. How many books are on {number % 7 + 2} such shelves?"
         yield {"custom_id": f"question {number}", "prompt": question}

@@ -17,6 +17,17 @@ PROVIDERS = {"OPENAI": "/openai/v1", "ANTHROPIC": "/anthropic", "GOOGLE": "/goog
 RUN = [block for block in blocks("sh") if not all(map(tried_elsewhere, commands(block)))]
 
 
+#: What is asked of an app that a block defines.
+ASK_FASTAPI = """
+from fastapi.testclient import TestClient
+with TestClient(app) as web:
+    batch_id = web.post("/questions", json=["Hello?"]).json()["batch_id"]
+    while web.get(f"/batches/{batch_id}").json()["status"] != "completed":
+        pass
+    assert web.get(f"/batches/{batch_id}/answers").json() == ["Hello?"]
+"""
+
+
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack as a reader of the pages has it: in the home are the rows that the README shows, and a picture."""
@@ -39,8 +50,9 @@ def run(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_a_python_block_is_a_program(reader: Stack, block: Block) -> None:
-    """It runs by itself, from its first line to its last."""
-    done = run(reader, sys.executable, "-c", block.text)
+    """It runs by itself, from its first line to its last; an app that it defines answers."""
+    asked = ASK_FASTAPI if "FastAPI()" in block.text else ""
+    done = run(reader, sys.executable, "-c", block.text + asked)
     assert done.returncode == 0, done.stderr
 
 

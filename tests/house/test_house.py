@@ -8,6 +8,7 @@ from .__main__ import measure
 
 CLEAN = '"""A module."""\n\n\ndef small() -> int:\n    return 1\n'
 UNTYPED = "from typing import Any\n\nx: dict[str, Any] = {}\n"
+ALIASED = "from typing import Any\n\nPage = dict[str, Any]\n\nx: Page = {}\n"
 INNER = "def f():\n    from batch_router import b\n"
 
 
@@ -27,6 +28,7 @@ def faults(root: Path, source: str, exceptions: str = "[borders]\n[inner_imports
         ("def f():\n" + "    pass\n" * 30, "p90 function: 31 lines, more than 18"),
         ("x = 1\n" * 401, "batch_router/a.py: 401 lines, more than 400"),
         (UNTYPED, "dict[str, Any]: 125.0 per 1,000 lines, most in batch_router/a.py (1)"),
+        (ALIASED, "dict[str, Any]: 100.0 per 1,000 lines, most in batch_router/a.py (1)"),
         (CLEAN + INNER, "batch_router/a.py batch_router: imported inside a function without a reason"),
     ],
 )
