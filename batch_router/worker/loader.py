@@ -7,6 +7,7 @@ from celery.loaders.app import AppLoader
 from celery.signals import worker_shutting_down
 from celery.utils.collections import force_mapping
 
+from ..connect import broker_url
 from ..exceptions import BatchRouterError, ValidationError
 from ..providers import find_provider, provider_names
 from ..settings import Settings
@@ -43,6 +44,7 @@ class Loader(AppLoader):
             return self._merge(overrides)
         _refuse_options(command)
         try:
+            broker_url(Settings.from_env())  # where there is none, the command says so now
             return self._merge(overrides)
         except BatchRouterError as error:
             raise click.ClickException(str(error)) from error
