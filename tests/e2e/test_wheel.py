@@ -2,25 +2,20 @@
 
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from .stack import clean_environment
+from tests.wheel import build_wheel, install_wheel
 
-ROOT = Path(__file__).parents[2]
+from .stack import clean_environment
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
@@ -35,11 +30,7 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
 def test_the_demo_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     """Installed into an empty folder, next to the dependencies and far from the checkout."""
     site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
-    subprocess.run(install, check=True, capture_output=True)
-    # The dependencies of this environment, without its link to the checkout.
-    paths = [str(site), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    environment = clean_environment(tmp_path, PYTHONPATH=":".join(paths))
+    environment = clean_environment(tmp_path, **install_wheel(wheel, site))
     code = "import batch_router; print(batch_router.__file__)"
     where = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert where.stdout.startswith(str(site))

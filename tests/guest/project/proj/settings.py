@@ -1,0 +1,12 @@
+"""Django's settings: no database, one app."""
+
+import os
+
+SECRET_KEY = "not a secret"
+ALLOWED_HOSTS = ["127.0.0.1"]
+INSTALLED_APPS = ["shop"]
+ROOT_URLCONF = "proj.urls"
+USE_TZ = True
+
+CELERY_BROKER_URL = os.environ["SHOP_REDIS_URL"]
+CELERY_TASK_IGNORE_RESULT = True

@@ -1,0 +1,17 @@
+"""The project's tasks. Each notes where it ran, in a list of its own."""
+
+import os
+
+import redis
+from celery import current_app, shared_task
+
+from batch_router.worker import submit_batch
+
+__all__ = ["note", "submit_batch"]
+
+
+@shared_task(bind=True)
+def note(self, what: str) -> None:
+    """Note that this ran."""
+    line = f"{what} {self.request.hostname} {self.app.main} {current_app.main}"
+    redis.Redis.from_url(os.environ["SHOP_REDIS_URL"]).rpush("shop:ran", line)

@@ -1,0 +1,3 @@
+"""The project's workers, who are people."""
+
+OWNER = "the shop"

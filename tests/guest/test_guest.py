@@ -1,0 +1,70 @@
+"""What holds when our fleet and another app's share a broker, a server and a process, whoever is imported first."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+from .conftest import Fleet, Project, eventually
+
+HOST = socket.gethostname()
+THEIRS = f"theirs@{HOST} proj proj"
+
+
+def test_each_app_stays_its_own(project: Project) -> None:
+    """In the site's process the current app, its tasks and its modules are the project's; the guest has none of it."""
+    whose = project.ask("whose")
+    assert "127.0.0.1" in whose.pop("guest's broker")  # not the project's CELERY_BROKER_URL, which says localhost
+    assert whose == {
+        "current app": "proj",
+        "tasks": ["shop.tasks.note"],
+        "modules": ["the shop", "the shop"],
+        "guest's tasks": [],
+        "guest's results": "StoreBackend",
+    }
+
+
+def test_the_projects_tasks_run_in_its_workers(project: Project) -> None:
+    """Each once, in its own worker, with its own app as the current one."""
+    for number in range(20):
+        project.ask("buy", what=f"order-{number}")
+    eventually(lambda: all(project.ran(f"order-{number}") for number in range(20)))
+    assert [project.ran(f"order-{number}") for number in range(20)] == [[THEIRS]] * 20
+
+
+def test_a_batch_from_a_view_is_answered(project: Project, fleet: Fleet) -> None:
+    """Submitted before the fork of gunicorn's workers, and after it by several threads at once."""
+    with ThreadPoolExecutor(4) as threads:
+        views = list(threads.map(lambda number: project.ask("describe", what=f"item {number}")["batch"], range(8)))
+    assert [fleet.answers(batch_id) for batch_id in views] == [2] * 8
+    what = f"before the fork, {project.order} first"
+    (early,) = [batch.batch_id for batch in fleet.client.list(100) if batch.metadata == {"what": what}]
+    assert fleet.answers(early) == 2
+
+
+def test_a_batch_from_a_coroutine_is_answered(project: Project, fleet: Fleet) -> None:
+    """An asyncio program submits in its loop and in threads."""
+    ids = project.run("asynchronous.py").split()
+    assert [fleet.answers(batch_id) for batch_id in ids] == [2] * 5
+
+
+def test_a_task_for_later_runs_once(project: Project) -> None:
+    """Though our fleet would have sent it again several times by then, had it been ours."""
+    eventually(lambda: project.ran("later"))
+    eventually(lambda: not project.redis.exists("unacked", "celery"))
+    assert project.ran("later") == [THEIRS]
+
+
+def test_a_shutdown_of_the_project_ends_its_workers_alone(project: Project, fleet: Fleet) -> None:
+    """Its broadcast is not for ours, which go on and take the next batch."""
+    project.run("-c", "from proj import celery_app; celery_app.control.shutdown()")
+    assert project.worker.wait(30) == 0
+    assert fleet.worker.process.poll() is None
+    assert fleet.answers(project.ask("describe", what="the last item")["batch"]) == 2
+
+
+def test_nothing_went_to_the_others_workers(project: Project, fleet: Fleet) -> None:
+    """No step of ours in the project's log, no task of the project in ours, and nothing was dropped."""
+    theirs, ours = project.log("worker").read_text(), fleet.worker.log.read_text()
+    assert "batch_router." not in theirs
+    assert "shop." not in ours
+    assert "message_dropped" not in ours
+    assert "shop.tasks.note" in theirs
