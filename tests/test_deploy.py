@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from batch_router.providers import find_provider, provider_names
 from batch_router.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -34,10 +37,17 @@ def test_no_secret_is_written_down() -> None:
         assert all(rest.startswith(":?") for rest in re.findall(rf"\$\{{{name}(.*?)\}}", COMPOSE))
 
 
+@pytest.mark.parametrize("provider", [name for name in provider_names() if find_provider(name).key_variables])
+def test_each_provider_is_reached_from_the_containers(provider: str) -> None:
+    """Its keys and its address are passed on where they are set, and nothing where they are not."""
+    for variable in (*find_provider(provider).key_variables, f"{PREFIX}{provider.upper()}_BASE_URL"):
+        assert f"    {variable}: ${{{variable}:-}}\n" in COMPOSE
+
+
 def test_the_settings_exist() -> None:
     """Every variable of ours that the files name is one that the code reads."""
     text = COMPOSE + (ROOT / "deploy" / "Dockerfile").read_text() + (ROOT / "deploy" / "README.md").read_text()
-    named = set(re.findall(rf"{PREFIX}([A-Z_]+)", text))
+    named = {name for name in re.findall(rf"{PREFIX}([A-Z_]+)", text) if not name.endswith("_BASE_URL")}
     assert named <= {field.upper() for field in Settings.__struct_fields__}
 
 
