@@ -30,8 +30,8 @@ drill: .venv
 	HYPOTHESIS_PROFILE=drill $(BIN)/pytest -q tests/road/test_schedules.py
 	SEED=$(SEED) KILLS=$(KILLS) $(BIN)/python -m tests.drills
 
-# The last two are copied into it.
-.venv: pyproject.toml constraints.txt celeryconfig.py Procfile
+# The last one is copied into it.
+.venv: pyproject.toml constraints.txt Procfile
 	@test -n "$(PYTHON)" || { echo "batch_router needs Python 3.11 or later: install it and try again" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "pip>=25.1"

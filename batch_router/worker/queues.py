@@ -26,8 +26,16 @@ class Queues(amqp.Queues):
     def __missing__(self, name: str) -> Any:
         if any(find_provider(each).owns_queue(name) for each in provider_names()):
             return self.add(self.new_missing(name))
-        known = ", ".join(sorted({*self, "gpu"}))
-        raise click.UsageError(f"batch_router has no queue {name!r}; it has {known}, and gpu.<name> for GPUs by model")
+        raise KeyError(name)
+
+    def select(self, include: Any) -> None:
+        """Consume from these queues alone: `-Q`."""
+        try:
+            super().select(include)
+        except KeyError as error:
+            known = ", ".join(sorted({*self, "gpu"}))
+            sentence = f"batch_router has no queue {error}; it has {known}, and gpu.<name> for GPUs by model"
+            raise click.UsageError(sentence) from None
 
 
 class _WholeNames:

@@ -1,15 +1,20 @@
 """Flower, as the Procfile starts it."""
 
+import os
+import re
+import signal
 import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from .stack import KEY, run_stack
+from .stack import KEY, processes_of, run_stack
 
 
 def free_port() -> int:
@@ -27,8 +32,19 @@ def fetch(url: str, account: str | None = None) -> str:
         return str(answer.read().decode())
 
 
+@contextmanager
+def paused(home: Path, node: str) -> Iterator[None]:
+    """A worker that takes no messages for as long as the block runs."""
+    (pid,) = [pid for pid, command in processes_of(home).items() if f" -n {node}" in command]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
-    """The steps of a batch by name, with ids for arguments; no key, no prompt; nothing without the password."""
+    """Steps by name with ids for arguments, queues with their length; no key, no prompt; a password."""
     port, account = free_port(), "operator:pass-4711"
     settings = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": account}
     with run_stack(tmp_path / "home", "", "io", "cpu", "gpu", "flower", **settings) as stack:
@@ -44,6 +60,11 @@ def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
         pages += "".join(fetch(url + page, account) for page in ("/workers", "/broker", "/tasks"))
         with pytest.raises(urllib.error.HTTPError, match="401"):
             fetch(url)
+        with paused(stack.home, "io@"):
+            stack.client.submit("openai", model="m", requests=[row])
+            while not re.search(r"<td>io</td>\s*<td[^>]*>1</td>", page := fetch(f"{url}/broker", account)):
+                assert time.monotonic() < deadline + 30, page
+                time.sleep(0.2)
     steps = {task["name"].rpartition(".")[2] for task in tasks.values()}
     assert steps == {"convert", "upload", "create", "poll", "download", "normalize", "clean", "finish"}
     assert all(batch_id in task["args"] for task in tasks.values())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from celery.exceptions import QueueNotFound
 
 from batch_router.client import BatchClient
 from batch_router.connect import broker_url, open_context, queue_key
@@ -93,6 +94,17 @@ def test_all_names_begin_with_the_prefix(environment: dict[str, str], valkey: st
     assert "No permissions" not in running.log.read_text()
 
 
+def test_two_fleets_share_a_server(environment: dict[str, str], client: BatchClient, tmp_path: Path) -> None:
+    """A worker of another prefix takes no batch of ours, and is none of our listeners."""
+    batch_id = client.submit("openai", model="m", requests=ROWS)
+    second = environment | {"BATCH_ROUTER_PREFIX": "fleet2", "BATCH_ROUTER_HOME": str(tmp_path / "fleet2")}
+    with worker(second), BatchClient(open_context(settings_of(second))) as theirs:
+        other_id = theirs.submit("openai", model="m", requests=ROWS)
+        assert theirs.wait(other_id, timeout=30).request_counts.succeeded == 1
+        assert [batch.batch_id for batch in theirs.list()] == [other_id]
+    assert (client.status(batch_id).status, client.listeners("io")) == ("queued", [])
+
+
 def test_another_app_submits_by_name(environment: dict[str, str], other: Celery, client: BatchClient) -> None:
     """Without code of ours, to the whole name of the queue; neither log nor events repeat its rows."""
     with worker(environment) as running:
@@ -107,6 +119,12 @@ def test_a_task_by_name_goes_to_the_documented_queue(ours: GuestApp, broker: "re
     """Sent through our app, `batch_router.submit_batch` needs no queue."""
     ours.send_task("batch_router.submit_batch", ["openai"])
     assert broker.llen("fleet.io") == 1
+
+
+def test_a_misspelt_queue_is_an_error(ours: GuestApp) -> None:
+    """Celery would make a queue of that name, which nobody consumes."""
+    with pytest.raises(QueueNotFound, match="oi"):
+        ours.send_task("batch_router.submit_batch", ["openai"], queue="oi")
 
 
 @pytest.mark.parametrize("how", ["given back", "never acknowledged", "nobody consumes"])
