@@ -101,7 +101,7 @@ class AsyncBatchClient:
         await asyncio.to_thread(self._client.purge, batch_id)
 
     async def purge_older(self, days: float) -> Sequence[str]:
-        """Purge the batches that ended more than so many days ago; returns their ids."""
+        """Purge the batches that ended more than `days` days ago; returns their ids."""
         return await asyncio.to_thread(self._client.purge_older, days)
 
     async def listeners(self, queue: str) -> Sequence[str]:

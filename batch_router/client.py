@@ -133,7 +133,7 @@ class BatchClient:
 
         Args:
             batch_id: which.
-            partial: do not wait for the end: what the shards that are done have brought by now.
+            partial: before the end, too: the results of the shards that have ended by now.
 
         Raises:
             BatchNotFinishedError: it has not ended, and `partial` is not set.
@@ -187,7 +187,7 @@ class BatchClient:
         purge(self._context, self._batch(batch_id))
 
     def purge_older(self, days: float) -> Sequence[str]:
-        """Purge the batches that ended more than so many days ago; returns their ids."""
+        """Purge the batches that ended more than `days` days ago; returns their ids."""
         before = self._context.store.now() - days * 86400
         batches = self._context.store.iter_batches()
         old = [batch for batch in batches if batch.state.is_final and batch.updated_at < before]
@@ -213,7 +213,7 @@ def _open_context() -> Context:
 
 
 def check_end(status: BatchStatusResponse) -> BatchStatusResponse:
-    """The status of a batch that has ended, if it ended with answers and in time.
+    """The status of a batch that ended in time and has answers.
 
     Raises:
         BatchExpiredError: it was cancelled when its own `timeout` was over.

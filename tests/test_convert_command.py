@@ -28,7 +28,7 @@ def convert(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_rows_are_shown_as_they_would_be_sent(home: Path) -> None:
-    """Each row in the provider's format, the batch's model filled in; what was dropped is told on stderr."""
+    """Each row in the provider's format, the batch's model filled in; stderr says what was dropped."""
     done = convert(home, "--model", "m", "--unsupported", "drop")
     rows = [json.loads(line) for line in done.stdout.split("\n")[:-1]]
     assert [(row["url"], row["body"]["model"]) for row in rows] == [
@@ -40,6 +40,12 @@ def test_rows_are_shown_as_they_would_be_sent(home: Path) -> None:
     assert done.stderr == "dropped: top_k in 1 places, which openai does not take\n"
     assert done.returncode == 0
     assert [path.name for path in home.iterdir()] == ["in.jsonl"]
+
+
+def test_the_endpoint_is_named_as_in_a_row(home: Path) -> None:
+    """`--endpoint responses` holds for the rows that do not say, in the word that a row would use."""
+    done = convert(home, "--model", "m", "--endpoint", "responses", "--unsupported", "drop")
+    assert (done.returncode, done.stdout.count('"url":"/v1/responses"')) == (0, 3)
 
 
 def test_rows_that_could_not_be_sent_are_refused(home: Path) -> None:

@@ -258,7 +258,7 @@ def test_a_parked_shard_goes_on_as_the_operator_says(begin: Any, arrived: bool) 
             with pytest.raises(ValidationError, match="is not parked"):
                 client.resolve(batch_id, recreate=True)
             with pytest.raises(BatchNotFoundError):
-                client.resolve("nobody.7", recreate=True)
+                client.resolve("unknown.7", recreate=True)
 
     run(main())
     assert len(world.jobs()) == 1

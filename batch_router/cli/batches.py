@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 import click
 import msgspec
@@ -15,7 +15,8 @@ from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse, Endpoint
 from ..exceptions import BatchExpiredError, BatchFailedError, NoWorkerError
 from ..intake.check import RowCheck, check_file
-from ..intake.options import read_options
+from ..intake.encode import Unsupported
+from ..intake.options import SubmitOptions, read_options
 from ..providers import find_provider
 from ..settings import Settings
 from ..state.table import State
@@ -25,6 +26,31 @@ from .exit_codes import ExitCode
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+_ENDPOINTS = [endpoint.value for endpoint in Endpoint]
+
+
+class _RowOptions(TypedDict):
+    """What `_row_options` adds to a command, besides the file and the provider."""
+
+    model: str | None
+    endpoint: Literal["chat", "responses", "embeddings"] | None
+    system_prompt: str | None
+    temperature: float | None
+    max_tokens: int | None
+    unsupported: Unsupported
+
+
+class _BatchOptions(_RowOptions):
+    """What `submit` takes besides."""
+
+    batch_id: str | None
+    idempotency_key: str | None
+    row_retries: int
+    credential: str | None
+    timeout: float | None
+    keep_remote: bool
+
+
 def _row_options(command: Callable[..., int]) -> Callable[..., int]:
     """The options of the commands that read rows."""
     for option in reversed(
@@ -32,7 +58,7 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
             click.argument("file", type=click.Path(path_type=Path)),
             click.option("--provider", required=True, help="openai, anthropic, google, vllm ..."),
             click.option("--model", help="The model of rows without one."),
-            click.option("--endpoint", type=click.Choice(list(Endpoint)), help="The endpoint of rows without one."),
+            click.option("--endpoint", type=click.Choice(_ENDPOINTS), help="The endpoint of rows without one."),
             click.option("--system-prompt", help="The system prompt of rows without one."),
             click.option("--temperature", type=float, help="For rows without one."),
             click.option("--max-tokens", type=int, help="For rows without one."),
@@ -67,29 +93,16 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 def submit(
     file: Path,
     provider: str,
-    batch_id: str | None,
-    idempotency_key: str | None,
-    row_retries: int,
-    credential: str | None,
     metadata: Sequence[str],
-    timeout: float | None,
-    keep_remote: bool,
     engine_option: Sequence[str],
     wait: bool,
     as_json: bool,
-    **about_rows: Any,
+    **given: Unpack[_BatchOptions],
 ) -> int:
     """Send the requests in a JSONL FILE. Every row is checked before anything is sent."""
-    options = _options(about_rows) | {
-        "batch_id": batch_id,
-        "idempotency_key": idempotency_key,
-        "row_retries": row_retries,
-        "credential": credential,
-        "metadata": _read_metadata(metadata),
-        "timeout": timeout,
-        "keep_remote": keep_remote,
-        "engine_options": _read_engine_options(engine_option),
-    }
+    options = _options(given)
+    options["metadata"] = _read_metadata(metadata)
+    options["engine_options"] = _read_engine_options(engine_option)
     settings = Settings.from_env()
     kind = find_provider(provider)
     checked = read_options(options)
@@ -104,8 +117,9 @@ def submit(
     # Celery takes a third of a second to import; only this command sends a message.
     from batch_router.worker.tasks import submit_batch
 
-    # All rows were checked above.
-    job = submit_batch.delay(provider=provider, input=file, check_rows=0, **options)
+    options["input"] = file
+    options["check_rows"] = 0  # all were checked above
+    job = submit_batch.delay(provider, **options)
     if not wait:
         click.echo(_encode({"version": 1, "batch_id": job.id}) if as_json else job.id)
         return ExitCode.OK
@@ -114,10 +128,10 @@ def submit(
 
 @click.command()
 @_row_options
-def convert(file: Path, provider: str, **about_rows: Any) -> int:
+def convert(file: Path, provider: str, **given: Unpack[_RowOptions]) -> int:
     """Print the rows of a JSONL FILE in the provider's format. Sends nothing and needs no server."""
     kind = find_provider(provider)
-    options = read_options(_options(about_rows))
+    options = read_options(_options(given))
     settings = Settings.from_env()
     check_file(file, kind, options, settings)
     check = RowCheck(kind, options, settings, file)
@@ -130,9 +144,10 @@ def convert(file: Path, provider: str, **about_rows: Any) -> int:
     return ExitCode.OK
 
 
-def _options(about_rows: dict[str, Any]) -> dict[str, Any]:
-    config = {name: about_rows.pop(name) for name in ("temperature", "max_tokens")}
-    return about_rows | {"generation_config": config}
+def _options(given: _RowOptions) -> SubmitOptions:
+    config = {"temperature": given["temperature"], "max_tokens": given["max_tokens"]}
+    rest = {name: value for name, value in given.items() if name not in config}
+    return cast(SubmitOptions, rest | {"generation_config": config})
 
 
 @click.command()

@@ -7,15 +7,15 @@ from msgspec import Meta
 
 from .record import JsonObject, Record, to_plain
 
-#: How hard to think before answering; what it means in tokens is the provider's business.
+#: How long the model thinks before it answers; each provider has its own meaning of it in tokens.
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
 
 
 class Tool(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A function that the model may ask to be called.
+    """A function that the model may call.
 
     Attributes:
-        parameters: the arguments, as a JSON schema of an object; in Python a pydantic class is taken too.
+        parameters: the arguments, as a JSON schema of an object, or a pydantic class.
         strict: whether the arguments must fit the schema exactly, where the provider can promise that.
     """
 
@@ -26,17 +26,17 @@ class Tool(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NamedTool(Record, frozen=True, kw_only=True):
-    """The one tool that must be called."""
+    """The one tool that the model must call."""
 
     name: str
 
 
 class OutputSchema(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """The form that the answer's text must have: JSON of a schema.
+    """The form of the answer's text: JSON that fits a schema.
 
     Attributes:
-        schema: a JSON schema; in Python a pydantic class is taken too.
-        name: what the model is told that the form is called.
+        schema: a JSON schema, or a pydantic class.
+        name: of the form, which the model sees.
         strict: whether the provider must enforce it; OpenAI then wants every property required and no others allowed.
     """
 
@@ -51,7 +51,7 @@ class GenerationConfig(Record, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         max_tokens: the most tokens to generate, reasoning included where the provider counts it.
         stop_sequences: texts at which generation stops.
-        seed: for answers that repeat, as far as the provider goes with it.
+        seed: makes answers repeatable, as far as the provider supports it.
         tools: what the model may call; the calls come back in `UnifiedResult.tool_calls`.
         tool_choice: whether it may (`auto`), must not (`none`), must (`required`), or must call the one that is named.
         output_schema: the form of the answer.
@@ -75,6 +75,6 @@ class GenerationConfig(Record, frozen=True, kw_only=True, omit_defaults=True):
         return to_plain(self)
 
     def over(self, defaults: "GenerationConfig") -> "GenerationConfig":
-        """This configuration, with `defaults` for whatever it leaves out."""
+        """This configuration, with the parameters of `defaults` where it has none."""
         own = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(defaults, **own)

@@ -22,7 +22,7 @@ class ImageContent(Record, frozen=True, kw_only=True, tag_field="type", tag="ima
     """An image.
 
     Attributes:
-        source_type: whether `data` holds the image or says where it lies.
+        source_type: whether `data` holds the image or is its URL.
         media_type: `image/jpeg`, `image/png`, `image/gif` or `image/webp`.
         data: base64 without the `data:` prefix, or a URL.
         detail: how closely to look (`low`, `high`, `auto`), where the provider has such a setting.
@@ -43,10 +43,10 @@ class DocumentContent(Record, frozen=True, kw_only=True, tag_field="type", tag="
     """A PDF.
 
     Attributes:
-        source_type: whether `data` holds the document or says where it lies.
+        source_type: whether `data` holds the document or is its URL.
         media_type: `application/pdf`.
         data: base64 without the `data:` prefix, or a URL.
-        filename: what the model is told that the document is called.
+        filename: of the document, which the model sees.
     """
 
     source_type: Literal["base64", "url"]
@@ -61,7 +61,7 @@ class DocumentContent(Record, frozen=True, kw_only=True, tag_field="type", tag="
 
 
 class ToolCallContent(Record, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
-    """A tool that the assistant called in an earlier turn; the `tool_calls` of a result have the same fields.
+    """A call of a tool by the assistant in an earlier turn; the `tool_calls` of a result have the same fields.
 
     Attributes:
         id: ties the tool's result to this call.

@@ -6,7 +6,7 @@ from enum import StrEnum
 class BatchStatus(StrEnum):
     """What a batch is doing."""
 
-    QUEUED = "queued"  # submitted, nobody has started on it
+    QUEUED = "queued"  # submitted; no worker has started on it
     VALIDATING = "validating"  # its rows are being checked and cut into shards
     IN_PROGRESS = "in_progress"
     PARKED = "parked"  # a shard waits for the operator's decision
@@ -18,7 +18,7 @@ class BatchStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will happen to the batch any more."""
+        """Whether the batch has ended."""
         return self in (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED, BatchStatus.EXPIRED)
 
 
@@ -51,7 +51,7 @@ class FinishReason(StrEnum):
 
 
 class ErrorType(StrEnum):
-    """Why a request has no answer; `ResultError.raw` keeps what the provider said."""
+    """Why a request has no answer; `ResultError.raw` has the provider's own error."""
 
     INVALID_REQUEST = "invalid_request"
     AUTHENTICATION = "authentication"

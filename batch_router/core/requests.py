@@ -24,7 +24,7 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
         system_prompt: a text, or several that are joined by a blank line.
         generation_config: parameters; where one is left out, the batch's.
         provider_kwargs: keys that are merged into the provider's request body last.
-        openai_kwargs: what a row of an OpenAI batch file says that has no name here; for who speaks that dialect.
+        openai_kwargs: keys of an OpenAI batch file's row that have no name here, for providers with that dialect.
     """
 
     custom_id: Annotated[str, Meta(min_length=1)]

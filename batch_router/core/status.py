@@ -87,7 +87,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
         shards: one record for each shard.
         metadata: the notes that it was submitted with.
         timeout: seconds from `created_at` after which the batch is cancelled; None: never.
-        provider_data: what else the provider said.
+        provider_data: other facts from the provider.
     """
 
     version: int = 1

@@ -1,4 +1,4 @@
-"""Bodies that somebody wrote for OpenAI's endpoints, as unified requests: such a file can go to any provider."""
+"""Bodies of OpenAI's endpoints as unified requests: a batch file for OpenAI can go to any provider."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -26,7 +26,7 @@ def unified_from_chat(custom_id: Any, body: dict[str, Any]) -> dict[str, Any]:
     """A unified request, as plain data, from the body of `/v1/chat/completions`; unknown keys become `openai_kwargs`.
 
     Raises:
-        ValidationError: the body has something that no unified request can say.
+        ValidationError: the body has something that a unified request cannot hold.
     """
     config, rest = _known(body, _CHAT_CONFIG, ("model", "messages"))
     if (stop := rest.pop("stop", None)) is not None:
@@ -161,8 +161,8 @@ def _chat_turn(message: Any) -> Any:
     if not isinstance(message, dict):
         return message
     if message.get("role") == "tool":
-        said = "".join(_texts(message.get("content")))
-        result = {"type": "tool_result", "tool_call_id": message.get("tool_call_id"), "content": said}
+        outcome = "".join(_texts(message.get("content")))
+        result = {"type": "tool_result", "tool_call_id": message.get("tool_call_id"), "content": outcome}
         return {"role": "user", "content": [result]}
     content = message.get("content")
     parts: Any = [_chat_part(part) for part in content] if isinstance(content, list) else content

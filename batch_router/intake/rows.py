@@ -149,8 +149,8 @@ def _is_system(message: Any) -> bool:
 
 def _texts(content: Any) -> list[str]:
     parts = content if isinstance(content, list) else [content]
-    said = [part.get("text") if isinstance(part, dict) else part for part in parts]
-    texts = [text for text in said if isinstance(text, str) and text]
-    if not texts or len(texts) < len(said):
+    found = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    texts = [text for text in found if isinstance(text, str) and text]
+    if not texts or len(texts) < len(found):
         raise ValidationError("messages: the content of a system message must be a text, or text parts")
     return texts

@@ -1,4 +1,4 @@
-"""What nobody owns: jobs of ours at the providers whose answers no shard would fetch, payloads of no batch."""
+"""Orphans: our jobs at the providers whose answers no shard will fetch, and payloads of no batch."""
 
 import re
 import time
@@ -16,10 +16,10 @@ _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
 def find_orphans(context: Context, provider: str, credential: str | None, limit: int) -> Iterator[Job]:
-    """Those among the account's newest jobs that carry a token like ours.
+    """The jobs among the account's newest that have a label like ours and no shard.
 
-    A shard that is still deciding what came of an attempt will find its job by itself: that is none. What another
-    store made on the same account looks the same as ours.
+    A shard that still looks for the job of an earlier attempt finds it by itself: its job is not listed. Jobs that
+    another store made on the same account look like ours.
     """
     client = context.clients.get(provider, credential)
     owned = context.store.jobs_of(Account(service=client.access.service, credential=credential).name)

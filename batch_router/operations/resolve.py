@@ -1,4 +1,4 @@
-"""What an operator decides about a parked shard: this is its job, or there is none."""
+"""An operator's decision about a parked shard: this is its job, or there is none."""
 
 from ..exceptions import BatchNotFoundError, ValidationError
 from ..road.context import Context
@@ -19,7 +19,7 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
 
     Raises:
         BatchNotFoundError: there is no such batch or shard.
-        ValidationError: it is not parked, or not one decision was given.
+        ValidationError: it is not parked, or not exactly one decision was given.
         ProviderAPIError: the job cannot be looked up.
     """
     if (attach is not None) == recreate:
@@ -32,7 +32,7 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
     facts |= {"error": None, "attempts": 0}
     commit = Commit(state, 0, facts)
     if context.store.commit(shard.id, shard.version, commit, holder=context.worker) is None:
-        raise ValidationError(f"{shard.id} was resolved by somebody else just now; look at `batch-router status`")
+        raise ValidationError(f"{shard.id} was resolved by another call just now; look at `batch-router status`")
     return shard
 
 

@@ -1,4 +1,4 @@
-"""Reading what the road brought back: the parts of a batch, merged into input order as they are read."""
+"""Reading results: the parts of a batch, merged into input order as they are read."""
 
 import heapq
 from collections.abc import Iterable, Iterator

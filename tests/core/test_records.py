@@ -43,7 +43,7 @@ def request(custom_id: str = "q1") -> UnifiedRequest:
 
 @pytest.mark.parametrize("name", batch_router.core.__all__)
 def test_records_are_frozen(name: str) -> None:
-    """What a record says when it is made, it says for good: it can be shared, and nobody's is changed."""
+    """No field of a record can be set after it was made, so records can be shared."""
     kind = getattr(batch_router.core, name)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         assert kind.__struct_config__.frozen

@@ -1,4 +1,4 @@
-"""Input rows: three forms, one request; what is wrong is said by field."""
+"""Input rows: three forms, one request; an error names the field."""
 
 import json
 from collections.abc import Iterator

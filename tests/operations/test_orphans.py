@@ -1,4 +1,4 @@
-"""Jobs at the providers that nobody owns, and the batches that are forgotten here."""
+"""Jobs at the providers that no shard owns, and batches that are purged."""
 
 import os
 from collections.abc import Callable
@@ -31,7 +31,7 @@ OURS, OTHER, OWNED = "0123456789abcdef", "fedcba9876543210", "00000000000000aa"
 def test_a_job_that_no_shard_owns_is_found(
     make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch, provider: str
 ) -> None:
-    """Neither one that is owned, nor one whose shard is still looking for it, nor what somebody else labelled."""
+    """Not one that is owned, not one whose shard still looks for it, not one with a label of another program."""
     monkeypatch.setenv(find_provider(provider).key_variables[0], "k")
     with Simulator() as simulator:
         context = make_context(base_urls={provider: f"{simulator.url}/{URLS[provider]}"})

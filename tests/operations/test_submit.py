@@ -68,9 +68,9 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
 
 def test_only_a_message_that_follows_is_waited_for(context: Context) -> None:
     """Without one the next sweep takes the batch up; with one it leaves that the grace to arrive."""
-    submit(context, "openai", requests=GOOD, model="m", batch_id="told", message_follows=True)
-    submit(context, "openai", requests=GOOD, model="m", batch_id="untold")
-    assert [hint.id for hint in context.store.take_due(10, grace=5)] == ["untold"]
+    submit(context, "openai", requests=GOOD, model="m", batch_id="followed", message_follows=True)
+    submit(context, "openai", requests=GOOD, model="m", batch_id="alone")
+    assert [hint.id for hint in context.store.take_due(10, grace=5)] == ["alone"]
 
 
 def test_the_same_key_is_the_same_batch(context: Context, stored: Stored) -> None:
@@ -286,7 +286,7 @@ def test_unreadable_paths_leave_nothing(refused: Any, tmp_path: Path, path: str,
     assert_matches(f"^input: .*{complaint}", refused(ValidationError, input=tmp_path / path, model="m"))
 
 
-def test_a_file_of_somebody_else_leaves_nothing(refused: Any, tmp_path: Path) -> None:
+def test_a_file_of_another_user_leaves_nothing(refused: Any, tmp_path: Path) -> None:
     """A file that may not be read is refused by name."""
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
@@ -338,7 +338,7 @@ def test_what_json_cannot_hold_leaves_nothing(refused: Any, value: dict[str, Any
 
 
 def test_a_taken_id_leaves_nothing(refused: Any, context: Context, tmp_path: Path) -> None:
-    """The batch that has the id goes on untouched; the newcomer is told to choose another."""
+    """The batch that has the id goes on untouched; the error says to choose another."""
     submit(context, "openai", requests=GOOD, model="m", batch_id="mine")
     first = in_store(context, "mine")
     (tmp_path / "in.jsonl").write_bytes(LINES)
@@ -392,14 +392,14 @@ def test_only_the_first_rows_are_checked_if_so_asked(context: Context, refused: 
 
 
 def test_a_store_belongs_to_one_storage(context: Context, refused: Any) -> None:
-    """A process that would put payloads where no worker looks is told where they belong."""
+    """A process that would put payloads where no worker looks gets an error that says where they belong."""
     context.store.bind_storage("/elsewhere")
     error = refused(ValidationError, requests=GOOD, model="m")
     assert_matches(r"payloads in /elsewhere, this process in .*set BATCH_ROUTER_HOME", error)
 
 
 def test_a_refused_submission_binds_nothing(context: Context, refused: Any) -> None:
-    """Somebody's mistake in another folder does not decide where the store's payloads lie."""
+    """A mistake in another folder does not decide where the store's payloads lie."""
     refused(ValidationError, requests=[ROW, ROW], model="m")
     assert context.store.bind_storage("/elsewhere") == "/elsewhere"
 
