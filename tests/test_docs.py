@@ -32,6 +32,17 @@ def test_the_picture_of_the_states_is_the_table() -> None:
     assert drawn == {(old.value, new.value) for old in State for new in old.successors}
 
 
+def test_the_map_has_every_room() -> None:
+    """Each module and folder at the top of the package is on the map of the architecture page, and nothing else."""
+    drawn = read("docs/architecture.md").partition("## The rooms of the code")[2].partition("\n## ")[0]
+    named = set(re.findall(r"(?:^      |[ ;,] )(\w+(?:/|\.py))(?=[ ,:])", drawn, re.MULTILINE))
+    package = [path for path in (ROOT / "batch_router").iterdir() if path.name != "__pycache__"]
+    there = {path.name + "/" for path in package if path.is_dir()} | {
+        path.name for path in package if path.suffix == ".py"
+    }
+    assert named - {"batch_router/", "workers/", "celeryconfig.py"} == there
+
+
 def test_each_exit_code_is_explained() -> None:
     """The table has the codes that there are."""
     explained = re.findall(r"^\| (\d+) \| ", read("docs/cli.md"), re.MULTILINE)
