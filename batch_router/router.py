@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from .async_client import AsyncBatchClient
@@ -61,8 +62,9 @@ class BatchRouter:
         self._driver: LocalDriver | None = None
 
     def register_provider(self, provider: Provider) -> None:
-        """Make a provider known. A key that it was given stays in this process."""
+        """Make a provider known. A key that it was given stays in this process; the object itself is not changed."""
         if provider.base_url is None:
+            provider = copy(provider)
             provider.base_url = self._settings.base_urls.get(provider.name)
         self._providers[provider.name] = provider
 

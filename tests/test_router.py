@@ -416,3 +416,11 @@ def test_bad_requests_are_refused_before_anything_is_sent(begin: Any) -> None:
         )
     assert world.simulator.requests() == []
     assert run(router.list_batches()) == []
+
+
+def test_a_registered_provider_is_not_changed(tmp_path: Path) -> None:
+    """The router calls the service that the settings name; the caller's object still names none."""
+    provider = OpenAIProvider()
+    router = BatchRouter(Settings(home=tmp_path, base_urls={"openai": "http://localhost:1"}), in_memory=True)
+    router.register_provider(provider)
+    assert (provider.base_url, router.get_provider("openai").base_url) == (None, "http://localhost:1")

@@ -1,14 +1,16 @@
 """What a worker takes from its queues: messages of our tasks. It drops all others, and does not log their contents."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from celery.worker import consumer
 from kombu.message import Message
 
-from ..road.advance import log
 from .leftovers import end_leftovers
 from .sweep import start_sweep
+
+log = logging.getLogger(__name__)
 
 # The most of a stranger's words that a log line repeats.
 _LONGEST_NAME = 80

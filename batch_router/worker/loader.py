@@ -9,7 +9,6 @@ from celery.utils.collections import force_mapping
 
 from ..connect import broker_url
 from ..exceptions import BatchRouterError, ValidationError
-from ..providers import find_provider, provider_names
 from ..settings import Settings
 from . import process
 from .config import celery_settings
@@ -63,10 +62,9 @@ class Loader(AppLoader):
             raise ValidationError(f"BATCH_ROUTER_CELERY_CONFIG: {error}; it is the name of a Python module") from error
 
     def on_worker_init(self) -> None:
-        """Import the SDKs before the first step needs them: a second each. Forked children share what is imported."""
+        """Get ready for the first step, and for the end."""
         worker_shutting_down.connect(process.stop)  # at once, where the pool has only this process (solo)
-        for name in provider_names():
-            find_provider(name).preload()
+        process.warm_up()
 
     def on_worker_shutdown(self) -> None:
         """Also where the end was asked for by remote control, for which there is no signal."""

@@ -1,15 +1,18 @@
 """How a task carries its item on: one step of the road, then the next message."""
 
+import logging
 from typing import NoReturn
 
 from celery import Task
 from celery.exceptions import Ignore
 
 from ..exceptions import StoreUnavailableError, ValidationError
-from ..road.advance import LONGEST_COUNTDOWN, Advance, advance, log
+from ..road.advance import LONGEST_COUNTDOWN, Advance, advance
 from ..state.base import Hint
 from .process import context
 from .routing import publish
+
+log = logging.getLogger(__name__)
 
 #: All that a message carries: the item, and the version at which it is to be looked at.
 Token = list[str | int]
