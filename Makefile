@@ -19,7 +19,7 @@ check: .venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.house --report
+	$(BIN)/python -m tests.house
 
 # SMALL=1 goes through every part in seconds, without figures that count.
 bench: .venv
