@@ -14,7 +14,8 @@ import pytest
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
 from batch_router.exceptions import JobInterruptedError, ProviderUnavailableError
-from batch_router.providers.vllm import EngineMissingError, engine
+from batch_router.providers.vllm import EngineMissingError
+from batch_router.providers.vllm.process.record import describe_group
 from tests.file_rows import FileRows
 from tests.providers.vllm_runs import TOKEN, Runs, decode, read, runs
 
@@ -172,7 +173,7 @@ def test_only_what_was_left_behind_is_ended(runs: Runs, change: dict[str, Any]) 
     runs.write(1)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as other:
         record = Path(f"{runs.rows}.engine.json")
-        record.write_bytes(msgspec.json.encode(msgspec.to_builtins(engine.describe(other.pid)) | change))
+        record.write_bytes(msgspec.json.encode(msgspec.to_builtins(describe_group(other.pid)) | change))
         assert runs.client().find(runs.spec()) is None
         assert (other.poll() is None) == bool(change)
         other.kill()

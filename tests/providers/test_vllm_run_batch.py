@@ -11,7 +11,7 @@ import pytest
 from batch_router.core import ErrorType
 from batch_router.core.jobs import Job
 from batch_router.exceptions import JobInterruptedError, ProviderAPIError, RequestRefusedError
-from batch_router.providers.vllm import failures
+from batch_router.providers.vllm.process import log
 from batch_router.providers.vllm.rows import check
 from tests.file_rows import FileRows
 from tests.providers.vllm_runs import TOKEN, Runs, decode, read, request, runs, wire
@@ -130,7 +130,7 @@ def test_a_row_that_only_the_engine_refuses_fails_alone(
 )
 def test_the_last_words_are_understood(words: str, kind: str, retryable: bool) -> None:
     """Each has a type of its own: it waits, or it ends."""
-    error = failures.error_of(1, words)
+    error = log.error_of(1, words)
     assert isinstance(error, ProviderAPIError)
     assert (error.type, error.retryable) == (kind, retryable)
 

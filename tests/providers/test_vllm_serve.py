@@ -17,9 +17,10 @@ import pytest
 from batch_router.core import BatchStatus, ErrorType
 from batch_router.core.jobs import Job
 from batch_router.exceptions import CredentialsError, JobInterruptedError, ProviderUnavailableError, RequestRefusedError
-from batch_router.providers.vllm import ModelNotFoundError, server
+from batch_router.providers.vllm import ModelNotFoundError
 from batch_router.providers.vllm.client import VLLMClient
-from batch_router.providers.vllm.serve import CONCURRENCY
+from batch_router.providers.vllm.process.leftovers import end_leftover_servers
+from batch_router.providers.vllm.serve.sending import CONCURRENCY
 from tests.file_rows import FileRows
 from tests.providers.vllm_runs import STAND_IN, TOKEN, Runs, decode, read, request, runs, wire
 
@@ -130,7 +131,7 @@ def test_a_server_without_room_is_waited_for(runs: Runs) -> None:
     runs.write(20)
     runs.scenario('[[refuse]]\nmatch = "say 3$"\nstatus = 503\n')
     client = runs.client(engine="serve")
-    with pytest.raises(ProviderUnavailableError, match="takes no rows now") as raised:
+    with pytest.raises(ProviderUnavailableError, match="takes no rows at present") as raised:
         create(runs, client)
     assert (raised.value.status_code, raised.value.retryable) == (503, True)
     first = runs.engines()
@@ -309,13 +310,13 @@ def test_only_servers_of_dead_workers_are_ended(runs: Runs) -> None:
     client = runs.client(engine="serve")
     create(runs, client)
     before = runs.engines()
-    look = "import sys; from pathlib import Path; from batch_router.providers.vllm import server; "
-    program = look + "server.end_leftovers(Path(sys.argv[1]))"
+    look = "import sys; from pathlib import Path; from batch_router.providers.vllm.process import leftovers; "
+    program = look + "leftovers.end_leftover_servers(Path(sys.argv[1]))"
     folder = runs.folder / "home" / "engines"
     subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
     assert runs.engines() == before != []
     for lock in folder.glob("*.lock"):
         lock.rename(lock.with_suffix(".held"))  # as if nobody held it
         lock.touch()
-    server.end_leftovers(folder)
+    end_leftover_servers(folder)
     assert runs.engines() == []

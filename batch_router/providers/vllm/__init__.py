@@ -167,10 +167,11 @@ class VLLMProvider(Provider):
     @classmethod
     def end_leftovers(cls, home: Path) -> None:
         """See `Provider.end_leftovers`."""
-        from . import files, server
+        from .files import end_leftover_jobs
+        from .process.leftovers import end_leftover_servers
 
-        files.end_leftovers(home / "generated" / cls.name)
-        server.end_leftovers(home / _ENGINES)
+        end_leftover_jobs(home / "generated" / cls.name)
+        end_leftover_servers(home / _ENGINES)
 
 
 PROVIDER = VLLMProvider

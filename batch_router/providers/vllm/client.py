@@ -1,6 +1,6 @@
-"""vLLM as a provider's API: a job is what an engine does in here, and its answers are a file beside the rows.
+"""vLLM as a provider's API: an engine in this process runs the job, and its answers are a file beside the rows.
 
-The job is named after its rows; `Files` says what else lies beside them.
+The id of a job is the path of its rows; `files.py` lists the other files beside them.
 """
 
 import errno
@@ -15,18 +15,16 @@ from ...core.jobs import Job, JobSpec
 from ...exceptions import FileOperationError, NotFoundError
 from ..access import Access
 from ..base import Loaded, Rows
-from . import engine, failures
+from .control import JobControl
 from .engines import Engines
-from .errors import NoSpaceError
-from .files import Files
-from .watch import Watch
-
-NAME = failures.NAME
+from .errors import NAME, NoSpaceError
+from .files import JobFiles
+from .process.leftovers import end_leftover
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The system's errors as ours."""
+    """Raises the system's errors as ours."""
     try:
         yield
     except OSError as error:
@@ -44,13 +42,13 @@ class VLLMClient:
     """
 
     def __init__(self, engines: Engines) -> None:
-        # Engines in this process belong to no account: nobody else sees their jobs, and none can ask to be left alone.
+        # Engines in this process belong to no account: no other client sees their jobs, and none limits our requests.
         self.access = Access(NAME, engines.setup.base_url, engines.setup.key if engines.setup.base_url else None)
         self._engines = engines
-        self._running: dict[str, Watch] = {}
+        self._running: dict[str, JobControl] = {}
 
     def upload(self, rows: Rows, spec: JobSpec) -> str:  # noqa: ARG002 - it is named after the rows
-        """Nothing travels: the rows are read where they lie."""
+        """Send nothing: the engine reads the rows where they are; returns their path."""
         return str(rows.file().absolute())
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:
@@ -60,16 +58,15 @@ class VLLMClient:
             JobInterruptedError: `interrupt` was called; what was answered is kept.
             FileOperationError: the folder of the rows cannot be written.
         """
-        files = Files(rows.file().absolute())
-        watch = self._running[str(files.rows)] = Watch(files.cancel)
+        files = JobFiles(rows.file().absolute())
+        control = self._running[str(files.rows)] = JobControl(files.cancel)
         try:
-            with _translated(), files.held():
+            with _translated(), files.locked():
                 if not files.out.exists():
-                    watch.completed = len(files.answered())
-                    if not watch.should_end():
-                        self._engines.answer(spec, files, watch)
-                    if watch.should_end():
-                        watch.end()
+                    control.completed = len(files.answered())
+                    if not control.should_end():
+                        self._engines.answer(spec, files, control)
+                    control.raise_if_interrupted()
                     files.finish()
         finally:
             del self._running[str(files.rows)]
@@ -77,49 +74,49 @@ class VLLMClient:
 
     def keep_answers(self, job_id: str) -> Job:
         """Make a job of the rows that have an answer."""
-        files = Files(Path(job_id))
-        with _translated(), files.held():
+        files = JobFiles(Path(job_id))
+        with _translated(), files.locked():
             if not files.out.exists():
-                files.keep()
+                files.keep_answers()
                 files.finish()
         return self.get(job_id)
 
     def find(self, spec: JobSpec) -> Job | None:
-        """The job, if its run came to its end; what is left of one that did not is ended."""
-        files = Files(Path(str(spec.upload)))
-        engine.end_leftover(files.record)
+        """The job, if its run came to its end; an engine that an earlier run left behind is ended."""
+        files = JobFiles(Path(str(spec.upload)))
+        end_leftover(files.record)
         return self.get(str(files.rows)) if files.out.exists() else None
 
     def get(self, job_id: str) -> Job:
-        """The job of these rows: as it runs in this process, or when it is over."""
-        files = Files(Path(job_id))
-        if (watch := self._running.get(job_id)) is not None:
-            return Job(id=job_id, status=BatchStatus.IN_PROGRESS, created_at=0, completed=watch.completed)
+        """The job of these rows, while it runs in this process or when it is over."""
+        files = JobFiles(Path(job_id))
+        if (control := self._running.get(job_id)) is not None:
+            return Job(id=job_id, status=BatchStatus.IN_PROGRESS, created_at=0, completed=control.completed)
         try:
             created_at = files.out.stat().st_mtime
         except OSError as error:
-            raise NotFoundError(NAME, 0, f"{files.out} is not there") from error
+            raise NotFoundError(NAME, 0, f"{files.out} does not exist") from error
         status = BatchStatus.CANCELLED if files.cancel.exists() else BatchStatus.COMPLETED
         return Job(id=job_id, status=status, created_at=created_at, outputs=(str(files.out),))
 
     def list(self, limit: int) -> Iterator[Job]:  # noqa: ARG002
-        """None: a run is known by its files alone."""
+        """None: a run is known only by its files."""
         return iter(())
 
     def cancel(self, job_id: str) -> None:
-        """Have the run end; what it answered is kept. One that is over is left as it is."""
-        files = Files(Path(job_id))
+        """Make the run end; its answers are kept. A job that is over stays as it is."""
+        files = JobFiles(Path(job_id))
         if not files.out.exists():
             files.cancel.touch()
 
     def interrupt(self, job_id: str) -> None:
-        """Have the run end, and `create` with it; another one goes on with the rows that are left."""
-        if (watch := self._running.get(job_id)) is not None:
-            watch.interrupt()
+        """Make the run end, and `create` with it; another worker continues with the rows that are left."""
+        if (control := self._running.get(job_id)) is not None:
+            control.interrupt()
 
     def download(self, job: Job, into: BinaryIO) -> None:
         """Copy the answers."""
-        with Files(Path(job.id)).out.open("rb") as answers:
+        with JobFiles(Path(job.id)).out.open("rb") as answers:
             copyfileobj(answers, into, 1 << 18)
 
     def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:  # noqa: ARG002
@@ -130,13 +127,13 @@ class VLLMClient:
         """Nothing was uploaded."""
 
     def delete(self, job: Job) -> None:
-        """Delete the answers, and whatever else the run left beside the rows."""
-        Files(Path(job.id)).delete()
+        """Delete the answers, and what else the run left beside the rows."""
+        JobFiles(Path(job.id)).delete()
 
     def loaded(self) -> Loaded | None:
-        """The model of the server that runs."""
+        """The model of the server, while it runs."""
         return self._engines.loaded
 
     def close(self) -> None:
-        """End the server that is still there."""
+        """Stop the server, if one is loaded."""
         self._engines.close()

@@ -1,19 +1,20 @@
-"""Which engine answers a job's rows, and with which options."""
+"""Which engine answers the rows of a job, and with which options."""
 
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from ...core.jobs import JobSpec
+from ...core.jobs import EngineOption, JobSpec
 from ..base import Loaded
-from . import engine
-from .files import Files
-from .run_batch import CHUNK_ROWS, RunBatch
-from .serve import CONCURRENCY, Serve
-from .server import Elsewhere, Resident
-from .watch import Watch
+from .control import JobControl
+from .files import JobFiles
+from .process.group import LOOK_EVERY
+from .run_batch import CHUNK_ROWS, RunBatchEngine
+from .serve.local_server import LocalServer
+from .serve.sending import CONCURRENCY, ServeEngine
+from .serve.server import RemoteServer
 
 EngineName = Literal["serve", "run-batch"]
 
@@ -21,8 +22,8 @@ EngineName = Literal["serve", "run-batch"]
 class Engine(Protocol):
     """What answers the rows of a job."""
 
-    def answer(self, files: Files, watch: Watch) -> None:
-        """Answer all rows that have no answer yet; fewer, if the job is to end."""
+    def answer(self, files: JobFiles, control: JobControl) -> None:
+        """Answer all rows that have no answer yet, or fewer if the job must end."""
 
 
 class Setup(NamedTuple):
@@ -32,17 +33,17 @@ class Setup(NamedTuple):
         engine: `serve`: a server that stays; `run-batch`: a run per chunk of rows.
         command: how vLLM is started: `["vllm"]`.
         options: of every batch, without their dashes; True: a flag.
-        folder: where servers are written down.
+        folder: where the process groups of servers are recorded.
         model_path: where the model is, if the jobs' `model` is only its name.
-        base_url: a server that runs elsewhere; then none is started.
-        key: what that one asks for.
+        base_url: a server that runs elsewhere; then none is started here.
+        key: the API key that this server asks for.
         chunk_rows: rows per run of `run-batch`.
-        concurrency: rows under way at a server at a time.
+        concurrency: rows at a server at a time.
     """
 
     engine: EngineName
     command: list[str]
-    options: Mapping[str, Any]
+    options: Mapping[str, EngineOption]
     folder: Path
     model_path: str | None = None
     base_url: str | None = None
@@ -52,40 +53,40 @@ class Setup(NamedTuple):
 
 
 class Engines:
-    """The engines of a process; a server stays until another one is wanted."""
+    """The engines of a process; a server stays loaded until another one is wanted."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self._resident: Resident | None = None
+        self._local_server: LocalServer | None = None
         self._turn = threading.Lock()
         self._loaded: Loaded | None = None
 
     @property
     def loaded(self) -> Loaded | None:
-        """The model of the server, while that is there."""
-        return self._loaded if self._resident is not None and self._resident.is_running() else None
+        """The model of the server, while it runs."""
+        return self._loaded if self._local_server is not None and self._local_server.is_running() else None
 
-    def answer(self, spec: JobSpec, files: Files, watch: Watch) -> None:
-        """Have an engine answer a job's rows; one job after the other, for a GPU has room for one engine."""
+    def answer(self, spec: JobSpec, files: JobFiles, control: JobControl) -> None:
+        """Have an engine answer the rows of a job; one job at a time: a GPU has room for one engine."""
         setup = self.setup
         if setup.base_url:
-            server = Elsewhere(setup.base_url, setup.key, spec.model)
-            Serve(server, concurrency=setup.concurrency).answer(files, watch)
+            server = RemoteServer(setup.base_url, setup.key, spec.model)
+            ServeEngine(server, concurrency=setup.concurrency).answer(files, control)
             return
-        with self._waited_for(watch) as free:
-            if free:
-                self._engine_of(spec).answer(files, watch)
+        with self._turn_of(control) as has_turn:
+            if has_turn:
+                self._engine_of(spec).answer(files, control)
 
     @contextmanager
-    def _waited_for(self, watch: Watch) -> Iterator[bool]:
-        """Another thread's job may last for hours: whether this one's turn came before it was to end."""
-        free = False
-        while not free and not watch.should_end():
-            free = self._turn.acquire(timeout=engine.LOOK_EVERY)
+    def _turn_of(self, control: JobControl) -> Iterator[bool]:
+        """Wait until no other thread's job runs, which may take hours; False if the job must end before that."""
+        has_turn = False
+        while not has_turn and not control.should_end():
+            has_turn = self._turn.acquire(timeout=LOOK_EVERY)
         try:
-            yield free
+            yield has_turn
         finally:
-            if free:
+            if has_turn:
                 self._turn.release()
 
     def _engine_of(self, spec: JobSpec) -> Engine:
@@ -98,16 +99,16 @@ class Engines:
                 flags.append(f"--{name}" if value is True else f"--{name}={value}")
         if setup.engine == "run-batch":
             command = [*setup.command, "run-batch", "--model", model, *flags]
-            return RunBatch(command, options, chunk_rows=setup.chunk_rows)
+            return RunBatchEngine(command, options, chunk_rows=setup.chunk_rows)
         command = [*setup.command, "serve", model, *flags]
-        if self._resident is None or self._resident.command != command:
+        if self._local_server is None or self._local_server.command != command:
             self.close()
-            self._resident = Resident(command, options, setup.folder)
+            self._local_server = LocalServer(command, options, setup.folder)
             self._loaded = Loaded(spec.model, spec.engine_options)
-        return Serve(self._resident, concurrency=setup.concurrency)
+        return ServeEngine(self._local_server, concurrency=setup.concurrency)
 
     def close(self) -> None:
-        """End the server that is still there."""
-        if self._resident is not None:
-            self._resident.end()
-        self._resident = self._loaded = None
+        """Stop the server, if one is loaded."""
+        if self._local_server is not None:
+            self._local_server.stop()
+        self._local_server = self._loaded = None

@@ -11,6 +11,8 @@ ProviderUnavailableError
 
 from ...exceptions import ProviderUnavailableError, RequestRefusedError
 
+NAME = "vllm"
+
 
 class EngineMissingError(RequestRefusedError):
     """vLLM is not installed where the GPU worker runs."""

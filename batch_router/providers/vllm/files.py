@@ -1,13 +1,13 @@
-"""The files of one job, beside the rows of its shard, for as long as it is not done.
+"""The files of one job, beside the rows of its shard, until the job is done.
 
     <rows>.part-00000.jsonl    answers: a checked chunk renamed into place, or a journal; its last line may be torn
-    <rows>.run.jsonl           the rows of the chunk under way
-    <rows>.run-out.jsonl       what the engine has answered of it
-    <rows>.engine.json         the engine's process group
-    <rows>.engine.log          what it said
-    <rows>.cancel              somebody wants it to end
+    <rows>.run.jsonl           the rows of the current run
+    <rows>.run-out.jsonl       the engine's answers to them so far
+    <rows>.engine.json         the record of the engine's process group
+    <rows>.engine.log          the engine's output
+    <rows>.cancel              exists once the job is cancelled
 
-Once it is done there is `<rows>.out.jsonl`: all answers, renamed into place.
+A job that is done has `<rows>.out.jsonl`: all answers, renamed into place.
 """
 
 import fcntl
@@ -18,16 +18,17 @@ from pathlib import Path
 
 from ...exceptions import JobInterruptedError
 from ...jsonl import read_lines
-from . import engine
 from .codec import read_row_id
+from .errors import NAME
+from .process.leftovers import end_leftover
 
-# Seconds until files that somebody else has are looked at again: an engine ends in ten.
-_LOOK_AGAIN = 5.0
+# Seconds until the next try for files that another run has: an engine ends within ten.
+_RETRY_AFTER = 5.0
 _ENDS = (".out.jsonl", ".run.jsonl", ".run-out.jsonl", ".engine.json", ".engine.log", ".cancel")
 
 
-class Files:
-    """Where everything of a job lies.
+class JobFiles:
+    """The files of one job.
 
     Args:
         rows: the rows of the shard, in vLLM's format.
@@ -41,26 +42,26 @@ class Files:
         return self.rows.with_name(self.rows.name + end)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep the files to oneself: who lost the shard in the middle of a run may not have noticed yet.
+    def locked(self) -> Iterator[None]:
+        """Lock the files against other runs: a worker that lost the shard during its run may not know that yet.
 
         Raises:
-            JobInterruptedError: somebody else has them, who is ending or hangs.
+            JobInterruptedError: another run has them, and is about to end, or hangs.
         """
         with self.rows.open("r+b") as rows:
             try:
                 fcntl.flock(rows, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 message = "another run over these rows has not ended yet"
-                raise JobInterruptedError("vllm", 0, message, retry_after=_LOOK_AGAIN) from error
+                raise JobInterruptedError(NAME, 0, message, retry_after=_RETRY_AFTER) from error
             yield
 
     def parts(self) -> list[Path]:
-        """The parts so far, in the order in which they were made."""
+        """The parts so far, oldest first."""
         return sorted(self.rows.parent.glob(f"{self.rows.name}.part-*.jsonl"))
 
     def next_part(self) -> Path:
-        """Where the next part goes."""
+        """The path of the next part."""
         return self._beside(f".part-{len(self.parts()):05d}.jsonl")
 
     def answered(self) -> set[str]:
@@ -75,22 +76,22 @@ class Files:
                 if read_row_id(line) not in answered:
                     yield line
 
-    def keep(self) -> int:
-        """Make what a run has answered a part; how many rows that are. A line that was torn is not kept."""
+    def keep_answers(self) -> int:
+        """Make a part of the answers of the last run, but a torn line; returns how many rows have one."""
         if not self.run_out.exists():
             return 0
         answers = [line for _, line in _answers(self.run_out)]
         if answers:
-            self.add(answers)
+            self.add_part(answers)
         self.run_out.unlink()
         return len(answers)
 
-    def add(self, answers: Iterable[bytes]) -> None:
-        """Make a part of these answers, at once or not at all."""
+    def add_part(self, answers: Iterable[bytes]) -> None:
+        """Make a part of these answers: all of them or, after a crash, none."""
         _write_whole(self.next_part(), answers)
 
     def finish(self) -> None:
-        """Make the job: all answers under their final name, each row's first one, and the rest gone."""
+        """Write all answers under their final name, of each row the first, and delete the other files."""
         seen: set[str] = set()
 
         def first_answers() -> Iterator[bytes]:
@@ -110,13 +111,13 @@ class Files:
             path.unlink(missing_ok=True)
 
 
-def end_leftovers(folder: Path) -> None:
-    """End the engines of jobs that nobody holds any more; the jobs go on where they stood."""
+def end_leftover_jobs(folder: Path) -> None:
+    """End the engines of jobs that no process has locked any more; the jobs continue where they stopped."""
     end = _ENDS[3]
     for record in folder.glob(f"*/*{end}"):
-        files = Files(record.with_name(record.name.removesuffix(end)))
-        with suppress(JobInterruptedError, OSError), files.held():
-            engine.end_leftover(record)
+        files = JobFiles(record.with_name(record.name.removesuffix(end)))
+        with suppress(JobInterruptedError, OSError), files.locked():
+            end_leftover(record)
 
 
 def _answers(path: Path) -> Iterator[tuple[str, bytes]]:

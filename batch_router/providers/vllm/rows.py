@@ -1,4 +1,4 @@
-"""Each row by itself: what vLLM would give up the whole run on, and the answer of a row that never gets there."""
+"""Checks of single rows: vLLM gives up a whole run on one bad row. And the answers of rows that no engine gets."""
 
 from typing import Any
 
@@ -6,17 +6,15 @@ import msgspec
 
 from .codec import read_row_id
 
-#: A row that an engine cannot survive, and one that it would refuse together with all others.
+#: The HTTP status of a row that breaks the engine down, and of one that it would refuse together with all others.
 BREAKDOWN, INVALID = 500, 400
-BREAKDOWN_WORDS = "the engine breaks down on this row, by itself, too"
-#: So many rows one after the other, each alone: then it is not the rows that the engine breaks down on.
-MOST_ALONE = 3
+BREAKDOWN_MESSAGE = "the engine breaks down on this row, also when it is the only one"
 
 _Texts = str | list[str]
 
 
 class _Chat(msgspec.Struct):
-    """The fields of a chat body whose types vLLM insists on; it reads numbers in quotes, and ignores what it lacks."""
+    """The fields of a chat body whose types vLLM checks; it reads numbers in quotes, and ignores unknown fields."""
 
     messages: list[dict[str, Any]]
     model: str | None = None
@@ -68,7 +66,7 @@ _decode = msgspec.json.Decoder(_Row).decode
 
 
 def check(line: bytes) -> str | None:
-    """Why vLLM would give up on the row, and on all others with it; None: it would not."""
+    """Why vLLM would give up the whole run because of this row; None: it would not."""
     try:
         row = _decode(line)
         kind = _BODIES.get(row.url)
@@ -81,7 +79,7 @@ def check(line: bytes) -> str | None:
 
 
 def refuse(line: bytes, status: int, message: str) -> bytes:
-    """The answer of a row that gets none of the engine: an error in vLLM's own form."""
+    """The answer of a row that the engine does not answer: an error in vLLM's own form."""
     error = {"message": message, "type": "invalid_request_error" if status == INVALID else "engine_error"}
     response = {"status_code": status, "request_id": None, "body": None}
     row_id = read_row_id(line) or ""

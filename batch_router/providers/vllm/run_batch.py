@@ -1,91 +1,107 @@
-"""The engine `vllm run-batch`: one run per chunk of rows, each chunk's answers checked and renamed into place.
+"""The engine `vllm run-batch`: a run per chunk of rows, whose answers are checked and renamed into place.
 
-After a run that breaks down the next one has half of its rows, and so on within what is left to suspect, until the row
-that the engine breaks down on is alone and gets an error.
+If a run breaks down, the next one has half of the rows that are suspected, until the one that breaks the engine down is
+alone, and gets an error (`suspects.py`).
 """
 
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from ...core.jobs import EngineOption
 from ...exceptions import ProviderUnavailableError, RequestRefusedError
-from . import engine, failures
-from .files import Files
-from .rows import BREAKDOWN, BREAKDOWN_WORDS, INVALID, MOST_ALONE, check, refuse
-from .watch import Watch
+from .control import JobControl
+from .errors import NAME
+from .files import JobFiles
+from .process import group, log
+from .process.leftovers import end_leftover
+from .rows import BREAKDOWN, BREAKDOWN_MESSAGE, INVALID, check, refuse
+from .suspects import Suspects, Verdict
 
-# Each run loads the model anew, and holds its whole input in memory.
+#: Rows per run. Each run loads the model, and holds its whole input in memory.
 CHUNK_ROWS = 500
-# The engine has loaded its model by then.
+# How many times fewer of the suspects are in the next run.
+_DIVISOR = 2
+# The engine has loaded its model when it writes this.
 _BEGUN = "Running batch"
 _PROGRESS = re.compile(rb"(\d+)/\d+ \[")
-_SAID_LATELY = 1 << 12
+# Bytes at the end of the log that have its latest progress.
+_PROGRESS_TAIL = 1 << 12
 
 
-class RunBatch:
-    """Answers the rows of a job by runs of their own.
+class RunBatchEngine:
+    """Answers the rows of a job by runs of `vllm run-batch`.
 
     Args:
         command: `vllm run-batch` with the model and its options.
-        options: those of its options that may be secret.
+        options: its options, some of which may be secret.
         chunk_rows: rows per run.
     """
 
-    def __init__(self, command: list[str], options: Mapping[str, Any], *, chunk_rows: int = CHUNK_ROWS) -> None:
+    def __init__(
+        self, command: list[str], options: Mapping[str, EngineOption], *, chunk_rows: int = CHUNK_ROWS
+    ) -> None:
         self._command = command
         self._options = options
         self._chunk_rows = chunk_rows
 
-    def answer(self, files: Files, watch: Watch) -> None:
-        """Answer all rows that have no answer yet; fewer, if the job is to end.
+    def answer(self, files: JobFiles, control: JobControl) -> None:
+        """Answer all rows that have no answer yet, or fewer if the job must end.
 
         Raises:
             ProviderAPIError: the engine does not work; what it answered is kept.
         """
-        engine.end_leftover(files.record)
-        files.keep()
-        # So many of the next rows without an answer have one among them that the engine breaks down on.
-        suspects = alone = 0
-        while rows := _select(files, max(1, suspects // 2) if suspects else self._chunk_rows):
-            watch.completed = done = len(files.answered())
-            code = self._run(files, watch, done)
-            kept = files.keep()
-            watch.completed = done + kept
+        end_leftover(files.record)
+        files.keep_answers()
+        suspects = Suspects()
+        while rows := _select(files, suspects.rows_at_a_time(self._chunk_rows, divisor=_DIVISOR)):
+            control.completed = before = len(files.answered())
+            code = self._run(files, control, before)
+            answered = files.keep_answers()
+            control.completed = before + answered
             if code is None:
                 return
-            if kept == len(rows):
-                suspects, alone = max(0, suspects - kept), 0
-                continue
-            if engine.was_ended_from_outside(code):
-                raise ProviderUnavailableError(failures.NAME, 0, "the engine was ended from outside")
-            words = failures.last_words(files.log, self._options, os.environ)
-            bad = failures.bad_line(words)
-            if bad:
-                files.add([refuse(rows[bad - 1], INVALID, "vLLM cannot read the row")])
-            elif code and bad is None and _BEGUN not in words:
-                raise failures.error_of(code, words)
-            elif len(rows) > 1:
-                suspects = len(rows) - kept
+            if answered == len(rows):
+                suspects = suspects.after_answers(answered)
             else:
-                suspects, alone = 1, alone + 1
-                if alone == MOST_ALONE:
-                    error = failures.error_of(code, words)
-                    raise RequestRefusedError(failures.NAME, 0, f"the engine breaks down on every row: {error.message}")
-                files.add([refuse(rows[0], BREAKDOWN, BREAKDOWN_WORDS)])
+                suspects = self._explain(files, code, rows, answered, suspects)
 
-    def _run(self, files: Files, watch: Watch, done: int) -> int | None:
+    def _run(self, files: JobFiles, control: JobControl, before: int) -> int | None:
         def should_end() -> bool:
-            watch.completed = done + _answered_so_far(files.log)
-            return watch.should_end()
+            control.completed = before + _answered_so_far(files.log)
+            return control.should_end()
 
         command = [*self._command, "-i", str(files.run), "-o", str(files.run_out)]
-        return engine.run(command, record=files.record, log=files.log, should_end=should_end)
+        return group.run(command, record=files.record, log=files.log, should_end=should_end)
+
+    def _explain(self, files: JobFiles, code: int, rows: list[bytes], answered: int, suspects: Suspects) -> Suspects:
+        """What follows from a run that ended before it answered all of its rows.
+
+        Raises:
+            ProviderAPIError: no row is to blame.
+        """
+        if group.was_ended_from_outside(code):
+            raise ProviderUnavailableError(NAME, 0, "the engine was ended from outside")
+        last_words = log.last_words(files.log, self._options, os.environ)
+        bad_line = log.bad_line(last_words)
+        if bad_line:
+            files.add_part([refuse(rows[bad_line - 1], INVALID, "vLLM cannot read the row")])
+            return suspects
+        if code and bad_line is None and _BEGUN not in last_words:
+            raise log.error_of(code, last_words)
+        held = len(rows) - answered
+        after, verdict = suspects.after_breakdown(at_a_time=len(rows), answered=answered, held=held)
+        if verdict is Verdict.ENGINE:
+            error = log.error_of(code, last_words)
+            raise RequestRefusedError(NAME, 0, f"the engine breaks down on every row: {error.message}")
+        if verdict is Verdict.ROW:
+            files.add_part([refuse(rows[0], BREAKDOWN, BREAKDOWN_MESSAGE)])
+        return after
 
 
-def _select(files: Files, limit: int) -> list[bytes]:
-    """Write the next rows without an answer for a run; those that vLLM would give up on get their errors here."""
+def _select(files: JobFiles, limit: int) -> list[bytes]:
+    """Write the next rows without an answer for a run; rows for which vLLM would give up the run get an error here."""
     chosen: list[bytes] = []
     refused: list[bytes] = []
     for line in files.unanswered():
@@ -96,14 +112,14 @@ def _select(files: Files, limit: int) -> list[bytes]:
         else:
             chosen.append(line)
     if refused:
-        files.add(refused)
+        files.add_part(refused)
     files.run.write_bytes(b"".join(chosen))
     return chosen
 
 
-def _answered_so_far(log: Path) -> int:
-    """How many rows the engine says that it has answered."""
-    with log.open("rb") as said:
-        said.seek(max(0, log.stat().st_size - _SAID_LATELY))
-        counts = _PROGRESS.findall(said.read())
+def _answered_so_far(log_file: Path) -> int:
+    """How many rows the engine has answered, by its progress bar in the log."""
+    with log_file.open("rb") as stream:
+        stream.seek(max(0, log_file.stat().st_size - _PROGRESS_TAIL))
+        counts = _PROGRESS.findall(stream.read())
     return int(counts[-1]) if counts else 0

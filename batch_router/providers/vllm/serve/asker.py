@@ -1,7 +1,7 @@
-"""One row over HTTP: what is asked, what is asked again, and the answer as `run-batch` would write it.
+"""One row over HTTP: the request, its retries, and the answer in the form in which `run-batch` writes it.
 
-By aiohttp: with 512 under way a row costs the HTTP client of the SDKs 6 ms of a processor that the engine wants, too,
-and this one a third of a millisecond.
+With aiohttp: at 512 rows at a time, a row costs it a third of a millisecond of a processor that the engine wants, too;
+the HTTP client of the SDKs takes 6 ms.
 """
 
 import asyncio
@@ -14,23 +14,23 @@ import aiohttp
 import httpx2
 import msgspec
 
-from ...exceptions import CredentialsError, ProviderAPIError, ProviderUnavailableError, RateLimitedError
-from ...jsonl import decode_leniently
-from .._http.retry_after import read_retry_after
-from . import failures
+from ....exceptions import CredentialsError, ProviderAPIError, ProviderUnavailableError, RateLimitedError
+from ....jsonl import decode_leniently
+from ..._http.retry_after import read_retry_after
+from ..errors import NAME
 
 _CONNECT_WITHIN = 60.0
-# Shorter than the server's five seconds: a connection that it is just closing looks like a breakdown.
+# Shorter than the five seconds of the server: a connection that it is just closing looks like a breakdown.
 _KEEP_ALIVE = 2.0
-# Seconds before a row that was refused for a passing reason is sent again, each time; the server may ask for more.
+# Seconds before each retry of a row that was refused for a passing reason; the server may ask for more.
 _PAUSES = (1.0, 4.0)
 _LONGEST_PAUSE = 60.0
-# It has no room for rows, or is not there: no matter of this one.
+# The server has no room for rows, or is not there: this row is not to blame.
 _AWAY = frozenset({429, 502, 503})
 _PASSING = _AWAY | {408, 409, 425, 500, 504}
 
 
-class BrokenError(Exception):
+class ServerGoneError(Exception):
     """The server went away while it had a row."""
 
 
@@ -48,9 +48,9 @@ class Asker:
 
     Args:
         url: below which `/v1/...` is.
-        key: what the server asks for, if anything.
+        key: the API key that the server asks for, if any.
         connections: how many at most.
-        trust_env: whether the environment's proxies are between it and us.
+        trust_env: whether to use the proxies of the environment.
     """
 
     def __init__(self, url: str, key: str | None, *, connections: int, trust_env: bool) -> None:
@@ -63,7 +63,7 @@ class Asker:
         # The certificates that the other clients trust: aiohttp by itself knows none of the system's on macOS.
         trusted = httpx2.create_ssl_context() if self._url.startswith("https:") else True
         connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEP_ALIVE, ssl=trusted)
-        # A row may take as long as it takes, in the server's queue and in its engine.
+        # No bound on a row: it waits in the server's queue and in its engine.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN)
         self._http = aiohttp.ClientSession(
             connector=connector, timeout=timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
@@ -74,17 +74,17 @@ class Asker:
         await self._http.close()
 
     async def ask(self, line: bytes) -> bytes:
-        """Send a row; its answer.
+        """Send a row; returns its answer.
 
         Raises:
-            BrokenError: there was none.
-            ProviderAPIError: the server refuses the key, or all rows for now.
+            ServerGoneError: the server went away before it answered.
+            ProviderAPIError: the server refuses the key, or takes no rows at present.
         """
         row = _decode(line)
         for pause in (*_PAUSES, None):
             status, headers, content = await self._post(self._url + row.url, row.body)
             if status in (401, 403):
-                raise CredentialsError(failures.NAME, status, "the server refuses the key")
+                raise CredentialsError(NAME, status, "the server refuses the key")
             if pause is None or status not in _PASSING:
                 break
             asked = read_retry_after(headers) or 0
@@ -101,19 +101,19 @@ class Asker:
             async with self._http.post(url, data=data, proxy=self._proxy, allow_redirects=False) as answer:
                 return answer.status, answer.headers, await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise BrokenError from error
+            raise ServerGoneError from error
 
 
 def _proxy_of(url: str) -> str | None:
-    """Looked up once: aiohttp itself does so for each request, in a thread."""
+    """The proxy for a URL. aiohttp itself would look it up for each request, in a thread."""
     parts, proxies = urlsplit(url), getproxies()
     return None if proxy_bypass(parts.netloc) else proxies.get(parts.scheme, proxies.get("all"))
 
 
 def _away(status: int, headers: Mapping[str, str]) -> ProviderAPIError:
     kind = RateLimitedError if status == 429 else ProviderUnavailableError
-    message = f"the server takes no rows now (HTTP {status})"
-    return kind(failures.NAME, status, message, retry_after=read_retry_after(headers))
+    message = "the server takes no rows at present"
+    return kind(NAME, status, message, retry_after=read_retry_after(headers))
 
 
 def _as_line(row_id: str, status: int, headers: Mapping[str, str], content: bytes) -> bytes:

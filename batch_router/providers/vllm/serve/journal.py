@@ -1,4 +1,4 @@
-"""Answers as they come in: appended to a file, which is synced in groups."""
+"""Answers, appended to a file as they arrive, and synced in groups."""
 
 import os
 import time
@@ -9,27 +9,28 @@ _SYNC_EVERY = 1.0
 
 
 class Journal:
-    """A part that grows. What was added survives the process at once, and the machine from the next `sync` on.
+    """A part of the answers that grows.
 
-    A crash tears the last line at most.
+    What was added survives a crash of this process at once, and a crash of the machine after the next `sync`; a crash
+    tears the last line at most.
     """
 
     def __init__(self, path: Path) -> None:
         self._stream = path.open("ab")
-        self._waiting = False
+        self._unsynced = False
         self._synced = time.monotonic()
 
     def add(self, line: bytes) -> None:
         """Append a line."""
         self._stream.write(line)
         self._stream.flush()
-        self._waiting = True
+        self._unsynced = True
 
     def sync(self, *, now: bool = False) -> None:
-        """Put on the disk what was added, if that was not done in the last second; to be called again and again."""
-        if self._waiting and (now or time.monotonic() - self._synced > _SYNC_EVERY):
+        """Sync what was added to the disk, at most once a second; the caller calls this often."""
+        if self._unsynced and (now or time.monotonic() - self._synced > _SYNC_EVERY):
             os.fsync(self._stream.fileno())
-            self._waiting = False
+            self._unsynced = False
             self._synced = time.monotonic()
 
     def __enter__(self) -> "Journal":

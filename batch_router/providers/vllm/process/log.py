@@ -1,21 +1,20 @@
-"""What an engine's last words mean: an error of ours, most specific first."""
+"""What the end of an engine's log means: one of our errors, most specific first."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ...exceptions import ProviderAPIError, ProviderUnavailableError, RequestRefusedError
-from .errors import EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
+from ....core.jobs import EngineOption
+from ....exceptions import ProviderAPIError, ProviderUnavailableError, RequestRefusedError
+from ..errors import NAME, EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
 
-NAME = "vllm"
-_QUOTED = 500  # characters of an engine's last words that an error shows
-_SEARCHED = 1 << 16  # bytes of them that are looked through: a row that it quotes may be long
-# Its validation errors quote the row.
+_QUOTED = 500  # characters of the log that an error shows
+_SEARCHED = 1 << 16  # bytes at the end of the log that are searched: a row that it quotes may be long
+# vLLM quotes the row in its validation errors.
 _ROW = re.compile(r"input_value=.*?(, input_type=|$)", re.DOTALL)
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|_URL$")
 _SHORTEST_SECRET = 6
-# How vLLM gives up on a row that it cannot read: the first since 0.33, the second before.
+# What vLLM writes about a row that it cannot read: the first since 0.33, the second before.
 _INVALID = re.compile(r"Invalid request on line (\d+)|validation errors? for BatchRequestInput")
 
 _KINDS: tuple[tuple[re.Pattern[str], type[ProviderAPIError], str], ...] = (
@@ -55,8 +54,8 @@ _KINDS: tuple[tuple[re.Pattern[str], type[ProviderAPIError], str], ...] = (
 )
 
 
-def last_words(log: Path, options: Mapping[str, Any], environment: Mapping[str, str]) -> str:
-    """The end of what an engine said, without rows and without what it was given in confidence."""
+def last_words(log: Path, options: Mapping[str, EngineOption], environment: Mapping[str, str]) -> str:
+    """The end of a log, without rows, and without the secrets among the options and variables."""
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - _SEARCHED))
         words = stream.read().decode(errors="replace")
@@ -68,17 +67,17 @@ def last_words(log: Path, options: Mapping[str, Any], environment: Mapping[str, 
 
 
 def bad_line(words: str) -> int | None:
-    """The line of its input that the engine gave up on, counted from 1; 0 where it does not say which."""
+    """The line of its input that the engine cannot read, counted from 1; 0 where it does not say which."""
     found = _INVALID.search(words)
     return None if found is None else int(found[1] or 0)
 
 
 def error_of(code: int, words: str) -> ProviderAPIError:
-    """Why an engine ended, as far as its words tell."""
+    """Why an engine ended, as far as its log tells."""
     for pattern, kind, meaning in _KINDS:
         if found := pattern.search(words):
             return kind(NAME, 0, f"{meaning} ({found[0][:_QUOTED].strip()})")
     refused = _INVALID.search(words)
     text = refused[0] if refused else words[-_QUOTED:].strip()
     kind = RequestRefusedError if refused else ProviderUnavailableError
-    return kind(NAME, 0, f"the engine ended with exit code {code}: {text or 'it said nothing'}")
+    return kind(NAME, 0, f"the engine ended with exit code {code}: {text or 'its log is empty'}")

@@ -1,7 +1,7 @@
-"""`python guard.py COMMAND...`: runs an engine, and ends it when whoever started this has died.
+"""`python guard.py COMMAND...`: runs an engine, and ends it when the worker that started the guard has died.
 
-Its standard input is a pipe from the worker, which the system closes however the worker goes. vLLM itself lives on
-then, in processes of its own, and holds the GPU's memory. A script of the standard library alone: it starts at once.
+Its standard input is a pipe from the worker, which the system closes however the worker dies. Without a guard, vLLM
+would live on in processes of its own, and hold the GPU's memory. It imports the standard library alone, to start fast.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 import threading
 from types import FrameType
 
-# After SIGINT vLLM ends within five seconds.
+#: Seconds. After SIGINT vLLM ends within five.
 END_WITHIN = 10.0
 
 
@@ -25,7 +25,7 @@ def main() -> int:
 
 
 def _leave_it_to_the_engine(number: int, frame: FrameType | None) -> None:
-    """The whole group gets the signal, and the engine ends by it. To ignore it would make the engine ignore it, too."""
+    """Do nothing: the whole group gets the signal, and the engine ends by it. An ignored signal would be inherited."""
 
 
 def _end_with_the_worker(engine: "subprocess.Popen[bytes]") -> None:
@@ -34,7 +34,7 @@ def _end_with_the_worker(engine: "subprocess.Popen[bytes]") -> None:
     try:
         engine.wait(END_WITHIN)
     finally:
-        os.killpg(0, signal.SIGKILL)  # and what it has started
+        os.killpg(0, signal.SIGKILL)  # the engine's own processes, too
 
 
 if __name__ == "__main__":

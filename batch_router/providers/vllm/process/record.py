@@ -1,0 +1,55 @@
+"""What is written down of a process group, so that another process can recognise it and end it."""
+
+import platform
+from pathlib import Path
+
+import msgspec
+import psutil
+
+# Process start times are read with this precision, in seconds.
+_SAME_START = 2.0
+
+
+class GroupRecord(msgspec.Struct, frozen=True):
+    """A process group, and where its number means something: in a container that began at that time, or on a host."""
+
+    pid: int
+    started: float
+    machine: str
+    machine_started: float
+
+
+def describe_group(pid: int) -> GroupRecord:
+    """The record of the group whose leader is this process."""
+    return GroupRecord(pid, psutil.Process(pid).create_time(), platform.node(), _machine_started())
+
+
+def read_record(path: Path) -> GroupRecord | None:
+    """The record in a file; None if there is none, or it cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=GroupRecord)
+    except (FileNotFoundError, msgspec.DecodeError):  # a ValidationError is one, too
+        return None
+
+
+def is_on_this_machine(group: GroupRecord) -> bool:
+    """Whether the group was started here; only a worker of its own machine can end it."""
+    return group.machine == platform.node()
+
+
+def is_running(group: GroupRecord) -> bool:
+    """Whether the number still belongs to this very group, and not to a later process."""
+    if abs(_machine_started() - group.machine_started) >= _SAME_START:
+        return False
+    try:
+        return bool(abs(psutil.Process(group.pid).create_time() - group.started) < _SAME_START)
+    except psutil.NoSuchProcess:
+        return True  # the system gives no new process the number of a group that still has members
+
+
+def _machine_started() -> float:
+    """When this machine, or this container, was started."""
+    try:
+        return float(psutil.Process(1).create_time())
+    except psutil.Error:  # where users do not see each other's processes
+        return float(psutil.boot_time())
