@@ -11,7 +11,7 @@
     ├── BatchNotFinishedError             there is no result yet
     ├── BatchFailedError                  the batch ended without a single answer
     ├── StateError                        a transition that the state table does not have: a bug, not a condition
-    ├── SchemaError                       state that a newer version of batch_router wrote
+    ├── SchemaError                       state that another version of batch_router wrote
     ├── FileOperationError                storage could not be read or written          (retried)
     ├── StoreUnavailableError             the store (Redis) cannot be reached           (retried)
     ├── NoWorkerError                     no worker listens on the queue                (retried)
@@ -155,12 +155,13 @@ class StateError(BatchRouterError):
 
 
 class SchemaError(BatchRouterError):
-    """State that a newer version wrote, and that this one does not touch."""
+    """State that another version of batch_router wrote, and that this one does not touch."""
 
-    type = "newer_schema"
+    type = "other_schema"
 
-    def __init__(self, item_id: str) -> None:
-        super().__init__(f"{item_id} was made by a newer batch_router; update the one that runs here")
+    def __init__(self, item_id: str, *, newer: bool) -> None:
+        remedy = "update the one that runs here" if newer else "let workers of that version finish it"
+        super().__init__(f"{item_id} was made by {'a newer' if newer else 'an older'} batch_router; {remedy}")
 
 
 class FileOperationError(BatchRouterError):

@@ -1,7 +1,8 @@
 """What a store must do. The contract test in `tests/state/` runs over every implementation.
 
-All times in calls are seconds from now, by the store's own clock; each method is atomic. Items of a newer schema than
-this version's are left alone: a worker neither claims them nor takes them as due, and reading one is an error.
+All times in calls are seconds from now, by the store's own clock; each method is atomic. Items of another
+version's schema are left alone: a worker neither claims them nor takes them as due, a list leaves them out, and reading
+one is an error.
 """
 
 from collections.abc import Iterator, Sequence
@@ -95,6 +96,9 @@ class Store(Protocol):
 
     def iter_batches(self) -> Iterator[Batch]:
         """All batches, the newest first, read in pages."""
+
+    def foreign_batches(self) -> list[str]:
+        """The ids of batches that another version of batch_router made."""
 
     def pause(self, account: str, seconds: float) -> None:
         """Keep all workers from calling an account (`Account.name`) for a while; a longer pause that holds stays."""

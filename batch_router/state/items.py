@@ -19,8 +19,8 @@ from ..core.jobs import Account, EngineOption, Failure, Job, Progress
 from ..exceptions import SchemaError
 from .table import State
 
-#: Version of this layout. Raise it when an older worker would do harm to an item: it leaves items of a newer one alone.
-SCHEMA = 1
+#: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
+SCHEMA = 2
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,7 +253,7 @@ Facts = ItemFacts | BatchFacts | ShardFacts
 
 def dump_item(item: Batch | Shard) -> dict[str, str]:
     """A record as its hash holds it."""
-    return _dump({"schema": SCHEMA, **msgspec.to_builtins(item)})
+    return _dump({"schema": item.schema, **msgspec.to_builtins(item)})
 
 
 def dump_facts(facts: Facts) -> dict[str, str]:
@@ -269,11 +269,11 @@ def load_item(fields: dict[str, str]) -> Batch | Shard:
     """The item that a hash holds.
 
     Raises:
-        SchemaError: a newer version wrote it.
+        SchemaError: another version wrote it.
     """
     facts = {name: msgspec.json.decode(value) for name, value in fields.items()}
-    if facts.get("schema", SCHEMA) > SCHEMA:
-        raise SchemaError(facts["id"])
+    if (schema := facts.get("schema", 1)) != SCHEMA:
+        raise SchemaError(facts["id"], newer=schema > SCHEMA)
     return msgspec.convert(facts, Batch | Shard)
 
 

@@ -49,7 +49,7 @@ class MemoryStore:
                 return None
             if item.version == version + 1 and item.claimed_by == holder:
                 return _copy(item)
-            if item.version != version or item_id not in self._due or item.schema > SCHEMA:
+            if item.version != version or item_id not in self._due or item.schema != SCHEMA:
                 return None
             self._due[item_id] = self.now() + lease
             return _copy(
@@ -100,7 +100,7 @@ class MemoryStore:
         with self._lock:
             now = self.now()
             overdue = sorted((at, item_id) for item_id, at in self._due.items() if at <= now)[:limit]
-            taken = [item for _, item_id in overdue if (item := self._items[item_id]).schema <= SCHEMA]
+            taken = [item for _, item_id in overdue if (item := self._items[item_id]).schema == SCHEMA]
             for item in taken:
                 self._due[item.id] = now + grace
             return [_hint(item) for item in taken]
@@ -143,8 +143,13 @@ class MemoryStore:
 
     def iter_batches(self) -> Iterator[Batch]:
         with self._lock:
-            batches = [_copy(item) for item in reversed(self._items.values()) if isinstance(item, Batch)]
-        return iter(batches)
+            batches = [item for item in reversed(self._items.values()) if isinstance(item, Batch)]
+        return (_copy(batch) for batch in batches if batch.schema == SCHEMA)
+
+    def foreign_batches(self) -> list[str]:
+        with self._lock:
+            items = list(self._items.values())
+        return [item.id for item in items if isinstance(item, Batch) and item.schema != SCHEMA]
 
     def pause(self, account: str, seconds: float) -> None:
         with self._lock:

@@ -135,14 +135,27 @@ class RedisStore:
         return [item for item in items if isinstance(item, Shard)]
 
     def iter_batches(self) -> Iterator[Batch]:
-        after = 0
-        while ids := self._ids_of_batches(after):
+        for page in self._pages():
+            ids = [batch_id for batch_id, schema in page.items() if schema == SCHEMA]
             yield from (item for item in self._load(ids) if isinstance(item, Batch))
-            after += len(ids)
+
+    def foreign_batches(self) -> list[str]:
+        return [batch_id for page in self._pages() for batch_id, schema in page.items() if schema != SCHEMA]
+
+    def _pages(self) -> Iterator[dict[str, int]]:
+        """The batches' ids with their schemas, the newest first."""
+        after = 0
+        while page := self._page(after):
+            yield page
+            after += len(page)
 
     @_translated
-    def _ids_of_batches(self, after: int) -> list[str]:
-        return cast("list[str]", self._redis.zrevrange(f"{self._prefix}batches", after, after + _PAGE - 1))
+    def _page(self, after: int) -> dict[str, int]:
+        ids = cast("list[str]", self._redis.zrevrange(f"{self._prefix}batches", after, after + _PAGE - 1))
+        pipeline = self._redis.pipeline(transaction=False)
+        for batch_id in ids:
+            pipeline.hget(f"{self._prefix}item:{batch_id}", "schema")
+        return {batch_id: int(schema or 1) for batch_id, schema in zip(ids, pipeline.execute(), strict=True)}
 
     def pause(self, account: str, seconds: float) -> None:
         self._call("pause", account, max(1, _ms(seconds)))

@@ -29,8 +29,8 @@ local function hint(id)
   return {id, f[1], f[2], f[3], f[4] or 'null'}
 end
 
--- Whether this worker's version is new enough for the item
-local function understands(key, schema) return tonumber(redis.call('HGET', key, 'schema') or 1) <= tonumber(schema) end
+-- Whether the item is of the caller's version
+local function understands(key, schema) return (redis.call('HGET', key, 'schema') or '1') == schema end
 
 local function holds(key, fence) return redis.call('HGET', key, 'version') == fence end
 
@@ -62,7 +62,7 @@ function calls.create(id, fields, delay)
   return 1
 end
 
--- id, version, lease, holder (JSON), batch id or '', newest schema that the caller knows
+-- id, version, lease, holder (JSON), batch id or '', schema of the caller's version
 function calls.claim(id, version, lease, holder, batch, schema)
   local key = item_key(id)
   local claimed = redis.call('HGET', key, 'claimed_by')
@@ -136,7 +136,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   return reply
 end
 
--- limit, grace, newest schema that the caller knows
+-- limit, grace, schema of the caller's version
 function calls.take_due(limit, grace, schema)
   local hints = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit)) do

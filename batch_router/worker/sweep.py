@@ -38,9 +38,11 @@ def start_sweep(worker: str, queues: Queues) -> None:
 def _run(worker: str, queues: Queues) -> None:
     settings = Settings.from_env()
     broker = open_broker(settings)
+    reported = False
     while not is_stopping():  # the rest is for other workers
         try:
             context().store.announce(worker, list(queues.consume_from), ttl=_MISSED * settings.sweep_every)
+            reported = reported or _report_foreign(context())
             sweep(context(), broker)
         except ValidationError as error:
             log.critical("action=refused error=%s", error)
@@ -51,6 +53,14 @@ def _run(worker: str, queues: Queues) -> None:
         except Exception:
             log.exception("action=sweep_failed")
         time.sleep(settings.sweep_every)
+
+
+def _report_foreign(context: Context) -> bool:
+    """Log which batches wait for workers of another version; True, for once is enough."""
+    foreign = context.store.foreign_batches()
+    if foreign:
+        log.warning("action=left_alone batches=%d first=%s: another version made them", len(foreign), foreign[0])
+    return True
 
 
 def sweep(context: Context, broker: "redis.Redis") -> None:

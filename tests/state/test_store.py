@@ -143,15 +143,18 @@ def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     assert store.create(batch_record("b"), delay=0)
 
 
-def test_what_a_newer_version_made_is_left_alone(store: Store) -> None:
-    """An older worker neither claims it nor takes it as due, beside its own work; reading it says what to do."""
-    store.create(batch_record("new", schema=SCHEMA + 1), delay=0)
-    store.create(batch_record("old"), delay=0)
-    assert [hint.id for hint in store.take_due(9, grace=0)] == ["old"]
-    assert store.claim("new", 1, lease=10, holder="w") is None
-    assert store.claim("old", 1, lease=10, holder="w") is not None
-    with pytest.raises(SchemaError, match="new was made by a newer batch_router; update"):
-        store.get_batch("new")
+@pytest.mark.parametrize(("schema", "words"), [(SCHEMA + 1, "a newer"), (SCHEMA - 1, "an older")])
+def test_what_another_version_made_is_left_alone(store: Store, schema: int, words: str) -> None:
+    """A worker neither claims it nor takes it as due, a list leaves it out; reading it says what to do."""
+    store.create(batch_record("foreign", schema=schema), delay=0)
+    store.create(batch_record("ours"), delay=0)
+    assert [hint.id for hint in store.take_due(9, grace=0)] == ["ours"]
+    assert store.claim("foreign", 1, lease=10, holder="w") is None
+    assert store.claim("ours", 1, lease=10, holder="w") is not None
+    assert [batch.id for batch in store.iter_batches()] == ["ours"]
+    assert store.foreign_batches() == ["foreign"]
+    with pytest.raises(SchemaError, match=f"foreign was made by {words} batch_router; "):
+        store.get_batch("foreign")
 
 
 def test_the_jobs_of_an_account_are_known(store: Store) -> None:
