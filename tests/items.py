@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from batch_router.road.outcome import Outcome
 from batch_router.state.base import Commit, Store
 from batch_router.state.items import Batch, InputFile, Shard
 from batch_router.state.table import FIRST_OF_SHARD, State
@@ -9,14 +10,26 @@ from batch_router.state.table import FIRST_OF_SHARD, State
 
 def new_batch(batch_id: str = "b", **facts: Any) -> Batch:
     rows = InputFile(path="/in.jsonl", size=1, hash="0")
-    values = {"state": State.QUEUED, "provider": "openai", "input": rows, "submission": "s"}
+    values: dict[str, Any] = {"state": State.QUEUED, "provider": "openai", "input": rows, "submission": "s"}
     return Batch(**(values | facts | {"id": batch_id}))
 
 
 def new_shard(batch_id: str = "b", **facts: Any) -> Shard:
-    values = {"state": FIRST_OF_SHARD, "provider": "openai", "token": "t", "model": "m", "rows": 1, "size": 3}
+    values: dict[str, Any] = {
+        "state": FIRST_OF_SHARD,
+        "provider": "openai",
+        "token": "t",
+        "model": "m",
+        "rows": 1,
+        "size": 3,
+    }
     names = {"first_row": 0, "requests": "requests", "row_ids": "ids"}
     return Shard(**(values | names | facts | {"batch": batch_id}))
+
+
+def facts_of(outcome: Outcome) -> dict[str, Any]:
+    """What an outcome remembers, of whichever kind of item."""
+    return dict(outcome.facts)
 
 
 def put_shards(store: Store, *shards: Shard, batch: Batch | None = None) -> list[Shard]:

@@ -23,7 +23,8 @@ def read(name: str) -> str:
 
 def our_variables() -> frozenset[str]:
     sections = [kind for kind in Section.__subclasses__() if kind.__module__.startswith("batch_router.")]
-    return frozenset().union(*map(variables_of, (Settings, *sections)))
+    kinds: list[type[msgspec.Struct]] = [Settings, *sections]
+    return frozenset[str]().union(*map(variables_of, kinds))
 
 
 def test_the_picture_of_the_states_is_the_table() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -27,9 +28,9 @@ def measure_codecs(sizes: Sizes) -> dict[str, float]:
     for name in PROVIDERS:
         provider = find_provider(name)
         answers = [_answer(name, f"0123456789abcdef-{number}") for number in range(sizes.chats)]
-        figures[f"encode_ratio {name}"] = ratio(chats, sizes.runs, lambda lines, p=provider: encode(p, lines))
-        figures[f"decode_ratio {name}"] = ratio(answers, sizes.runs, lambda lines, p=provider: decode(p, lines))
-        figures[f"image_ratio {name}"] = ratio(images, sizes.runs, lambda lines, p=provider: encode(p, lines))
+        figures[f"encode_ratio {name}"] = ratio(chats, sizes.runs, partial(encode, provider))
+        figures[f"decode_ratio {name}"] = ratio(answers, sizes.runs, partial(decode, provider))
+        figures[f"image_ratio {name}"] = ratio(images, sizes.runs, partial(encode, provider))
     return figures
 
 

@@ -1,5 +1,7 @@
 """The records: what they take, what they refuse, and how they look as plain data."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -24,7 +26,7 @@ from batch_router.core import (
 from batch_router.exceptions import ValidationError
 
 HELLO = UnifiedMessage.from_text("user", "hello")
-PARTS = [
+PARTS: list[tuple[TextContent | ImageContent | DocumentContent, dict[str, str]]] = [
     (TextContent(text="hi"), {"type": "text", "text": "hi"}),
     (
         ImageContent(source_type="url", media_type="image/png", data="https://a/b.png"),
@@ -60,7 +62,7 @@ def test_records_are_frozen(name: str) -> None:
         ("top_k", 1, 10**9, 0, -1),
     ],
 )
-def test_parameters_have_bounds(name: str, lowest: float, highest: float, below: float, above: float) -> None:
+def test_parameters_have_bounds(name: str, lowest: Any, highest: Any, below: Any, above: Any) -> None:
     """The bounds themselves are allowed; what lies beyond is refused by the parameter's name."""
     for value in (lowest, highest):
         assert getattr(GenerationConfig(**{name: value}), name) == value

@@ -46,8 +46,8 @@ def main() -> None:
     pool.run(shares, _MIXED, run_storm)
     plain = Pool(known=None)
     with ThreadPoolExecutor() as side_by_side:
-        for drills, run in ((shares, run_plain_storm), (PLAIN_KILLS, run_plain_kill)):
-            side_by_side.submit(plain.run, drills, _THREADS, run, "tests.drills.plain")
+        side_by_side.submit(plain.run, shares, _THREADS, run_plain_storm, "tests.drills.plain")
+        side_by_side.submit(plain.run, PLAIN_KILLS, _THREADS, run_plain_kill, "tests.drills.plain")
     rows = rows_of([*pool.outcomes, *plain.outcomes])
     write(rows)
     show(rows, seed)

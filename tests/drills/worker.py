@@ -4,7 +4,8 @@ from batch_router.worker import process
 
 from .trace import open_traced_context
 
-process.open_context = open_traced_context  # before the first context is opened, in this process or a forked child
+# Before the first context is opened, in this process or a forked child.
+process.open_context = open_traced_context  # type: ignore[assignment,attr-defined]
 
 from batch_router.worker import app  # noqa: E402
 

@@ -26,7 +26,8 @@ def free_port() -> int:
 def fetch(url: str, account: str | None = None) -> str:
     manager = urllib.request.HTTPPasswordMgrWithPriorAuth()
     if account:
-        manager.add_password(None, url, *account.split(":"), is_authenticated=True)
+        user, password = account.split(":")
+        manager.add_password(None, url, user, password, is_authenticated=True)
     opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
     with opener.open(url, timeout=10) as answer:
         return str(answer.read().decode())

@@ -50,7 +50,14 @@ def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> 
             "BATCH_ROUTER_HOME": str(tmp_path / "elsewhere"),
             "BATCH_ROUTER_REDIS_URL": state_url(Settings(home=stack.home)),
         }
-        command = [Path(sys.executable).with_name("celery"), "-A", "batch_router.worker", "worker", "-n", "stray@%h"]
+        command = [
+            str(Path(sys.executable).with_name("celery")),
+            "-A",
+            "batch_router.worker",
+            "worker",
+            "-n",
+            "stray@%h",
+        ]
         done = subprocess.run(command, env=stray, capture_output=True, text=True, timeout=60)
         assert "set BATCH_ROUTER_HOME to the former" in done.stdout + done.stderr
         assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
@@ -70,7 +77,7 @@ def wait_for_state(stack: Stack, batch_id: str, state: str) -> None:
 @contextmanager
 def io_worker(stack: Stack, name: str) -> Iterator["subprocess.Popen[bytes]"]:
     """An I/O worker that is not one of the stack's, so that the stack outlives it."""
-    celery = Path(sys.executable).with_name("celery")
+    celery = str(Path(sys.executable).with_name("celery"))
     app = [celery, "-A", "batch_router.worker", "worker"]
     command = [
         *app,

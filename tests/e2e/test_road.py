@@ -1,7 +1,9 @@
 """Real batches through real worker processes, a real Valkey, and the official SDK over real HTTP."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,13 +17,13 @@ from .stack import KEY, Stack, run_stack
 ROOT = Path(__file__).parents[2]
 
 
-def write_rows(stack: Stack, name: str, rows: list[dict[str, object]]) -> Path:
+def write_rows(stack: Stack, name: str, rows: Sequence[Mapping[str, object]]) -> Path:
     path = stack.home / name
     path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
     return path
 
 
-def results_of(stack: Stack, batch_id: str) -> list[dict[str, object]]:
+def results_of(stack: Stack, batch_id: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stack.cli("results", batch_id).stdout.split("\n") if line]
 
 
@@ -159,7 +161,7 @@ def test_a_job_that_fails_ends_the_batch_with_its_reason(tmp_path: Path) -> None
         status = json.loads(done.stdout)
         (result,) = results_of(stack, status["batch_id"])
     assert (done.returncode, status["status"], status["error"]["type"]) == (4, "failed", "model_mismatch")
-    assert (result["status"], result["error"]["type"]) == ("errored", "job_failed")  # type: ignore[index]
+    assert (result["status"], result["error"]["type"]) == ("errored", "job_failed")
 
 
 def test_a_refused_key_ends_the_batch_with_a_clear_word(tmp_path: Path) -> None:

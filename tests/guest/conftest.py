@@ -77,7 +77,10 @@ class Project:
     Attributes:
         order: who is imported first, "ours" or "theirs".
         folder: where its programs run.
+        worker: its Celery worker.
     """
+
+    worker: "subprocess.Popen[bytes]"
 
     def __init__(self, order: str, folder: Path, fleet: Fleet) -> None:
         self.order = order
@@ -129,8 +132,8 @@ class Project:
 
     def ran(self, what: str) -> list[str]:
         """Where a task of the project ran: the node, its app, the current app."""
-        notes = self.redis.lrange("shop:ran", 0, -1)
-        return [note.removeprefix(f"{what} ") for note in notes if note.startswith(f"{what} ")]  # type: ignore[union-attr]
+        notes: list[Any] = list(self.redis.lrange("shop:ran", 0, -1))
+        return [note.removeprefix(f"{what} ") for note in notes if note.startswith(f"{what} ")]
 
 
 @pytest.fixture(scope="module", params=["ours", "theirs"])

@@ -2,6 +2,7 @@
 
 import json
 from itertools import islice
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,10 +14,10 @@ from batch_router.core import BatchStatus, Manifest, ManifestCounts, ManifestPar
 from batch_router.exceptions import FileOperationError
 from batch_router.operations.results import ResultFiles, listed_parts, read_results
 from batch_router.road.context import Context
-from batch_router.storage import FolderStorage
+from batch_router.storage import Storage
 
 
-def put(storage: FolderStorage, name: str, content: bytes) -> None:
+def put(storage: Storage, name: str, content: bytes) -> None:
     with storage.write(name) as stream:
         stream.write(content)
 
@@ -25,13 +26,13 @@ def result(row: int) -> bytes:
     return b'{"custom_id":"q%d","text":"a\xe2\x80\xa8b"}\n' % row
 
 
-def part(storage: FolderStorage, number: int, rows: list[int]) -> ResultFiles:
+def part(storage: Storage, number: int, rows: list[int]) -> ResultFiles:
     put(storage, f"{number}-results", b"".join(result(row) for row in rows))
     put(storage, f"{number}-ids", b"".join(json.dumps([row, f"q{row}"]).encode() + b"\n" for row in rows))
     return ResultFiles(rows[0], f"{number}-results", f"{number}-ids")
 
 
-def manifest(storage: FolderStorage, *parts: list[int]) -> list[ResultFiles]:
+def manifest(storage: Storage, *parts: list[int]) -> list[ResultFiles]:
     return [part(storage, number, rows) for number, rows in enumerate(parts)]
 
 
@@ -95,9 +96,22 @@ def listed(number: int, files: ResultFiles) -> ManifestPart:
 
 def test_names_of_a_newer_manifest_are_passed_over() -> None:
     """Names are only added: what an older reader knows is where it was, and a part says which version it is."""
-    part = {"shard": "b.0", "state": "completed", "rows": 0, "first_row": 0, "results": None, "row_ids": "r"}
+    part: dict[str, Any] = {
+        "shard": "b.0",
+        "state": "completed",
+        "rows": 0,
+        "first_row": 0,
+        "results": None,
+        "row_ids": "r",
+    }
     part |= {"size": 0, "sha256": "", "request_counts": {"paused": 1}, "version": 2, "colour": "red"}
-    newer = {"batch_id": "b", "provider": "openai", "status": "failed", "request_counts": {"total": 0}, "mood": "good"}
+    newer: dict[str, Any] = {
+        "batch_id": "b",
+        "provider": "openai",
+        "status": "failed",
+        "request_counts": {"total": 0},
+        "mood": "good",
+    }
     newer |= {"created_at": "", "completed_at": "", "storage": "", "parts": [part], "version": 2}
     read = msgspec.json.decode(msgspec.json.encode(newer), type=Manifest)
     assert (read.version, read.parts[0].version, read.parts[0].request_counts) == (2, 2, ResultCounts())

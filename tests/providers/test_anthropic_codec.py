@@ -43,7 +43,8 @@ PDF = DocumentContent(source_type="base64", media_type="application/pdf", data="
 
 def request(**fields: Any) -> UnifiedRequest:
     config = GenerationConfig(max_tokens=9)
-    return UnifiedRequest(**({"custom_id": "q1", "model": "m", "messages": [HI], "generation_config": config} | fields))
+    common: dict[str, Any] = {"custom_id": "q1", "model": "m", "messages": [HI], "generation_config": config}
+    return UnifiedRequest(**(common | fields))
 
 
 def wire(row: UnifiedRequest) -> Any:
@@ -555,7 +556,7 @@ def test_recorded_lines_lose_nothing(recorded: Path) -> None:
     lines = rows(recorded)
     assert len(lines) == 24
     for line in lines:
-        kept = [json.dumps(value) for value in leaves(plain(line, codec.read_row_id(line)))]
+        kept = [json.dumps(value) for value in leaves(plain(line, str(codec.read_row_id(line))))]
         lost = [value for value in leaves(json.loads(line)) if json.dumps(value) not in kept]
         assert lost == []
 

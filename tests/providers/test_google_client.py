@@ -71,7 +71,8 @@ def rows(tmp_path: Path) -> Path:
 
 
 def spec(token: str = "t", **facts: Any) -> JobSpec:
-    return JobSpec(**({"token": token, "model": MODEL, "rows": 1, "upload": None, "since": 0.0} | facts))
+    common: dict[str, Any] = {"token": token, "model": MODEL, "rows": 1, "upload": None, "since": 0.0}
+    return JobSpec(**(common | facts))
 
 
 def create(client: Client, rows: Path, token: str = "t") -> Job:
@@ -217,7 +218,7 @@ def test_a_failed_upload_is_named(connect: Connect, rows: Path) -> None:
 def test_nobody_there_is_not_ambiguous() -> None:
     """A connection that was never made carried no request."""
     with pytest.raises(ProviderUnavailableError) as caught:
-        client_of("http://127.0.0.1:1", timeout=2).create(Path("unused"), spec(upload="files/1"))
+        client_of("http://127.0.0.1:1", timeout=2).create(FileRows(Path("unused")), spec(upload="files/1"))
     assert not caught.value.ambiguous
 
 

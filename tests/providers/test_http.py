@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx2
 import pytest
@@ -108,7 +109,7 @@ class SDKError(Exception):
     """What an SDK raises for an answer that is not a success."""
 
 
-def errors_of(refusal: Refusal, **arguments: object) -> Errors[SDKError]:
+def errors_of(refusal: Refusal, **arguments: Any) -> Errors[SDKError]:
     return Errors("p", KEY, SDKError, lambda _: refusal, **arguments)
 
 
@@ -180,7 +181,11 @@ def test_an_answer_is_an_object(content: bytes) -> None:
 
 def test_pages_are_walked_to_the_last() -> None:
     """Each page names the next; what is no object is left out."""
-    pages = {None: {"data": [{"id": 1}, 5], "next": "b"}, "b": {"data": None, "next": "c"}, "c": {"data": [{"id": 2}]}}
+    pages: dict[str | None, dict[str, Any]] = {
+        None: {"data": [{"id": 1}, 5], "next": "b"},
+        "b": {"data": None, "next": "c"},
+        "c": {"data": [{"id": 2}]},
+    }
     walked = walk_pages(lambda cursor: pages[cursor], "data", lambda page, _: page.get("next"))
     assert list(walked) == [{"id": 1}, {"id": 2}]
 

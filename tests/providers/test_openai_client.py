@@ -57,7 +57,8 @@ def rows(tmp_path: Path) -> Path:
 
 
 def spec(token: str = "t", **facts: Any) -> JobSpec:
-    return JobSpec(**({"token": token, "model": "gpt-5-mini", "rows": 1, "upload": None, "since": 0.0} | facts))
+    common: dict[str, Any] = {"token": token, "model": "gpt-5-mini", "rows": 1, "upload": None, "since": 0.0}
+    return JobSpec(**(common | facts))
 
 
 def create(client: Client, rows: Path, token: str = "t") -> Any:

@@ -32,7 +32,8 @@ class Watch:
         if batch is None:
             return
         shards = self._store.get_shards(batch)
-        for item in (batch, *shards):
+        items: list[Batch | Shard] = [batch, *shards]
+        for item in items:
             self._compare(self._seen.get(item.id), item)
             self._seen[item.id] = item
         alive = sum(not shard.state.is_final for shard in shards)
@@ -127,7 +128,8 @@ class AtOnce:
     def submit(self, work: Callable[[], None]) -> "Future[None]":
         done: Future[None] = Future()
         try:
-            done.set_result(work())
+            work()
+            done.set_result(None)
         except BaseException as error:  # as the real one
             done.set_exception(error)
         return done

@@ -244,7 +244,7 @@ class ModelClient:
             return None, 0.0
         if name in _NEVER_REFUSED and trouble.fault in (Fault.REFUSED, Fault.BROKEN):
             return Fault.FAILED, 0.0
-        return trouble
+        return trouble.fault, trouble.seconds
 
 
 class ModelCodec:

@@ -20,7 +20,7 @@ from batch_router.state.base import Commit
 from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
-from tests.items import new_shard, put_shards
+from tests.items import facts_of, new_shard, put_shards
 
 PARAMS = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -89,17 +89,17 @@ def test_the_job_of_another_shard_is_not_ours(context: Context, other: str) -> N
     """Of any batch, it holds nothing up: when the request can no longer arrive, the shard starts another round."""
     own(context, other, send(context, other))
     waits = resolved(context, attempted(context, "b.1", 60))
-    assert (waits.state, 50 < waits.delay <= 60) == (State.CREATING, True)
+    assert (waits.state, 50 < (waits.delay or 0) <= 60) == (State.CREATING, True)
     again = resolved(context, attempted(context, "b.1", -60))
-    assert (again.state, again.facts["intent"]) == (State.UPLOADING, None)
+    assert (again.state, facts_of(again)["intent"]) == (State.UPLOADING, None)
 
 
 def test_rounds_come_to_an_end(context: Context) -> None:
     """A shard whose every request to create its job comes to nothing fails; it is not uploaded for ever."""
     shard = msgspec.structs.replace(attempted(context, "b.1", -60), round=MAX_ATTEMPTS - 1)
     ended = resolved(context, shard)
-    assert (ended.state, ended.facts["intent"]) == (State.NORMALIZING, None)
-    assert "150 requests" in ended.facts["failure"].message
+    assert (ended.state, facts_of(ended)["intent"]) == (State.NORMALIZING, None)
+    assert "150 requests" in facts_of(ended)["failure"].message
     assert resolved(context, msgspec.structs.replace(shard, round=MAX_ATTEMPTS - 2)).state is State.UPLOADING
 
 
@@ -109,4 +109,4 @@ def test_an_ended_job_is_taken_up(context: Context) -> None:
     job = send(context, "b.1")
     context.clients.get("anthropic").cancel(job.id)
     found = resolved(context, attempted(context, "b.1", 60))
-    assert (found.state, found.facts["job"].id) == (State.POLLING, job.id)
+    assert (found.state, facts_of(found)["job"].id) == (State.POLLING, job.id)

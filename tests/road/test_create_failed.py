@@ -1,13 +1,14 @@
 """What came of an attempt to create a job, where a job of the shard failed at the provider before."""
 
 import dataclasses
+import time
 
 import pytest
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Failure, Job, JobSpec
 from batch_router.providers import Client
-from batch_router.road.context import Clients, Context
+from batch_router.road.context import Clients, Context, Running
 from batch_router.road.steps.create import create
 from batch_router.settings import Settings
 from batch_router.state.items import Intent, Shard
@@ -41,7 +42,9 @@ def resolve(context: Context, error: Failure, late: float) -> State:
         first_row=0, requests="r", row_ids="i", upload="file", intent=Intent(at=now, late_until=now + late),
     )  # fmt: skip
     clients = Clients(context.settings, {"echo": FailedProvider(error)})
-    return create(dataclasses.replace(context, clients=clients), shard).state
+    known = dataclasses.replace(context, clients=clients)
+    with known.keeper.hold("b.0", 2, "w", time.monotonic()) as lease:
+        return create(Running.under(lease, known), shard).state
 
 
 @pytest.mark.parametrize("error", [FULL, BAD])

@@ -23,7 +23,7 @@ from batch_router.road.steps.create import create
 from batch_router.state.items import Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
-from tests.items import new_shard, put_shards
+from tests.items import facts_of, new_shard, put_shards
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_run_has_no_intent(shard: tuple[Context, Shard]) -> None:
     """Nothing is on its way anywhere, so nothing of it is waited for if its worker dies."""
     context, item = shard
     made = created(context, item)
-    assert (made.state, made.facts["job"].status) == (State.POLLING, BatchStatus.COMPLETED)
+    assert (made.state, facts_of(made)["job"].status) == (State.POLLING, BatchStatus.COMPLETED)
     left = context.store.get_shard("b.0")
     assert left is not None
     assert left.intent is None
@@ -103,8 +103,8 @@ def test_a_cancelled_run_keeps_what_earlier_ones_answered(shard: tuple[Context, 
     rows = Path(context.storage.address, "t0")
     rows.with_name("t0.part-00000.jsonl").write_bytes(KEPT)
     ended = created(context, msgspec.structs.replace(item, cancel=True))
-    assert (ended.state, ended.facts["job"].status) == (State.POLLING, BatchStatus.CANCELLED)
-    assert Path(ended.facts["job"].outputs[0]).read_bytes() == KEPT
+    assert (ended.state, facts_of(ended)["job"].status) == (State.POLLING, BatchStatus.CANCELLED)
+    assert Path(facts_of(ended)["job"].outputs[0]).read_bytes() == KEPT
 
 
 def test_a_folder_that_cannot_be_written_is_said(shard: tuple[Context, Shard]) -> None:
@@ -121,5 +121,5 @@ def test_a_run_that_came_to_its_end_is_taken_up(shard: tuple[Context, Shard]) ->
     context, item = shard
     client = context.clients.get("vllm")
     job = client.create(FileRows(Path(context.storage.address, "t0")), job_spec(item))
-    found = create(context, item)
-    assert (found.state, found.facts["job"]) == (State.POLLING, job)
+    found = created(context, item)
+    assert (found.state, facts_of(found)["job"]) == (State.POLLING, job)

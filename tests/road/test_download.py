@@ -21,6 +21,7 @@ from batch_router.simulator.scenario import Fault
 from batch_router.state.items import Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
+from tests.items import facts_of
 
 ROWS = 3
 Begin = Callable[..., tuple[Context, Shard]]
@@ -65,8 +66,8 @@ def test_all_answers_are_taken_at_once(begin: Begin) -> None:
     with Simulator() as simulator:
         context, shard = begin(simulator)
         outcome = download(context, shard)
-    path = Path(context.storage.address, outcome.facts["answers"])
-    assert (outcome.state, outcome.facts["answers_size"]) == (State.NORMALIZING, path.stat().st_size)
+    path = Path(context.storage.address, facts_of(outcome)["answers"])
+    assert (outcome.state, facts_of(outcome)["answers_size"]) == (State.NORMALIZING, path.stat().st_size)
 
 
 def test_fewer_answers_than_were_counted_are_fetched_again(begin: Begin, stored: Callable[[], list[str]]) -> None:
@@ -76,8 +77,8 @@ def test_fewer_answers_than_were_counted_are_fetched_again(begin: Begin, stored:
         before = stored()
         for doubts in range(MOST_DOUBTS):
             outcome = download(context, msgspec.structs.replace(shard, doubts=doubts))
-            assert (outcome.state, outcome.facts["doubts"]) == (State.DOWNLOADING, doubts + 1)
-            assert outcome.facts["error"].message.startswith("the provider counted 3 answers, 2 came")
+            assert (outcome.state, facts_of(outcome)["doubts"]) == (State.DOWNLOADING, doubts + 1)
+            assert facts_of(outcome)["error"].message.startswith("the provider counted 3 answers, 2 came")
             assert outcome.delay
             assert stored() == before
         assert download(context, msgspec.structs.replace(shard, doubts=MOST_DOUBTS)).state is State.NORMALIZING
@@ -91,8 +92,8 @@ def test_an_answer_that_is_cut_off_is_noticed(begin: Begin) -> None:
         assert shard.job is not None
         told = msgspec.structs.replace(shard, job=msgspec.structs.replace(shard.job, completed=0))
         outcome = download(context, told)
-    assert (outcome.state, outcome.facts["doubts"]) == (State.DOWNLOADING, 1)
-    assert "cut off" in outcome.facts["error"].message
+    assert (outcome.state, facts_of(outcome)["doubts"]) == (State.DOWNLOADING, 1)
+    assert "cut off" in facts_of(outcome)["error"].message
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])
@@ -107,7 +108,7 @@ def test_answers_that_were_damaged_here_are_fetched_again(begin: Begin, damage: 
         else:
             path.unlink()
         outcome = normalize(context, fetched)
-        assert (outcome.state, outcome.facts["answers"]) == (State.DOWNLOADING, None)
+        assert (outcome.state, facts_of(outcome)["answers"]) == (State.DOWNLOADING, None)
         again = msgspec.structs.replace(shard, version=11, doubts=1)
         whole = msgspec.structs.replace(again, **download(context, again).facts)
         done = msgspec.structs.replace(whole, **normalize(context, whole).facts)

@@ -23,6 +23,7 @@ from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Commit
 from batch_router.state.items import Batch, InputFile
 from batch_router.state.table import State
+from tests.items import facts_of
 
 ROWS = [{"custom_id": str(number), "prompt": f"Row {number}"} for number in range(6)]
 NOW = 1_800_000_000.0
@@ -36,12 +37,11 @@ def run(tmp_path: Path, latency: Latency, timeout: float) -> Any:
             async with BatchRouter(Settings(home=tmp_path, max_shard_rows=3), in_memory=True) as router:
                 router.register_provider(OpenAIProvider(api_key="k", base_url=f"{simulator.url}/openai/v1"))
                 batch_id = await router.send_batch("openai", ROWS, model="m", timeout=timeout)
+                raised: str | None = None
                 try:
                     await router.wait_for_completion("openai", batch_id, poll_interval=0.05)
                 except BatchExpiredError as error:
                     raised = str(error)
-                else:
-                    raised = None
                 status = await router.get_status("openai", batch_id)
                 return status, [result async for result in router.get_results("openai", batch_id)], raised
 
@@ -67,7 +67,7 @@ def test_a_batch_in_time_knows_nothing_of_it(tmp_path: Path) -> None:
 def batch(**facts: Any) -> Batch:
     rows = InputFile(path="in", size=1, hash="0")
     common: dict[str, Any] = {"id": "b", "version": 2, "provider": "openai", "input": rows, "submission": "s"}
-    return Batch(**({"state": State.RUNNING, "created_at": NOW - 10} | common | facts))
+    return Batch(**(common | {"state": State.RUNNING, "created_at": NOW - 10} | facts))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[
     stored = context.store.get_batch(hint.id)
     assert stored is not None
     outcome = convert(context, batch(id=hint.id, timeout=5, input=stored.input, submission=stored.submission))
-    assert (outcome.state, outcome.facts["failure"].type, list(outcome.spawn)) == (State.FINISHING, "expired", [])
+    assert (outcome.state, facts_of(outcome)["failure"].type, list(outcome.spawn)) == (State.FINISHING, "expired", [])
 
 
 def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Callable[..., Context]) -> None:

@@ -159,7 +159,8 @@ def test_a_missing_answer_is_an_error(normalized: Normalize) -> None:
 
 def test_no_answers_at_all_are_errors(normalized: Normalize) -> None:
     """A job that completed without a file still accounts for every row."""
-    for answers in (None, []):
+    nothing: tuple[list[bytes] | None, ...] = (None, [])
+    for answers in nothing:
         results, part, _ = normalized(answers)
         assert errors(results) == ["missing"] * 4
         assert (part.errored, part.unexpected) == (4, 0)

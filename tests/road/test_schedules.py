@@ -62,11 +62,15 @@ QUIET = 60.0
 fates = st.builds(Plan, st.integers(0, 9), st.sampled_from([Fate.PAUSED, Fate.DIES, *Fate]))
 faults = st.builds(Trouble, st.sampled_from([Fault.LATE, Fault.LOST, *Fault]), st.sampled_from([20.0, 70.0, LATEST]))
 plans = st.none() | fates
-troubles = st.just([]) | st.lists(faults, max_size=1) | st.lists(st.none() | faults, min_size=1, max_size=3)
+some_troubles: st.SearchStrategy[list[Trouble | None]] = st.lists(st.none() | faults, min_size=1, max_size=3)
+troubles: st.SearchStrategy[Sequence[Trouble | None]] = st.just([]) | st.lists(faults, max_size=1) | some_troubles
 numbers = st.integers(0, 100)
 sizes = st.sampled_from([1, 2, 3, 8])
 steps = st.sampled_from([2, 2, 3, 4, 1, 0])  # after two, a batch of one shard is about to have its job created
-some_rows = st.just(set()) | st.sets(st.integers(0, 1))
+some_rows: st.SearchStrategy[set[int]] = st.just(set()) | st.sets(st.integers(0, 1))
+
+#: What befalls a worker, and its calls.
+Harm = tuple[Plan | None, Sequence[Trouble | None]]
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -127,7 +131,7 @@ class Schedules(RuleBasedStateMachine):
             storage=SeamStorage(self.folder, self.fleet),
             worker="worker",
             clients=Clients(self.settings, {NAME: ModelProvider(self.service)}),
-            keeper=Keeper(self.fleet, self.store, self.settings.lease),
+            keeper=Keeper(self.fleet, self.store, self.settings.lease),  # type: ignore[arg-type]
         )
         self.submit(rows, row_retries, None, None)
         self.carry_on(steps)
@@ -146,7 +150,6 @@ class Schedules(RuleBasedStateMachine):
         batch_id = f"b{len(self.submitted)}"
         self.submitted[batch_id] = [f"{batch_id}/{number}" for number in range(rows)]
         requests = [{"custom_id": name, "prompt": name} for name in self.submitted[batch_id]]
-        options = {} if timeout is None else {"timeout": timeout}
 
         def work() -> None:
             try:
@@ -157,7 +160,7 @@ class Schedules(RuleBasedStateMachine):
                     model="m",
                     batch_id=batch_id,
                     row_retries=row_retries,
-                    **options,
+                    timeout=timeout,
                 )
             except StoreUnavailableError:
                 return
@@ -383,8 +386,8 @@ def _memory() -> Path | None:
 @pytest.mark.parametrize("takes_files", [True, False])
 def test_one_harm_at_a_time(takes_files: bool) -> None:
     """Each fate at each seam of each step, and each fault in each of its calls; the user may cancel after it."""
-    fates = [(Plan(seam, fate), []) for seam in range(9) for fate in Fate]
-    faults = [(None, [*[None] * call, Trouble(fault, LATEST)]) for call in range(2) for fault in Fault]
+    fates: list[Harm] = [(Plan(seam, fate), []) for seam in range(9) for fate in Fate]
+    faults: list[Harm] = [(None, [*[None] * call, Trouble(fault, LATEST)]) for call in range(2) for fault in Fault]
     for steps, (plan, troubles), (wakes_in, cancels) in product(range(7), fates + faults, [(5, False), (50, True)]):
         schedule = Schedules()
         schedule.begin(takes_files, 1, 0, 0, [], None, wakes_in)

@@ -304,8 +304,8 @@ def test_what_is_not_there_is_not_found(connect: Any) -> None:
     for call in (batches.retrieve, batches.cancel, batches.delete, batches.results):
         with pytest.raises(anthropic.NotFoundError) as caught:
             call("nonesuch")
-        assert caught.value.body["type"] == "error"
-        assert caught.value.request_id == caught.value.body["request_id"]
+        body: Any = caught.value.body
+        assert (body["type"], body["request_id"]) == ("error", caught.value.request_id)
 
 
 def test_lists_are_paged_newest_first(connect: Any) -> None:

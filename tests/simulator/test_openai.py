@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jsonschema
 import openai
@@ -15,7 +15,7 @@ import pytest
 from batch_router.simulator import Scenario, Simulator, load_scenario
 from batch_router.simulator.scenario import Answer, Fault, Latency, Refusal
 
-URL = "/v1/chat/completions"
+URL: Final = "/v1/chat/completions"
 ROOT = Path(__file__).parents[2]
 
 
@@ -191,7 +191,8 @@ def test_what_is_not_there_is_not_found(connect: Any) -> None:
     for call in (client.batches.retrieve, client.batches.cancel, client.files.retrieve, client.files.content):
         with pytest.raises(openai.NotFoundError) as caught:
             call("nonesuch")
-        assert set(caught.value.body) == {"message", "type", "param", "code"}
+        body: Any = caught.value.body
+        assert set(body) == {"message", "type", "param", "code"}
 
 
 def test_a_file_for_a_batch_must_be_called_jsonl(connect: Any) -> None:

@@ -321,6 +321,6 @@ def test_the_first_storage_is_remembered(store: Store) -> None:
 
 def test_a_server_that_is_away_is_named_as_such() -> None:
     """No answer becomes one typed error, not redis-py's."""
-    client = redis.Redis(host="127.0.0.1", port=1, decode_responses=True, socket_connect_timeout=0.2, retry=None)
+    client = redis.Redis(host="127.0.0.1", port=1, decode_responses=True, socket_connect_timeout=0.2)
     with client, pytest.raises(StoreUnavailableError, match="does not answer"):
         RedisStore(client).get_batch("b")

@@ -91,10 +91,17 @@ def _write(path: Path, model: Path, rows: int) -> Path:
 
 
 def _bare(rows: Path, model: Path) -> float:
-    command = [os.environ["BATCH_ROUTER_VLLM_COMMAND"], "run-batch", "-i", rows, "-o", rows.with_suffix(".out")]
+    command = [
+        os.environ["BATCH_ROUTER_VLLM_COMMAND"],
+        "run-batch",
+        "-i",
+        str(rows),
+        "-o",
+        str(rows.with_suffix(".out")),
+    ]
     flags = [f"--{name}" if value is True else f"--{name}={value}" for name, value in OPTIONS.items()]
     since = time.monotonic()
-    command = [*command, "--model", model, *flags]
+    command = [*command, "-o", str(rows.with_suffix(".out")), "--model", str(model), *flags]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, start_new_session=True, stdout=quiet, stderr=quiet) as process:
         try:

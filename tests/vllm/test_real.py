@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ from batch_router.settings import Settings
 from tests.file_rows import FileRows
 from tests.vllm.real import Real
 
-BAD = {
+BAD: dict[str, Any] = {
     "row_3": {"messages": []},
     "row_10": {"messages": [{"role": "user", "content": "much " * 4000}]},
     "row_20": {"model": "unknown"},

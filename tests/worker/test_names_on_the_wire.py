@@ -149,7 +149,7 @@ def test_what_another_app_sent_is_not_lost(
     assert (broker.llen(key), broker.llen(f"fleet.{key}"), broker.hlen("fleet.unacked")) == (1, 0, 0)
 
 
-BAD = {
+BAD: dict[str, Callable[[Any], None]] = {
     "a task of another app": lambda app: app.send_task(
         "theirs.pay", ["canary-1"], {"to": "canary-2"}, queue="fleet.io"
     ),

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ OVERRIDES = 'worker_prefetch_multiplier = 3\nbroker_transport_options = {"visibi
 
 
 @pytest.fixture
-def environment(tmp_path: Path, valkey: str) -> Iterator[dict[str, str]]:
+def environment(tmp_path: Path, valkey: str) -> dict[str, str]:
     """A fleet's, of databases that are empty."""
     with redis.Redis.from_url(valkey) as server:
         for database in (8, 9):
