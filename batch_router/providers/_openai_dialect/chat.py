@@ -38,7 +38,7 @@ class ChatBody(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A request body; what is left at None is not sent."""
 
     model: str | None
-    messages: list[Any]
+    messages: list[object]
     temperature: float | None = None
     max_completion_tokens: int | None = None
     max_tokens: int | None = None
@@ -49,9 +49,9 @@ class ChatBody(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     frequency_penalty: float | None = None
     seed: int | None = None
     reasoning_effort: str | None = None
-    tools: list[Any] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
+    tools: list[object] | None = None
+    tool_choice: str | dict[str, object] | None = None
+    response_format: dict[str, object] | None = None
 
 
 def encode_body(request: UnifiedRequest) -> ChatBody:
@@ -79,13 +79,13 @@ def encode_body(request: UnifiedRequest) -> ChatBody:
     return body
 
 
-def _encode_tool(tool: Tool) -> dict[str, Any]:
+def _encode_tool(tool: Tool) -> dict[str, object]:
     return {"type": "function", "function": tool}
 
 
-def encode_messages(request: UnifiedRequest) -> list[Any]:
+def encode_messages(request: UnifiedRequest) -> list[object]:
     """The turns, with the system prompt in front of them."""
-    messages: list[Any] = []
+    messages: list[object] = []
     if request.system_prompt:
         prompt = request.system_prompt
         messages.append(_SystemMessage(prompt if isinstance(prompt, str) else "\n\n".join(prompt)))
@@ -98,19 +98,19 @@ def encode_messages(request: UnifiedRequest) -> list[Any]:
     return messages
 
 
-def merge_body(body: ChatBody, provider_kwargs: dict[str, Any]) -> dict[str, Any]:
+def merge_body(body: ChatBody, provider_kwargs: dict[str, object]) -> dict[str, object]:
     """The body with the user's own keys laid over it."""
-    plain: dict[str, Any] = msgspec.to_builtins(body)
+    plain: dict[str, object] = msgspec.to_builtins(body)
     return plain | provider_kwargs
 
 
-def _encode_message(message: UnifiedMessage) -> list[dict[str, Any]]:
+def _encode_message(message: UnifiedMessage) -> list[dict[str, object]]:
     """Usually one message; the results of tools are messages of their own, in front of what the user says to them."""
     if message.is_text_only():
         return [{"role": message.role, "content": message.get_text(), **message.provider_kwargs}]
-    encoded: list[dict[str, Any]] = []
-    parts: list[dict[str, Any]] = []
-    calls: list[dict[str, Any]] = []
+    encoded: list[dict[str, object]] = []
+    parts: list[dict[str, object]] = []
+    calls: list[dict[str, object]] = []
     for part in message.content:
         if isinstance(part, ToolResultContent):
             encoded.append({"role": "tool", "tool_call_id": part.tool_call_id, "content": part.content})
@@ -120,12 +120,12 @@ def _encode_message(message: UnifiedMessage) -> list[dict[str, Any]]:
         else:
             parts.append(_encode_part(part))
     if parts or calls:
-        own: dict[str, Any] = {"role": message.role, "content": parts or None}
+        own: dict[str, object] = {"role": message.role, "content": parts or None}
         encoded.append(own | ({"tool_calls": calls} if calls else {}) | message.provider_kwargs)
     return encoded
 
 
-def _encode_part(part: Content | str) -> dict[str, Any]:
+def _encode_part(part: Content | str) -> dict[str, object]:
     match part:
         case TextContent():
             return {"type": "text", "text": part.text}

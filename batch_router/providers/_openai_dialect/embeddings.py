@@ -8,7 +8,7 @@ from ...core import ResultStatus, UnifiedRequest, UnifiedResult, Usage
 from ...exceptions import ValidationError
 
 
-def encode_embedding_body(request: UnifiedRequest) -> dict[str, Any]:
+def encode_embedding_body(request: UnifiedRequest) -> dict[str, object]:
     """The body: the one text of the one turn.
 
     Raises:

@@ -10,7 +10,7 @@ from ...core import Endpoint, UnifiedResult
 from ...jsonl import decode_leniently, is_clean
 from .chat import CHAT_URL, ChatBody, decode_completion
 
-URLS: dict[Endpoint, Any] = {
+URLS: dict[Endpoint, Literal["/v1/chat/completions", "/v1/responses", "/v1/embeddings"]] = {
     Endpoint.CHAT: "/v1/chat/completions",
     Endpoint.RESPONSES: "/v1/responses",
     Endpoint.EMBEDDINGS: "/v1/embeddings",
@@ -21,7 +21,7 @@ class WireRow(msgspec.Struct, gc=False):
     """A line of the input file."""
 
     custom_id: str
-    body: ChatBody | dict[str, Any]
+    body: ChatBody | dict[str, object]
     method: Literal["POST"] = "POST"
     url: str = CHAT_URL
 

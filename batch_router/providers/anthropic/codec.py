@@ -14,7 +14,7 @@ class WireRow(msgspec.Struct, gc=False):
     """One of the batch's requests."""
 
     custom_id: str
-    params: Params | dict[str, Any]
+    params: Params | dict[str, object]
 
 
 class _RowId(msgspec.Struct):

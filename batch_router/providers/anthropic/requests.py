@@ -1,7 +1,5 @@
 """A unified request as the `params` of a message."""
 
-from typing import Any
-
 import msgspec
 
 from ...core import (
@@ -26,17 +24,17 @@ class Params(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """What a message is made from; what is left at None is not sent."""
 
     model: str | None
-    messages: list[Any]
+    messages: list[object]
     max_tokens: int | None = None
-    system: str | list[Any] | None = None
+    system: str | list[object] | None = None
     stop_sequences: list[str] | None = None
-    tools: list[Any] | None = None
-    tool_choice: dict[str, Any] | None = None
-    output_config: dict[str, Any] | None = None
-    thinking: dict[str, Any] | None = None
+    tools: list[object] | None = None
+    tool_choice: dict[str, object] | None = None
+    output_config: dict[str, object] | None = None
+    thinking: dict[str, object] | None = None
 
 
-def encode_params(request: UnifiedRequest) -> Params | dict[str, Any]:
+def encode_params(request: UnifiedRequest) -> Params | dict[str, object]:
     """The params, with the user's own keys laid over them.
 
     Turns of the same role in a row are the service's to merge: it takes them for one.
@@ -58,7 +56,7 @@ def encode_params(request: UnifiedRequest) -> Params | dict[str, Any]:
         )
     if not request.provider_kwargs:
         return params
-    plain: dict[str, Any] = msgspec.to_builtins(params)
+    plain: dict[str, object] = msgspec.to_builtins(params)
     return plain | request.provider_kwargs
 
 
@@ -72,7 +70,7 @@ def _add_config(params: Params, config: GenerationConfig) -> None:
             params.tool_choice = {"type": "any" if choice == "required" else choice}
         else:
             params.tool_choice = {"type": "tool", "name": choice.name}
-    output: dict[str, Any] = {}
+    output: dict[str, object] = {}
     if config.output_schema is not None:
         # The service has no use for the schema's name, and always enforces it.
         output["format"] = {"type": "json_schema", "schema": config.output_schema.schema}
@@ -90,8 +88,8 @@ def _add_config(params: Params, config: GenerationConfig) -> None:
     params.output_config = output or None
 
 
-def _encode_tool(tool: Tool) -> dict[str, Any]:
-    encoded: dict[str, Any] = {"name": tool.name, "input_schema": tool.parameters}
+def _encode_tool(tool: Tool) -> dict[str, object]:
+    encoded: dict[str, object] = {"name": tool.name, "input_schema": tool.parameters}
     if tool.description is not None:
         encoded["description"] = tool.description
     if tool.strict is not None:
@@ -99,7 +97,7 @@ def _encode_tool(tool: Tool) -> dict[str, Any]:
     return encoded
 
 
-def _encode_messages(messages: list[UnifiedMessage]) -> list[Any]:
+def _encode_messages(messages: list[UnifiedMessage]) -> list[object]:
     if messages[0].role != "user":
         raise ValidationError(
             "messages[0].role: anthropic wants the user to speak first; begin with a turn of the user"
@@ -111,11 +109,11 @@ def _encode_messages(messages: list[UnifiedMessage]) -> list[Any]:
     ]
 
 
-def _encode_message(message: UnifiedMessage) -> dict[str, Any]:
+def _encode_message(message: UnifiedMessage) -> dict[str, object]:
     if message.is_text_only():
         return {"role": message.role, "content": message.get_text(), **message.provider_kwargs}
-    parts: list[dict[str, Any]] = []
-    results: list[dict[str, Any]] = []
+    parts: list[dict[str, object]] = []
+    results: list[dict[str, object]] = []
     for part in message.content:
         # The results of tools must come before whatever else the user says to them.
         into = results if isinstance(part, ToolResultContent) else parts
@@ -123,7 +121,7 @@ def _encode_message(message: UnifiedMessage) -> dict[str, Any]:
     return {"role": message.role, "content": results + parts, **message.provider_kwargs}
 
 
-def _encode_part(part: Content | str, role: str) -> dict[str, Any]:
+def _encode_part(part: Content | str, role: str) -> dict[str, object]:
     match part:
         case TextContent():
             return _text(part.text)
@@ -148,13 +146,13 @@ def _encode_part(part: Content | str, role: str) -> dict[str, Any]:
     raise _unsupported("such part", "leave it out")
 
 
-def _source(part: ImageContent | DocumentContent) -> dict[str, Any]:
+def _source(part: ImageContent | DocumentContent) -> dict[str, object]:
     if part.source_type == "url":
         return {"type": "url", "url": part.data}
     return {"type": "base64", "media_type": part.media_type, "data": part.data}
 
 
-def _text(text: str) -> dict[str, Any]:
+def _text(text: str) -> dict[str, object]:
     return {"type": "text", "text": text}
 
 

@@ -23,7 +23,7 @@ class WireRow(msgspec.Struct, gc=False):
     """A line of the input file."""
 
     key: str
-    request: ContentRequest | dict[str, Any]
+    request: ContentRequest | dict[str, object]
 
 
 class _RowId(msgspec.Struct):

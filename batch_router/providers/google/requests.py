@@ -1,7 +1,6 @@
 """Unified requests as the Gemini API's JSON. Pure."""
 
 import re
-from typing import Any
 
 import msgspec
 
@@ -46,21 +45,21 @@ class _Config(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", 
     frequency_penalty: float | None = None
     seed: int | None = None
     response_mime_type: str | None = None
-    response_json_schema: dict[str, Any] | None = None
-    thinking_config: dict[str, Any] | None = None
+    response_json_schema: dict[str, object] | None = None
+    thinking_config: dict[str, object] | None = None
 
 
 class ContentRequest(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
     """A GenerateContentRequest; the model is said by the job."""
 
-    contents: list[dict[str, Any]]
-    system_instruction: dict[str, Any] | None = None
+    contents: list[dict[str, object]]
+    system_instruction: dict[str, object] | None = None
     generation_config: _Config | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_config: dict[str, Any] | None = None
+    tools: list[dict[str, object]] | None = None
+    tool_config: dict[str, object] | None = None
 
 
-def encode_request(request: UnifiedRequest) -> ContentRequest | dict[str, Any]:
+def encode_request(request: UnifiedRequest) -> ContentRequest | dict[str, object]:
     """The request; `provider_kwargs` last, its `generationConfig` key by key.
 
     Raises:
@@ -75,27 +74,28 @@ def encode_request(request: UnifiedRequest) -> ContentRequest | dict[str, Any]:
         _encode_config(body, request.generation_config, request.model or "")
     if not request.provider_kwargs:
         return body
-    plain: dict[str, Any] = msgspec.to_builtins(body)
-    own = request.provider_kwargs.get("generationConfig")
+    plain: dict[str, object] = msgspec.to_builtins(body)
+    ours, own = (source.get("generationConfig") for source in (plain, request.provider_kwargs))
     merged = plain | request.provider_kwargs
-    if isinstance(own, dict):
+    if isinstance(own, dict) and isinstance(ours, dict):
         # Most of what a user may add belongs in here: it must not cost the `max_tokens` that is in here too.
-        merged["generationConfig"] = plain.get("generationConfig", {}) | own
+        merged["generationConfig"] = ours | own
     return merged
 
 
-def encode_embedding(request: UnifiedRequest) -> dict[str, Any]:
+def encode_embedding(request: UnifiedRequest) -> dict[str, object]:
     """An EmbedContentRequest: one turn of text; `provider_kwargs` (`taskType`, `outputDimensionality`) last."""
     if request.system_prompt:
         raise ValidationError("system_prompt: embeddings have none; put it in front of the text")
     if len(request.messages) != 1:
         raise ValidationError("messages: an embedding is of one message; make a request of each")
     (message,) = request.messages
-    return {"content": {"parts": _encode_parts(message, {}, signed=True)}} | request.provider_kwargs
+    body: dict[str, object] = {"content": {"parts": _encode_parts(message, {}, signed=True)}}
+    return body | request.provider_kwargs
 
 
-def _encode_messages(request: UnifiedRequest) -> list[dict[str, Any]]:
-    contents: list[dict[str, Any]] = []
+def _encode_messages(request: UnifiedRequest) -> list[dict[str, object]]:
+    contents: list[dict[str, object]] = []
     names: dict[str, str] = {}
     signed = bool(_BUDGET_MODEL.match(request.model or ""))
     for message in request.messages:
@@ -104,7 +104,7 @@ def _encode_messages(request: UnifiedRequest) -> list[dict[str, Any]]:
     return contents
 
 
-def _encode_parts(message: UnifiedMessage, names: dict[str, str], *, signed: bool) -> list[dict[str, Any]]:
+def _encode_parts(message: UnifiedMessage, names: dict[str, str], *, signed: bool) -> list[dict[str, object]]:
     """The parts of a turn.
 
     Args:
@@ -114,7 +114,7 @@ def _encode_parts(message: UnifiedMessage, names: dict[str, str], *, signed: boo
     """
     if isinstance(message.content, str):
         return [{"text": message.content}]
-    parts: list[dict[str, Any]] = []
+    parts: list[dict[str, object]] = []
     for part in message.content:
         encoded = _encode_part(part, names)
         if isinstance(part, ToolCallContent) and not signed:
@@ -124,7 +124,7 @@ def _encode_parts(message: UnifiedMessage, names: dict[str, str], *, signed: boo
     return parts
 
 
-def _encode_part(part: Content, names: dict[str, str]) -> dict[str, Any]:
+def _encode_part(part: Content, names: dict[str, str]) -> dict[str, object]:
     match part:
         case TextContent():
             return {"text": part.text}
@@ -148,7 +148,7 @@ def _encode_part(part: Content, names: dict[str, str]) -> dict[str, Any]:
             return {"functionResponse": {"id": part.tool_call_id, "name": name, "response": response}}
 
 
-def _object_of(content: str) -> dict[str, Any]:
+def _object_of(content: str) -> dict[str, object]:
     """What a tool returned, as the object that the service wants."""
     try:
         value = msgspec.json.decode(content)
@@ -184,7 +184,7 @@ def _encode_config(body: ContentRequest, config: GenerationConfig, model: str) -
 _NOTHING = _Config()
 
 
-def _thinking(effort: str, model: str) -> dict[str, Any]:
+def _thinking(effort: str, model: str) -> dict[str, object]:
     if _BUDGET_MODEL.match(model):
         return {"thinkingBudget": _BUDGETS[effort]}
     if effort == "none":
@@ -194,12 +194,12 @@ def _thinking(effort: str, model: str) -> dict[str, Any]:
     return {"thinkingLevel": effort.upper()}
 
 
-def _declaration(tool: Tool) -> dict[str, Any]:
+def _declaration(tool: Tool) -> dict[str, object]:
     described = {} if tool.description is None else {"description": tool.description}
     return {"name": tool.name, **described, "parametersJsonSchema": tool.parameters}
 
 
-def _calling(config: GenerationConfig) -> dict[str, Any] | None:
+def _calling(config: GenerationConfig) -> dict[str, object] | None:
     choice = config.tool_choice
     if isinstance(choice, NamedTool):
         return {"mode": "ANY", "allowedFunctionNames": [choice.name]}

@@ -24,9 +24,9 @@ from ...core import (
 from .._openai_dialect.chat import read_arguments
 
 
-def encode_response_body(request: UnifiedRequest) -> dict[str, Any]:
+def encode_response_body(request: UnifiedRequest) -> dict[str, object]:
     """The body, with the turns as items: a tool's call and its result are items of their own."""
-    body: dict[str, Any] = {"model": request.model}
+    body: dict[str, object] = {"model": request.model}
     if request.system_prompt:
         prompt = request.system_prompt
         body["instructions"] = prompt if isinstance(prompt, str) else "\n\n".join(prompt)
@@ -48,20 +48,20 @@ def encode_response_body(request: UnifiedRequest) -> dict[str, Any]:
     return body
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _tool(tool: dict[str, object]) -> dict[str, object]:
     # Left out, `strict` is true here, and a schema that is not made for it is refused.
     return {"type": "function", "strict": False} | tool
 
 
-def _tool_choice(choice: str | NamedTool | None) -> Any:
+def _tool_choice(choice: str | NamedTool | None) -> object:
     return {"type": "function", "name": choice.name} if isinstance(choice, NamedTool) else choice
 
 
-def _items(message: UnifiedMessage) -> list[dict[str, Any]]:
+def _items(message: UnifiedMessage) -> list[dict[str, object]]:
     if isinstance(message.content, str):
         return [{"role": message.role, "content": message.content, **message.provider_kwargs}]
-    items: list[dict[str, Any]] = []
-    parts: list[dict[str, Any]] = []
+    items: list[dict[str, object]] = []
+    parts: list[dict[str, object]] = []
     for part in message.content:
         if isinstance(part, ToolResultContent):
             items.append({"type": "function_call_output", "call_id": part.tool_call_id, "output": part.content})
@@ -75,7 +75,7 @@ def _items(message: UnifiedMessage) -> list[dict[str, Any]]:
     return items
 
 
-def _part(part: Content, role: str) -> dict[str, Any]:
+def _part(part: Content, role: str) -> dict[str, object]:
     match part:
         case TextContent():
             return {"type": "output_text" if role == "assistant" else "input_text", "text": part.text}

@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from ...core import Endpoint, GenerationConfig
 from ...core.finding import Finding
@@ -83,7 +83,7 @@ class VLLMProvider(Provider):
         self,
         model_path: str | None = None,
         *,
-        vllm_args: Mapping[str, Any] | None = None,
+        vllm_args: Mapping[str, EngineOption] | None = None,
         engine: Literal["serve", "run-batch"] | None = None,
         chunk_rows: int = 500,
         api_key: str | None = None,

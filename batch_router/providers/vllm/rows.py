@@ -1,7 +1,5 @@
 """Checks of single rows: vLLM gives up a whole run on one bad row. And the answers of rows that no engine gets."""
 
-from typing import Any
-
 import msgspec
 
 from .codec import read_row_id
@@ -16,7 +14,7 @@ _Texts = str | list[str]
 class _Chat(msgspec.Struct):
     """The fields of a chat body whose types vLLM checks; it reads numbers in quotes, and ignores unknown fields."""
 
-    messages: list[dict[str, Any]]
+    messages: list[dict[str, object]]
     model: str | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -36,16 +34,16 @@ class _Chat(msgspec.Struct):
     stop: _Texts | None = None
     stop_token_ids: list[int] | None = None
     stream: bool | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
+    tools: list[dict[str, object]] | None = None
+    tool_choice: str | dict[str, object] | None = None
+    response_format: dict[str, object] | None = None
     chat_template: str | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
+    chat_template_kwargs: dict[str, object] | None = None
     user: str | None = None
 
 
 class _Embedding(msgspec.Struct):
-    input: str | list[Any]
+    input: str | list[object]
     model: str | None = None
     dimensions: int | None = None
     user: str | None = None
@@ -59,7 +57,7 @@ class _Row(msgspec.Struct):
 
     custom_id: str
     url: str
-    body: dict[str, Any]
+    body: dict[str, object]
 
 
 _decode = msgspec.json.Decoder(_Row).decode
