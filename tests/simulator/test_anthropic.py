@@ -33,7 +33,7 @@ def rows(count: int) -> list[Any]:
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., anthropic.Anthropic]]:
-    """`connect(scenario)`: a client of a simulator that has a day like that."""
+    """`connect(scenario)`: a client of a simulator with that scenario."""
     started: list[Simulator] = []
 
     def run(scenario: Scenario | None = None, key: str = "sk-ant-any", **more: Any) -> anthropic.Anthropic:
@@ -52,13 +52,13 @@ def raw(client: anthropic.Anthropic, batch_id: str) -> httpx2.Response:
 
 
 def results_of(client: anthropic.Anthropic, requests: list[Any]) -> dict[str, Any]:
-    """What became of each row, by the SDK's own reading."""
+    """The result of each row, as the SDK reads it."""
     batch = client.messages.batches.create(requests=requests)
     return {each.custom_id: each.result for each in client.messages.batches.results(batch.id)}
 
 
 def test_a_batch_runs_to_its_end(connect: Any) -> None:
-    """Created as `in_progress`; looked at again it has ended, with counts and every answer."""
+    """A batch is created as `in_progress`; the next look shows that it has ended, with counts and every answer."""
     client = connect()
     created = client.messages.batches.create(requests=rows(20))
     batch = client.messages.batches.retrieve(created.id)
@@ -71,14 +71,14 @@ def test_a_batch_runs_to_its_end(connect: Any) -> None:
 
 
 def test_answers_come_in_another_order_that_the_seed_decides(connect: Any) -> None:
-    """Not the order of the input, and the same for the same seed."""
+    """The answers are not in input order, and the same seed gives the same order."""
     orders = [list(results_of(connect(Scenario(seed=seed)), rows(20))) for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
     assert orders[0] != sorted(orders[0], key=int)
 
 
 def test_a_running_batch_says_nothing_of_its_rows(connect: Any) -> None:
-    """No counts, no results, only when to ask again; `results_url` comes with the end, on the host that was asked."""
+    """It has no counts and no results, only the time to ask again; at its end it gets a `results_url` on this host."""
     client = connect(Scenario(latency=Latency(in_progress=0.3)))
     batch = client.messages.batches.create(requests=rows(10))
     began = time.monotonic()
@@ -93,7 +93,7 @@ def test_a_running_batch_says_nothing_of_its_rows(connect: Any) -> None:
 
 
 def test_results_that_are_asked_too_early_are_not_there(connect: Any) -> None:
-    """404 in the recorded words, and the request not to try again."""
+    """Results of a running batch are a 404 in the recorded words, with a header that forbids a retry."""
     client = connect(RUNNING)
     batch = client.messages.batches.create(requests=rows(1))
     with pytest.raises(anthropic.NotFoundError, match=r"has no available results\.") as caught:
@@ -139,7 +139,7 @@ def test_results_that_are_asked_too_early_are_not_there(connect: Any) -> None:
     ],
 )
 def test_rows_are_looked_at_when_they_run(connect: Any, params: dict[str, Any], message: str) -> None:
-    """Create takes them; each bad one is an errored row, with an error in its error, and the others are answered."""
+    """Create accepts bad rows; each becomes an errored row, and the others are answered."""
     results = results_of(connect(), [row("a"), row("b", **params)])
     assert results["a"].type == "succeeded"
     error = results["b"].error
@@ -148,14 +148,14 @@ def test_rows_are_looked_at_when_they_run(connect: Any, params: dict[str, Any], 
 
 
 def test_missing_params_are_named(connect: Any) -> None:
-    """In the row's error."""
+    """The row's error names the missing parameter."""
     bad = row("a")
     del bad["params"]["max_tokens"]
     assert results_of(connect(), [bad])["a"].error.error.message == "max_tokens: Field required"
 
 
 def test_the_old_version_takes_sampling_parameters(connect: Any) -> None:
-    """Rows are held to the version that their batch was created with."""
+    """Rows are checked by the rules of the API version that created their batch."""
     client = connect(default_headers=OLD)
     assert results_of(client, [row("a", temperature=1.0, top_p=0.5)])["a"].type == "succeeded"
 
@@ -173,7 +173,7 @@ def test_the_old_version_takes_sampling_parameters(connect: Any) -> None:
     ],
 )
 def test_a_bad_id_refuses_the_whole_batch(connect: Any, requests: list[Any], message: str) -> None:
-    """400, and there is no batch."""
+    """Create answers 400, and there is no batch."""
     client = connect()
     with pytest.raises(anthropic.BadRequestError, match=message):
         client.messages.batches.create(requests=requests)
@@ -196,7 +196,7 @@ def test_a_bad_id_refuses_the_whole_batch(connect: Any, requests: list[Any], mes
     ],
 )
 def test_a_body_is_read_as_it_comes(connect: Any, content: bytes, count: int | None) -> None:
-    """However it is spaced and cut; what is not such a body is refused, and leaves nothing behind."""
+    """Spaces and chunk borders in a body do not matter; any other body is refused and leaves nothing behind."""
     client = connect()
 
     def in_pieces() -> Iterator[bytes]:
@@ -213,7 +213,7 @@ def test_a_body_is_read_as_it_comes(connect: Any, content: bytes, count: int | N
 
 
 def test_too_large_a_body_is_refused_by_a_page(connect: Any) -> None:
-    """413 with HTML, as what stands in front of the service says it."""
+    """The answer is 413 with an HTML page, as from the proxy in front of the service."""
     blocks = (b" " * 1_000_000 for _ in range(257))
     with pytest.raises(anthropic.RequestTooLargeError) as caught:
         connect().post("/v1/messages/batches", content=blocks, cast_to=httpx2.Response)
@@ -221,7 +221,7 @@ def test_too_large_a_body_is_refused_by_a_page(connect: Any) -> None:
 
 
 def test_a_cancelled_batch_keeps_what_was_answered(connect: Any) -> None:
-    """`canceling`, then `ended`; each row has a result, and those that were not answered say so."""
+    """The batch is `canceling`, then `ended`; each row has a result, and unanswered rows are canceled."""
     client = connect(Scenario(latency=Latency(in_progress=0.5, cancelling=0.1)))
     batches = client.messages.batches
     created = batches.create(requests=rows(100))
@@ -240,7 +240,7 @@ def test_a_cancelled_batch_keeps_what_was_answered(connect: Any) -> None:
 
 
 def test_an_expired_batch_keeps_what_was_answered(connect: Any) -> None:
-    """Half of the rows were answered, the other half say that they expired."""
+    """Half of the rows are answered, the other half are expired."""
     kinds = [result.type for result in results_of(connect(Scenario(expire_after=0.5)), rows(10)).values()]
     assert (kinds.count("succeeded"), kinds.count("expired")) == (5, 5)
 
@@ -255,7 +255,7 @@ def test_an_expired_batch_keeps_what_was_answered(connect: Any) -> None:
     ],
 )
 def test_rows_can_be_refused(connect: Any, status: int, kind: str) -> None:
-    """As the scenario says, by the prompt."""
+    """The scenario refuses rows by their prompt."""
     scenario = Scenario(refuse=(Refusal(match="bad", status=status, message="No."),))
     results = results_of(connect(scenario), [row("a"), row("b", "bad")])
     assert results["a"].type == "succeeded"
@@ -263,20 +263,20 @@ def test_rows_can_be_refused(connect: Any, status: int, kind: str) -> None:
 
 
 def test_a_job_that_would_fail_has_only_errors(connect: Any) -> None:
-    """There is no failed batch here."""
+    """A scenario that fails jobs makes every row an error, because no Message Batch fails."""
     results = results_of(connect(Scenario(fail_job="some_code")), rows(2))
     assert {result.type for result in results.values()} == {"errored"}
 
 
 def test_rows_can_be_lost_and_repeated(connect: Any) -> None:
-    """As the scenario says, by the prompt."""
+    """The scenario drops and repeats rows by their prompt."""
     client = connect(Scenario(drop="lose", repeat="twice"))
     batch = client.messages.batches.create(requests=[row("a", "lose"), row("b", "twice"), row("c")])
     assert sorted(each.custom_id for each in client.messages.batches.results(batch.id)) == ["b", "b", "c"]
 
 
 def test_answers_are_the_scenarios(connect: Any) -> None:
-    """The first expression that is found in the prompt gives the text; without any the prompt's texts come back."""
+    """The first expression found in the prompt gives the text; without one the answer is the prompt."""
     image = {"type": "image", "source": {"type": "url", "url": "https://a/b.png"}}
     requests = [row("a", "7 + 0"), row("b", [image, {"type": "text", "text": "What is this?"}])]
     results = results_of(connect(Scenario(answers=(Answer(match=r"(\d+) \+ 0", text="{1}"),))), requests)
@@ -285,7 +285,7 @@ def test_answers_are_the_scenarios(connect: Any) -> None:
 
 
 def test_both_ways_to_send_a_key_are_known(connect: Any) -> None:
-    """The SDK's bearer, and the header of the plain API; a wrong one is refused in the documented words."""
+    """The key may come as a bearer token or in the API's own header; a wrong key is refused in the documented words."""
     client = connect(Scenario(keys=("sk-right",)), key="sk-right")
     assert client.messages.batches.list().data == []
     url = f"{client.base_url}v1/messages/batches"
@@ -299,7 +299,7 @@ def test_both_ways_to_send_a_key_are_known(connect: Any) -> None:
 
 
 def test_what_is_not_there_is_not_found(connect: Any) -> None:
-    """404, with the id of the request in header and body."""
+    """An unknown batch is a 404, with the id of the request in header and body."""
     batches = connect().messages.batches
     for call in (batches.retrieve, batches.cancel, batches.delete, batches.results):
         with pytest.raises(anthropic.NotFoundError) as caught:
@@ -309,7 +309,7 @@ def test_what_is_not_there_is_not_found(connect: Any) -> None:
 
 
 def test_lists_are_paged_newest_first(connect: Any) -> None:
-    """A page holds what was asked for, on either side of a cursor, and says whether there is more."""
+    """A page has as many batches as were asked for, before or after a cursor, and says whether there are more."""
     batches = connect().messages.batches
     made = [batches.create(requests=rows(1)).id for _ in range(5)][::-1]
     page = batches.list(limit=2)
@@ -323,7 +323,7 @@ def test_lists_are_paged_newest_first(connect: Any) -> None:
 
 
 def test_only_an_ended_batch_can_be_deleted(connect: Any) -> None:
-    """And is gone then, with its results."""
+    """After its end a batch can be deleted, and its results with it."""
     batches = connect().messages.batches
     created = batches.create(requests=rows(1))
     assert batches.delete(created.id).type == "message_batch_deleted"
@@ -335,7 +335,7 @@ def test_only_an_ended_batch_can_be_deleted(connect: Any) -> None:
 
 
 def test_a_lost_answer_leaves_the_batch(connect: Any) -> None:
-    """The client sees a reset, and the batch is there all the same."""
+    """The client sees a reset, and the batch exists nevertheless."""
     client = connect(Scenario(faults=(Fault(match="POST /v1/messages/batches", do="reset_after"),)))
     with pytest.raises(anthropic.APIConnectionError):
         client.messages.batches.create(requests=rows(3))
@@ -352,7 +352,7 @@ def test_a_lost_answer_leaves_the_batch(connect: Any) -> None:
     ],
 )
 def test_faults_come_when_they_are_due(connect: Any, fault: Any, error: type[Exception]) -> None:
-    """Once, in the service's own shape, and then all is well again."""
+    """A fault strikes once, in the service's own format; the next request succeeds."""
     client = connect(Scenario(faults=(Fault(match="GET /v1/messages/batches", **fault),)))
     with pytest.raises(error) as caught:
         client.messages.batches.list()
@@ -364,7 +364,7 @@ def test_faults_come_when_they_are_due(connect: Any, fault: Any, error: type[Exc
 
 
 def test_the_log_has_ids_but_no_key_and_no_prompt() -> None:
-    """What drills look at from outside."""
+    """The drills compare this log with what the road did."""
     with Simulator() as simulator:
         client = anthropic.Anthropic(api_key="sk-canary", base_url=f"{simulator.url}/anthropic", max_retries=0)
         batch = client.messages.batches.create(requests=[row("a", "canary prompt")])
@@ -379,7 +379,7 @@ def test_the_log_has_ids_but_no_key_and_no_prompt() -> None:
 
 
 def test_large_batches_are_never_whole_in_memory(tmp_path: Path) -> None:
-    """190 MB in, answered and out again: the simulator's own memory stays far below that."""
+    """190 MB are uploaded, answered and downloaded while the simulator's own memory stays far below that."""
     script = """
 import sys
 from pathlib import Path
@@ -418,7 +418,7 @@ def schema_of(shared: Path, name: str) -> dict[str, Any]:
 
 
 def _with_defaults(node: Any) -> Any:
-    """The description requires what is null by default, too; the service (as recorded) leaves it out."""
+    """Add the nulls that the description requires and the service (as recorded) leaves out."""
     if isinstance(node, list):
         return [_with_defaults(each) for each in node]
     if not isinstance(node, dict):
@@ -431,7 +431,7 @@ def _with_defaults(node: Any) -> Any:
 
 
 def test_objects_are_as_the_api_description_says(connect: Any, shared: Path) -> None:
-    """Batch (in each state), list, result lines of each kind and deletion validate against the published schemas."""
+    """Batch (in each state), list, result lines of each kind and deletion are valid by the published schemas."""
     client = connect(Scenario(refuse=(Refusal(match="bad"),), expire_after=0.5, latency=Latency(cancelling=60)))
     batches = client.messages.batches
     created = batches.with_raw_response.create(requests=[row("a"), row("b", "bad"), *rows(10)]).http_response.json()
@@ -452,7 +452,7 @@ def test_objects_are_as_the_api_description_says(connect: Any, shared: Path) -> 
 
 
 def test_objects_have_the_keys_that_were_recorded(connect: Any, shared: Path) -> None:
-    """Nothing that the real service sent in a batch, or in a result line, is missing here."""
+    """A batch and a result line have every key that the real service sent."""
     client = connect(Scenario(refuse=(Refusal(match="bad"),)))
     batch = client.messages.batches.create(requests=[row("a"), row("b", "bad")])
     golden = shared / "golden" / "anthropic"
@@ -474,7 +474,7 @@ def test_objects_have_the_keys_that_were_recorded(connect: Any, shared: Path) ->
 
 
 def keys(value: Any) -> set[str]:
-    """All names in a value, however deep."""
+    """All names in a value, at any depth."""
     if isinstance(value, list):
         return set().union(*map(keys, value)) if value else set()
     return set(value).union(*map(keys, value.values())) if isinstance(value, dict) else set()

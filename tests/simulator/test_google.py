@@ -52,7 +52,7 @@ class Service:
         return self.batches.create(model=MODEL, src=str(file.name), config={"display_name": label})
 
     def raw(self, path: str) -> Any:
-        """What is on the wire, of which the SDK shows only a part."""
+        """The answer on the wire; the SDK shows only a part of it."""
         request = urllib.request.Request(f"{self.simulator.url}/google/v1beta/{path}", headers={"x-goog-api-key": "k"})
         with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read())
@@ -71,7 +71,7 @@ def connect_to(url: str, version: str | None = None, key: str = "k") -> genai.Cl
 
 @pytest.fixture
 def start() -> Iterator[Any]:
-    """`start(scenario)`: a service that has a day like that."""
+    """`start(scenario)`: a service with that scenario."""
     started: list[Service] = []
 
     def run(scenario: Scenario | None = None, **more: Any) -> Service:
@@ -86,7 +86,7 @@ def start() -> Iterator[Any]:
 
 @pytest.mark.parametrize("version", ["v1", "v1beta", None])
 def test_a_batch_runs_to_its_end(start: Any, version: str | None) -> None:
-    """In both versions: created as pending; looked at again it has succeeded, with label and every answer."""
+    """In both versions a batch is created as pending; the next look shows success, with label and every answer."""
     service = start(version=version)
     created = service.send([row(str(number)) for number in range(20)])
     job = service.batches.get(name=created.name)
@@ -96,7 +96,7 @@ def test_a_batch_runs_to_its_end(start: Any, version: str | None) -> None:
 
 
 def test_the_keys_of_answers_come_in_any_order(start: Any) -> None:
-    """Of the rows and of all that is in them, as recorded; rows too, and all the same for the same seed."""
+    """Rows and the keys inside them are in a random order, as recorded; the same seed gives the same order."""
     orders = []
     for seed in (1, 1, 2):
         service = start(Scenario(seed=seed))
@@ -108,7 +108,7 @@ def test_the_keys_of_answers_come_in_any_order(start: Any) -> None:
 
 
 def test_counts_are_strings_and_zeros_are_left_out(start: Any) -> None:
-    """On the wire; `done` is not there before the end, and the results are in two places then."""
+    """Before the end there is no `done`; after it the results are in two places."""
     service = start(Scenario(latency=Latency(in_progress=0.4), refuse=(Refusal(match="bad"),)))
     job = service.send([row("a"), row("b", "bad")])
     running = service.raw(job.name)
@@ -127,7 +127,7 @@ def test_counts_are_strings_and_zeros_are_left_out(start: Any) -> None:
 
 
 def test_an_upload_goes_in_pieces(start: Any) -> None:
-    """Of 8 MiB, each to the address that the first answer names; the size is a string."""
+    """Pieces of 8 MiB go to the address in the first answer, and the size is a string."""
     service = start()
     file = service.upload(b"x" * 20_000_000, name="mine-1")
     posts = [each for each in service.simulator.requests() if each["path"].endswith("/files")]
@@ -140,7 +140,7 @@ def test_an_upload_goes_in_pieces(start: Any) -> None:
     ("name", "status"), [("taken", "ALREADY_EXISTS"), ("Upper", "INVALID_ARGUMENT"), ("a" * 41, "INVALID_ARGUMENT")]
 )
 def test_names_are_unique_and_short(start: Any, name: str, status: str) -> None:
-    """40 lowercase letters, digits and dashes; a second file of a name is refused."""
+    """A name has 40 lowercase letters, digits and dashes at most; a second file of the same name is refused."""
     service = start()
     service.upload(b"1", name="taken")
     with pytest.raises(errors.ClientError) as caught:
@@ -149,7 +149,7 @@ def test_names_are_unique_and_short(start: Any, name: str, status: str) -> None:
 
 
 def test_inline_requests_are_answered_inline(start: Any) -> None:
-    """With their metadata; a list of jobs does not have the answers."""
+    """Inline answers carry the metadata of their requests; a list of jobs leaves them out."""
     service = start()
     requests = [{"contents": f"Hello {number}", "metadata": {"key": str(number)}} for number in range(3)]
     created = service.batches.create(model=MODEL, src=requests)
@@ -161,7 +161,7 @@ def test_inline_requests_are_answered_inline(start: Any) -> None:
 
 
 def test_embeddings_are_numbers_of_the_text(start: Any) -> None:
-    """The same for the same text, as many as were asked for."""
+    """The same text gives the same numbers, as many as were asked for."""
     service = start()
     texts = ("one", "two", "one")
     rows = [
@@ -177,7 +177,7 @@ def test_embeddings_are_numbers_of_the_text(start: Any) -> None:
 
 
 def test_refused_rows_are_among_the_others(start: Any) -> None:
-    """With the number of google.rpc."""
+    """A refused row has an error with the number of google.rpc."""
     service = start(Scenario(refuse=(Refusal(match="bad", message="No."),)))
     said = {each["key"]: each for each in service.answers(service.send([row("a"), row("b", "bad")]))}
     assert said["b"]["error"] == {"code": 3, "message": "No."}
@@ -185,7 +185,7 @@ def test_refused_rows_are_among_the_others(start: Any) -> None:
 
 
 def test_cancelled_before_the_start(start: Any) -> None:
-    """CANCELLED, done, error 13, no results."""
+    """The job is CANCELLED and done, with error 13 and without results."""
     service = start(Scenario(latency=Latency(validating=60)))
     job = service.send([row("a")])
     service.batches.cancel(name=job.name)
@@ -195,7 +195,7 @@ def test_cancelled_before_the_start(start: Any) -> None:
 
 
 def test_cancelled_after_the_start(start: Any) -> None:
-    """SUCCEEDED, and what was not served has error 1."""
+    """The job is SUCCEEDED, and rows that were not served have error 1."""
     service = start(Scenario(latency=Latency(in_progress=60)))
     job = service.send([row(str(number)) for number in range(3)])
     service.batches.cancel(name=job.name)
@@ -204,7 +204,7 @@ def test_cancelled_after_the_start(start: Any) -> None:
 
 
 def test_an_expired_batch_has_no_results(start: Any) -> None:
-    """However far it was."""
+    """No results remain, however many rows were answered."""
     service = start(Scenario(expire_after=0.5))
     job = service.batches.get(name=service.send([row("a"), row("b")]).name)
     assert (job.state, job.dest) == (types.JobState.JOB_STATE_EXPIRED, None)
@@ -212,7 +212,7 @@ def test_an_expired_batch_has_no_results(start: Any) -> None:
 
 @pytest.mark.parametrize("content", [b"{broken\n", b"\n", b'{"key": "a"}\n'])
 def test_a_bad_file_fails_the_batch_later(start: Any, content: bytes) -> None:
-    """Create accepts it; then it has failed, with an error that the SDK does not show."""
+    """Create accepts the file; then the batch fails, with an error that the SDK does not show."""
     service = start()
     created = service.create(service.upload(content))
     ended = service.raw(created.name)
@@ -220,7 +220,7 @@ def test_a_bad_file_fails_the_batch_later(start: Any, content: bytes) -> None:
 
 
 def test_rows_can_be_lost_and_repeated(start: Any) -> None:
-    """As the scenario says, by the prompt; its answers too."""
+    """The scenario drops, repeats and answers rows by their prompt."""
     service = start(Scenario(drop="lose", repeat="twice", answers=(Answer(match=r"(\d+) \+ 0", text="{1}"),)))
     rows = [row("a", "lose"), row("b", "twice"), row("c", "7 + 0")]
     said = service.answers(service.send(rows))
@@ -230,7 +230,7 @@ def test_rows_can_be_lost_and_repeated(start: Any) -> None:
 
 
 def test_a_wrong_key_is_a_bad_request(start: Any) -> None:
-    """400, with the reason in the details, and without the key."""
+    """The answer is 400, with the reason in the details and without the key."""
     service = start(Scenario(keys=("right",)), key="wrong-canary")
     with pytest.raises(errors.ClientError) as caught:
         service.batches.list()
@@ -240,7 +240,7 @@ def test_a_wrong_key_is_a_bad_request(start: Any) -> None:
 
 
 def test_what_is_not_there_is_not_found(start: Any) -> None:
-    """404 for a batch; 403 for a file, in the service's words; an uploaded file cannot be had back."""
+    """An unknown batch is a 404, an unknown file a 403 as at the service; uploaded files cannot be downloaded."""
     service = start()
     for call in (service.batches.get, service.batches.cancel, service.batches.delete):
         with pytest.raises(errors.ClientError) as caught:
@@ -253,7 +253,7 @@ def test_what_is_not_there_is_not_found(start: Any) -> None:
 
 
 def test_lists_are_paged_newest_first(start: Any) -> None:
-    """A page holds what was asked for, and names the next one."""
+    """A page has as many files as were asked for, and names the next page."""
     service = start()
     made = [service.send([row("a")]).name for _ in range(5)]
     pager = service.batches.list(config={"page_size": 2})
@@ -261,7 +261,7 @@ def test_lists_are_paged_newest_first(start: Any) -> None:
 
 
 def test_a_full_queue_says_when_to_come_back(start: Any) -> None:
-    """In the details of a 429, as a text."""
+    """The details of the 429 have the time to wait, as text."""
     fault = Fault(match="POST /v1/models/.*", do="status", status=429, retry_after="17")
     service = start(Scenario(faults=(fault,)))
     with pytest.raises(errors.ClientError) as caught:
@@ -271,7 +271,7 @@ def test_a_full_queue_says_when_to_come_back(start: Any) -> None:
 
 
 def test_a_lost_answer_leaves_the_job(start: Any) -> None:
-    """The client sees a reset, and the batch is there all the same, with its label; the log has no key, no prompt."""
+    """The client sees a reset, and the batch exists nevertheless, with its label; the log has no key and no prompt."""
     service = start(Scenario(faults=(Fault(match="POST /v1/models/.*", do="reset_after"),)), key="canary")
     with pytest.raises(Exception, match="disconnected"):
         service.send([row("a", "canary prompt")])
@@ -282,7 +282,7 @@ def test_a_lost_answer_leaves_the_job(start: Any) -> None:
 
 
 def test_large_files_are_never_whole_in_memory(tmp_path: Path) -> None:
-    """190 MB up, answered and down again: the simulator's own memory stays far below that."""
+    """190 MB are uploaded, answered and downloaded while the simulator's own memory stays far below that."""
     script = """
 import sys
 from pathlib import Path
@@ -320,7 +320,7 @@ def schema_of(shared: Path, name: str) -> dict[str, Any]:
 
 
 def test_objects_are_as_the_api_description_says(start: Any, shared: Path) -> None:
-    """File, operation (in each state), list and answer validate against the published schemas."""
+    """File, operation (in each state), list and answer are valid by the published schemas."""
     service = start(Scenario(refuse=(Refusal(match="bad"),), latency=Latency(validating=0.3)))
     done = service.send([row("a"), row("b", "bad")])
     cancelled = service.send([row("a")])
@@ -346,7 +346,7 @@ def test_objects_are_as_the_api_description_says(start: Any, shared: Path) -> No
 
 
 def test_objects_have_the_keys_that_were_recorded(start: Any, shared: Path) -> None:
-    """Nothing that the real service sent in an operation, or in an answer's row, is missing here."""
+    """An operation and a row of answers have every key that the real service sent."""
     service = start()
     job = service.send([row("a")])
     recorded = json.loads((shared / "golden/gemini/ellmer__state-capitals-gemini.json").read_text())["batch"]

@@ -30,7 +30,7 @@ def lines(rows: list[dict[str, Any]]) -> bytes:
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., openai.OpenAI]]:
-    """`connect(scenario)`: a client of a simulator that has a day like that."""
+    """`connect(scenario)`: a client of a simulator with that scenario."""
     started: list[Simulator] = []
 
     def run(scenario: Scenario | None = None, key: str = "sk-any") -> openai.OpenAI:
@@ -56,7 +56,7 @@ def read(client: openai.OpenAI, file_id: str | None) -> list[dict[str, Any]]:
 
 
 def test_a_batch_runs_to_its_end(connect: Any) -> None:
-    """Created as `validating`; looked at again it is complete, with counts, label and every answer."""
+    """A batch is created as `validating`; the next look shows that it is completed, with counts and answers."""
     client = connect()
     created = send(client, lines([row(str(number)) for number in range(20)]))
     batch = client.batches.retrieve(created.id)
@@ -68,7 +68,7 @@ def test_a_batch_runs_to_its_end(connect: Any) -> None:
 
 
 def test_answers_come_in_another_order_that_the_seed_decides(connect: Any) -> None:
-    """Not the order of the input, and the same for the same seed."""
+    """The answers are not in input order, and the same seed gives the same order."""
     content = lines([row(str(number)) for number in range(20)])
     orders = []
     for seed in (1, 1, 2):
@@ -80,7 +80,7 @@ def test_answers_come_in_another_order_that_the_seed_decides(connect: Any) -> No
 
 
 def test_a_job_takes_the_time_that_the_scenario_says(connect: Any) -> None:
-    """It goes through its states in order, is not done before the time, and counts grow on the way."""
+    """A job goes through its states in order, is not done too early, and its counts grow meanwhile."""
     client = connect(Scenario(latency=Latency(validating=0.2, in_progress=0.4, finalizing=0.2)))
     began = time.monotonic()
     batch = send(client, lines([row(str(number)) for number in range(100)]))
@@ -97,7 +97,7 @@ def test_a_job_takes_the_time_that_the_scenario_says(connect: Any) -> None:
 
 
 def test_refused_rows_are_in_the_error_file(connect: Any) -> None:
-    """With their status and error in the response's body, and `error` null, as recorded."""
+    """A refused row has its status and error in the response's body, and `error` is null, as recorded."""
     client = connect(Scenario(refuse=(Refusal(match="bad", code="nope", message="No."),)))
     batch = client.batches.retrieve(send(client, lines([row("a"), row("b", "bad")])).id)
     (refused,) = read(client, batch.error_file_id)
@@ -107,14 +107,14 @@ def test_refused_rows_are_in_the_error_file(connect: Any) -> None:
 
 
 def test_when_all_rows_are_refused_there_is_no_output_file(connect: Any) -> None:
-    """The batch is completed all the same."""
+    """A batch whose rows are all refused is completed nevertheless."""
     client = connect(Scenario(refuse=(Refusal(),)))
     batch = client.batches.retrieve(send(client, lines([row("a")])).id)
     assert (batch.status, batch.output_file_id) == ("completed", None)
 
 
 def test_reasoning_models_refuse_max_tokens(connect: Any) -> None:
-    """The row, not the batch, with the code that was recorded."""
+    """The row is refused, not the batch, with the recorded code."""
     client = connect()
     batch = client.batches.retrieve(send(client, lines([row("a", max_tokens=5)])).id)
     (refused,) = read(client, batch.error_file_id)
@@ -132,7 +132,7 @@ def test_reasoning_models_refuse_max_tokens(connect: Any) -> None:
     ],
 )
 def test_a_bad_file_fails_the_batch_later(connect: Any, content: bytes, code: str, line: int | None) -> None:
-    """Create accepts it; then the batch is `failed`, and its errors name code and line."""
+    """Create accepts the file; then the batch is `failed`, and its errors have code and line."""
     client = connect()
     batch = client.batches.retrieve(send(client, content).id)
     assert (batch.status, batch.output_file_id) == ("failed", None)
@@ -140,7 +140,7 @@ def test_a_bad_file_fails_the_batch_later(connect: Any, content: bytes, code: st
 
 
 def test_a_cancelled_batch_keeps_what_was_answered(connect: Any) -> None:
-    """`cancelling`, then `cancelled`; what was not answered is in the error file as such."""
+    """The batch is `cancelling`, then `cancelled`; the error file lists the unanswered rows."""
     client = connect(Scenario(latency=Latency(in_progress=0.5, cancelling=0.1)))
     created = send(client, lines([row(str(number)) for number in range(100)]))
     time.sleep(0.2)
@@ -154,7 +154,7 @@ def test_a_cancelled_batch_keeps_what_was_answered(connect: Any) -> None:
 
 
 def test_an_expired_batch_keeps_what_was_answered(connect: Any) -> None:
-    """Half of the rows were answered, the other half say that the batch expired."""
+    """Half of the rows are answered, the other half say that the batch expired."""
     client = connect(Scenario(expire_after=0.5))
     batch = client.batches.retrieve(send(client, lines([row(str(number)) for number in range(10)])).id)
     assert (batch.status, len(read(client, batch.output_file_id))) == ("expired", 5)
@@ -162,14 +162,14 @@ def test_an_expired_batch_keeps_what_was_answered(connect: Any) -> None:
 
 
 def test_rows_can_be_lost_and_repeated(connect: Any) -> None:
-    """As the scenario says, by the prompt."""
+    """The scenario drops and repeats rows by their prompt."""
     client = connect(Scenario(drop="lose", repeat="twice"))
     batch = client.batches.retrieve(send(client, lines([row("a", "lose"), row("b", "twice"), row("c")])).id)
     assert sorted(answer["custom_id"] for answer in read(client, batch.output_file_id)) == ["b", "b", "c"]
 
 
 def test_answers_are_the_scenarios(connect: Any) -> None:
-    """The first expression that is found in the prompt gives the text; without any the prompt comes back."""
+    """The first expression found in the prompt gives the text; without one the answer is the prompt."""
     client = connect(Scenario(answers=(Answer(match=r"(\d+) \+ 0", text="{1}"),)))
     batch = client.batches.retrieve(send(client, lines([row("a", "7 + 0"), row("b", "hey")])).id)
     said = {each["custom_id"]: each["response"]["body"] for each in read(client, batch.output_file_id)}
@@ -177,7 +177,7 @@ def test_answers_are_the_scenarios(connect: Any) -> None:
 
 
 def test_a_wrong_key_is_refused_without_repeating_it(connect: Any) -> None:
-    """401 with the documented body, and not the key."""
+    """The answer is 401 with the documented body, which does not contain the key."""
     client = connect(Scenario(keys=("sk-right",)), key="sk-wrong-canary")
     with pytest.raises(openai.AuthenticationError) as caught:
         client.batches.list()
@@ -186,7 +186,7 @@ def test_a_wrong_key_is_refused_without_repeating_it(connect: Any) -> None:
 
 
 def test_what_is_not_there_is_not_found(connect: Any) -> None:
-    """404 with all four keys of an error."""
+    """The answer is 404 with all four keys of an error."""
     client = connect()
     for call in (client.batches.retrieve, client.batches.cancel, client.files.retrieve, client.files.content):
         with pytest.raises(openai.NotFoundError) as caught:
@@ -196,13 +196,13 @@ def test_what_is_not_there_is_not_found(connect: Any) -> None:
 
 
 def test_a_file_for_a_batch_must_be_called_jsonl(connect: Any) -> None:
-    """400, in the service's words."""
+    """Another name is refused with 400, in the service's words."""
     with pytest.raises(openai.BadRequestError, match=r"Must be \.jsonl"):
         send(connect(), lines([row("a")]), name="rows.txt")
 
 
 def test_lists_are_paged_newest_first(connect: Any) -> None:
-    """A page holds what was asked for, and says whether there is more."""
+    """A page has as many batches as were asked for, and says whether there are more."""
     client = connect()
     made = [send(client, lines([row("a")])).id for _ in range(5)]
     page = client.batches.list(limit=2)
@@ -211,7 +211,7 @@ def test_lists_are_paged_newest_first(connect: Any) -> None:
 
 
 def test_files_can_be_deleted(connect: Any) -> None:
-    """And are gone then; a batch cannot be made of one."""
+    """A deleted file is gone, and no batch can be created from it."""
     client = connect()
     file = client.files.create(file=("rows.jsonl", lines([row("a")])), purpose="batch")
     assert client.files.delete(file.id).deleted
@@ -220,7 +220,7 @@ def test_files_can_be_deleted(connect: Any) -> None:
 
 
 def test_a_lost_answer_leaves_the_job(connect: Any) -> None:
-    """The client sees a reset, and the batch is there all the same, with its label."""
+    """The client sees a reset, and the batch exists nevertheless, with its label."""
     client = connect(Scenario(faults=(Fault(match="POST /batches", do="reset_after"),)))
     with pytest.raises(openai.APIConnectionError):
         send(client, lines([row("a")]))
@@ -236,7 +236,7 @@ def test_a_lost_answer_leaves_the_job(connect: Any) -> None:
     ],
 )
 def test_faults_come_when_they_are_due(connect: Any, fault: Fault, error: type[Exception]) -> None:
-    """Once, and then all is well again."""
+    """A fault strikes once; the next request succeeds."""
     client = connect(Scenario(faults=(fault,)))
     with pytest.raises(error) as caught:
         client.batches.list()
@@ -246,7 +246,7 @@ def test_faults_come_when_they_are_due(connect: Any, fault: Fault, error: type[E
 
 
 def test_a_truncated_download_is_noticed(connect: Any) -> None:
-    """The announced length is more than what comes: the client's transport says so."""
+    """The announced length is more than what arrives, and the client's transport raises."""
     client = connect(Scenario(faults=(Fault(match="GET /files/.*/content", do="truncate", bytes=10),)))
     batch = client.batches.retrieve(send(client, lines([row("a")])).id)
     with pytest.raises(openai.APIConnectionError):
@@ -254,7 +254,7 @@ def test_a_truncated_download_is_noticed(connect: Any) -> None:
 
 
 def test_the_log_has_ids_and_labels_but_no_key_and_no_prompt() -> None:
-    """What drills look at from outside."""
+    """The drills compare this log with what the road did."""
     with Simulator() as simulator:
         client = openai.OpenAI(api_key="sk-canary", base_url=f"{simulator.url}/openai/v1", max_retries=0)
         send(client, lines([row("a", "canary prompt")]))
@@ -276,7 +276,7 @@ def test_a_bad_scenario_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_the_module_prints_its_url_and_ends_when_told() -> None:
-    """`python -m batch_router.simulator`: the first line is the URL; SIGTERM ends it with exit code 0."""
+    """The first line of `python -m batch_router.simulator` is the URL; SIGTERM ends it with exit code 0."""
     command = [sys.executable, "-m", "batch_router.simulator", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         url = process.stdout.readline().strip() if process.stdout else ""
@@ -287,7 +287,7 @@ def test_the_module_prints_its_url_and_ends_when_told() -> None:
 
 
 def test_large_files_are_never_whole_in_memory(tmp_path: Path) -> None:
-    """190 MB up, answered and down again: the simulator's own memory stays far below that."""
+    """190 MB are uploaded, answered and downloaded while the simulator's own memory stays far below that."""
     script = """
 import sys
 from pathlib import Path
@@ -324,7 +324,7 @@ def schema_of(shared: Path, name: str) -> dict[str, Any]:
 
 
 def _with_null(node: Any) -> Any:
-    """OpenAPI's `nullable` in the words of JSON Schema."""
+    """OpenAPI's `nullable` as JSON Schema has it."""
     if isinstance(node, list):
         return [_with_null(each) for each in node]
     if not isinstance(node, dict):
@@ -339,7 +339,7 @@ def _without_nulls(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_objects_are_as_the_api_description_says(connect: Any, shared: Path) -> None:
-    """File, batch (in each state) and list validate against the published schemas."""
+    """File, batch (in each state) and list are valid by the published schemas."""
     client = connect(Scenario(refuse=(Refusal(match="bad"),)))
     created = send(client, lines([row("a"), row("b", "bad")]))
     failed = client.batches.retrieve(send(client, b"{broken\n").id)
@@ -356,7 +356,7 @@ def test_objects_are_as_the_api_description_says(connect: Any, shared: Path) -> 
 
 
 def test_objects_have_the_keys_that_were_recorded(connect: Any, shared: Path) -> None:
-    """Nothing that the real service sent in a batch, a file, or an answer's row is missing here."""
+    """A batch, a file and a row of answers have every key that the real service sent."""
     client = connect()
     batch = client.batches.retrieve(send(client, lines([row("a")])).id)
     raw = json.loads(client.batches.with_raw_response.retrieve(batch.id).http_response.content)

@@ -1,4 +1,4 @@
-"""The stand-in for the `vllm` executable, held to what the real one was seen to do."""
+"""The stand-in for the `vllm` executable behaves as the real one was seen to behave."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class Run:
         return [json.loads(line) for line in self.out.read_bytes().split(b"\n")[:-1]]
 
     def members(self) -> list[int]:
-        """What is alive of its group."""
+        """The living processes of its group."""
         return [
             process.pid
             for process in psutil.process_iter(["status"])
@@ -67,7 +67,7 @@ def lines(*rows: object) -> bytes:
 
 
 def test_rows_are_answered_in_order_and_twice_if_asked_twice(tmp_path: Path) -> None:
-    """Blank lines are skipped; an answer has the fields of a recorded one."""
+    """Blank lines are skipped, and an answer has the fields of a recorded one."""
     run = Run(tmp_path, lines(row("b"), row("a")) + b"\n" + lines(row("a")))
     assert run.end()[0] == 0
     answers = run.answers()
@@ -76,7 +76,7 @@ def test_rows_are_answered_in_order_and_twice_if_asked_twice(tmp_path: Path) -> 
 
 
 def test_an_answer_looks_like_a_recorded_one(tmp_path: Path, shared: Path) -> None:
-    """It has every field of the recorded rows; `reasoning_content` is called `reasoning` since."""
+    """It has every field of the recorded rows, except that `reasoning_content` is now called `reasoning`."""
     (recorded,) = (shared / "golden" / "vllm").glob("*results*.jsonl")
     theirs = json.loads(recorded.read_bytes().split(b"\n")[0])
     run = Run(tmp_path, lines(row()))
@@ -107,7 +107,7 @@ def fields(value: Any, path: str = "") -> set[str]:
     ],
 )
 def test_one_bad_row_stops_everything(tmp_path: Path, bad: bytes) -> None:
-    """Nothing is written, and the line is named."""
+    """No answer is written, and the error names the line."""
     run = Run(tmp_path, lines(row()) + bad)
     code, said = run.end()
     assert (code, said.strip()) == (1, "ValueError: Invalid request on line 2")
@@ -115,7 +115,7 @@ def test_one_bad_row_stops_everything(tmp_path: Path, bad: bytes) -> None:
 
 
 def test_rows_are_refused_one_by_one_in_both_forms(tmp_path: Path) -> None:
-    """The body is null, the error an object in an object or a bare text, and the exit code 0."""
+    """The body is null, the error an object or a text, and the exit code 0."""
     stream, unknown = CHAT | {"stream": True}, CHAT | {"model": "other"}
     empty = CHAT | {"messages": []}
     given = lines(row(body=stream), row(body=unknown), row(body=empty), row(url="/v1/responses"), row())
@@ -128,7 +128,7 @@ def test_rows_are_refused_one_by_one_in_both_forms(tmp_path: Path) -> None:
 
 
 def test_a_break_down_leaves_a_prefix(tmp_path: Path) -> None:
-    """The rows before it are there, whole; nothing of the engine is."""
+    """The rows before the crash are answered completely, and the engine has ended."""
     run = Run(tmp_path, lines(*(row(str(number)) for number in range(5))), "crash_after = 2\n")
     code, said = run.end()
     assert code == 1
@@ -139,7 +139,7 @@ def test_a_break_down_leaves_a_prefix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "left"), [(signal.SIGINT, 0), (signal.SIGTERM, 1), (signal.SIGKILL, 1)])
 def test_only_an_interrupt_ends_the_engine_too(tmp_path: Path, number: signal.Signals, left: int) -> None:
-    """After the others it lives on, as the real one's does."""
+    """After any other signal the engine lives on, as the real one's does."""
     rows = (row(str(number)) for number in range(100))
     run = Run(tmp_path, lines(*rows), "[latency]\nin_progress = 60\n")  # so that it is not done before the signal
     try:
