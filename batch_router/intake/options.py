@@ -36,23 +36,23 @@ class SendOptions(TypedDict, total=False):
     """The options of a batch, as `BatchRouter.send_batch` takes them by name. Each may be left out.
 
     Attributes:
-        model: the model of the rows that name none.
-        endpoint: what rows ask for that do not say: "chat" (the default), "responses" or "embeddings".
-        system_prompt: for the rows that have none: a text, or several that are joined by a blank line.
-        generation_config: parameters for the rows that leave them out: a `GenerationConfig`, or a dict with its names.
-        unsupported: what becomes of a parameter or a part that the provider does not take: "error" (the default)
-            refuses the batch, "drop" leaves it out and counts it in the manifest.
-        row_retries: how often a row that failed for a passing reason (expired, overloaded, missing...) is sent again,
-            0 to 10; 2 by default.
+        model: the model of rows without one.
+        endpoint: the endpoint of rows without one: "chat" (the default), "responses" or "embeddings".
+        system_prompt: the system prompt of rows without one: a text, or several that are joined by a blank line.
+        generation_config: parameters for rows without them: a `GenerationConfig`, or a dict with its names.
+        unsupported: where the provider does not take a parameter or a part: "error" (the default) refuses the batch,
+            "drop" leaves it out and counts it in the manifest.
+        row_retries: how often a row is sent again that failed for a passing reason (expired, overloaded, missing...):
+            0 to 10, by default 2.
         batch_id: an id of your own for the batch: letters, digits, `_` and `-`, at most 64; by default a random one.
         idempotency_key: any text. A second submission with the same key and the same content is the same batch; with
             other content it is an error. The batch id is derived from it.
         credential: the name of the API key to use: letters, digits, `_` and `-`. The key itself is where the workers
             run. By default the workers' own key.
-        timeout: seconds from the submission until the batch is cancelled, with the answers that it has by then; by
+        timeout: seconds from the submission until the batch is cancelled; it keeps the answers that it has by then. By
             default it is never cancelled.
         keep_remote: leave the uploaded and the result files at the provider; by default (False) they are deleted.
-        engine_options: options of vLLM's engine without their dashes, True for a flag: `{"max-model-len": 4096}`.
+        engine_options: options of the vLLM engine without their dashes, True for a flag: `{"max-model-len": 4096}`.
     """
 
     model: str | None
@@ -79,7 +79,7 @@ class SubmitOptions(SendOptions, total=False):
         input: the path of a JSONL file with the rows, which the workers can read too.
         check_rows: how many rows of `input` to check before anything is stored, 1000 by default; None: all. The
             workers check all of them in any case.
-        metadata: your own notes, which `status` shows; texts by name.
+        metadata: your own notes, texts by name; `status` shows them.
     """
 
     requests: Iterable[UnifiedRequest | Mapping[str, Any] | PydanticModel] | None
@@ -89,7 +89,7 @@ class SubmitOptions(SendOptions, total=False):
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the batch says for rows that do not say it themselves."""
+    """What holds for rows that leave it out."""
 
     model: str | None = None
     endpoint: Endpoint | None = None

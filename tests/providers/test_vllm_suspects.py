@@ -26,7 +26,8 @@ class Engine:
 
 def search(engine: Engine, most: int, divisor: int) -> tuple[list[int], Verdict | None]:
     """The rows that were found guilty, and the verdict on the engine, if it came to that."""
-    found, suspects = [], Suspects()
+    found: list[int] = []
+    suspects = Suspects()
     while engine.left:
         held = engine.left[: suspects.rows_at_a_time(most, divisor=divisor)]
         answered, broke = engine.run(held)
