@@ -1,4 +1,4 @@
-"""A provider's job, and what goes wrong, as every provider's client reports it."""
+"""What the clients of all providers report: jobs, failures, accounts."""
 
 import hmac
 from hashlib import pbkdf2_hmac
@@ -51,8 +51,8 @@ class Failure(Shown, frozen=True, kw_only=True):
     """What went wrong, in words that `status` shows: no key and no prompt may be in them.
 
     Attributes:
-        retryable: whether it is a passing condition.
-        status_code: the provider's HTTP status; 0: there was none.
+        retryable: whether the condition may pass.
+        status_code: the provider's HTTP status; 0: no answer.
     """
 
     type: str
@@ -62,15 +62,15 @@ class Failure(Shown, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider calls its batch, as it was last seen.
+    """A provider's batch, as it was last seen.
 
     Attributes:
         created_at: seconds since 1970, by the provider's clock.
         completed: rows answered so far.
         failed: rows refused so far.
-        expires_at: when the provider gives up on what is not done by then.
+        expires_at: when the provider gives up the rows that are not done, seconds since 1970.
         outputs: the provider's names of the result files, in the order in which they are read.
-        token: what it is labelled with, where the provider shows that; of ours or of anybody.
+        token: its label, ours or not; None: it has none, or the provider does not show it.
         error: why the job ended without doing its work, in the provider's words.
     """
 
@@ -86,11 +86,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a job is that runs in the worker itself.
+    """How far a job is that runs in the worker.
 
     Attributes:
         completed: rows answered so far.
-        before: those of them that earlier runs had answered when this one began.
+        before: rows that earlier runs had answered when this run began.
         since: when this run began, by the store's clock (seconds since 1970).
         at: when they were counted.
     """
@@ -110,12 +110,12 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a client needs to create a job, or to find one that was created.
 
     Attributes:
-        token: ours, unique; it goes to the provider as a label.
-        round: counts the times that creating was begun anew; what is uploaded gets a name of its own in each.
+        token: the unique label that the job gets at the provider.
+        round: how often creating started over; each round uploads under a name of its own.
         upload: the provider's name of the uploaded rows.
-        since: no job of this token is older (seconds since 1970).
+        since: no job with this token is older (seconds since 1970).
         engine_options: of the batch, for the engine of a job that runs in the worker.
-        taken: jobs that are known to be others', for a provider that cannot tell one running job from another.
+        taken: ids of jobs that belong to other shards, for a provider that cannot tell running jobs apart.
     """
 
     token: str

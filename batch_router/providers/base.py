@@ -34,7 +34,7 @@ class Codec(Protocol):
         """
 
     def read_row_id(self, line: bytes) -> str | None:
-        """Which of our rows an answer belongs to; None if it does not say, or cannot be read."""
+        """The row id of an answer; None if it has none, or cannot be read."""
 
     def decode(self, line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
         """The result that an answer holds, and whether the line had to be repaired to be read.
@@ -68,12 +68,12 @@ class Rows(Protocol):
 
 
 class Client(Protocol):
-    """The provider's API, as far as the road needs it. Sync; every call has a time-out and no retries of its own.
+    """The provider's API, as far as the road needs it. Synchronous; every call has a time-out and is not retried.
 
-    All methods raise `ProviderAPIError`s and nothing else of the SDK's.
+    All methods raise `ProviderAPIError`s, and none of the SDK's own errors.
 
     Attributes:
-        access: the service that it calls, and its key: says which account the jobs belong to.
+        access: the service that it calls, and its key; `access.account()` is the account that the jobs belong to.
     """
 
     access: Access
@@ -82,16 +82,16 @@ class Client(Protocol):
         """Send the rows; returns the provider's name for them (None where `create` sends them)."""
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:
-        """Create the job. This is the call that costs money: it is sent once, and never again by itself."""
+        """Create the job. This is the call that costs money: it is sent once, and never retried here."""
 
     def find(self, spec: JobSpec) -> Job | None:
         """The job that an earlier `create` may have made, by its token."""
 
     def get(self, job_id: str) -> Job:
-        """The job as it stands."""
+        """The current state of the job."""
 
     def list(self, limit: int) -> Iterator[Job]:
-        """The jobs of the account, newest first, at most `limit`, with their tokens; not only ours."""
+        """The newest jobs of the account, newest first, at most `limit`, with their tokens; not only ours."""
 
     def cancel(self, job_id: str) -> None:
         """Ask for the job to end early. Answers are kept."""
@@ -100,20 +100,20 @@ class Client(Protocol):
         """Write all answers, one JSON object per line."""
 
     def find_uploads(self, spec: JobSpec) -> Iterable[str]:
-        """The names of all that was uploaded under the token, as far as it may still be there."""
+        """The names of all uploads under the token that may still exist."""
 
     def delete_upload(self, upload: str) -> None:
-        """Delete uploaded rows; a job that would still be created from them fails. Fine if they are gone."""
+        """Delete uploaded rows, so that no job can be created from them any more. Fine if they are gone."""
 
     def delete(self, job: Job) -> None:
-        """Delete an ended job's answers, and the job where the provider has that. Fine if they are gone."""
+        """Delete the answers of an ended job, and the job itself if the provider can. Fine if they are gone."""
 
     def close(self) -> None:
         """Close the connections; no other call follows."""
 
 
 class Loaded(NamedTuple):
-    """A model that is there, as the batch that it was loaded for wanted it."""
+    """A model that is loaded, with the options of the batch that it was loaded for."""
 
     model: str
     engine_options: Mapping[str, EngineOption]
@@ -122,11 +122,12 @@ class Loaded(NamedTuple):
 class LocalClient(Client, Protocol):
     """The client of a provider whose jobs run in the worker (`Provider.remote` is False).
 
-    `create` lasts as long as the job; the others are called meanwhile, with the name of the upload. `get` then counts.
+    `create` lasts as long as the job. Meanwhile the other methods are called with the name of the upload as the job's
+    id, and `get` returns the count so far.
     """
 
     def loaded(self) -> Loaded | None:
-        """What a job can have at once; None: each job loads its own."""
+        """The model that a job can use at once; None: each job loads its own."""
 
     def keep_answers(self, job_id: str) -> Job:
         """Make a job of the rows that have an answer, when `create` has failed for good."""
@@ -136,10 +137,10 @@ class LocalClient(Client, Protocol):
 
 
 class Provider(ABC):
-    """One API. A fifth one is a folder beside these, or a package with an entry point.
+    """One API. Another one is a folder beside these, or a package with an entry point.
 
     Args:
-        api_key: stays in this process; without it the environment (`key_variables`) is asked when it is needed.
+        api_key: stays in this process; without it the environment (`key_variables`) is read when a client connects.
         base_url: where the API is, if not at its usual address.
     """
 

@@ -101,7 +101,7 @@ def test_a_job_goes_from_rows_to_answers(connect: Connect, write: Write) -> None
 
 
 def test_refused_rows_are_counted(connect: Connect, write: Write) -> None:
-    """They are among the answers; the job is completed all the same."""
+    """They are among the answers, and the job is completed."""
     client, _ = connect(Scenario(refuse=(Refusal(),)))
     job = client.get(client.create(FileRows(write()), spec()).id)
     assert (job.status, job.completed, job.failed) == (BatchStatus.COMPLETED, 0, 1)
@@ -189,7 +189,7 @@ def test_what_goes_wrong_is_named(
     ambiguous: bool,
     retry_after: float | None,
 ) -> None:
-    """One error of ours for each of theirs: is a retry worth it, when, and may there be a job all the same?"""
+    """Each of their errors becomes one of ours, which says whether and when to retry, and whether a job may exist."""
     client, _ = connect(Scenario(faults=(Fault(match=f"POST {BATCHES}", **fault),)))
     with pytest.raises(ProviderAPIError) as caught:
         client.create(FileRows(write()), spec())
@@ -206,7 +206,7 @@ def test_a_bad_row_id_refuses_the_job(connect: Connect, tmp_path: Path) -> None:
         client.create(FileRows(path), spec())
 
 
-def test_nobody_there_is_not_ambiguous(write: Write) -> None:
+def test_a_refused_connection_is_not_ambiguous(write: Write) -> None:
     """A connection that was never made carried no request."""
     client = client_of("http://127.0.0.1:1/anthropic", timeout=2)
     with pytest.raises(ProviderUnavailableError) as caught:
@@ -216,7 +216,7 @@ def test_nobody_there_is_not_ambiguous(write: Write) -> None:
 
 @pytest.mark.parametrize("how", [{"do": "delay", "seconds": 3}, {"do": "drip", "bytes": 1, "seconds": 0.1}])
 def test_a_silent_provider_is_ambiguous(connect: Connect, write: Write, how: dict[str, Any]) -> None:
-    """The request was sent, and nobody knows what became of it; an answer that would never end is none."""
+    """The request was sent, and its effect is unknown; an answer that never ends counts as none."""
     _, simulator = connect(Scenario(faults=(Fault(match=f"POST {BATCHES}", **how),)))
     with pytest.raises(ProviderUnavailableError) as caught:
         client_of(f"{simulator.url}/anthropic", timeout=0.3).create(FileRows(write()), spec())

@@ -496,7 +496,7 @@ def test_a_torn_answer_is_a_value_error(line: bytes) -> None:
     ],
 )
 def test_the_row_id_is_found(line: bytes, row_id: str | None) -> None:
-    """An answer says whose it is, wherever in the row that is said; what cannot be read is nobody's."""
+    """The row id is found wherever it stands in the row; a row that cannot be read has none."""
     assert codec.read_row_id(line) == row_id
 
 

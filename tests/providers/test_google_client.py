@@ -124,7 +124,7 @@ def test_an_upload_is_done_once(connect: Connect, rows: Path) -> None:
 
 
 def test_a_race_of_uploads_has_two_winners(connect: Connect, rows: Path) -> None:
-    """Who finds the name taken when it begins to send uses what the other one sent."""
+    """An upload that finds its name taken uses the file that is there."""
     client, simulator = connect(
         Scenario(faults=(Fault(match="GET /v1beta/files/.*", do="status", status=404, after=1),))
     )
@@ -196,7 +196,7 @@ def test_what_goes_wrong_is_named(
     ambiguous: bool,
     retry_after: float | None,
 ) -> None:
-    """One error of ours for each of theirs: is a retry worth it, when, and may there be a job all the same?"""
+    """Each of their errors becomes one of ours, which says whether and when to retry, and whether a job may exist."""
     client, _ = connect(Scenario(faults=(Fault(match=CREATE, **fault),)))
     with pytest.raises(ProviderAPIError) as caught:
         create(client, rows)
@@ -215,7 +215,7 @@ def test_a_failed_upload_is_named(connect: Connect, rows: Path) -> None:
     assert client.upload(FileRows(rows), spec()) == "files/br-t-0"
 
 
-def test_nobody_there_is_not_ambiguous() -> None:
+def test_a_refused_connection_is_not_ambiguous() -> None:
     """A connection that was never made carried no request."""
     with pytest.raises(ProviderUnavailableError) as caught:
         client_of("http://127.0.0.1:1", timeout=2).create(FileRows(Path("unused")), spec(upload="files/1"))
@@ -224,7 +224,7 @@ def test_nobody_there_is_not_ambiguous() -> None:
 
 @pytest.mark.parametrize("how", [{"do": "delay", "seconds": 3}, {"do": "drip", "bytes": 1, "seconds": 0.1}])
 def test_a_silent_provider_is_ambiguous(connect: Connect, rows: Path, how: dict[str, Any]) -> None:
-    """The request was sent, and nobody knows what became of it; an answer that would never end is none."""
+    """The request was sent, and its effect is unknown; an answer that never ends counts as none."""
     _, simulator = connect(Scenario(faults=(Fault(match=CREATE, **how),)))
     with pytest.raises(ProviderUnavailableError) as caught:
         create(client_of(f"{simulator.url}/google", timeout=0.3), rows)
@@ -321,7 +321,7 @@ def test_the_environment_does_not_switch_the_service(
 
 
 def test_the_key_is_found_where_the_sdk_would_find_it(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GOOGLE_API_KEY wins over GEMINI_API_KEY; without either it is said which to set, and where."""
+    """GOOGLE_API_KEY wins over GEMINI_API_KEY; without either the error says which to set, and where."""
     _, simulator = connect(Scenario(keys=("first",)))
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
@@ -427,7 +427,7 @@ def test_odd_inlined_answers_are_none(say: Any, odd: Any) -> None:
 
 
 def test_a_recorded_operation_is_read(say: Any, shared: Path) -> None:
-    """State, counts, times and the file, as the service said them."""
+    """State, counts, times and the file, as the service recorded them."""
     said = json.loads((shared / "golden/gemini/ellmer__state-capitals-gemini.json").read_text())["batch"]
     job = say(said).get(said["name"])
     assert (job.id, job.status, job.completed, job.failed) == (said["name"], BatchStatus.COMPLETED, 4, 0)

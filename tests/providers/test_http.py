@@ -146,8 +146,8 @@ def test_a_provider_may_mean_something_else_by_a_status() -> None:
     assert type(errors_of(Refusal(529, None, b"", None), kinds=own).of_refusal(Refusal(529, None, b"", None))) is (
         RateLimitedError
     )
-    told = Refusal(529, None, b"", None, CredentialsError)
-    assert type(errors_of(told, kinds=own).of_refusal(told)) is CredentialsError
+    explicit = Refusal(529, None, b"", None, CredentialsError)
+    assert type(errors_of(explicit, kinds=own).of_refusal(explicit)) is CredentialsError
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_what_goes_wrong_is_named(
     ambiguous: bool,
     retry_after: float | None,
 ) -> None:
-    """One error of ours for each of theirs: is a retry worth it, when, and may there be a job all the same?"""
+    """Each of their errors becomes one of ours, which says whether and when to retry, and whether a job may exist."""
     client, _ = connect(Scenario(faults=(Fault(match="POST /batches", **fault),)))
     with pytest.raises(ProviderAPIError) as caught:
         create(client, rows)
@@ -140,7 +140,7 @@ def test_what_goes_wrong_is_named(
     assert (caught.value.ambiguous, caught.value.retry_after) == (ambiguous, retry_after)
 
 
-def test_nobody_there_is_not_ambiguous() -> None:
+def test_a_refused_connection_is_not_ambiguous() -> None:
     """A connection that was never made carried no request."""
     client = find_provider("openai")(KEY, base_url="http://127.0.0.1:1/v1").connect(Settings(http_timeout=2))
     with pytest.raises(ProviderUnavailableError) as caught:
@@ -150,7 +150,7 @@ def test_nobody_there_is_not_ambiguous() -> None:
 
 @pytest.mark.parametrize("how", [{"do": "delay", "seconds": 3}, {"do": "drip", "bytes": 1, "seconds": 0.1}])
 def test_a_silent_provider_is_ambiguous(connect: Connect, rows: Path, how: dict[str, Any]) -> None:
-    """The request was sent, and nobody knows what became of it; an answer that would never end is none."""
+    """The request was sent, and its effect is unknown; an answer that never ends counts as none."""
     _, simulator = connect(Scenario(faults=(Fault(match="POST /batches", **how),)))
     client = find_provider("openai")(KEY, base_url=f"{simulator.url}/openai/v1").connect(Settings(http_timeout=0.3))
     with pytest.raises(ProviderUnavailableError) as caught:

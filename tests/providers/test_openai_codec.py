@@ -387,7 +387,7 @@ def test_an_answer_with_a_bad_character_is_repaired(sent: bytes, text: str) -> N
     ],
 )
 def test_good_characters_are_left_alone(sent: bytes, text: str) -> None:
-    """A pair of surrogates is one character, a line separator another: nothing is to be repaired."""
+    """A pair of surrogates is one character, a line separator another: nothing needs repair."""
     result, repaired = codec.decode(ok(COMPLETION).replace(b'"42"', sent), "q1")
     assert (result.text, repaired) == (text, False)
 
@@ -444,7 +444,7 @@ def test_a_deep_answer_is_read_or_refused(depth: int) -> None:
     ],
 )
 def test_the_row_id_is_found(line: bytes, row_id: str | None) -> None:
-    """An answer says whose it is, wherever in the row that is said; what cannot be read is nobody's."""
+    """The row id is found wherever it stands in the row; a row that cannot be read has none."""
     assert codec.read_row_id(line) == row_id
 
 
@@ -533,7 +533,7 @@ def test_recorded_answers_of_the_other_endpoint_are_kept(recorded: Path) -> None
 
 
 def test_recorded_requests_go_out_as_they_came(recorded: Path) -> None:
-    """A row of somebody's batch file goes out as it was, but for the row id and the new name of `max_tokens`."""
+    """A row of a batch file is sent as it is, but for the row id and the new name of `max_tokens`."""
     chats = [row for _, row in rows(recorded, "method") if row["url"] == "/v1/chat/completions"]
     assert len(chats) == 38
     for row in chats:

@@ -1,4 +1,4 @@
-"""Tools, schemas and the other endpoints: what goes out at OpenAI, what comes back, and somebody else's batch file."""
+"""Tools, schemas and the other endpoints: requests to OpenAI, its answers, and batch files from elsewhere."""
 
 import json
 from pathlib import Path
@@ -229,7 +229,7 @@ def test_the_end_of_a_response_is_one_of_our_words(fields: dict[str, Any], reaso
 
 
 def test_a_failed_response_is_an_error() -> None:
-    """It came with 200, and has no answer all the same."""
+    """It has the status 200 and no answer."""
     result, _ = codec.decode(answered(status="failed", error={"code": "server_error", "message": "Oops."}), "q1")
     assert result.status is ResultStatus.ERRORED
     assert result.error is not None
@@ -273,7 +273,7 @@ def test_more_than_a_text_is_not_embedded(row: UnifiedRequest, complaint: str) -
         wire(row)
 
 
-# --- somebody's batch file ------------------------------------------------------------------------------------------
+# --- a batch file from elsewhere --------------------------------------------------------------------------------------
 
 ROUND_TRIPS = [
     request(),

@@ -177,4 +177,4 @@ def test_only_what_was_left_behind_is_ended(runs: Runs, change: dict[str, Any]) 
         assert runs.client().find(runs.spec()) is None
         assert (other.poll() is None) == bool(change)
         other.kill()
-    assert record.exists() == ("machine" in change), "whoever runs on that machine ends it"
+    assert record.exists() == ("machine" in change), "a worker on that machine ends it"

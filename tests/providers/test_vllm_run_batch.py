@@ -93,7 +93,7 @@ ROW: dict[str, Any] = {"custom_id": f"{TOKEN}-1", "method": "POST", "url": "/v1/
     ],
 )
 def test_what_vllm_would_abort_on_is_found_before(row: dict[str, Any], problem: str | None) -> None:
-    """It is lenient where vLLM is: numbers in quotes, fields that nobody knows."""
+    """It is lenient where vLLM is: numbers in quotes, unknown fields."""
     found = check(json.dumps(row).encode())
     assert (found is None) if problem is None else (found is not None and problem in found)
 

@@ -83,7 +83,7 @@ def test_bad_rows_fail_alone(runs: Runs) -> None:
 
 
 def test_bad_rows_take_no_place_of_good_ones(runs: Runs) -> None:
-    """More of them in a row than rows may be under way: those behind them are answered all the same."""
+    """Even if more bad rows follow each other than rows are sent at a time, the good ones behind them are answered."""
     bad, good = CONCURRENCY + 10, 3
     lines = [wire(request("bad", generation_config=None), f"{TOKEN}-{n}") for n in range(bad)]
     lines = [line.replace(b'"messages":[', b'"messages":["no message",') for line in lines]
@@ -316,7 +316,7 @@ def test_only_servers_of_dead_workers_are_ended(runs: Runs) -> None:
     subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
     assert runs.engines() == before != []
     for lock in folder.glob("*.lock"):
-        lock.rename(lock.with_suffix(".held"))  # as if nobody held it
+        lock.rename(lock.with_suffix(".held"))  # as if no process held it
         lock.touch()
     end_leftover_servers(folder)
     assert runs.engines() == []

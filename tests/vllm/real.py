@@ -26,7 +26,7 @@ OPTIONS = {"enforce-eager": True, "max-model-len": 512}
 
 
 def environment() -> dict[str, str]:
-    """In which the real vLLM runs on CPU, without asking anybody for anything."""
+    """The variables with which the real vLLM runs on CPU, without any network access."""
     folder = Path(os.environ[FOLDER_VARIABLE]) / "bin"
     return {
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",

@@ -81,7 +81,7 @@ def test_a_killed_engine_costs_no_row(real: Real) -> None:
 
 
 def test_what_outlives_worker_and_guard_is_ended(real: Real) -> None:
-    """The real engine lives on by itself; whoever starts next ends it."""
+    """The real engine lives on by itself; the next worker ends it."""
     real.write(200, tokens=400)
     with real.worker() as worker:
         real.wait_until(lambda: any("EngineCore" in word for word in words(real)))

@@ -1,6 +1,6 @@
-"""The chat-completions dialect, which OpenAI and vLLM share: bodies there, answers back.
+"""The chat-completions dialect, which OpenAI and vLLM share: requests to bodies, answers to results.
 
-The way from such a body to a unified request is in `chat_rows`.
+The way back, from such a body to a unified request, is in `intake/openai_rows.py`.
 """
 
 from typing import Any, Literal
@@ -55,7 +55,7 @@ class ChatBody(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 def encode_body(request: UnifiedRequest) -> ChatBody:
-    """The body with all that the dialect's users share; how the most tokens are called, they do not."""
+    """The body with all that OpenAI and vLLM share; they have different names for `max_tokens`."""
     config = request.generation_config
     if config is None:
         return ChatBody(model=request.model, messages=encode_messages(request))
@@ -90,7 +90,7 @@ def encode_messages(request: UnifiedRequest) -> list[object]:
         prompt = request.system_prompt
         messages.append(_SystemMessage(prompt if isinstance(prompt, str) else "\n\n".join(prompt)))
     for message in request.messages:
-        # A plain text is already in the provider's shape; most rows hold nothing else.
+        # A plain text already has the provider's shape; most rows hold nothing else.
         if message.content.__class__ is str and not message.provider_kwargs:
             messages.append(message)
         else:
@@ -99,13 +99,13 @@ def encode_messages(request: UnifiedRequest) -> list[object]:
 
 
 def merge_body(body: ChatBody, provider_kwargs: dict[str, object]) -> dict[str, object]:
-    """The body with the user's own keys laid over it."""
+    """The body, with the user's own keys in place of ours."""
     plain: dict[str, object] = msgspec.to_builtins(body)
     return plain | provider_kwargs
 
 
 def _encode_message(message: UnifiedMessage) -> list[dict[str, object]]:
-    """Usually one message; the results of tools are messages of their own, in front of what the user says to them."""
+    """Usually one message; results of tools are messages of their own, before the other parts of the turn."""
     if message.is_text_only():
         return [{"role": message.role, "content": message.get_text(), **message.provider_kwargs}]
     encoded: list[dict[str, object]] = []

@@ -1,4 +1,4 @@
-"""The dialect of `/v1/embeddings`, which OpenAI and vLLM share: a text there, its numbers back."""
+"""The dialect of `/v1/embeddings`, which OpenAI and vLLM share: texts to bodies, answers to results."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from ...exceptions import ValidationError
 
 
 def encode_embedding_body(request: UnifiedRequest) -> dict[str, object]:
-    """The body: the one text of the one turn.
+    """The body: the single text of the single turn.
 
     Raises:
-        ValidationError: there is more than that.
+        ValidationError: the request is more than one text.
     """
     return {"model": request.model, "input": embedded_text(request)}
 
 
 def embedded_text(request: UnifiedRequest) -> str:
-    """The text that is to be embedded.
+    """The text to embed.
 
     Raises:
         ValidationError: the request is more than one text.

@@ -1,4 +1,4 @@
-"""The rows of a batch file as OpenAI and vLLM write them: a request to an endpoint there, its response back."""
+"""The rows of a batch file in the format of OpenAI and vLLM: a request to an endpoint, and its response."""
 
 import re
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class _RowId(msgspec.Struct):
 
 _decode_row_id = msgspec.json.Decoder(_RowId).decode
 
-# How the service begins each line; an id that needs no unescaping can be read without parsing the row.
+# How the service begins each line. An id without escapes is read without parsing the row.
 _BEGINNING = re.compile(rb'\{"id": ?"[^"\\]*", ?"custom_id": ?"([^"\\]*)"')
 
 

@@ -34,7 +34,9 @@ class AnthropicProvider(Provider):
 
     def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""
-        from .client import AnthropicClient  # the SDK takes half a second to import: only those who call it pay
+        from .client import (
+            AnthropicClient,  # the SDK takes half a second to import, and only processes that call it need it
+        )
 
         return AnthropicClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
 

@@ -1,4 +1,4 @@
-"""Rows of a Message Batch, and its result lines. The way of a request into `params` is in `requests`."""
+"""Rows of a Message Batch, and its result lines. `requests.py` turns a request into `params`."""
 
 import re
 from typing import Any, Literal
@@ -23,7 +23,7 @@ class _RowId(msgspec.Struct):
 
 _decode_row_id = msgspec.json.Decoder(_RowId).decode
 
-# How the service begins each line; an id that needs no unescaping can be read without parsing the row.
+# How the service begins each line. An id without escapes is read without parsing the row.
 _BEGINNING = re.compile(rb'\{"custom_id": ?"([^"\\]*)"')
 
 

@@ -56,7 +56,7 @@ class GoogleProvider(Provider):
 
     def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""
-        from .client import GoogleClient  # the SDK takes a second to import: only those who call it pay
+        from .client import GoogleClient  # the SDK takes a second to import, and only processes that call it need it
 
         return GoogleClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
 

@@ -94,7 +94,7 @@ class GoogleClient:
                 api_version=_API_VERSION,
                 timeout=int(timeout * 1000),
                 # A second create after a lost answer would be a second job, and both are paid. One attempt is the
-                # SDK's default; here it is said.
+                # SDK's default, and made explicit here.
                 retry_options=types.HttpRetryOptions(attempts=1),
                 httpx_client=transport,
             ),
@@ -210,7 +210,7 @@ class GoogleClient:
         return self._answers.read(recorder.body)
 
     def _job(self, batch: dict[str, Any]) -> Job:
-        """A job from its operation: zero counts, an unspecified state and `done` before the end are left out there."""
+        """A job from its operation, which leaves out zero counts, an unspecified state, and `done` before the end."""
         metadata = _metadata(batch)
         word = str(metadata.get("state") or "BATCH_STATE_UNSPECIFIED")
         status = _STATUSES.get(word.rpartition("_STATE_")[2])
@@ -274,7 +274,7 @@ def _token(batch: dict[str, Any]) -> str | None:
 
 
 def _output(batch: dict[str, Any]) -> dict[str, Any]:
-    """Where the results are: said in two places, either of which may be missing."""
+    """Where the results are. The service names it in two places, either of which may be missing."""
     for output in (batch.get("response"), _metadata(batch).get("output")):
         if isinstance(output, dict) and ("responsesFile" in output or "inlinedResponses" in output):
             return output
@@ -282,7 +282,7 @@ def _output(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inlined(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The results that are in the job itself, with the key where a file of responses has it."""
+    """The results that are in the job itself, each with its key where a file of responses has it."""
     rows: Any = _output(batch)
     for _ in range(2):  # a list in an object of the same name
         rows = rows.get("inlinedResponses") if isinstance(rows, dict) else rows
@@ -292,7 +292,7 @@ def _inlined(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _number(count: Any) -> int | None:
-    """A count, which JSON of Google's has as a string."""
+    """A count; Google's JSON has it as a string."""
     try:
         return int(count)
     except (TypeError, ValueError):

@@ -50,7 +50,7 @@ class _Config(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", 
 
 
 class ContentRequest(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
-    """A GenerateContentRequest; the model is said by the job."""
+    """A GenerateContentRequest; the job names the model."""
 
     contents: list[dict[str, object]]
     system_instruction: dict[str, object] | None = None
@@ -131,7 +131,7 @@ def _encode_part(part: Content, names: dict[str, str]) -> dict[str, object]:
         case ImageContent() | DocumentContent():
             if part.source_type == "base64":
                 return {"inlineData": {"mimeType": part.media_type, "data": part.data}}
-            # `image/*` says that nobody knows; then the service looks for itself.
+            # `image/*` means unknown; then the service finds out the type.
             kind = {} if part.media_type.endswith("/*") else {"mimeType": part.media_type}
             return {"fileData": {"fileUri": part.data, **kind}}
         case ToolCallContent():

@@ -11,7 +11,7 @@ _ONLY_CHAT = "leave it out, or use the endpoint 'chat'"
 
 
 class OpenAIProvider(Provider):
-    """OpenAI's Batch API over `/v1/chat/completions`."""
+    """OpenAI's Batch API: chat completions, responses, embeddings."""
 
     name = "openai"
     # developers.openai.com/api/docs/guides/batch: 50,000 requests and 200 MB per input file.
@@ -36,7 +36,9 @@ class OpenAIProvider(Provider):
 
     def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""
-        from .client import OpenAIClient  # the SDK takes half a second to import: only those who call it pay
+        from .client import (
+            OpenAIClient,  # the SDK takes half a second to import, and only processes that call it need it
+        )
 
         return OpenAIClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
 

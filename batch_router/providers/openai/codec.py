@@ -10,7 +10,7 @@ from .responses import decode_response, encode_response_body
 
 __all__ = ["decode", "encode", "read_row_id"]
 
-# Rows that were never executed carry a code of their own instead of a response.
+# The codes of rows that were never executed, and have no response.
 _UNEXECUTED = {
     "batch_expired": (ResultStatus.EXPIRED, ErrorType.EXPIRED),
     "batch_cancelled": (ResultStatus.CANCELLED, ErrorType.CANCELLED),

@@ -1,4 +1,4 @@
-"""The dialect of `/v1/responses`: the same requests as chat completions, in other words."""
+"""The dialect of `/v1/responses`: the requests of chat completions, with other names."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ _INCOMPLETE = {"max_output_tokens": FinishReason.LENGTH, "content_filter": Finis
 
 
 def decode_response(custom_id: str, body: dict[str, Any], request_id: str | None) -> UnifiedResult:
-    """The result that a response holds, read leniently."""
+    """The result that a response holds; unknown shapes are left out (`response` keeps them)."""
     texts: list[str] = []
     refusals: list[str] = []
     thoughts: list[str] = []

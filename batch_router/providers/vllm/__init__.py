@@ -1,4 +1,4 @@
-"""vLLM: models on GPUs of one's own, by `vllm serve` or `vllm run-batch`."""
+"""vLLM: models on your own GPUs, with `vllm serve` or `vllm run-batch`."""
 
 import os
 import shlex
@@ -26,7 +26,7 @@ __all__ = [
     "VLLMSettings",
 ]
 
-# Below the home: the servers that run on this machine.
+# Folder below the home: the records of the servers that run on this machine.
 _ENGINES = "engines"
 
 
@@ -35,9 +35,9 @@ class VLLMProvider(Provider):
 
     Args:
         model_path: where the model's files are, if the requests' `model` is only its name.
-        vllm_args: more options of vLLM: `{"max-model-len": 4096, "enforce-eager": True}`; by default the settings'.
-        engine: `serve`: a server that stays; `run-batch`: a run per chunk of rows; by default the settings'.
-        chunk_rows: rows per run of `run-batch`, each of which loads the model anew.
+        vllm_args: options of vLLM: `{"max-model-len": 4096, "enforce-eager": True}`; by default those of the settings.
+        engine: `serve`: a server that stays loaded; `run-batch`: a run per chunk of rows; by default the settings' one.
+        chunk_rows: rows per run of `run-batch`; each run loads the model.
         api_key: of a server that runs elsewhere; without it the environment (`key_variables`) counts.
         base_url: of that server; without it, engines are started here.
     """
@@ -54,14 +54,14 @@ class VLLMProvider(Provider):
             GenerationConfig.__struct_fields__, "leave it out: embeddings have no such parameter"
         ),
     }
-    #: All steps of a batch run where the engine and its files are.
+    #: All steps of a batch run on the machine that has the engine and its files.
     queue = "gpu"
-    #: Nothing is on its way to a server: what a dead worker left of a run is ended before the next one.
+    #: No request can arrive late: the engine of a dead worker is ended before the next run.
     remote = False
     speaks_openai = True
     #: For a server that runs elsewhere.
     key_variables = ("VLLM_API_KEY",)
-    #: What says how a model is run; what would reach beyond it (files, code, ports) is for the settings alone.
+    #: Options that say how a model runs. Options that reach beyond it (files, code, ports) belong to the settings.
     engine_options = frozenset(
         {
             "chat-template",
@@ -97,7 +97,7 @@ class VLLMProvider(Provider):
         self._chunk_rows = chunk_rows
 
     def takes_credential(self) -> bool:
-        """See `Provider.takes_credential`: engines of our own ask for no key."""
+        """See `Provider.takes_credential`: only a server that runs elsewhere asks for a key."""
         return self.base_url is not None
 
     def connect(self, settings: Settings) -> Client:

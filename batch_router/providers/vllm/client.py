@@ -120,11 +120,11 @@ class VLLMClient:
             copyfileobj(answers, into, 1 << 18)
 
     def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:  # noqa: ARG002
-        """None: nothing was uploaded."""
+        """None: rows are not uploaded."""
         return ()
 
     def delete_upload(self, upload: str) -> None:
-        """Nothing was uploaded."""
+        """Nothing to do: rows are not uploaded."""
 
     def delete(self, job: Job) -> None:
         """Delete the answers, and what else the run left beside the rows."""

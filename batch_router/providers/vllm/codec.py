@@ -1,4 +1,4 @@
-"""Rows for `vllm run-batch`, and the answers in its output file."""
+"""Rows for vLLM, and the answers as `vllm run-batch` writes them."""
 
 from typing import Any
 

@@ -40,25 +40,25 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 def _version(command: list[str], engine: str) -> Finding:
     try:
-        said = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         return Finding(
             "vllm", " ".join(command), f"`{command[0]} --version` fails ({type(error).__name__}): reinstall it"
         )
-    return Finding("vllm", f"{said.stdout.split()[-1] if said.stdout.split() else 'unknown'}, engine {engine}")
+    return Finding("vllm", f"{done.stdout.split()[-1] if done.stdout.split() else 'unknown'}, engine {engine}")
 
 
 def _devices() -> Iterator[Finding]:
     """The GPUs, as NVIDIA's own tool lists them; without it the processor."""
     query = ["nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(query, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+        done = subprocess.run(query, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
     except (OSError, subprocess.SubprocessError):
         memory = psutil.virtual_memory()
         free, total = memory.available / 1e9, memory.total / 1e9
         yield Finding("device", f"no GPU seen (nvidia-smi), {os.cpu_count()} cores, {free:.1f} of {total:.1f} GB free")
         return
-    for number, line in enumerate(said.stdout.splitlines()):
+    for number, line in enumerate(done.stdout.splitlines()):
         name, free, total = (word.strip() for word in line.rsplit(",", 2))
         known = free.isdecimal() and total.isdecimal()  # `[N/A]` where memory is shared with the processor
         memory_left = f"{int(free) / 1e3:.1f} of {int(total) / 1e3:.1f} GB free" if known else "memory unknown"

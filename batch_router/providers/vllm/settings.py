@@ -1,4 +1,4 @@
-"""The settings that only vLLM has, and the options of it that nobody else may set."""
+"""The settings that only vLLM has, and the options of vLLM that only batch_router sets."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ...core.jobs import EngineOption
 from ...exceptions import ValidationError
 from ...settings import Section
 
-# How we reach an engine, and what it reads and writes.
+# Options that say how we reach an engine, and what it reads and writes.
 _OUR_OPTIONS = frozenset(
     {"api-key", "host", "input-file", "model", "output-file", "port", "root-path", "served-model-name", "uds"}
     | {"ssl-ca-certs", "ssl-cert-reqs", "ssl-certfile", "ssl-keyfile"}
