@@ -19,7 +19,7 @@ log = logging.getLogger("batch_router")
 PREFIX = "BATCH_ROUTER_"
 _BASE_URL = "_BASE_URL"
 # Read by the simulator's engine, in the environment of its worker.
-_OTHERS = frozenset({"VLLM_SCENARIO"})
+_OTHERS = frozenset({f"{PREFIX}VLLM_SCENARIO"})
 # Fields of `Settings` that have no variable of their own.
 _NOT_VARIABLES = frozenset({"base_urls", "sections", "others"})
 
@@ -115,7 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         if environ is None:
             environ = os.environ
-            _warn_of_unknown(environ)
+            _warn_of_misspelt_variables()
         ours = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
         base_urls = {
             name.removeprefix(PREFIX).removesuffix(_BASE_URL).lower(): url
@@ -154,20 +154,34 @@ def _read(kind: type[T], environ: Mapping[str, str], **more: object) -> T:
     return msgspec.structs.replace(read, **more)
 
 
-def _warn_of_unknown(environ: Mapping[str, str]) -> None:
-    known = frozenset(name.removeprefix(PREFIX) for name in known_variables())
-    names = {variable.removeprefix(PREFIX) for variable in environ if variable.startswith(PREFIX)}
-    for name in sorted(names - known - _OTHERS):
-        if not name.endswith(_BASE_URL):
+def warn_of_unknown_variables() -> None:
+    """Name the variables `BATCH_ROUTER_*` that nothing reads. For a process that has imported all its providers."""
+    for name in _unknown(os.environ):
+        _warn_of(name)
+
+
+def _warn_of_misspelt_variables() -> None:
+    """The same for names that are nearly a known one: others may be a provider's that is not imported yet."""
+    for name in _unknown(os.environ):
+        if _nearest(name):
             _warn_of(name)
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    names = {name for name in environ if name.startswith(PREFIX) and not name.endswith(_BASE_URL)}
+    return sorted(names - known_variables() - _OTHERS)
+
+
+def _nearest(name: str) -> str | None:
+    known = [each.removeprefix(PREFIX) for each in known_variables()]
+    return next(iter(get_close_matches(name.removeprefix(PREFIX), known, n=1)), None)
 
 
 @cache
 def _warn_of(name: str) -> None:
     """Once in a process; settings are read in several places."""
-    near = get_close_matches(f"{PREFIX}{name}", known_variables(), n=1)
-    hint = f": did you mean {near[0]}?" if near else ""
-    log.warning("%s%s is not a setting of batch_router%s", PREFIX, name, hint)
+    near = _nearest(name)
+    log.warning("%s is not a setting of batch_router%s", name, f": did you mean {PREFIX}{near}?" if near else "")
 
 
 def _read_json(name: str, text: str) -> Any:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from batch_router.exceptions import ValidationError
-from batch_router.settings import Section, Settings
+from batch_router.settings import Section, Settings, warn_of_unknown_variables
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -111,8 +111,18 @@ def test_a_prefix_is_part_of_a_key(prefix: str) -> None:
 def test_a_misspelt_variable_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """One line says which it is and which one it may have been; it is no error."""
     monkeypatch.setenv("BATCH_ROUTER_LEAZE", "3")
+    monkeypatch.setenv("BATCH_ROUTER_OBSCURE", "3")  # may be a provider's that is not imported
     assert Settings.from_env().lease == Settings.from_env().lease == 15
     assert caplog.messages == ["BATCH_ROUTER_LEAZE is not a setting of batch_router: did you mean BATCH_ROUTER_LEASE?"]
+
+
+def test_a_worker_names_all_unknown_variables(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has imported its providers, so what no setting has is nobody's."""
+    monkeypatch.setenv("BATCH_ROUTER_OPAQUE", "3")
+    warn_of_unknown_variables()
+    assert "BATCH_ROUTER_OPAQUE is not a setting of batch_router" in caplog.messages
 
 
 def test_passwords_are_not_shown() -> None:

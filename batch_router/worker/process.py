@@ -10,7 +10,7 @@ from typing import Any
 from ..connect import open_context
 from ..providers import find_provider, provider_names
 from ..road.context import Context
-from ..settings import Settings
+from ..settings import Settings, warn_of_unknown_variables
 
 log = logging.getLogger(__name__)
 
@@ -53,3 +53,4 @@ def warm_up() -> None:
             find_provider(name).preload()
         except Exception:  # a package that cannot be imported concerns its own batches
             log.exception("action=preload_failed provider=%s", name)
+    warn_of_unknown_variables()

@@ -15,14 +15,14 @@ log = logging.getLogger(__name__)
 
 
 def queue_of(hint: Hint) -> str:
-    """The queue of the step that an item waits for: its own, or its provider's, if it has one."""
+    """The queue of the step that an item waits for: the item's own or its provider's, where there is one."""
     return hint.queue or find_provider(hint.provider).queue or str(hint.state.queue)
 
 
 def publish(hint: Hint, countdown: float = 0) -> None:
-    """Send the message that carries an item on: a chain of the steps that are left.
+    """Send the message for an item: a chain of its remaining steps.
 
-    A broker that is away loses nothing: the sweep sends the message again.
+    Without a broker nothing is lost: the sweep sends the message later.
     """
     states = remaining_road(hint.state)
     first = _signature(hint, args=([hint.id, hint.version],))

@@ -14,24 +14,24 @@ from .routing import publish
 
 log = logging.getLogger(__name__)
 
-#: All that a message carries: the item, and the version at which it is to be looked at.
-Token = list[str | int]
+#: All that a message carries: the id of an item, and the version that it must still have.
+ItemVersion = list[str | int]
 
 
 class RoadTask(Task):
-    """A step as a task. Its argument and its return value are a `Token`, so that steps make a chain."""
+    """A step as a task. Its argument and its return value are an `ItemVersion`, so that steps make a chain."""
 
     abstract = True
     max_retries = None  # a poll is a retry
 
-    def carry_on(self, token: Token) -> Token | None:
-        """Take the item one step on, and hand it to whoever is next.
+    def carry_on(self, message: ItemVersion) -> ItemVersion | None:
+        """Take the item one step on, and send the message for the step after it.
 
         Raises:
             Ignore: the message is stale, or another one goes on in its place.
             Retry: the same step is due again.
         """
-        item_id, version = str(token[0]), int(token[1])
+        item_id, version = str(message[0]), int(message[1])
         try:
             done = advance(context(), item_id, version)
         except StoreUnavailableError as error:
@@ -46,18 +46,18 @@ class RoadTask(Task):
             publish(hint)
         return self._next(done, done.hint) if done.hint else None
 
-    def _next(self, done: Advance, hint: Hint) -> Token:
-        token: Token = [hint.id, hint.version]
+    def _next(self, done: Advance, hint: Hint) -> ItemVersion:
+        message: ItemVersion = [hint.id, hint.version]
         step = f"batch_router.{hint.state.step}"
         if done.delay > LONGEST_COUNTDOWN:
-            raise Ignore  # no message waits that long: the sweep sends one when it is time
+            raise Ignore  # no message waits that long: the sweep sends one when it is due
         if step == self.name:
-            self._again(token, done.delay)
+            self._again(message, done.delay)
         following = self.request.chain
         if done.delay == 0 and following and following[-1]["task"] == step:
-            return token
+            return message
         publish(hint, done.delay)
         raise Ignore
 
-    def _again(self, token: Token, delay: float) -> NoReturn:
-        raise self.retry(args=(token,), kwargs={}, countdown=delay, argsrepr=f"{token[0]} v{token[1]}")
+    def _again(self, message: ItemVersion, delay: float) -> NoReturn:
+        raise self.retry(args=(message,), kwargs={}, countdown=delay, argsrepr=f"{message[0]} v{message[1]}")

@@ -2,7 +2,7 @@
 
 from ..state.table import State
 from .app import app
-from .steps import RoadTask, Token
+from .steps import ItemVersion, RoadTask
 from .submission import SubmitTask, submit_from_message
 
 #: `submit_batch.delay(provider=..., requests=[...])`, or `input=path`; see `SubmitTask.delay`.
@@ -12,10 +12,8 @@ submit_batch: SubmitTask = app.task(bind=True, shared=False, base=SubmitTask, na
 
 
 def _add_step(name: str) -> None:
-    """A task that carries an item one step on: its argument and its return value are a `Token`."""
-
-    def step(self: RoadTask, token: Token) -> Token | None:
-        return self.carry_on(token)
+    def step(self: RoadTask, message: ItemVersion) -> ItemVersion | None:
+        return self.carry_on(message)
 
     app.task(bind=True, shared=False, base=RoadTask, name=f"batch_router.{name}")(step)
 
