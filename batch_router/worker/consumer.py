@@ -12,7 +12,7 @@ from .sweep import start_sweep
 
 log = logging.getLogger(__name__)
 
-# The most of a stranger's words that a log line repeats.
+# At most this much of an unknown task's name is logged.
 _LONGEST_NAME = 80
 
 
@@ -60,6 +60,6 @@ class Consumer(consumer.Consumer):
 
 
 def _hide_rows(message: Message) -> None:
-    """A batch that another app submitted by name has its rows in the message; logs and Flower show these two."""
+    """A batch that another app submits by name has its rows in the message; logs and Flower would show these two."""
     if isinstance(message.headers, dict) and message.headers.get("task") == "batch_router.submit_batch":
         message.headers |= {"argsrepr": "...", "kwargsrepr": "..."}

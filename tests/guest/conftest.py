@@ -41,8 +41,9 @@ def eventually(condition: Callable[[], Any]) -> Any:
 class Fleet:
     """Ours."""
 
-    def __init__(self, environment: dict[str, str], running: Worker) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path, running: Worker) -> None:
         self.environment = environment
+        self.folder = folder
         self.worker = running
         self.settings = Settings.from_env(environment)
         self.client = BatchClient(open_context(self.settings))
@@ -66,7 +67,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[Fle
             "BATCH_ROUTER_CELERY_CONFIG": "impatient",
         }
         with worker(environment, "-n", "ours@%h", cwd=folder) as running:
-            started = Fleet(environment, running)
+            started = Fleet(environment, folder, running)
             yield started
             started.client.close()
 

@@ -1,7 +1,11 @@
 """What holds when our fleet and another app's share a broker, a server and a process, whoever is imported first."""
 
+import json
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+
+from tests.worker.fleet import celery
 
 from .conftest import Fleet, Project, eventually
 
@@ -44,6 +48,15 @@ def test_a_batch_from_a_coroutine_is_answered(project: Project, fleet: Fleet) ->
     """An asyncio program submits in its loop and in threads."""
     ids = project.run("asynchronous.py").split()
     assert [fleet.answers(batch_id) for batch_id in ids] == [2] * 5
+
+
+def test_remote_control_reaches_its_own_workers(project: Project, fleet: Fleet) -> None:
+    """A ping of the project is answered by its worker alone, and one of ours by ours alone."""
+    command = celery("-A", "proj", "inspect", "ping", "--json")[1:]
+    assert set(json.loads(project.run(*command))) == {f"theirs@{HOST}"}
+    command = celery("-A", "batch_router.worker", "inspect", "ping", "--json")
+    asked = subprocess.run(command, env=fleet.environment, cwd=fleet.folder, capture_output=True, text=True, timeout=60)
+    assert set(json.loads(asked.stdout)) == {f"ours@{HOST}"}
 
 
 def test_a_task_for_later_runs_once(project: Project) -> None:

@@ -36,11 +36,6 @@ class Worker:
         self.process = process
         self.log = log
 
-    def stop(self) -> int:
-        """Ask it to end, and wait; returns its exit code."""
-        self.process.terminate()
-        return self.process.wait(30)
-
 
 @contextmanager
 def worker(

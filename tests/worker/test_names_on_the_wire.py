@@ -1,5 +1,6 @@
 """Names in Redis: what a fleet shares a server with is not touched, and it is touched by nothing."""
 
+import base64
 import json
 import subprocess
 import time
@@ -105,14 +106,29 @@ def test_two_fleets_share_a_server(environment: dict[str, str], client: BatchCli
     assert (client.status(batch_id).status, client.listeners("io")) == ("queued", [])
 
 
-def test_another_app_submits_by_name(environment: dict[str, str], other: Celery, client: BatchClient) -> None:
-    """Without code of ours, to the whole name of the queue; neither log nor events repeat its rows."""
-    with worker(environment) as running:
+def test_another_app_submits_by_name(
+    environment: dict[str, str], other: Celery, client: BatchClient, broker: "redis.Redis"
+) -> None:
+    """Without code of ours, to the whole name of the queue; neither log nor task events repeat its rows."""
+    untyped: Any = broker
+    with worker(environment) as running, untyped.pubsub() as events:
+        events.psubscribe("fleet./5.fleetev/*")
         kwargs = {"model": "m", "requests": ROWS}
         batch_id = other.send_task("batch_router.submit_batch", ["openai"], kwargs, queue="fleet.io").id
         eventually(lambda: batch_id in {batch.batch_id for batch in client.list()})
         assert client.wait(batch_id, timeout=30).request_counts.succeeded == 1
+        told = b"".join(iter(lambda: _next_event(events), b""))
+    assert b"task-received" in told
+    assert b"canary" not in told
     assert "canary" not in running.log.read_text()
+
+
+def _next_event(events: Any) -> bytes:
+    """What the next event says; empty if there is none."""
+    while (event := events.get_message(timeout=0.2)) is not None:
+        if event["type"] == "pmessage":
+            return base64.b64decode(json.loads(event["data"])["body"])
+    return b""
 
 
 def test_a_task_by_name_goes_to_the_documented_queue(ours: GuestApp, broker: "redis.Redis") -> None:
