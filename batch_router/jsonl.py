@@ -28,7 +28,7 @@ def read_lines(stream: BinaryIO) -> Iterator[bytes]:
 def hash_file(path: Path) -> str:
     """The hash of a file, in hex: the 128 bits of XXH3.
 
-    A tenth of SHA-256's cost. It guards against accidents, not against who makes two files of one hash to fool himself.
+    A tenth of SHA-256's cost. It guards against accidents, not against two files made to share a hash.
     """
     with path.open("rb", buffering=0) as stream:
         return hash_stream(cast(BinaryIO, stream))
@@ -78,7 +78,7 @@ def is_clean(line: bytes) -> bool:
 def decode_leniently(line: bytes) -> tuple[Any, bool]:
     """A JSON value, and whether it had to be repaired.
 
-    What strict JSON refuses but a provider sent all the same (NaN, lone surrogates, invalid UTF-8) is read, and
+    What strict JSON refuses and providers send (NaN, lone surrogates, invalid UTF-8) is read, and
     replaced by null or U+FFFD: a paid answer is not lost over a character.
 
     Raises:

@@ -261,7 +261,7 @@ def test_foreign_server_is_not_ours(home: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"port":99999,"password":"a","pid":1,"supervisor":1}'])
 def test_garbled_record(home: Path, content: bytes) -> None:
-    """What cannot be read as a record is as good as none."""
+    """What cannot be read as a record counts as no record."""
     (home / "redis").mkdir(parents=True)
     (home / "redis" / "server.json").write_bytes(content)
     assert running_url(home) is None

@@ -17,7 +17,7 @@ RESULT = {"custom_id": "a", "status": "succeeded", "text": "4", "response": {"id
 
 
 class Report(BaseModel):
-    """Somebody's own model around a record of ours."""
+    """A model of the app around a record of ours."""
 
     result: UnifiedResult
 

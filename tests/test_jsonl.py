@@ -83,7 +83,7 @@ def test_lines_that_need_a_look_are_known(line: bytes, clean: bool) -> None:
     ],
 )
 def test_odd_values_are_read(line: bytes, value: object, repaired: bool) -> None:
-    """What strict JSON refuses is read all the same, and flagged; what is strict is not."""
+    """What strict JSON refuses is read and flagged; what is strict is not flagged."""
     assert decode_leniently(line) == (value, repaired)
 
 

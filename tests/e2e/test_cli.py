@@ -217,7 +217,7 @@ def test_a_broker_that_is_away_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_no_worker_is_one_sentence(tmp_path: Path, valkey: str) -> None:
-    """With a broker and nobody listening, `submit` sends nothing and says what to start."""
+    """With a broker and no worker listening, `submit` sends nothing and says what to start."""
     (tmp_path / "good.jsonl").write_text(GOOD)
     environment = clean_environment(tmp_path, BATCH_ROUTER_REDIS_URL=valkey.replace("/0", "/14"))
     command = [sys.executable, "-m", "batch_router.cli", "submit", "good.jsonl", "--provider", "openai", "--model", "m"]

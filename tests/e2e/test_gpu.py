@@ -132,7 +132,7 @@ def test_a_stopped_gpu_worker_hands_its_shard_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["serve", "run-batch"])
 def test_what_a_dead_worker_left_is_ended_at_the_next_start(tmp_path: Path, engine: str) -> None:
-    """Worker and guard were killed, and their batch is nobody's any more: the engine goes, its rows were kept."""
+    """Worker and guard were killed, and no worker has their batch: the engine goes, its rows were kept."""
     home = tmp_path / "home"
     with run_stack(home, "", "io", BATCH_ROUTER_LEASE="300", BATCH_ROUTER_RENEW_EVERY="1") as stack:
         (home / "gpu.toml").write_text("[latency]\nin_progress = 300\n")

@@ -81,7 +81,7 @@ class EchoClient:
 
 
 class EchoProvider(Provider):
-    """Nobody's API."""
+    """An API of this test's own."""
 
     name = "echo"
     limits = Limits(rows=100, bytes=1_000_000)

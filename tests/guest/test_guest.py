@@ -1,4 +1,4 @@
-"""What holds when our fleet and another app's share a broker, a server and a process, whoever is imported first."""
+"""What holds when our fleet and another app's share a broker, a server and a process, in either order of imports."""
 
 import json
 import socket

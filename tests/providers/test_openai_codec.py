@@ -295,7 +295,7 @@ def test_a_refused_row_is_an_error(status: int, error: Any, kind: ErrorType, ret
 def test_a_row_that_never_ran_says_why(
     error: Any, status: ResultStatus, kind: ErrorType, retryable: bool, message: str
 ) -> None:
-    """A row without a response has a code of its own for what became of it."""
+    """A row without a response has its own code for how it ended."""
     result, _ = codec.decode(answer(None, error), "q1")
     assert result.error is not None
     assert (result.status, result.error.type, result.error.retryable) == (status, kind, retryable)

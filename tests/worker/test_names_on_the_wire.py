@@ -55,7 +55,7 @@ def client(environment: dict[str, str]) -> Iterator[BatchClient]:
 
 @pytest.fixture
 def other(environment: dict[str, str]) -> Iterator[Celery]:
-    """An app of somebody else on the same database."""
+    """Another app on the same database."""
     with Celery("other", broker=broker_url(settings_of(environment)), set_as_current=False) as app:
         yield app
 
@@ -138,12 +138,12 @@ def test_a_task_by_name_goes_to_the_documented_queue(ours: GuestApp, broker: "re
 
 
 def test_a_misspelt_queue_is_an_error(ours: GuestApp) -> None:
-    """Celery would make a queue of that name, which nobody consumes."""
+    """Celery would make a queue of that name, which no worker consumes."""
     with pytest.raises(QueueNotFound, match="oi"):
         ours.send_task("batch_router.submit_batch", ["openai"], queue="oi")
 
 
-@pytest.mark.parametrize("how", ["given back", "never acknowledged", "nobody consumes"])
+@pytest.mark.parametrize("how", ["given back", "never acknowledged", "no worker consumes"])
 def test_what_another_app_sent_is_not_lost(
     ours: GuestApp, other: Celery, environment: dict[str, str], broker: "redis.Redis", how: str
 ) -> None:
@@ -155,7 +155,7 @@ def test_what_another_app_sent_is_not_lost(
         taken: list[Any] = []
         consumer = ours.amqp.TaskConsumer(connection, queues=[ours.amqp.queues["io"]], on_message=taken.append)
         consumer.consume()
-        if how == "nobody consumes":
+        if how == "no worker consumes":
             consumer.channel.connection._callbacks.clear()
         connection.drain_events(timeout=5)
         if how == "never acknowledged":
