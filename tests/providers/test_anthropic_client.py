@@ -379,7 +379,7 @@ def test_nonsense_is_a_protocol_error(serve: Any, content: bytes) -> None:
 
 def test_a_page_of_html_is_quoted(serve: Any) -> None:
     """What stands in front of the service refuses in its own way; the key is not in what is quoted."""
-    with pytest.raises(RequestRefusedError, match=r"\(413\): '<html>too large \*\*\*"):
+    with pytest.raises(RequestRefusedError, match=r" 413: '<html>too large \*\*\*"):
         serve(f"<html>too large {KEY}</html>".encode(), 413).get("b")
 
 
