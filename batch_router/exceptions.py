@@ -32,7 +32,7 @@ a request whose answer never came: the question that matters before a job is cre
 that status, manifests and results show.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar
 
 #: At most this many bad rows are described; the rest is counted.
@@ -44,6 +44,18 @@ class BatchRouterError(Exception):
 
     type: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
+
+    def __reduce__(self) -> "tuple[Callable[..., BatchRouterError], tuple[object, ...]]":
+        """How it is pickled, as by an app's own process pool: the classes have different arguments."""
+        return _unpickle, (type(self), self.args, vars(self))
+
+
+def _unpickle(
+    kind: type[BatchRouterError], args: tuple[object, ...], attributes: Mapping[str, object]
+) -> BatchRouterError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(attributes)
+    return error
 
 
 class ValidationError(BatchRouterError, ValueError):

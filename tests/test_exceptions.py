@@ -1,5 +1,6 @@
 """Errors: each is one sentence (who, what, what to do), of the class that was promised."""
 
+import pickle
 import re
 
 import pytest
@@ -92,3 +93,18 @@ def test_the_tree_shows_each_class_below_its_parent() -> None:
         if isinstance(kind, type) and kind.__module__ == exceptions.__name__ and kind.__base__
     }
     assert drawn == classes
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BatchFailedError("b1", {"message": "no such model"}),
+        InvalidInputError(ROWS, 2),
+        RateLimitedError("openai", 429, "slow down", retry_after=5),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_passes_between_processes(error: BatchRouterError) -> None:
+    """A pool of the app's own pickles it: class, sentence and attributes arrive."""
+    arrived = pickle.loads(pickle.dumps(error))
+    assert (type(arrived), str(arrived), vars(arrived)) == (type(error), str(error), vars(error))
