@@ -18,7 +18,7 @@ def new_shard(batch_id: str = "b", **facts: Any) -> Shard:
     values: dict[str, Any] = {
         "state": FIRST_OF_SHARD,
         "provider": "openai",
-        "token": "t",
+        "label": "t",
         "model": "m",
         "rows": 1,
         "size": 3,

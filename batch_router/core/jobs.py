@@ -70,7 +70,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         failed: rows refused so far.
         expires_at: when the provider gives up the rows that are not done, seconds since 1970.
         outputs: the provider's names of the result files, in the order in which they are read.
-        token: its label, ours or not; None: it has none, or the provider does not show it.
+        label: ours or another's; None: it has none, or the provider does not show it.
         error: why the job ended without doing its work, in the provider's words.
     """
 
@@ -81,7 +81,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     expires_at: float | None = None
     outputs: tuple[str, ...] = ()
-    token: str | None = None
+    label: str | None = None
     error: Failure | None = None
 
 
@@ -110,15 +110,15 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a client needs to create a job, or to find one that was created.
 
     Attributes:
-        token: the unique label that the job gets at the provider.
+        label: unique; the job carries it at the provider.
         round: how often creating started over; each round uploads under a name of its own.
         upload: the provider's name of the uploaded rows.
-        since: no job with this token is older (seconds since 1970).
+        since: no job with this label is older (seconds since 1970).
         engine_options: of the batch, for the engine of a job that runs in the worker.
         taken: ids of jobs that belong to other shards, for a provider that cannot tell running jobs apart.
     """
 
-    token: str
+    label: str
     model: str
     endpoint: Endpoint = Endpoint.CHAT
     rows: int

@@ -12,7 +12,7 @@ from ..state.items import Shard
 # A caller may still be writing the rows of a batch that it is about to submit.
 _YOUNG = 86400.0
 _DEPTH = 3  # folders, provider, batch
-_TOKEN = re.compile(r"[0-9a-f]{16}")
+_LABEL = re.compile(r"[0-9a-f]{16}")
 
 
 def find_orphans(context: Context, provider: str, credential: str | None, limit: int) -> Iterator[Job]:
@@ -23,11 +23,11 @@ def find_orphans(context: Context, provider: str, credential: str | None, limit:
     """
     client = context.clients.get(provider, credential)
     owned = context.store.jobs_of(Account(service=client.access.service, credential=credential).name)
-    undecided = {shard.token for shard in _shards(context) if shard.job is None and not shard.state.is_final}
+    undecided = {shard.label for shard in _shards(context) if shard.job is None and not shard.state.is_final}
     for job in client.list(limit):
-        if job.token is None or not _TOKEN.fullmatch(job.token):
+        if job.label is None or not _LABEL.fullmatch(job.label):
             continue
-        if job.id not in owned and job.token not in undecided:
+        if job.id not in owned and job.label not in undecided:
             yield job
 
 

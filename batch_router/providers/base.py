@@ -85,13 +85,13 @@ class Client(Protocol):
         """Create the job. This is the call that costs money: it is sent once, and never retried here."""
 
     def find(self, spec: JobSpec) -> Job | None:
-        """The job that an earlier `create` may have made, by its token."""
+        """The job that an earlier `create` may have made, by its label."""
 
     def get(self, job_id: str) -> Job:
         """The current state of the job."""
 
     def list(self, limit: int) -> Iterator[Job]:
-        """The newest jobs of the account, newest first, at most `limit`, with their tokens; not only ours."""
+        """The newest jobs of the account, newest first, at most `limit`, with their labels; not only ours."""
 
     def cancel(self, job_id: str) -> None:
         """Ask for the job to end early. Answers are kept."""
@@ -100,7 +100,7 @@ class Client(Protocol):
         """Write all answers, one JSON object per line."""
 
     def find_uploads(self, spec: JobSpec) -> Iterable[str]:
-        """The names of all uploads under the token that may still exist."""
+        """The names of all uploads under the label that may still exist."""
 
     def delete_upload(self, upload: str) -> None:
         """Delete uploaded rows, so that no job can be created from them any more. Fine if they are gone."""

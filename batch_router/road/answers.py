@@ -30,7 +30,7 @@ def locate(storage: Storage, shard: Shard, codec: Codec) -> Located:
     unexpected = 0
     if shard.answers is None:
         return Located(offsets, lengths, 0)
-    prefix = f"{shard.token}-"
+    prefix = f"{shard.label}-"
     offset = 0
     with storage.open(shard.answers) as stream:
         for line in stream:  # a binary file splits on \n only

@@ -43,7 +43,7 @@ class ShardWriter:
         self.model = model
         self.endpoint = endpoint
         # Random, not derived: another deployment on the same account may use the same batch ids.
-        self.token = secrets.token_hex(8)
+        self.label = secrets.token_hex(8)
         self.first_row = first_row
         self.rows = 0
         self.size = 0
@@ -64,7 +64,7 @@ class ShardWriter:
             return False
         buffer = self._buffer
         start = len(buffer)
-        _encode_into(self._encode(request, f"{self.token}-{self.rows}"), buffer, -1)
+        _encode_into(self._encode(request, f"{self.label}-{self.rows}"), buffer, -1)
         buffer += b"\n"
         end = len(buffer)
         if self.size + end - start > self._most_bytes:
@@ -182,7 +182,7 @@ class Cutter:
             queue=self._provider.queue_of(shard.model, self._context.settings),
             credential=self._batch.credential,
             batch=self._batch.id,
-            token=shard.token,
+            label=shard.label,
             model=str(shard.model),
             endpoint=shard.endpoint,
             rows=shard.rows,

@@ -35,14 +35,14 @@ class FollowUp(NamedTuple):
 
 
 def split_off(context: Context, shard: Shard, again: "array[int]") -> FollowUp:
-    """Write the rows of a follow-up shard, under its own token.
+    """Write the rows of a follow-up shard, under its own label.
 
     Args:
         context: of the step.
         shard: whose rows they are.
         again: their numbers within the shard, ascending.
     """
-    token = secrets.token_hex(8)
+    label = secrets.token_hex(8)
     prefix = shard_prefix(shard)
     kept, requests, row_ids = f"{prefix}-kept-row-ids.jsonl", f"{prefix}-again.jsonl", f"{prefix}-again-row-ids.jsonl"
     first_row, size, number = -1, 0, 0
@@ -60,8 +60,8 @@ def split_off(context: Context, shard: Shard, again: "array[int]") -> FollowUp:
             if row != following:
                 kept_ids.write(row_id)
                 continue
-            # The token is random, so this is the row id's place and no other.
-            renamed = request.replace(f'"{shard.token}-{row}"'.encode(), f'"{token}-{number}"'.encode(), 1)
+            # The label is random, so this is the row id's place and no other.
+            renamed = request.replace(f'"{shard.label}-{row}"'.encode(), f'"{label}-{number}"'.encode(), 1)
             new_requests.write(renamed)
             new_ids.write(row_id)
             first_row = _decode_row_id(row_id)[0] if number == 0 else first_row
@@ -74,7 +74,7 @@ def split_off(context: Context, shard: Shard, again: "array[int]") -> FollowUp:
         queue=shard.queue,
         credential=shard.credential,
         batch=shard.batch,
-        token=token,
+        label=label,
         model=shard.model,
         endpoint=shard.endpoint,
         rows=number,

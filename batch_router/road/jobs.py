@@ -42,7 +42,7 @@ def stored_rows(context: Context, shard: Shard) -> StoredRows:
 def job_spec(shard: Shard) -> JobSpec:
     """What the provider's client needs to create or to find the shard's job."""
     return JobSpec(
-        token=shard.token,
+        label=shard.label,
         model=shard.model,
         endpoint=Endpoint(shard.endpoint),
         rows=shard.rows,

@@ -141,7 +141,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
 
     Attributes:
         batch: id of its batch.
-        token: names the job at the provider; every wire row id starts with it.
+        label: names the job at the provider; every wire row id starts with it.
         endpoint: what its requests ask for; a text, for an older worker may meet one that it does not know.
         rows: how many requests.
         size: bytes of `requests`.
@@ -170,7 +170,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     counts_as_open: ClassVar[bool] = True
 
     batch: str
-    token: str
+    label: str
     model: str
     endpoint: str = Endpoint.CHAT
     rows: int

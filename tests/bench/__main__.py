@@ -66,7 +66,7 @@ def speed(url: str, sizes: Sizes) -> dict[str, Any]:
         batch = submit_file(context, home / "rows.jsonl")
         converted = against_bare(lambda: convert(context, batch), home / "rows.jsonl", sizes.runs)
         shard = convert_and_commit(context, batch)[0]
-        write_answers(answers_path(context, shard), shard.token, shard.rows)
+        write_answers(answers_path(context, shard), shard.label, shard.rows)
         answered = claim_answered(context, shard)
         normalized = against_bare(lambda: normalize(context, answered), answers_path(context, shard), sizes.runs)
     return {f"convert_{name}": value for name, value in converted.items()} | {
@@ -112,7 +112,7 @@ def memory(scratch: Path, url: str, sizes: Sizes) -> dict[str, Any]:
         peaks["convert"][str(rows)] = peak("convert", home, url)
         context = open_road(home, url)
         for shard in shards_of(context):
-            write_answers(answers_path(context, shard), shard.token, shard.rows)
+            write_answers(answers_path(context, shard), shard.label, shard.rows)
         peaks["normalize"][str(rows)] = peak("normalize", home, url)
         shutil.rmtree(home)
     least, most = sizes.memory[0], sizes.memory[-1]

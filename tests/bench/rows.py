@@ -61,12 +61,12 @@ def answer(row_id: str) -> bytes:
     return _encode({"id": "batch_req_68a1", "custom_id": row_id, "response": response, "error": None}) + b"\n"
 
 
-def write_answers(path: Path, token: str, rows: int, seed: int = 1) -> None:
+def write_answers(path: Path, label: str, rows: int, seed: int = 1) -> None:
     """Answers to all rows of a shard, in another order."""
     order = list(range(rows))
     random.Random(seed).shuffle(order)
     with path.open("wb") as stream:
-        stream.writelines(answer(f"{token}-{row}") for row in order)
+        stream.writelines(answer(f"{label}-{row}") for row in order)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from tests.file_rows import FileRows
 from ..memory import peak_memory
 
 _PROMPT = "x" * 10_000
-_TOKEN = "0123456789abcdef"
+_LABEL = "0123456789abcdef"
 _PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"}
 
 
@@ -49,7 +49,7 @@ def _write_rows(name: str, rows: Path, count: int) -> Path:
     plain = {"custom_id": "a", "model": "m", "messages": [message], "generation_config": {"max_tokens": 9}}
     with rows.open("wb") as stream:
         for number in range(count):
-            row = encode(msgspec.convert(plain, UnifiedRequest), f"{_TOKEN}-{number}")
+            row = encode(msgspec.convert(plain, UnifiedRequest), f"{_LABEL}-{number}")
             stream.write(msgspec.json.encode(row) + b"\n")
     return rows
 
@@ -57,7 +57,7 @@ def _write_rows(name: str, rows: Path, count: int) -> Path:
 def _transfer(client: Client, rows: Path, count: int) -> int:
     list(client.list(1))
     idle = peak_memory()
-    spec = JobSpec(token=_TOKEN, model="m", rows=count, upload=None, since=time.time())
+    spec = JobSpec(label=_LABEL, model="m", rows=count, upload=None, since=time.time())
     spec = msgspec.structs.replace(spec, upload=client.upload(FileRows(rows), spec))
     job = client.create(FileRows(rows), spec)
     while not job.status.is_final:

@@ -103,7 +103,7 @@ def jobs_beyond_the_first(stack: Stack, shards: list[Shard]) -> tuple[int, list[
             cancelled |= {found[1]} if request["status"] == 200 else set()
     twice, undone = 0, []
     for shard in shards:
-        jobs = made.get(shard.token, [])
+        jobs = made.get(shard.label, [])
         beyond = [job for job in jobs if job != shard.job.id] if shard.job else jobs[1:]
         taken_back = [job for job in beyond if job.removeprefix("batches/") in cancelled]
         twice += len(beyond) - len(taken_back)
@@ -112,11 +112,11 @@ def jobs_beyond_the_first(stack: Stack, shards: list[Shard]) -> tuple[int, list[
 
 
 def token_of(request: dict[str, Any]) -> str:
-    """The shard's token in a request that made a job, as each provider has it."""
+    """The shard's label in a request that made a job, as each provider has it."""
     if "first_row" in request:
         return str(request["first_row"]).rpartition("-")[0]
     labels = request["metadata"] or {}
-    return str(labels.get("batch_router_token") or labels.get("displayName"))
+    return str(labels.get("batch_router_label") or labels.get("displayName"))
 
 
 def left_behind(stack: Stack, before: set[str], batch_ids: Iterable[str]) -> list[str]:

@@ -53,7 +53,7 @@ def create(facts: dict[str, str]) -> dict[str, str]:
             input_file_id=facts["file"],
             endpoint="/v1/chat/completions",
             completion_window="24h",
-            metadata={"batch_router_token": Path(facts["shard"]).stem},
+            metadata={"batch_router_label": Path(facts["shard"]).stem},
         )
     return facts | {"job": job.id}
 

@@ -189,7 +189,7 @@ def test_a_running_batch_can_be_cancelled(tmp_path: Path, latency: str) -> None:
 
 
 def test_a_create_whose_answer_is_lost_makes_one_job(tmp_path: Path) -> None:
-    """The job exists, the client saw a reset: the token is looked up, and no second job is created."""
+    """The job exists, the client saw a reset: the label is looked up, and no second job is created."""
     fault = '[[faults]]\nmatch = "POST /batches"\ndo = "reset_after"\n'
     with run_stack(tmp_path / "home", fault, "io", "cpu") as stack:
         path = write_rows(stack, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])

@@ -46,17 +46,17 @@ class EchoClient:
         return None
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:
-        self.jobs[spec.token] = rows
-        return self.get(spec.token)
+        self.jobs[spec.label] = rows
+        return self.get(spec.label)
 
     def find(self, spec: JobSpec) -> Job | None:
-        return self.get(spec.token) if spec.token in self.jobs else None
+        return self.get(spec.label) if spec.label in self.jobs else None
 
     def get(self, job_id: str) -> Job:
         return Job(id=job_id, status=BatchStatus.COMPLETED, created_at=0)
 
     def list(self, limit: int) -> Iterator[Job]:
-        return (self.get(token) for token in list(self.jobs)[: -limit - 1 : -1])
+        return (self.get(label) for label in list(self.jobs)[: -limit - 1 : -1])
 
     def cancel(self, job_id: str) -> None:
         pass

@@ -35,8 +35,8 @@ def test_a_job_that_no_shard_owns_is_found(
     monkeypatch.setenv(find_provider(provider).key_variables[0], "k")
     with Simulator() as simulator:
         context = make_context(base_urls={provider: f"{simulator.url}/{URLS[provider]}"})
-        jobs = {token: create(context, provider, token) for token in (OURS, OTHER, OWNED, "not-a-token")}
-        put_shards(context.store, *(new_shard(provider=provider, token=token) for token in (OWNED, OTHER)))
+        jobs = {label: create(context, provider, label) for label in (OURS, OTHER, OWNED, "not-a-token")}
+        put_shards(context.store, *(new_shard(provider=provider, label=label) for label in (OWNED, OTHER)))
         context.store.claim("b.0", 1, lease=10, holder="w")
         account = context.clients.get(provider).access.account(None)
         commit = Commit(State.POLLING, None, {"job": jobs[OWNED], "account": account})
@@ -57,10 +57,10 @@ def test_a_folder_of_no_batch_is_found(context: Context) -> None:
     assert list(find_strays(context)) == [batch_folder("openai", "old")]
 
 
-def facts(provider: str, token: str) -> dict[str, Any]:
+def facts(provider: str, label: str) -> dict[str, Any]:
     return {
         "provider": provider,
-        "token": token,
+        "label": label,
         "model": "m",
         "rows": 1,
         "size": 3,
@@ -70,7 +70,7 @@ def facts(provider: str, token: str) -> dict[str, Any]:
     }
 
 
-def create(context: Context, provider: str, token: str) -> Job:
+def create(context: Context, provider: str, label: str) -> Job:
     """A job of one row at the provider."""
     kind = find_provider(provider)
     request = msgspec.convert(
@@ -82,11 +82,11 @@ def create(context: Context, provider: str, token: str) -> Job:
         },
         UnifiedRequest,
     )
-    with context.storage.write(token) as stream:
-        stream.write(msgspec.json.encode(kind.codec.encode(request, f"{token}-0")) + b"\n")
+    with context.storage.write(label) as stream:
+        stream.write(msgspec.json.encode(kind.codec.encode(request, f"{label}-0")) + b"\n")
     client = context.clients.get(provider)
-    rows = FileRows(Path(context.storage.address, token))
-    spec = JobSpec(token=token, model="m", rows=1, upload=None, since=0)
+    rows = FileRows(Path(context.storage.address, label))
+    spec = JobSpec(label=label, model="m", rows=1, upload=None, since=0)
     spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
     return client.create(rows, spec)
 

@@ -63,20 +63,20 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """`write("t", 3)`: a file of three rows with that token."""
+    """`write("t", 3)`: a file of three rows with that label."""
 
-    def run(token: str = "t", count: int = 1, prompt: str = "Hello") -> Path:
-        path = tmp_path / f"{token}.jsonl"
+    def run(label: str = "t", count: int = 1, prompt: str = "Hello") -> Path:
+        path = tmp_path / f"{label}.jsonl"
         params = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": prompt}]}
-        rows = [{"custom_id": f"{token}-{number}", "params": params} for number in range(count)]
+        rows = [{"custom_id": f"{label}-{number}", "params": params} for number in range(count)]
         path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
         return path
 
     return run
 
 
-def spec(token: str = "t", rows: int = 1, since: float = 0.0, taken: frozenset[str] = frozenset()) -> JobSpec:
-    return JobSpec(token=token, model="m", rows=rows, upload=None, since=since, taken=taken)
+def spec(label: str = "t", rows: int = 1, since: float = 0.0, taken: frozenset[str] = frozenset()) -> JobSpec:
+    return JobSpec(label=label, model="m", rows=rows, upload=None, since=since, taken=taken)
 
 
 def answers_of(client: Client, job: Job) -> list[dict[str, Any]]:
@@ -135,9 +135,9 @@ def test_a_running_job_cannot_be_told(connect: Connect, write: Write) -> None:
     """As long as one with as many rows runs, there may be a job or not: that is worth another look, and no job."""
     client, _ = connect(RUNNING)
     job = client.create(FileRows(write()), spec())
-    for token in ("t", "other"):
+    for label in ("t", "other"):
         with pytest.raises(UndecidedError, match=rf"may be one of 1 that still run \({job.id}\)") as caught:
-            client.find(spec(token))
+            client.find(spec(label))
         assert caught.value.retryable
     assert client.find(spec(rows=2)) is None
     assert client.find(spec("other", taken=frozenset({job.id}))) is None
@@ -405,7 +405,7 @@ url, path = sys.argv[1], Path(sys.argv[2])
 client = find_provider("anthropic")("k", base_url=url).connect(Settings(http_timeout=60))
 list(client.list(1))
 before = peak_memory()
-job = client.get(client.create(FileRows(path), JobSpec(token="t", model="m", rows=2_500, upload=None, since=0)).id)
+job = client.get(client.create(FileRows(path), JobSpec(label="t", model="m", rows=2_500, upload=None, since=0)).id)
 with path.with_suffix(".answers").open("wb") as answers:
     client.download(job, answers)
 print(job.completed, answers.name, peak_memory() - before)

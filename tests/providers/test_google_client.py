@@ -70,14 +70,14 @@ def rows(tmp_path: Path) -> Path:
     return write_rows(tmp_path / "rows.jsonl", "Hello")
 
 
-def spec(token: str = "t", **facts: Any) -> JobSpec:
-    common: dict[str, Any] = {"token": token, "model": MODEL, "rows": 1, "upload": None, "since": 0.0}
+def spec(label: str = "t", **facts: Any) -> JobSpec:
+    common: dict[str, Any] = {"label": label, "model": MODEL, "rows": 1, "upload": None, "since": 0.0}
     return JobSpec(**(common | facts))
 
 
-def create(client: Client, rows: Path, token: str = "t") -> Job:
-    upload = client.upload(FileRows(rows), spec(token))
-    return client.create(FileRows(rows), spec(token, upload=upload))
+def create(client: Client, rows: Path, label: str = "t") -> Job:
+    upload = client.upload(FileRows(rows), spec(label))
+    return client.create(FileRows(rows), spec(label, upload=upload))
 
 
 def answers(client: Client, job: Job) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ def test_embeddings_are_made_at_their_own_address(connect: Connect, tmp_path: Pa
 
 
 def test_an_upload_is_done_once(connect: Connect, rows: Path) -> None:
-    """The name comes from the token: the second time the file is there; one of another size is replaced."""
+    """The name comes from the label: the second time the file is there; one of another size is replaced."""
     client, simulator = connect()
     name = client.upload(FileRows(rows), spec("0123456789abcdef"))
     assert client.upload(FileRows(rows), spec("0123456789abcdef")) == name == "files/br-0123456789abcdef-0"
@@ -135,7 +135,7 @@ def test_a_race_of_uploads_has_two_winners(connect: Connect, rows: Path) -> None
 def test_a_job_is_found_by_its_token(connect: Connect, rows: Path) -> None:
     """Among others, on any page; and not if there is none."""
     client, simulator = connect()
-    made = {token: create(client, rows, token).id for token in ["one", "two", *(f"n{n}" for n in range(100))]}
+    made = {label: create(client, rows, label).id for label in ["one", "two", *(f"n{n}" for n in range(100))]}
     found = client.find(spec("one"))
     assert found is not None
     assert found.id == made["one"]
@@ -147,7 +147,7 @@ def test_a_job_is_found_by_its_token(connect: Connect, rows: Path) -> None:
 def test_jobs_are_listed_newest_first(connect: Connect, rows: Path) -> None:
     """As many as were asked for."""
     client, _ = connect()
-    made = [create(client, rows, token).id for token in ("one", "two", "three")]
+    made = [create(client, rows, label).id for label in ("one", "two", "three")]
     assert [job.id for job in client.list(2)] == [made[2], made[1]]
 
 
@@ -449,8 +449,8 @@ client = find_provider("google")("k", base_url=sys.argv[1]).connect(Settings(htt
 rows = FileRows(Path(sys.argv[2]))
 list(client.list(1))
 before = peak_memory()
-spec = JobSpec(token="t", model="m", rows=1, upload=None, since=0.0)
-job = client.create(rows, JobSpec(token="t", model="m", rows=1, upload=client.upload(rows, spec), since=0.0))
+spec = JobSpec(label="t", model="m", rows=1, upload=None, since=0.0)
+job = client.create(rows, JobSpec(label="t", model="m", rows=1, upload=client.upload(rows, spec), since=0.0))
 with open(sys.argv[3], "wb") as into:
     client.download(client.get(job.id), into)
 print(peak_memory() - before)

@@ -56,14 +56,14 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def spec(token: str = "t", **facts: Any) -> JobSpec:
-    common: dict[str, Any] = {"token": token, "model": "gpt-5-mini", "rows": 1, "upload": None, "since": 0.0}
+def spec(label: str = "t", **facts: Any) -> JobSpec:
+    common: dict[str, Any] = {"label": label, "model": "gpt-5-mini", "rows": 1, "upload": None, "since": 0.0}
     return JobSpec(**(common | facts))
 
 
-def create(client: Client, rows: Path, token: str = "t") -> Any:
-    upload = client.upload(FileRows(rows), spec(token))
-    return client.create(FileRows(rows), spec(token, upload=upload))
+def create(client: Client, rows: Path, label: str = "t") -> Any:
+    upload = client.upload(FileRows(rows), spec(label))
+    return client.create(FileRows(rows), spec(label, upload=upload))
 
 
 def test_a_job_goes_from_upload_to_answers(connect: Connect, rows: Path) -> None:
@@ -90,7 +90,7 @@ def test_the_error_file_is_downloaded_too(connect: Connect, rows: Path) -> None:
 def test_a_job_is_found_by_its_token(connect: Connect, rows: Path) -> None:
     """Among others, on any page; and not if there is none."""
     client, _ = connect()
-    made = {token: create(client, rows, token).id for token in ("one", "two", "three")}
+    made = {label: create(client, rows, label).id for label in ("one", "two", "three")}
     found = client.find(spec("one"))
     assert found is not None
     assert found.id == made["one"]

@@ -17,7 +17,7 @@ from batch_router.exceptions import JobInterruptedError, ProviderUnavailableErro
 from batch_router.providers.vllm import EngineMissingError
 from batch_router.providers.vllm.process.record import describe_group
 from tests.file_rows import FileRows
-from tests.providers.vllm_runs import TOKEN, Runs, decode, read, runs
+from tests.providers.vllm_runs import LABEL, Runs, decode, read, runs
 
 __all__ = ["runs"]
 
@@ -31,7 +31,7 @@ def test_a_run_is_a_job(runs: Runs) -> None:
     assert job.status is BatchStatus.COMPLETED
     assert client.find(runs.spec()) == client.get(job.id) == job
     answers = [decode(row) for row in read(client, job)]
-    assert [(answer.custom_id, answer.text) for answer in answers] == [(f"{TOKEN}-{n}", f"say {n}") for n in range(3)]
+    assert [(answer.custom_id, answer.text) for answer in answers] == [(f"{LABEL}-{n}", f"say {n}") for n in range(3)]
     assert sorted(path.name for path in runs.folder.iterdir()) == ["rows.jsonl", "rows.jsonl.out.jsonl"]
     client.delete(job)
     client.delete(job)
@@ -59,7 +59,7 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> 
         "from batch_router.settings import Settings; from batch_router.providers import VLLMProvider;"
         "from tests.file_rows import FileRows;"
         "rows = Path(sys.argv[1]);"
-        f"spec = JobSpec(token={TOKEN!r}, model='m', rows=20, upload=str(rows), since=0);"
+        f"spec = JobSpec(label={LABEL!r}, model='m', rows=20, upload=str(rows), since=0);"
         "VLLMProvider(engine='run-batch').connect(Settings.from_env()).create(FileRows(rows), spec)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(runs.rows)]) as worker:
@@ -80,7 +80,7 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> 
         torn.write(b'{"id": "vllm-x", "custom_id": "torn')
     job = client.create(FileRows(runs.rows), runs.spec())
     rows = read(client, job)
-    assert [row["custom_id"] for row in rows] == [f"{TOKEN}-{n}" for n in range(20)]
+    assert [row["custom_id"] for row in rows] == [f"{LABEL}-{n}" for n in range(20)]
     assert answered >= 3
 
 
@@ -125,7 +125,7 @@ def test_a_run_that_breaks_down_is_gone_on_with(runs: Runs) -> None:
     runs.scenario("crash_after = 5\n")
     client = runs.client()
     job = client.create(FileRows(runs.rows), runs.spec())
-    assert [row["custom_id"] for row in read(client, job)] == [f"{TOKEN}-{n}" for n in range(12)]
+    assert [row["custom_id"] for row in read(client, job)] == [f"{LABEL}-{n}" for n in range(12)]
     assert runs.engines() == []
 
 
@@ -152,7 +152,7 @@ def test_one_run_at_a_time(runs: Runs) -> None:
     assert len(failed) == 1
     runs.scenario("")
     job = runs.create()
-    assert [row["custom_id"] for row in read(client, job)] == [f"{TOKEN}-{n}" for n in range(20)]
+    assert [row["custom_id"] for row in read(client, job)] == [f"{LABEL}-{n}" for n in range(20)]
 
 
 def test_an_error_holds_no_secret_and_no_prompt(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from batch_router.core import ErrorType, GenerationConfig, ResultStatus, UnifiedMessage, UnifiedRequest
 from batch_router.providers.vllm import codec
 
-TOKEN = "0123456789abcdef"
+LABEL = "0123456789abcdef"
 
 
 def request(prompt: str = "hi", **fields: Any) -> UnifiedRequest:
@@ -19,7 +19,7 @@ def request(prompt: str = "hi", **fields: Any) -> UnifiedRequest:
     return UnifiedRequest(**({"custom_id": "q", "model": "m", "messages": [message]} | fields))
 
 
-def wire(row: UnifiedRequest, row_id: str = f"{TOKEN}-0") -> bytes:
+def wire(row: UnifiedRequest, row_id: str = f"{LABEL}-0") -> bytes:
     return msgspec.json.encode(codec.encode(row, row_id)) + b"\n"
 
 
@@ -28,7 +28,7 @@ def test_a_request_goes_out_as_a_chat_row() -> None:
     row = json.loads(wire(request(generation_config=GenerationConfig(top_k=3, max_tokens=5, seed=1))))
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     assert row == {
-        "custom_id": f"{TOKEN}-0",
+        "custom_id": f"{LABEL}-0",
         "method": "POST",
         "url": "/v1/chat/completions",
         "body": body | {"top_k": 3, "max_completion_tokens": 5, "seed": 1},

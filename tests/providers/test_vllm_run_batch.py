@@ -14,7 +14,7 @@ from batch_router.exceptions import JobInterruptedError, ProviderAPIError, Reque
 from batch_router.providers.vllm.process import log
 from batch_router.providers.vllm.rows import check
 from tests.file_rows import FileRows
-from tests.providers.vllm_runs import TOKEN, Runs, decode, read, request, runs, wire
+from tests.providers.vllm_runs import LABEL, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
 
@@ -29,7 +29,7 @@ def test_rows_run_in_chunks(runs: Runs) -> None:
     """Every row is answered once, in order, and nothing is left but rows and answers."""
     runs.write(12)
     job = runs.create(chunk_rows=5)
-    assert [row["custom_id"] for row in read(runs.client(), job)] == [f"{TOKEN}-{n}" for n in range(12)]
+    assert [row["custom_id"] for row in read(runs.client(), job)] == [f"{LABEL}-{n}" for n in range(12)]
     assert sorted(path.name for path in runs.folder.iterdir()) == ["rows.jsonl", "rows.jsonl.out.jsonl"]
 
 
@@ -76,7 +76,7 @@ def test_an_engine_that_no_row_survives_is_given_up(runs: Runs) -> None:
 
 
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-ROW: dict[str, Any] = {"custom_id": f"{TOKEN}-1", "method": "POST", "url": "/v1/chat/completions", "body": BODY}
+ROW: dict[str, Any] = {"custom_id": f"{LABEL}-1", "method": "POST", "url": "/v1/chat/completions", "body": BODY}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_vllm_would_abort_on_is_found_before(row: dict[str, Any], problem: 
 def test_a_row_that_is_not_valid_fails_alone(runs: Runs) -> None:
     """The engine never sees it."""
     bad = request(provider_kwargs={"temperature": "hot"})
-    runs.rows.write_bytes(wire(request()) + wire(bad, f"{TOKEN}-1") + wire(request(), f"{TOKEN}-2"))
+    runs.rows.write_bytes(wire(request()) + wire(bad, f"{LABEL}-1") + wire(request(), f"{LABEL}-2"))
     assert errors(runs, runs.create()) == {1: ErrorType.INVALID_REQUEST}
 
 
@@ -160,7 +160,7 @@ def test_an_interrupted_job_goes_on_where_it_was(runs: Runs) -> None:
     runs.scenario("")
     job = client.create(FileRows(runs.rows), runs.spec())
     assert Path(job.outputs[0]).read_bytes().startswith(kept)
-    assert [row["custom_id"] for row in read(client, job)] == [f"{TOKEN}-{n}" for n in range(20)]
+    assert [row["custom_id"] for row in read(client, job)] == [f"{LABEL}-{n}" for n in range(20)]
 
 
 def test_a_running_job_counts_its_rows(runs: Runs) -> None:

@@ -22,7 +22,7 @@ from batch_router.providers.vllm.client import VLLMClient
 from batch_router.providers.vllm.process.leftovers import end_leftover_servers
 from batch_router.providers.vllm.serve.sending import CONCURRENCY
 from tests.file_rows import FileRows
-from tests.providers.vllm_runs import STAND_IN, TOKEN, Runs, decode, read, request, runs, wire
+from tests.providers.vllm_runs import LABEL, STAND_IN, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
 
@@ -36,7 +36,7 @@ def ids(client: VLLMClient, job: Job) -> list[str]:
 
 
 def all_ids(count: int) -> list[str]:
-    return [f"{TOKEN}-{n}" for n in range(count)]
+    return [f"{LABEL}-{n}" for n in range(count)]
 
 
 def test_rows_are_answered_and_the_server_stays(runs: Runs) -> None:
@@ -70,8 +70,8 @@ def test_another_model_takes_its_place(runs: Runs) -> None:
 def test_bad_rows_fail_alone(runs: Runs) -> None:
     """What vLLM refuses, what it would abort on, and a row that takes the engine down."""
     runs.write(40)
-    bad = wire(request(provider_kwargs={"temperature": "hot"}), f"{TOKEN}-40")
-    odd = wire(request(provider_kwargs={"messages": []}), f"{TOKEN}-41")
+    bad = wire(request(provider_kwargs={"temperature": "hot"}), f"{LABEL}-40")
+    odd = wire(request(provider_kwargs={"messages": []}), f"{LABEL}-41")
     runs.rows.write_bytes(runs.rows.read_bytes() + bad + odd)
     runs.scenario('poison = "say 7$"\n')
     client = runs.client(engine="serve")
@@ -85,9 +85,9 @@ def test_bad_rows_fail_alone(runs: Runs) -> None:
 def test_bad_rows_take_no_place_of_good_ones(runs: Runs) -> None:
     """Even if more bad rows follow each other than rows are sent at a time, the good ones behind them are answered."""
     bad, good = CONCURRENCY + 10, 3
-    lines = [wire(request("bad", generation_config=None), f"{TOKEN}-{n}") for n in range(bad)]
+    lines = [wire(request("bad", generation_config=None), f"{LABEL}-{n}") for n in range(bad)]
     lines = [line.replace(b'"messages":[', b'"messages":["no message",') for line in lines]
-    lines += [wire(request(f"say {n}"), f"{TOKEN}-{n}") for n in range(bad, bad + good)]
+    lines += [wire(request(f"say {n}"), f"{LABEL}-{n}") for n in range(bad, bad + good)]
     runs.rows.write_bytes(b"".join(lines))
     client = runs.client(engine="serve")
     job = create(runs, client)
@@ -184,7 +184,7 @@ from tests.file_rows import FileRows
 
 rows = Path(sys.argv[2])
 client = VLLMClient(Engines(Setup("serve", sys.argv[1].split(), {{}}, rows.parent / "engines", concurrency=5)))
-client.create(FileRows(rows), JobSpec(token="{TOKEN}", model="m", rows=60, upload=str(rows), since=0))
+client.create(FileRows(rows), JobSpec(label="{LABEL}", model="m", rows=60, upload=str(rows), since=0))
 client.close()
 """
 

@@ -23,7 +23,7 @@ from batch_router.providers.vllm.client import VLLMClient
 from batch_router.settings import Settings
 from tests.file_rows import FileRows
 
-TOKEN = "0123456789abcdef"
+LABEL = "0123456789abcdef"
 STAND_IN = f"{sys.executable} -m batch_router.simulator.vllm"
 
 
@@ -32,7 +32,7 @@ def request(prompt: str = "hi", **fields: Any) -> UnifiedRequest:
     return UnifiedRequest(**({"custom_id": "q", "model": "m", "messages": [message]} | fields))
 
 
-def wire(row: UnifiedRequest, row_id: str = f"{TOKEN}-0") -> bytes:
+def wire(row: UnifiedRequest, row_id: str = f"{LABEL}-0") -> bytes:
     return msgspec.json.encode(codec.encode(row, row_id)) + b"\n"
 
 
@@ -64,7 +64,7 @@ class Runs:
         monkeypatch.setenv("BATCH_ROUTER_HOME", str(folder / "home"))
 
     def write(self, count: int) -> None:
-        self.rows.write_bytes(b"".join(wire(request(f"say {n}"), f"{TOKEN}-{n}") for n in range(count)))
+        self.rows.write_bytes(b"".join(wire(request(f"say {n}"), f"{LABEL}-{n}") for n in range(count)))
 
     def scenario(self, text: str) -> None:
         (self.folder / "day.toml").write_text(text)
@@ -77,7 +77,7 @@ class Runs:
         return client
 
     def spec(self, model: str = "m") -> JobSpec:
-        return JobSpec(token=TOKEN, model=model, rows=3, upload=str(self.rows), since=0)
+        return JobSpec(label=LABEL, model=model, rows=3, upload=str(self.rows), since=0)
 
     def create(self, **arguments: Any) -> Job:
         return self.client(**arguments).create(FileRows(self.rows), self.spec())

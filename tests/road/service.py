@@ -67,7 +67,7 @@ class ModelJob:
     """
 
     id: str
-    token: str
+    label: str
     rows: dict[str, str]
     created_at: float
     status: BatchStatus = BatchStatus.IN_PROGRESS
@@ -130,23 +130,23 @@ class Service:
                 with suppress(RequestRefusedError):
                     entry[2]()
 
-    def upload(self, token: str, rows: dict[str, str]) -> str:
+    def upload(self, label: str, rows: dict[str, str]) -> str:
         name = self._name("file")
-        self.uploads[name] = (token, rows)
+        self.uploads[name] = (label, rows)
         return name
 
-    def create(self, token: str, upload: str | None, rows: dict[str, str]) -> ModelJob:
+    def create(self, label: str, upload: str | None, rows: dict[str, str]) -> ModelJob:
         if self.takes_files:
             if upload not in self.uploads:
                 raise RequestRefusedError(NAME, 400, "no such file")
             rows = self.uploads[upload][1]
-        job = ModelJob(self._name("job"), token, rows, created_at=self.fleet.clock.now)
+        job = ModelJob(self._name("job"), label, rows, created_at=self.fleet.clock.now)
         self.jobs[job.id] = job
         return job
 
-    def of_token(self, token: str) -> list[ModelJob]:
+    def of_label(self, label: str) -> list[ModelJob]:
         """The newest first."""
-        return [job for job in reversed(self.jobs.values()) if job.token == token]
+        return [job for job in reversed(self.jobs.values()) if job.label == label]
 
     def get(self, job_id: str) -> ModelJob:
         job = self.jobs[job_id]
@@ -158,9 +158,9 @@ class Service:
         job = self.jobs[job_id]
         job.cancel_asked = job.cancel_asked or not job.status.is_final
 
-    def is_coming(self, token: str) -> bool:
-        """Whether a request to create a job with the token is on its way."""
-        return any(about == token for _, about, _ in self.late)
+    def is_coming(self, label: str) -> bool:
+        """Whether a request to create a job with the label is on its way."""
+        return any(about == label for _, about, _ in self.late)
 
     def _name(self, kind: str) -> str:
         self._made += 1
@@ -178,14 +178,14 @@ class ModelClient:
         if not self._service.takes_files:
             return None
         content = _read_rows(rows)
-        return self._call("upload", spec.token, lambda: self._service.upload(spec.token, content))
+        return self._call("upload", spec.label, lambda: self._service.upload(spec.label, content))
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:
         content = _read_rows(rows)
-        return self._call("create", spec.token, lambda: self._service.create(spec.token, spec.upload, content)).seen()
+        return self._call("create", spec.label, lambda: self._service.create(spec.label, spec.upload, content)).seen()
 
     def find(self, spec: JobSpec) -> Job | None:
-        found = self._call("find", spec.token, lambda: self._service.of_token(spec.token))
+        found = self._call("find", spec.label, lambda: self._service.of_label(spec.label))
         return found[0].seen() if found else None
 
     def get(self, job_id: str) -> Job:
@@ -203,7 +203,7 @@ class ModelClient:
 
     def find_uploads(self, spec: JobSpec) -> Sequence[str]:
         uploads = self._call("find_uploads", "", self._service.uploads.copy)
-        return [name for name, (token, _) in uploads.items() if token == spec.token]
+        return [name for name, (label, _) in uploads.items() if label == spec.label]
 
     def delete_upload(self, upload: str) -> None:
         self._call("delete_upload", "", lambda: self._service.uploads.pop(upload, None))
@@ -214,7 +214,7 @@ class ModelClient:
     def close(self) -> None:
         pass
 
-    def _call(self, name: str, token: str, act: Callable[[], T]) -> T:
+    def _call(self, name: str, label: str, act: Callable[[], T]) -> T:
         service, fleet = self._service, self._service.fleet
         # Where the rows go with the job, nothing can stop a request that a paused process sends when it wakes.
         fleet.seam(pausable=service.takes_files or name != "create")
@@ -227,7 +227,7 @@ class ModelClient:
         if fault in (Fault.UNSENT, Fault.FAILED):
             raise ProviderUnavailableError(NAME, 0, fault, ambiguous=fault is Fault.FAILED)
         if fault is Fault.LATE:
-            service.late.append((fleet.clock.now + seconds, token, act))
+            service.late.append((fleet.clock.now + seconds, label, act))
             raise ProviderUnavailableError(NAME, 0, fault, ambiguous=True)
         answer = act()
         fleet.seam()

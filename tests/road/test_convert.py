@@ -44,7 +44,7 @@ def cut(context: Context, outcome: Outcome) -> list[tuple[str, list[int]]]:
     shards = []
     for shard in outcome.spawn:
         requests, row_ids = lines(context, shard.requests), lines(context, shard.row_ids)
-        assert [row["custom_id"] for row in requests] == [f"{shard.token}-{n}" for n in range(shard.rows)]
+        assert [row["custom_id"] for row in requests] == [f"{shard.label}-{n}" for n in range(shard.rows)]
         assert {row["body"]["model"] for row in requests} == {shard.model}
         assert Path(context.storage.address, shard.requests).stat().st_size == shard.size
         assert [custom_id for _, custom_id in row_ids] == [f"q{row}" for row, _ in row_ids]
@@ -123,14 +123,14 @@ def test_every_row_is_in_one_shard(
     assert all(spawn.size <= most_bytes for spawn in outcome.spawn)
 
 
-def test_tokens_are_unique(make_context: MakeContext) -> None:
-    """Another shard, another batch, another attempt: no two share a token, and a token has no dash."""
+def test_labels_are_unique(make_context: MakeContext) -> None:
+    """Another shard, another batch, another attempt: no two share a label, and a label has no dash."""
     context = make_context(max_shard_rows=1)
     batch = submitted(context, requests=rows(*"mmm"))
     outcomes = [convert(context, batch), convert(context, batch)]
-    tokens = [spawn.token for outcome in outcomes for spawn in outcome.spawn]
-    assert len(set(tokens)) == 6
-    assert all(re.fullmatch("[0-9a-z]{8,50}", token) for token in tokens)
+    labels = [spawn.label for outcome in outcomes for spawn in outcome.spawn]
+    assert len(set(labels)) == 6
+    assert all(re.fullmatch("[0-9a-z]{8,50}", label) for label in labels)
 
 
 def test_the_fence_is_in_every_name(context: Context) -> None:
@@ -165,7 +165,7 @@ def test_any_custom_id_goes(context: Context, custom_id: str) -> None:
     shard = outcome.spawn[0]
     (line,) = Path(context.storage.address, shard.row_ids).read_bytes().removesuffix(b"\n").split(b"\n")
     assert json.loads(line) == [0, custom_id]
-    assert lines(context, shard.requests)[0]["custom_id"] == f"{shard.token}-0"
+    assert lines(context, shard.requests)[0]["custom_id"] == f"{shard.label}-0"
 
 
 def test_odd_lines_are_counted_as_they_lie(make_context: MakeContext, tmp_path: Path) -> None:

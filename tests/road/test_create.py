@@ -37,12 +37,12 @@ def context(make_context: Callable[..., Context], simulator: Simulator, monkeypa
     """Anthropic is the simulator; the batch `b` has two shards of one row, the batch `c` has one."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
     made = make_context(clock=time.time, base_urls={"anthropic": f"{simulator.url}/anthropic"})
-    for batch, tokens in (("b", ("t0", "t1")), ("c", ("t2",))):
+    for batch, labels in (("b", ("t0", "t1")), ("c", ("t2",))):
         shards = []
-        for token in tokens:
-            with made.storage.write(token) as stream:
-                stream.write(msgspec.json.encode({"custom_id": f"{token}-0", "params": PARAMS}) + b"\n")
-            shards.append(new_shard(batch, provider="anthropic", token=token, requests=token))
+        for label in labels:
+            with made.storage.write(label) as stream:
+                stream.write(msgspec.json.encode({"custom_id": f"{label}-0", "params": PARAMS}) + b"\n")
+            shards.append(new_shard(batch, provider="anthropic", label=label, requests=label))
         put_shards(made.store, *shards)
     return made
 

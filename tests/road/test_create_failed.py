@@ -20,7 +20,7 @@ BAD = Failure(type="invalid", message="not a batch")
 
 
 class FailedProvider(EchoProvider):
-    """Knows one job of any token, and that has failed."""
+    """Knows one job of any label, and that has failed."""
 
     def __init__(self, error: Failure) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class FailedProvider(EchoProvider):
 def resolve(context: Context, error: Failure, late: float) -> State:
     now = context.store.now()
     shard = Shard(
-        id="b.0", batch="b", state=State.CREATING, version=2, provider="echo", token="t", model="m", rows=1, size=1,
+        id="b.0", batch="b", state=State.CREATING, version=2, provider="echo", label="t", model="m", rows=1, size=1,
         first_row=0, requests="r", row_ids="i", upload="file", intent=Intent(at=now, late_until=now + late),
     )  # fmt: skip
     clients = Clients(context.settings, {"echo": FailedProvider(error)})

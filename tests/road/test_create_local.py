@@ -39,7 +39,7 @@ def shard(make_context: Callable[..., Context]) -> tuple[Context, Shard]:
         size = stream.write(b"".join(rows))
     upload = str(Path(context.storage.address, "t0"))
     (made,) = put_shards(
-        context.store, new_shard(provider="vllm", token="t0", rows=2, size=size, requests="t0", upload=upload)
+        context.store, new_shard(provider="vllm", label="t0", rows=2, size=size, requests="t0", upload=upload)
     )
     return context, msgspec.structs.replace(made, state=State.CREATING)
 

@@ -45,14 +45,14 @@ def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch)
         with context.storage.write("ids") as stream:
             stream.writelines(msgspec.json.encode([number, f"q{number}"]) + b"\n" for number in range(ROWS))
         values: dict[str, Any] = {
-            "id": "b.0", "batch": "b", "state": State.DOWNLOADING, "version": 9, "provider": "openai", "token": "t",
+            "id": "b.0", "batch": "b", "state": State.DOWNLOADING, "version": 9, "provider": "openai", "label": "t",
             "model": "m", "rows": ROWS, "size": sum(len(wire(number)) for number in range(ROWS)), "first_row": 0,
             "requests": "requests", "row_ids": "ids",
         }  # fmt: skip
         shard = Shard(**values)
         client = context.client_of(shard)
         rows = FileRows(Path(context.storage.address, "requests"))
-        spec = JobSpec(token="t", model="m", rows=ROWS, upload=None, since=0)
+        spec = JobSpec(label="t", model="m", rows=ROWS, upload=None, since=0)
         spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
         job = client.get(client.create(rows, spec).id)
         assert job.status is BatchStatus.COMPLETED
@@ -122,7 +122,7 @@ def test_rows_that_were_damaged_here_are_not_sent(context: Context) -> None:
         stream.write(wire(0))
     job = Job(id="j", status=BatchStatus.COMPLETED, created_at=0)
     shard = Shard(
-        id="b.0", batch="b", state=State.UPLOADING, version=2, provider="openai", token="t", model="m", rows=1,
+        id="b.0", batch="b", state=State.UPLOADING, version=2, provider="openai", label="t", model="m", rows=1,
         size=len(wire(0)) + 1, first_row=0, requests="requests", row_ids="ids", job=job,
     )  # fmt: skip
     with pytest.raises(FileOperationError, match=rf"{shard.size} bytes were written, {shard.size - 1} are there"):

@@ -18,7 +18,7 @@ from batch_router.road.steps.normalize import normalize
 from batch_router.state.items import Part, Shard
 from batch_router.state.table import State
 
-TOKEN = "0123abcd"
+LABEL = "0123abcd"
 IDS = ["first", "a b\u2028c", 'x"\\', "-1"]
 FULL = Failure(type="token_limit_exceeded", message="the queue is full")
 
@@ -27,7 +27,7 @@ Normalize = Callable[..., Normalized]
 
 
 def row_id(row: object) -> str:
-    return f"{TOKEN}-{row}"
+    return f"{LABEL}-{row}"
 
 
 def answer(row: object, text: str | None = None, *, custom_id: str | None = None) -> bytes:
@@ -72,7 +72,7 @@ def normalized(context: Context) -> Normalize:
             "version": 9,
             "provider": "openai",
             "batch": "b",
-            "token": TOKEN,
+            "label": LABEL,
             "model": "m",
             "rows": len(ids),
             "size": 1,
@@ -177,17 +177,17 @@ def test_a_repeated_answer_counts_once(normalized: Normalize) -> None:
     "custom_id",
     [
         "first",  # the user's, not ours
-        TOKEN,
-        f"{TOKEN}-",
-        f"{TOKEN}-4",
-        f"{TOKEN}--1",
-        f"{TOKEN}-1.0",
-        f"{TOKEN}- 1",
-        f"{TOKEN}-01",
-        f"{TOKEN}-\u0661",
-        f"{TOKEN}-\u00b2",
-        f"{TOKEN}-{'9' * 5000}",
-        f"{TOKEN}0-1",
+        LABEL,
+        f"{LABEL}-",
+        f"{LABEL}-4",
+        f"{LABEL}--1",
+        f"{LABEL}-1.0",
+        f"{LABEL}- 1",
+        f"{LABEL}-01",
+        f"{LABEL}-\u0661",
+        f"{LABEL}-\u00b2",
+        f"{LABEL}-{'9' * 5000}",
+        f"{LABEL}0-1",
         "other-1",
         "",
     ],

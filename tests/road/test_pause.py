@@ -24,7 +24,7 @@ def test_a_pause_is_for_all_shards(
         context = make_context(clock=time.time, base_urls={"openai": f"{simulator.url}/openai/v1"})
         with context.storage.write("requests") as stream:
             stream.write(b"{}\n")
-        put_shards(context.store, new_shard(token="t0"), new_shard(token="t1"))
+        put_shards(context.store, new_shard(label="t0"), new_shard(label="t1"))
         delays = [done.delay for number in (0, 1) if (done := advance(context, f"b.{number}", 1))]
         assert len(simulator.requests()) == calls
     shard = context.store.get_shard("b.1")

@@ -238,8 +238,8 @@ class Schedules(RuleBasedStateMachine):
     def nothing_is_paid_twice(self) -> None:
         """At most one job of a shard may be at work or done, and no row is answered in two jobs."""
         jobs = list(self.service.jobs.values())
-        at_work = Counter(job.token for job in jobs if job.error is None and not job.cancel_asked)
-        assert [token for token, count in at_work.items() if count > 1] == []
+        at_work = Counter(job.label for job in jobs if job.error is None and not job.cancel_asked)
+        assert [label for label, count in at_work.items() if count > 1] == []
         paid = Counter(say for job in jobs for say in job.paid)
         assert [say for say, count in paid.items() if count > 1] == []
 
@@ -346,10 +346,10 @@ class Schedules(RuleBasedStateMachine):
 
     def _decide(self, shard: Shard) -> None:
         """What an operator finds: the job, or none, and none on its way. Otherwise they wait."""
-        jobs = [job for job in self.service.of_token(shard.token) if job.error is None]
+        jobs = [job for job in self.service.of_label(shard.label) if job.error is None]
         if jobs:
             resolve(self.context, shard.id, attach=jobs[0].id)
-        elif not self.service.is_coming(shard.token) and all(each.about != shard.id for each in self.fleet.paused):
+        elif not self.service.is_coming(shard.label) and all(each.about != shard.id for each in self.fleet.paused):
             resolve(self.context, shard.id, recreate=True)
 
     def _item(self, item_id: str) -> Batch | Shard | None:

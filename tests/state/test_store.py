@@ -40,7 +40,7 @@ def shard_record(number: int) -> Shard:
         state=FIRST_OF_SHARD,
         provider="openai",
         batch="b",
-        token=f"token{number}",
+        label=f"label{number}",
         model="gpt-5-mini",
         rows=2,
         size=20,

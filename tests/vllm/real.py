@@ -20,7 +20,7 @@ from batch_router.settings import Settings
 
 FOLDER_VARIABLE = "TEST_VLLM_VENV"
 _HOME = "BATCH_ROUTER_HOME"
-TOKEN = "0123456789abcdef"
+LABEL = "0123456789abcdef"
 # Without `enforce-eager` a C++ compiler works for a minute first.
 OPTIONS = {"enforce-eager": True, "max-model-len": 512}
 
@@ -53,7 +53,7 @@ class Real:
         return client
 
     def spec(self) -> JobSpec:
-        return JobSpec(token=TOKEN, model="tiny", rows=1, upload=str(self.rows), since=0)
+        return JobSpec(label=LABEL, model="tiny", rows=1, upload=str(self.rows), since=0)
 
     def write(self, count: int, tokens: int = 32, **bodies: dict[str, Any]) -> None:
         """`count` good rows; of those that are named `row_<number>`, the body is as given."""
@@ -65,7 +65,7 @@ class Real:
                 "max_completion_tokens": tokens,
                 "ignore_eos": True,
             }
-            row = {"custom_id": f"{TOKEN}-{number}", "method": "POST", "url": "/v1/chat/completions"}
+            row = {"custom_id": f"{LABEL}-{number}", "method": "POST", "url": "/v1/chat/completions"}
             lines.append(msgspec.json.encode(row | {"body": body | bodies.get(f"row_{number}", {})}) + b"\n")
         self.rows.write_bytes(b"".join(lines))
 

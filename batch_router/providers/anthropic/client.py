@@ -66,7 +66,7 @@ class AnthropicClient:
     def upload(self, rows: Rows, spec: JobSpec) -> None:
         """Nothing to do: the rows go with `create`."""
 
-    def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the row ids carry the token
+    def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the row ids carry the label
         """Create the job; its one request is streamed, never whole in memory."""
         with self._errors.translated(), rows.open() as stream:
             answer = self._sdk.post(
@@ -93,7 +93,7 @@ class AnthropicClient:
                 continue
             if not job.status.is_final:
                 running.append(job.id)
-            elif self._first_row_id(job).startswith(f"{spec.token}-"):
+            elif self._first_row_id(job).startswith(f"{spec.label}-"):
                 return job
         if running:
             message = f"the job may be one of {len(running)} that still run ({running[0]}); it is known when they end"
@@ -127,10 +127,10 @@ class AnthropicClient:
         if not job.status.is_final or not job.outputs:
             return job
         try:
-            token = self._first_row_id(job).rpartition("-")[0]
+            label = self._first_row_id(job).rpartition("-")[0]
         except (NotFoundError, ProtocolError):  # results are kept for a month
             return job
-        return msgspec.structs.replace(job, token=token)
+        return msgspec.structs.replace(job, label=label)
 
     def delete(self, job: Job) -> None:
         """Delete the job with its results; the service refuses that while it runs."""

@@ -101,14 +101,14 @@ class GoogleClient:
         )
 
     def upload(self, rows: Rows, spec: JobSpec) -> str:
-        """Send the rows as a file named after the token: a second upload in the same round finds the first."""
-        name = _file_name(spec.token, spec.round)
+        """Send the rows as a file named after the label: a second upload in the same round finds the first."""
+        name = _file_name(spec.label, spec.round)
         found = self._find_file(name)
         if found is not None:
             if self._is_whole(found, rows.size):
                 return name
             self.delete_upload(name)
-        config = types.UploadFileConfig(name=name, display_name=spec.token, mime_type=_MIME_TYPE)
+        config = types.UploadFileConfig(name=name, display_name=spec.label, mime_type=_MIME_TYPE)
         try:
             with rows.open() as stream:
                 file = self._ask(self._sdk.files.upload, file=stream, config=config).get("file")
@@ -121,8 +121,8 @@ class GoogleClient:
         return self._answers.text(file, "name")
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
-        """Create the job with the token as its display name."""
-        config = {"display_name": spec.token}
+        """Create the job with the label as its display name."""
+        config = {"display_name": spec.label}
         if spec.endpoint is Endpoint.EMBEDDINGS:
             source = {"file_name": str(spec.upload)}
             return self._job(
@@ -133,7 +133,7 @@ class GoogleClient:
     def find(self, spec: JobSpec) -> Job | None:
         """Look through the jobs that are not older than the intent."""
         batches = newest_until(spec.since, self._newest_first(), _created_at)
-        return next((self._job(batch) for batch in batches if _token(batch) == spec.token), None)
+        return next((self._job(batch) for batch in batches if _label(batch) == spec.label), None)
 
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
@@ -161,7 +161,7 @@ class GoogleClient:
 
     def find_uploads(self, spec: JobSpec) -> Iterator[str]:
         """The name of each round's file; some may be gone."""
-        return (_file_name(spec.token, number) for number in range(spec.round + 1))
+        return (_file_name(spec.label, number) for number in range(spec.round + 1))
 
     def delete_upload(self, upload: str) -> None:
         """Delete the input file."""
@@ -230,7 +230,7 @@ class GoogleClient:
             failed=_number(stats.get("failedRequestCount")) or 0,
             expires_at=created_at + _LIFETIME if created_at else None,
             outputs=(file,) if isinstance(file, str) else (),
-            token=_token(batch),
+            label=_label(batch),
             error=self._failure(batch.get("error")) if status is BatchStatus.FAILED else None,
         )
 
@@ -255,8 +255,8 @@ def _describe(error: errors.APIError) -> Refusal:
     return Refusal(error.code, error.message, str(error.details), _retry_after(details, error.response), kind)
 
 
-def _file_name(token: str, number: int) -> str:
-    return f"files/br-{token}-{number}"
+def _file_name(label: str, number: int) -> str:
+    return f"files/br-{label}-{number}"
 
 
 def _metadata(batch: dict[str, Any]) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def _created_at(batch: dict[str, Any]) -> float:
     return seconds_of(_metadata(batch).get("createTime")) or 0.0
 
 
-def _token(batch: dict[str, Any]) -> str | None:
+def _label(batch: dict[str, Any]) -> str | None:
     name = _metadata(batch).get("displayName")
     return name if isinstance(name, str) else None
 

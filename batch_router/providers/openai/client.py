@@ -26,7 +26,7 @@ from ..access import Access
 from ..base import Rows
 
 NAME = "openai"
-TOKEN_KEY = "batch_router_token"  # noqa: S105 - a metadata key, not a secret
+LABEL_KEY = "batch_router_label"
 _PAGE = 100
 _BLOCK = 1 << 16
 
@@ -56,7 +56,7 @@ class OpenAIClient:
         self.access = Access(NAME, str(self._sdk.base_url), api_key)
 
     def upload(self, rows: Rows, spec: JobSpec) -> str:
-        """Send the rows as a file named after the token."""
+        """Send the rows as a file named after the label."""
         with self._errors.translated(), rows.open() as stream:
             answer = self._sdk.files.with_raw_response.create(file=(_file_name(spec), stream), purpose="batch")
             file = self._answers.read(answer.http_response.content)
@@ -65,20 +65,20 @@ class OpenAIClient:
         return self._answers.text(file, "id")
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
-        """Create the job with the token in its metadata."""
+        """Create the job with the label in its metadata."""
         with self._errors.translated():
             answer = self._sdk.batches.with_raw_response.create(
                 input_file_id=str(spec.upload),
                 endpoint=URLS[spec.endpoint],
                 completion_window="24h",
-                metadata={TOKEN_KEY: spec.token},
+                metadata={LABEL_KEY: spec.label},
             )
             return self._job(self._answers.read(answer.http_response.content))
 
     def find(self, spec: JobSpec) -> Job | None:
         """Look through the jobs that are not older than the intent."""
         batches = newest_until(spec.since, self._batches(), _created_at)
-        return next((self._job(batch) for batch in batches if _token(batch) == spec.token), None)
+        return next((self._job(batch) for batch in batches if _label(batch) == spec.label), None)
 
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
@@ -155,7 +155,7 @@ class OpenAIClient:
             failed=counts.get("failed") or 0,
             expires_at=batch.get("expires_at"),
             outputs=tuple(name for name in outputs if isinstance(name, str)),
-            token=_token(batch),
+            label=_label(batch),
             error=_failure(batch.get("errors")) if status is BatchStatus.FAILED else None,
         )
 
@@ -171,13 +171,13 @@ def _created_at(listed: dict[str, Any]) -> float:
 
 
 def _file_name(spec: JobSpec) -> str:
-    return f"{spec.token}.jsonl"  # the service refuses a batch of a file with another ending
+    return f"{spec.label}.jsonl"  # the service refuses a batch of a file with another ending
 
 
-def _token(batch: dict[str, Any]) -> str | None:
+def _label(batch: dict[str, Any]) -> str | None:
     metadata = batch.get("metadata")
-    token = metadata.get(TOKEN_KEY) if isinstance(metadata, dict) else None
-    return token if isinstance(token, str) else None
+    label = metadata.get(LABEL_KEY) if isinstance(metadata, dict) else None
+    return label if isinstance(label, str) else None
 
 
 def _failure(errors: Any) -> Failure:

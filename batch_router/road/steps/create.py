@@ -1,7 +1,7 @@
 """The step that costs money: at most one job per shard, whatever crashes.
 
 The worker writes the intent through the fence before it sends the request. A worker that finds an intent without a job
-looks for the token at the provider first, and creates again only when the first request can no longer arrive and two
+looks for the label at the provider first, and creates again only when the first request can no longer arrive and two
 look-ups, one of them after the uploaded rows were deleted, found nothing: a request that arrives after that fails, for
 its rows are gone. What cannot be decided is parked.
 
@@ -116,7 +116,7 @@ def _undecided(error: BatchRouterError) -> Failure:
 def _undo(running: Running, shard: Shard, facts: ShardFacts) -> None:
     """Cancel the job of a creator that lost its fence, unless the store says that the job is owned.
 
-    While the shard is still in `creating`, its new holder looks for the token and finds this very job, so it is left
+    While the shard is still in `creating`, its new holder looks for the label and finds this very job, so it is left
     alone until that is decided.
     """
     job = facts.get("job")
