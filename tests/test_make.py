@@ -18,7 +18,8 @@ TARGETS = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MU
 
 def make(*arguments: str, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `make` with this interpreter's environment, which it does not make again."""
-    command = ["make", "-o", ".venv", f"BIN={Path(sys.executable).parent}", *arguments]
+    # Under `make test` this is a make inside a make, which would name its folder first.
+    command = ["make", "--no-print-directory", "-o", ".venv", f"BIN={Path(sys.executable).parent}", *arguments]
     environment = clean_environment(home, **variables)
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=170)
 
