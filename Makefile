@@ -11,8 +11,9 @@ VLLM := .venv-vllm
 demo: .venv
 	$(BIN)/batch-router demo
 
+# One process more than CI has cores: many tests wait for workers.
 test: .venv check
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: .venv
 	$(BIN)/ruff check .

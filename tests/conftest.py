@@ -25,6 +25,20 @@ hypothesis_settings.register_profile("any machine", deadline=None, suppress_heal
 hypothesis_settings.load_profile("any machine")
 
 
+# They start processes and wait for them. They come first, so that no file is left to run alone at the end.
+_SLOW = ("worker", "e2e", "guest", "test_make.py", "drills")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow files in front, the slowest first; elsewhere the order stays."""
+
+    def place(item: pytest.Item) -> int:
+        part = item.path.relative_to(ROOT / "tests").parts[0]
+        return _SLOW.index(part) if part in _SLOW else len(_SLOW)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def close_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """HTTP connections end with the test that opened them.
