@@ -75,7 +75,7 @@ if os.getppid() != int(supervisor):
 os.execv(command[0], command)
 """
 
-_log = logging.getLogger("batch_router")
+_log = logging.getLogger(__name__)
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):

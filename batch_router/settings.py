@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from .exceptions import ValidationError
 
-log = logging.getLogger("batch_router")
+log = logging.getLogger(__name__)
 
 PREFIX = "BATCH_ROUTER_"
 _BASE_URL = "_BASE_URL"
