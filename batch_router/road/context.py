@@ -13,8 +13,8 @@ from ..settings import Settings
 from ..state.base import Store
 from ..state.items import Shard
 from ..storage import Storage
+from .engine_turns import EngineTurns
 from .lease import Lease, LeaseKeeper
-from .turns import Turns
 
 
 class Clients:
@@ -79,7 +79,7 @@ class Context:
     clients: Clients
     keeper: LeaseKeeper
     is_stopping: Callable[[], bool] = lambda: False
-    turns: Turns = field(default_factory=Turns)
+    turns: EngineTurns = field(default_factory=EngineTurns)
 
     def client_of(self, shard: Shard) -> Client:
         """The client that a shard's calls go through: always with the key that made its job."""

@@ -14,11 +14,11 @@ from ..providers import LocalClient
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context, Running
+from .engine_turns import PASSED_OVER
 from .jobs import job_spec, stored_rows
 from .lease import LeaseLostError
 from .outcome import Outcome, shard_to
 from .policy import describe
-from .turns import PASSED_OVER
 
 # An engine may take ten seconds to end, and a user waits fifteen.
 _LOOK_EVERY = 2.0

@@ -161,7 +161,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         cancel_sent: whether the provider was asked to cancel.
         answers: storage name of what the provider returned.
         answers_size: its bytes.
-        doubts: how often the answers looked cut short.
+        refetches: how often the answers looked cut short and were fetched again.
         keep_remote: whether files at the provider stay there.
         left_behind: why files at the provider could not be deleted.
     """
@@ -193,7 +193,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     cancel_sent: bool = False
     answers: str | None = None
     answers_size: int = 0
-    doubts: int = 0
+    refetches: int = 0
     part: Part | None = None
     keep_remote: bool = False
     left_behind: Failure | None = None
@@ -243,7 +243,7 @@ class ShardFacts(ItemFacts, total=False):
     cancel_sent: bool
     answers: str | None
     answers_size: int
-    doubts: int
+    refetches: int
     part: Part
     left_behind: Failure
 

@@ -11,8 +11,8 @@ from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import FileOperationError
 from batch_router.road.context import Context
-from batch_router.road.doubt import MOST_DOUBTS
 from batch_router.road.jobs import stored_rows
+from batch_router.road.refetch import MOST_REFETCHES
 from batch_router.road.steps.clean import ended_as
 from batch_router.road.steps.download import download
 from batch_router.road.steps.normalize import normalize
@@ -75,13 +75,13 @@ def test_fewer_answers_than_were_counted_are_fetched_again(begin: Begin, stored:
     with Simulator(Scenario(drop="Row 1")) as simulator:
         context, shard = begin(simulator)
         before = stored()
-        for doubts in range(MOST_DOUBTS):
-            outcome = download(context, msgspec.structs.replace(shard, doubts=doubts))
-            assert (outcome.state, facts_of(outcome)["doubts"]) == (State.DOWNLOADING, doubts + 1)
+        for refetches in range(MOST_REFETCHES):
+            outcome = download(context, msgspec.structs.replace(shard, refetches=refetches))
+            assert (outcome.state, facts_of(outcome)["refetches"]) == (State.DOWNLOADING, refetches + 1)
             assert facts_of(outcome)["error"].message.startswith("the provider counted 3 answers, 2 came")
             assert outcome.delay
             assert stored() == before
-        assert download(context, msgspec.structs.replace(shard, doubts=MOST_DOUBTS)).state is State.NORMALIZING
+        assert download(context, msgspec.structs.replace(shard, refetches=MOST_REFETCHES)).state is State.NORMALIZING
 
 
 def test_an_answer_that_is_cut_off_is_noticed(begin: Begin) -> None:
@@ -92,7 +92,7 @@ def test_an_answer_that_is_cut_off_is_noticed(begin: Begin) -> None:
         assert shard.job is not None
         told = msgspec.structs.replace(shard, job=msgspec.structs.replace(shard.job, completed=0))
         outcome = download(context, told)
-    assert (outcome.state, facts_of(outcome)["doubts"]) == (State.DOWNLOADING, 1)
+    assert (outcome.state, facts_of(outcome)["refetches"]) == (State.DOWNLOADING, 1)
     assert "cut off" in facts_of(outcome)["error"].message
 
 
@@ -109,7 +109,7 @@ def test_answers_that_were_damaged_here_are_fetched_again(begin: Begin, damage: 
             path.unlink()
         outcome = normalize(context, fetched)
         assert (outcome.state, facts_of(outcome)["answers"]) == (State.DOWNLOADING, None)
-        again = msgspec.structs.replace(shard, version=11, doubts=1)
+        again = msgspec.structs.replace(shard, version=11, refetches=1)
         whole = msgspec.structs.replace(again, **download(context, again).facts)
         done = msgspec.structs.replace(whole, **normalize(context, whole).facts)
     assert done.part is not None

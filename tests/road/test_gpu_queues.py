@@ -14,8 +14,8 @@ from batch_router.operations.submit import submit
 from batch_router.providers import Loaded, VLLMProvider
 from batch_router.providers.vllm import VLLMSettings
 from batch_router.road.context import Context
+from batch_router.road.engine_turns import MOST_IN_A_ROW, EngineTurns
 from batch_router.road.steps.convert import convert
-from batch_router.road.turns import MOST_IN_A_ROW, Turns
 from batch_router.settings import Settings
 from batch_router.state.items import Shard
 from tests.items import new_shard, put_shards
@@ -115,7 +115,7 @@ def shards_of(context: Context, *models: str) -> list[Shard]:
 def test_a_shard_of_the_loaded_model_goes_first_but_not_for_ever(context: Context) -> None:
     """Ten of them, from the moment that another one waits; then it is the other one's turn."""
     same, other = shards_of(context, "a", "b")
-    turns, client = Turns(), Engine("a")
+    turns, client = EngineTurns(), Engine("a")
     assert not turns.passes_over(context.store, same, client)  # type: ignore[arg-type]
     for _ in range(MOST_IN_A_ROW):
         assert turns.passes_over(context.store, other, client)  # type: ignore[arg-type]
@@ -129,4 +129,4 @@ def test_a_shard_of_the_loaded_model_goes_first_but_not_for_ever(context: Contex
 def test_nobody_waits_for_what_no_shard_wants(context: Context, engine: Engine) -> None:
     """The next model is loaded at once; with other options it is another one."""
     same, _ = shards_of(context, "a", "b")
-    assert not Turns().passes_over(context.store, same, engine)  # type: ignore[arg-type]
+    assert not EngineTurns().passes_over(context.store, same, engine)  # type: ignore[arg-type]

@@ -6,9 +6,9 @@ from ...providers import Codec
 from ...state.items import Shard
 from ...state.table import State
 from ..context import Context
-from ..doubt import MOST_DOUBTS, fetch_again
 from ..layout import shard_prefix
 from ..outcome import Outcome, shard_to
+from ..refetch import MOST_REFETCHES, fetch_again
 from ..step import Step
 
 
@@ -19,14 +19,14 @@ def download(context: Context, shard: Shard) -> Outcome:
     name = f"{shard_prefix(shard)}-answers.jsonl"
     with context.storage.write(name) as stream:
         context.client_of(shard).download(shard.job, stream)
-    doubt = _doubt(context, name, shard.job, context.clients.provider(shard.provider).codec)
-    if doubt is not None and shard.doubts < MOST_DOUBTS:
+    missing = _why_incomplete(context, name, shard.job, context.clients.provider(shard.provider).codec)
+    if missing is not None and shard.refetches < MOST_REFETCHES:
         context.storage.delete(name)
-        return fetch_again(shard, State.DOWNLOADING, doubt)
+        return fetch_again(shard, State.DOWNLOADING, missing)
     return shard_to(shard.state.onward, answers=name, answers_size=context.storage.size(name))
 
 
-def _doubt(context: Context, name: str, job: Job, codec: Codec) -> str | None:
+def _why_incomplete(context: Context, name: str, job: Job, codec: Codec) -> str | None:
     """Why this cannot be all. A connection that breaks is an error by itself; a proxy may end an answer politely."""
     rows = 0
     last = b""

@@ -14,10 +14,10 @@ from ...state.items import Part, Shard
 from ...state.table import State
 from ..answers import locate, open_answers
 from ..context import Context
-from ..doubt import MOST_DOUBTS, fetch_again
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
 from ..outcome import Outcome, shard_to
+from ..refetch import MOST_REFETCHES, fetch_again
 from ..step import Step
 
 _encode_into = msgspec.json.Encoder().encode_into
@@ -28,7 +28,7 @@ _BUFFER = 1 << 18
 
 def normalize(context: Context, shard: Shard) -> Outcome:
     """Write the shard's results. Two passes over the answers: where each row's lies, then a write in input order."""
-    if shard.doubts < MOST_DOUBTS and not _is_whole(context, shard):
+    if shard.refetches < MOST_REFETCHES and not _is_whole(context, shard):
         return fetch_again(shard, State.DOWNLOADING, f"{shard.answers} is not what was fetched")
     part, again = _write_results(context, shard)
     if not again:

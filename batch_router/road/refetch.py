@@ -7,10 +7,10 @@ from ..state.table import State
 from .outcome import Outcome, shard_to
 
 #: How often answers that look cut short are fetched again, before they count as all there is: counts may be wrong.
-MOST_DOUBTS = 4
+MOST_REFETCHES = 4
 
 
-def fetch_again(shard: Shard, state: State, doubt: str) -> Outcome:
+def fetch_again(shard: Shard, state: State, why: str) -> Outcome:
     """Go (or stay) where the answers are fetched, and say why."""
-    failure = Failure(type=ProtocolError.type, message=f"{doubt}; fetching the answers again", retryable=True)
-    return shard_to(state, 2.0**shard.doubts, doubts=shard.doubts + 1, answers=None, error=failure)
+    failure = Failure(type=ProtocolError.type, message=f"{why}; fetching the answers again", retryable=True)
+    return shard_to(state, 2.0**shard.refetches, refetches=shard.refetches + 1, answers=None, error=failure)

@@ -16,7 +16,7 @@ _BATCHES = 200
 _WAITING = (State.UPLOADING, State.CREATING)
 
 
-class Turns:
+class EngineTurns:
     """How long the loaded model has had the engine to itself, while another one waited; one per process."""
 
     def __init__(self) -> None:
