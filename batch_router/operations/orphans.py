@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 from ..core.jobs import Account, Job
+from ..exceptions import SchemaError
 from ..road.context import Context
 from ..road.layout import FOLDERS
 from ..state.items import Shard
@@ -39,8 +40,15 @@ def find_strays(context: Context) -> Iterator[str]:
         folder = "/".join(found.name.split("/")[:_DEPTH])
         newest[folder] = max(newest.get(folder, 0), found.modified_at)
     for folder, modified_at in sorted(newest.items()):
-        if modified_at < before and context.store.get_batch(folder.rpartition("/")[2]) is None:
+        if modified_at < before and not _is_known(context, folder.rpartition("/")[2]):
             yield folder
+
+
+def _is_known(context: Context, batch_id: str) -> bool:
+    try:
+        return context.store.get_batch(batch_id) is not None
+    except SchemaError:  # another version's
+        return True
 
 
 def accounts_of(context: Context) -> set[tuple[str, str | None]]:

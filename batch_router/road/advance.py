@@ -93,7 +93,11 @@ def _run(running: Running, item: Batch | Shard, step: Step) -> Outcome:
 
 def _pause(running: Running, shard: Shard) -> float:
     """Seconds for which the provider wants no calls of the shard's account."""
-    return running.store.paused(running.account_of(shard))
+    try:
+        account = running.account_of(shard)
+    except ProviderAPIError:  # without a key there is no account; a step that calls the provider says so itself
+        return 0
+    return running.store.paused(account)
 
 
 def _wait_out(running: Running, item: Batch | Shard, left: float) -> Outcome:
@@ -132,5 +136,5 @@ def _undo(running: Running, item: Batch | Shard, step: Step, outcome: Outcome) -
         return
     try:
         step.undo(running, item, cast(ShardFacts, outcome.facts))
-    except ProviderAPIError as error:  # `doctor --orphans` finds what is left
+    except (ProviderAPIError, StoreUnavailableError) as error:  # `doctor --orphans` finds what is left
         log.warning("action=undo_failed item=%s error=%s", item.id, error)

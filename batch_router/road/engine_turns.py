@@ -1,4 +1,4 @@
-"""Which of the waiting shards an engine takes next: one that wants what it has loaded, but not for ever."""
+"""Which of the waiting shards an engine takes next: for a limited number of turns one that wants what it has loaded."""
 
 from itertools import islice
 

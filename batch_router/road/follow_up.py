@@ -14,7 +14,7 @@ from ..state.table import FIRST_OF_SHARD
 from .context import Context
 from .layout import shard_prefix
 
-#: Another try may well go better, and the provider does not charge for this one.
+#: A retry may succeed, and the provider does not charge for the failed try.
 _PASSING = frozenset({ErrorType.EXPIRED, ErrorType.RATE_LIMIT, ErrorType.TIMEOUT, ErrorType.SERVER, ErrorType.MISSING})
 _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 

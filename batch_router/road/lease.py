@@ -88,7 +88,7 @@ class LeaseKeeper:
                 self._held.discard(lease)
 
     def close(self) -> None:
-        """End the thread; nothing may be held any more."""
+        """End the thread; to be called when no lease is held."""
         self._closed.set()
         if self._thread is not None:
             self._thread.join()

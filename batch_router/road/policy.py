@@ -16,7 +16,7 @@ MAX_ATTEMPTS = 150
 # An error that we did not foresee is more likely a bug than a passing condition.
 MAX_SURPRISES = 5
 
-# A step that takes its worker down with it, again and again, is not tried for ever.
+# A step that takes down its worker this often in a row is given up.
 MAX_CRASHES = 20
 
 #: Upper bound on an honoured Retry-After.

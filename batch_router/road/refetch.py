@@ -6,7 +6,7 @@ from ..state.items import Shard
 from ..state.table import State
 from .outcome import Outcome, shard_to
 
-#: How often answers that look cut short are fetched again, before they count as all there is: counts may be wrong.
+#: How often answers that look cut short are fetched again, after that they are accepted: counts may be wrong.
 MOST_REFETCHES = 4
 
 

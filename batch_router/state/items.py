@@ -142,7 +142,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     Attributes:
         batch: id of its batch.
         label: names the job at the provider; every wire row id starts with it.
-        endpoint: what its requests ask for; a text, for an older worker may meet one that it does not know.
+        endpoint: what its requests ask for; a text, so that the item can be read where the endpoint is not known.
         rows: how many requests.
         size: bytes of `requests`.
         first_row: the batch's row number of its first request.

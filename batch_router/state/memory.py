@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import TypeVar, cast
 
 import msgspec
@@ -26,6 +27,7 @@ class MemoryStore:
         self._lock = threading.RLock()
         self._items: dict[str, Batch | Shard] = {}
         self._committed_by: dict[str, str] = {}
+        self._counting: set[str] = set()
         self._due: dict[str, float] = {}
         self._jobs: dict[str, set[str]] = {}
         self._pauses: dict[str, float] = {}
@@ -92,15 +94,16 @@ class MemoryStore:
             if isinstance(after, Shard) and after.job is not None and after.account is not None:
                 self._jobs.setdefault(after.account.name, set()).add(after.job.id)
             woken = [self._spawn(batch_id_of(item_id), shard, commit.grace) for shard in commit.spawn]
-            if isinstance(after, Shard) and commit.state.is_final:
-                woken += self._close_one(after.batch, commit.grace)
+            if item_id in self._counting and commit.state.is_final:
+                woken += self._close_one(batch_id_of(item_id), commit.grace)
             return Committed(fence + 1, woken)
 
     def take_due(self, limit: int, *, grace: float) -> list[Hint]:
         with self._lock:
             now = self.now()
-            overdue = sorted((at, item_id) for item_id, at in self._due.items() if at <= now)[:limit]
-            taken = [item for _, item_id in overdue if (item := self._items[item_id]).schema == SCHEMA]
+            overdue = sorted((at, item_id) for item_id, at in self._due.items() if at <= now)
+            ours = (item for _, item_id in overdue if (item := self._items[item_id]).schema == SCHEMA)
+            taken = list(islice(ours, limit))
             for item in taken:
                 self._due[item.id] = now + grace
             return [_hint(item) for item in taken]
@@ -123,6 +126,8 @@ class MemoryStore:
             for item in self._family(batch):
                 del self._items[item.id]
                 self._due.pop(item.id, None)
+                self._committed_by.pop(item.id, None)
+                self._counting.discard(item.id)
             return True
 
     def jobs_of(self, account: str) -> set[str]:
@@ -202,6 +207,8 @@ class MemoryStore:
         assert isinstance(batch, Batch)
         child = msgspec.structs.replace(shard, id=shard_id(batch_id, batch.shards))
         self._change(batch, shards=batch.shards + 1, open=batch.open + shard.counts_as_open)
+        if shard.counts_as_open:
+            self._counting.add(child.id)
         self._add(child, grace)
         return _hint(self._items[child.id])
 
@@ -210,7 +217,7 @@ class MemoryStore:
         batch = self._items[batch_id]
         assert isinstance(batch, Batch)
         batch = self._change(batch, open=batch.open - 1)
-        if batch.open > 0:
+        if batch.open != 0:
             return []
         self._due[batch_id] = self.now() + grace
         woken = self._change(batch, state=State.FINISHING, version=batch.version + 1, updated_at=self.now())

@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 _LUA = files(__package__).joinpath("store.lua").read_text()
 _FINALS = msgspec.json.encode([state.value for state in State if state.is_final])
-_PAGE = 500
+# Batches that are read at once: few at first, for a caller may want few.
+_FIRST_PAGE, _LARGEST_PAGE = 25, 400
 
 # What Redis' errors mean, most specific first. An error that is not listed is one of the server's own.
 _MEANINGS: tuple[tuple[tuple[type[redis.RedisError], ...], str], ...] = (
@@ -30,7 +31,7 @@ _MEANINGS: tuple[tuple[tuple[type[redis.RedisError], ...], str], ...] = (
         (redis.ConnectionError, redis.TimeoutError),
         "does not answer ({kind}): is it running, and is BATCH_ROUTER_REDIS_URL right?",
     ),
-    ((redis.RedisError,), "refuses a command ({kind}): {code}"),
+    ((redis.RedisError,), "refuses a command ({kind}{code})"),
 )
 
 
@@ -41,6 +42,8 @@ def _translated(method: "Callable[Concatenate[RedisStore, P], T]") -> "Callable[
     def call(self: "RedisStore", *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(self, *args, **kwargs)
+        except redis.DataError:  # a value of ours that the client cannot send: a bug, not a condition of the server
+            raise
         except redis.RedisError as error:
             meaning = next(meaning for kinds, meaning in _MEANINGS if isinstance(error, kinds))
             described = meaning.format(kind=type(error).__name__, code=_code(error))
@@ -52,7 +55,7 @@ def _translated(method: "Callable[Concatenate[RedisStore, P], T]") -> "Callable[
 def _code(error: redis.RedisError) -> str:
     """The code in front of a server's error (NOREPLICAS, READONLY...); what follows may quote arguments."""
     word = str(error).partition(" ")[0]
-    return word if word.isupper() else "no code"
+    return f": {word}" if word.isupper() else ""
 
 
 class RedisStore:
@@ -144,14 +147,14 @@ class RedisStore:
 
     def _pages(self) -> Iterator[dict[str, int]]:
         """The batches' ids with their schemas, the newest first."""
-        after = 0
-        while page := self._page(after):
+        after, size = 0, _FIRST_PAGE
+        while page := self._page(after, size):
             yield page
-            after += len(page)
+            after, size = after + len(page), min(2 * size, _LARGEST_PAGE)
 
     @_translated
-    def _page(self, after: int) -> dict[str, int]:
-        ids = cast("list[str]", self._redis.zrevrange(f"{self._prefix}batches", after, after + _PAGE - 1))
+    def _page(self, after: int, size: int) -> dict[str, int]:
+        ids = cast("list[str]", self._redis.zrevrange(f"{self._prefix}batches", after, after + size - 1))
         pipeline = self._redis.pipeline(transaction=False)
         for batch_id in ids:
             pipeline.hget(f"{self._prefix}item:{batch_id}", "schema")

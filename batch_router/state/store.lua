@@ -101,6 +101,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   end
   local reply = {redis.call('HINCRBY', key, 'version', 1)}
   facts = cjson.decode(facts)
+  if facts.job then note_job(key, redis.call('HGET', key, 'job'), now) end -- another one takes its place
   set_fields(key, facts)
   note_job(key, facts.job, '+inf')
   redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
@@ -123,10 +124,14 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
     redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1)
     redis.call('HSET', child_key, 'created_at', seconds, 'updated_at', seconds)
     redis.call('ZADD', due, now + grace, child)
-    if spawned[1] then redis.call('HINCRBY', owner, 'open', 1) end
+    if spawned[1] then
+      redis.call('HSET', child_key, 'counts', 'true')
+      redis.call('HINCRBY', owner, 'open', 1)
+    end
     reply[#reply + 1] = hint(child)
   end
-  if wake ~= '' and redis.call('HINCRBY', parent, 'open', -1) == 0 then
+  local counts = wake ~= '' and redis.call('HGET', key, 'counts') == 'true'
+  if counts and redis.call('HINCRBY', parent, 'open', -1) == 0 then
     redis.call('HSET', parent, 'state', wake)
     redis.call('HINCRBY', parent, 'version', 1)
     redis.call('ZADD', due, now + grace, owner_id)
@@ -138,11 +143,18 @@ end
 
 -- limit, grace, schema of the caller's version
 function calls.take_due(limit, grace, schema)
-  local hints = {}
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit)) do
-    if understands(item_key(id), schema) then
-      redis.call('ZADD', due, now + grace, id)
-      hints[#hints + 1] = hint(id)
+  local hints, passed_over = {}, 0 -- an item of another version stays where it is, in front
+  limit = tonumber(limit)
+  while #hints < limit do
+    local ids = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', passed_over, limit - #hints)
+    if #ids == 0 then break end
+    for _, id in ipairs(ids) do
+      if understands(item_key(id), schema) then
+        redis.call('ZADD', due, now + math.max(1, grace), id)
+        hints[#hints + 1] = hint(id)
+      else
+        passed_over = passed_over + 1
+      end
     end
   end
   return hints

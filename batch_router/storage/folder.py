@@ -1,18 +1,23 @@
 """Payloads in a folder that all workers of a fleet can reach."""
 
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..exceptions import FileOperationError
 from .contract import ReadRange, StoredObject
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 _BUFFER = 1 << 18
 _TRIES = 20
+_TEMPORARY = "."  # begins the names of files that are being written
 
 
 class FolderStorage:
@@ -32,30 +37,36 @@ class FolderStorage:
         with _translated(name):
             handle, temporary = _make_temporary(path, self._root)
         try:
-            with open(handle, "wb", buffering=_BUFFER) as stream:
-                yield stream
+            with io.BufferedWriter(_File(handle, "wb", name), _BUFFER) as stream:
+                yield cast(BinaryIO, stream)
                 stream.flush()
-                os.fsync(stream.fileno())
+                with _translated(name):
+                    os.fsync(stream.fileno())
             with _translated(name):
                 os.replace(temporary, path)
                 _sync_folder(path.parent)
-        except BaseException as error:
+        except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
-            if isinstance(error, OSError):
-                raise _failed(name, error) from error
             raise
 
     def open(self, name: str) -> BinaryIO:
         with _translated(name):
-            return open(self._path(name), "rb", buffering=_BUFFER)
+            return cast(BinaryIO, io.BufferedReader(_File(self._path(name), "rb", name), _BUFFER))
 
     @contextmanager
     def ranges(self, name: str) -> Iterator[ReadRange]:
         with _translated(name):
             handle = os.open(self._path(name), os.O_RDONLY)
+
+        def read(offset: int, length: int) -> bytes:
+            try:
+                return os.pread(handle, length, offset)
+            except OSError as error:
+                raise _failed(name, error) from error
+
         try:
-            yield lambda offset, length: os.pread(handle, length, offset)
+            yield read
         finally:
             os.close(handle)
 
@@ -64,10 +75,12 @@ class FolderStorage:
             return self._path(name).stat().st_size
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        for folder, _, files in os.walk(self._path(prefix)):
+        for folder, _, files in os.walk(self._path(prefix), onerror=_refuse_folder):
             for file in files:
                 path = Path(folder, file)
-                with suppress(FileNotFoundError):  # deleted meanwhile
+                if file.startswith(_TEMPORARY):
+                    continue  # not an object yet
+                with _translated(str(path)), suppress(FileNotFoundError):  # deleted meanwhile
                     found = path.stat()
                     yield StoredObject(str(path.relative_to(self._root)), found.st_size, found.st_mtime)
 
@@ -91,11 +104,31 @@ class FolderStorage:
         return self._root / name
 
 
+class _File(io.FileIO):
+    """A file whose errors name the object; those of the code that reads or writes it stay its own."""
+
+    def __init__(self, file: Path | int, mode: str, name: str) -> None:
+        super().__init__(file, mode)
+        self._object = name
+
+    def readinto(self, buffer: "Buffer", /) -> int:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise _failed(self._object, error) from error
+
+    def write(self, data: "Buffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _failed(self._object, error) from error
+
+
 def _make_temporary(path: Path, root: Path) -> tuple[int, str]:
     for _ in range(_TRIES):
         _make_folders(path.parent, root)
         with suppress(FileNotFoundError):  # another process's `delete` found the folder empty in between
-            return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            return tempfile.mkstemp(dir=path.parent, prefix=f"{_TEMPORARY}{path.name}.")
     raise FileNotFoundError(f"{path.parent} is removed each time it is made")
 
 
@@ -122,6 +155,11 @@ def _translated(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise _failed(name, error) from error
+
+
+def _refuse_folder(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise _failed(str(error.filename), error) from error
 
 
 def _failed(name: str, error: OSError) -> FileOperationError:

@@ -149,3 +149,17 @@ def test_an_uploader_that_lost_its_claim_takes_its_file_back(begin: Any, state: 
         with context.keeper.hold("b.0", 2, "w", since=0) as lease:
             undo(Running.under(lease, context), shard, {"upload": name})
         assert len(left_at(simulator)) == left
+
+
+def test_a_cancelled_shard_needs_no_key(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends as cancelled where no key is set: nothing was sent, and nothing is asked of the provider."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    context = make_context()
+    with context.storage.write("ids") as stream:
+        stream.write(b'[0,"q0"]\n')
+    put_shards(context.store, new_shard())
+    context.store.cancel("b")
+    version = 1
+    while (done := advance(context, "b.0", version)) is not None and done.hint is not None:
+        version = done.hint.version
+    assert shard_of(context).state is State.CANCELLED

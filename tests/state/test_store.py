@@ -324,3 +324,45 @@ def test_a_server_that_is_away_is_named_as_such() -> None:
     client = redis.Redis(host="127.0.0.1", port=1, decode_responses=True, socket_connect_timeout=0.2)
     with client, pytest.raises(StoreUnavailableError, match="does not answer"):
         RedisStore(client).get_batch("b")
+
+
+def test_items_of_another_version_hold_up_no_others(store: Store) -> None:
+    """However many of them are overdue first, a look with a limit finds what comes after them."""
+    for number in range(5):
+        store.create(batch_record(f"foreign{number}", schema=SCHEMA + 1), delay=0)
+    for number in range(3):
+        store.create(batch_record(f"ours{number}"), delay=0)
+    assert {hint.id for hint in store.take_due(2, grace=60)} | {hint.id for hint in store.take_due(2, grace=60)} == {
+        "ours0",
+        "ours1",
+        "ours2",
+    }
+    assert store.take_due(2, grace=60) == []
+
+
+class Uncounted(Shard, frozen=True, kw_only=True, tag="shard"):
+    """A spawned item that its batch does not wait for."""
+
+    counts_as_open = False
+
+
+def test_a_batch_waits_only_for_what_counts(store: Store) -> None:
+    """An item that does not count may end before the others, and after them: only the last that counts wakes it."""
+    store.create(batch_record(), delay=0)
+    store.claim("b", 1, lease=10, holder="w")
+    facts = {name: getattr(shard_record(1), name) for name in Shard.__struct_fields__}
+    spawn = [shard_record(0), Uncounted(**facts)]
+    store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 2}, spawn), holder="w")
+    assert end(store, "b.1") == []
+    assert end(store, "b.0") == ["b"]
+
+
+def test_the_job_before_the_last_is_forgotten_with_its_batch(store: Store) -> None:
+    """A shard whose job was refused took another: both are known, until the batch has been gone for long."""
+    split(store, 1)
+    for version, job_id in ((1, "first"), (3, "second")):
+        store.claim("b.0", version, lease=10, holder="w")
+        store.renew("b.0", version + 1, lease=10, facts={"account": ACCOUNT})
+        job = Job(id=job_id, status=BatchStatus.FAILED, created_at=0)
+        store.commit("b.0", version + 1, Commit(State.POLLING, 0, {"job": job}), holder="w")
+    assert store.jobs_of("openai@host/a") == {"first", "second"}

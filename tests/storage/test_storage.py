@@ -169,3 +169,34 @@ def test_the_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir("/")
     assert Path(storage.address) == tmp_path / "home"
     assert read(storage, "a") == b"1"
+
+
+def test_what_is_being_written_is_not_listed(storage: FolderStorage) -> None:
+    """A list shows whole objects, with their sizes."""
+    put(storage, "a/old", b"12")
+    with storage.write("a/new") as stream:
+        stream.write(b"x" * 1_000_000)
+        assert [(found.name, found.size) for found in storage.list("a")] == [("a/old", 2)]
+
+
+def test_ranges_are_read(storage: FolderStorage) -> None:
+    """In any order; at the end of the object there is less."""
+    put(storage, "a", b"0123456789")
+    with storage.ranges("a") as read:
+        assert [read(8, 5), read(0, 2), read(10, 1)] == [b"89", b"01", b""]
+
+
+def test_errors_of_the_block_stay_its_own(storage: FolderStorage) -> None:
+    """A file that the caller reads while it writes is not blamed on the object; nothing is left."""
+    with pytest.raises(FileNotFoundError, match=r"cat\.png"), storage.write("a"):
+        Path("cat.png").read_bytes()
+    assert files(storage) == []
+
+
+def test_a_read_that_fails_names_the_object(storage: FolderStorage) -> None:
+    """Also after it was opened."""
+    put(storage, "a/b", b"1")
+    with pytest.raises(FileOperationError, match=r"^a: "), storage.ranges("a") as read:
+        read(0, 1)
+    with pytest.raises(FileOperationError, match=r"^a: "):
+        storage.open("a").read()

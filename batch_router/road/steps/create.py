@@ -9,12 +9,13 @@ A job that runs in the worker itself needs no intent: nothing travels. See `loca
 """
 
 import time
+from contextlib import suppress
 
 import msgspec
 
 from ...core import BatchStatus
 from ...core.jobs import Failure, Job
-from ...exceptions import BatchRouterError, ProviderAPIError, UndecidedError
+from ...exceptions import BatchRouterError, ProviderAPIError, StoreUnavailableError, UndecidedError
 from ...providers import Client
 from ...state.items import Intent, Shard, ShardFacts
 from ...state.table import State
@@ -124,9 +125,10 @@ def _undo(running: Running, shard: Shard, facts: ShardFacts) -> None:
         return
     deadline = time.monotonic() + 2 * running.settings.lease
     while time.monotonic() < deadline:
-        current = running.store.get_shard(shard.id)
-        if current is None or current.state is not State.CREATING:
-            break
+        with suppress(StoreUnavailableError):  # asked again until the deadline
+            current = running.store.get_shard(shard.id)
+            if current is None or current.state is not State.CREATING:
+                break
         time.sleep(running.settings.sweep_every)
     else:
         return
