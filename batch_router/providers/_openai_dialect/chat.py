@@ -224,14 +224,14 @@ def decode_completion(custom_id: str, body: msgspec.Raw | dict[str, Any], reques
 
 def _read_leniently(body: dict[str, Any]) -> _Completion:
     """What can be read of a completion; each part that has another shape is left out (`response` keeps it)."""
-    known = _Completion()
+    known: dict[str, Any] = {}
     for name in ("model", "choices", "usage"):
         try:
             part = msgspec.convert({name: body.get(name)}, _Completion)
         except msgspec.ValidationError:
             continue
-        setattr(known, name, getattr(part, name))
-    return known
+        known[name] = getattr(part, name)
+    return _Completion(**known)
 
 
 def _tool_call(call: Any) -> dict[str, Any]:

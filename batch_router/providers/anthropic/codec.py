@@ -1,6 +1,7 @@
 """Rows of a Message Batch, and its result lines. `requests.py` turns a request into `params`."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -162,21 +163,22 @@ _read_message = msgspec.json.Decoder(_Message).decode
 
 def _read_leniently(body: dict[str, Any]) -> _Message:
     """What can be read of a message; each part that has another shape is left out (`response` keeps it)."""
-    known = _Message()
+    known: dict[str, Any] = {}
     for name in ("model", "stop_reason", "stop_details", "usage"):
         try:
             part = msgspec.convert({name: body.get(name)}, _Message)
         except msgspec.ValidationError:
             continue
-        setattr(known, name, getattr(part, name))
-    content = body.get("content")
-    known.content = []
+        known[name] = getattr(part, name)
+    return _Message(**known, content=list(_readable_blocks(body.get("content"))))
+
+
+def _readable_blocks(content: Any) -> Iterator[_Block]:
     for block in content if isinstance(content, list) else ():
         try:
-            known.content.append(msgspec.convert(block, _Block))
+            yield msgspec.convert(block, _Block)
         except msgspec.ValidationError:
             continue
-    return known
 
 
 def _decode_message(custom_id: str, message: _Message, body: msgspec.Raw | dict[str, Any]) -> UnifiedResult:
