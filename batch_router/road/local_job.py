@@ -17,7 +17,7 @@ from .context import Context, Running
 from .engine_turns import PASSED_OVER
 from .jobs import job_spec, stored_rows
 from .lease import LeaseLostError
-from .outcome import Outcome, shard_to
+from .outcome import ShardOutcome, shard_to
 from .policy import describe
 
 # An engine may take ten seconds to end, and a user waits fifteen.
@@ -26,7 +26,7 @@ _LOOK_EVERY = 2.0
 log = logging.getLogger(__name__)
 
 
-def run(running: Running, shard: Shard) -> Outcome:
+def run(running: Running, shard: Shard) -> ShardOutcome:
     """Create the shard's job, which runs it to its end; rows that an earlier run has answered are not sent again."""
     client = _client_of(running, shard)
     if shard.cancel:
@@ -42,7 +42,7 @@ def run(running: Running, shard: Shard) -> Outcome:
     return shard_to(State.POLLING, job=job, progress=None)
 
 
-def keep_answers(context: Context, shard: Shard, failure: Failure) -> Outcome:
+def keep_answers(context: Context, shard: Shard, failure: Failure) -> ShardOutcome:
     """Give a shard up because of `failure`, and make a job of what its runs have answered."""
     client = cast(LocalClient, context.clients.get(shard.provider))  # for files no key is needed
     try:

@@ -1,7 +1,7 @@
 """What a step says happened. It changes nothing itself: the kernel commits it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Unpack, cast
+from typing import NamedTuple, Self, Unpack, cast
 
 from ..state.items import BatchFacts, Facts, ItemFacts, Shard, ShardFacts
 from ..state.table import State
@@ -22,20 +22,32 @@ class Outcome(NamedTuple):
     facts: Facts
     spawn: Sequence[Shard] = ()
 
-    def over(self, facts: ItemFacts) -> "Outcome":
+    def over(self, facts: ItemFacts) -> Self:
         """The outcome, with these facts where it says nothing of them."""
         return self._replace(facts=cast(Facts, {**facts, **self.facts}))
 
 
+class BatchOutcome(Outcome):
+    """The end of a batch's step."""
+
+    __slots__ = ()
+
+
+class ShardOutcome(Outcome):
+    """The end of a shard's step."""
+
+    __slots__ = ()
+
+
 def batch_to(
     state: State, delay: float | None = 0, *, spawn: Sequence[Shard] = (), **facts: Unpack[BatchFacts]
-) -> Outcome:
+) -> BatchOutcome:
     """A batch goes to a state; see `Outcome`."""
-    return Outcome(state, delay, facts, spawn)
+    return BatchOutcome(state, delay, facts, spawn)
 
 
 def shard_to(
     state: State, delay: float | None = 0, *, spawn: Sequence[Shard] = (), **facts: Unpack[ShardFacts]
-) -> Outcome:
+) -> ShardOutcome:
     """A shard goes to a state; see `Outcome`."""
-    return Outcome(state, delay, facts, spawn)
+    return ShardOutcome(state, delay, facts, spawn)

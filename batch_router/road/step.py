@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from ..core.jobs import Failure
 from ..state.items import Shard, ShardFacts
 from .context import Running
-from .outcome import Outcome
+from .outcome import Outcome, ShardOutcome
 
 
 class Step(NamedTuple):
@@ -24,4 +24,4 @@ class Step(NamedTuple):
     run: Callable[[Running, Any], Outcome]
     calls_provider: bool = False
     undo: Callable[[Running, Shard, ShardFacts], None] | None = None
-    give_up: Callable[[Running, Shard, Failure], Outcome | None] | None = None
+    give_up: Callable[[Running, Shard, Failure], ShardOutcome | None] | None = None

@@ -3,11 +3,11 @@
 from ...state.items import Shard
 from ..context import Context
 from ..layout import shard_prefix
-from ..outcome import Outcome, shard_to
+from ..outcome import ShardOutcome, shard_to
 from ..step import Step
 
 
-def stamp(context: Context, shard: Shard) -> Outcome:
+def stamp(context: Context, shard: Shard) -> ShardOutcome:
     """Write the note."""
     with context.storage.write(f"{shard_prefix(shard)}-stamp") as stream:
         stream.write(str(shard.answers).encode())

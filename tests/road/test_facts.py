@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 PREAMBLE = """\
 from batch_router.road.context import Running
-from batch_router.road.outcome import batch_to, shard_to
+from batch_router.road.outcome import ShardOutcome, batch_to, shard_to
 from batch_router.state.base import Commit
 from batch_router.state.items import Shard
 from batch_router.state.table import FIRST_OF_SHARD, State
@@ -27,6 +27,7 @@ WRONG = {
     "running.lease.renew(upload_count=1)": 'Unexpected keyword argument "upload_count"',
     "Commit(State.CREATING, 0, {'uplaod': 'f'})": 'expected "ItemFacts | BatchFacts | ShardFacts"',
     "Shard(state=FIRST_OF_SHARD, provider='openai')": 'Missing named argument "',
+    "outcome: ShardOutcome = batch_to(State.RUNNING)": 'expression has type "BatchOutcome"',
     "State.CREATNG": 'has no attribute "CREATNG"',
 }
 

@@ -6,7 +6,7 @@ from ...state.items import Shard
 from ...state.table import State
 from ..context import Context
 from ..jobs import job_spec
-from ..outcome import Outcome, shard_to
+from ..outcome import ShardOutcome, shard_to
 from ..policy import describe
 from ..step import Step
 
@@ -14,7 +14,7 @@ from ..step import Step
 _TRIES = 5
 
 
-def clean(context: Context, shard: Shard) -> Outcome:
+def clean(context: Context, shard: Shard) -> ShardOutcome:
     """Delete the uploaded rows, and the answers if they were fetched. Leftovers do not fail a shard."""
     end = ended_as(shard)
     if shard.keep_remote:

@@ -16,13 +16,13 @@ from ..context import Context
 from ..cutting import Cutter
 from ..deadline import seconds_left, timed_out
 from ..input import open_input
-from ..outcome import Outcome, batch_to
+from ..outcome import BatchOutcome, batch_to
 from ..step import Step
 
 _BLOCK = 1 << 18
 
 
-def convert(context: Context, batch: Batch) -> Outcome:
+def convert(context: Context, batch: Batch) -> BatchOutcome:
     """Cut the batch into shards. No shard starts before every row was found good.
 
     Raises:

@@ -22,7 +22,7 @@ from ...state.table import State
 from .. import local_job
 from ..context import Context, Running
 from ..jobs import job_spec, new_round, stored_rows
-from ..outcome import Outcome, shard_to
+from ..outcome import ShardOutcome, shard_to
 from ..policy import MAX_ATTEMPTS
 from ..step import Step
 
@@ -33,7 +33,7 @@ _MARGIN = 2.0
 _LATE = 30.0
 
 
-def create(running: Running, shard: Shard) -> Outcome:
+def create(running: Running, shard: Shard) -> ShardOutcome:
     """Create the shard's job, or find the one that an earlier attempt created."""
     if _runs_here(running, shard):
         return local_job.run(running, shard)
@@ -63,7 +63,7 @@ def _runs_here(context: Context, shard: Shard) -> bool:
     return not context.clients.provider(shard.provider).remote
 
 
-def _resolve(running: Running, shard: Shard, intent: Intent) -> Outcome:
+def _resolve(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
     """What an earlier attempt led to."""
     client = running.client_of(shard)
     try:
@@ -89,7 +89,7 @@ def _resolve(running: Running, shard: Shard, intent: Intent) -> Outcome:
     return shard_to(State.UPLOADING, **new_round(shard))
 
 
-def _look_again(shard: Shard, late: float) -> Outcome:
+def _look_again(shard: Shard, late: float) -> ShardOutcome:
     message = f"an earlier request to create the job may still arrive; looking again in {late:.0f} s"
     failure = Failure(type=UndecidedError.type, message=message, retryable=True)
     return shard_to(State.CREATING, late, error=failure, attempts=shard.attempts)
@@ -137,7 +137,7 @@ def _undo(running: Running, shard: Shard, facts: ShardFacts) -> None:
     running.client_of(shard).cancel(job.id)
 
 
-def _give_up(running: Running, shard: Shard, failure: Failure) -> Outcome | None:
+def _give_up(running: Running, shard: Shard, failure: Failure) -> ShardOutcome | None:
     """A job that runs here leaves what it has answered; any other shard goes where the table says."""
     try:
         runs_here = _runs_here(running, shard)

@@ -7,12 +7,12 @@ from ...state.items import Shard
 from ...state.table import State
 from ..context import Context
 from ..layout import shard_prefix
-from ..outcome import Outcome, shard_to
+from ..outcome import ShardOutcome, shard_to
 from ..refetch import MOST_REFETCHES, fetch_again
 from ..step import Step
 
 
-def download(context: Context, shard: Shard) -> Outcome:
+def download(context: Context, shard: Shard) -> ShardOutcome:
     """Fetch all answers into one object, which keeps them unchanged."""
     if shard.job is None:
         raise RuntimeError("a shard is downloaded only with a job")

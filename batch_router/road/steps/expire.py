@@ -4,11 +4,11 @@ from ...state.items import Batch
 from ...state.table import State
 from ..context import Running
 from ..deadline import seconds_left, timed_out
-from ..outcome import Outcome, batch_to
+from ..outcome import BatchOutcome, batch_to
 from ..step import Step
 
 
-def expire(running: Running, batch: Batch) -> Outcome:
+def expire(running: Running, batch: Batch) -> BatchOutcome:
     """Have a running batch cancelled once its time is over; what was answered by then is kept."""
     left = seconds_left(running, batch)
     if batch.cancel or left is None:

@@ -14,7 +14,7 @@ from ...state.items import Batch, Shard
 from ...state.table import State
 from ..context import Context
 from ..layout import batch_folder
-from ..outcome import Outcome, batch_to
+from ..outcome import BatchOutcome, batch_to
 from ..step import Step
 
 
@@ -25,7 +25,7 @@ class _Status(msgspec.Struct):
 _read_status = msgspec.json.Decoder(_Status).decode
 
 
-def finish(context: Context, batch: Batch) -> Outcome:
+def finish(context: Context, batch: Batch) -> BatchOutcome:
     """Write the manifest: the parts in order, their counts and hashes."""
     shards = context.store.get_shards(batch)
     parts = tuple(_audit(context, shard) for shard in shards)

@@ -16,7 +16,7 @@ from ..answers import locate, open_answers
 from ..context import Context
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
-from ..outcome import Outcome, shard_to
+from ..outcome import ShardOutcome, shard_to
 from ..refetch import MOST_REFETCHES, fetch_again
 from ..step import Step
 
@@ -26,7 +26,7 @@ _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 _BUFFER = 1 << 18
 
 
-def normalize(context: Context, shard: Shard) -> Outcome:
+def normalize(context: Context, shard: Shard) -> ShardOutcome:
     """Write the shard's results. Two passes over the answers: where each row's lies, then a write in input order."""
     if shard.refetches < MOST_REFETCHES and not _is_whole(context, shard):
         return fetch_again(shard, State.DOWNLOADING, f"{shard.answers} is not what was fetched")

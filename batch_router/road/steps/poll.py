@@ -7,7 +7,7 @@ from ...core.jobs import Job
 from ...state.items import Shard, ShardFacts
 from ...state.table import State
 from ..context import Context
-from ..outcome import Outcome, shard_to
+from ..outcome import ShardOutcome, shard_to
 from ..step import Step
 
 # Seconds until the next look, while the job is young; then a share of its age, and never more than the cap.
@@ -20,7 +20,7 @@ _JITTER = 0.1
 _QUEUE_WAIT = 60.0
 
 
-def poll(context: Context, shard: Shard) -> Outcome:
+def poll(context: Context, shard: Shard) -> ShardOutcome:
     """Ask the provider how the job stands."""
     if shard.job is None:
         raise RuntimeError("a shard is polled only with a job")
@@ -39,7 +39,7 @@ def poll(context: Context, shard: Shard) -> Outcome:
     return shard_to(shard.state.onward, **facts)
 
 
-def _after_refusal(shard: Shard, job: Job, facts: ShardFacts) -> Outcome:
+def _after_refusal(shard: Shard, job: Job, facts: ShardFacts) -> ShardOutcome:
     """The provider refused the job as a whole: for now, where its queue is full, or for good."""
     if job.error is None or not job.error.retryable or shard.cancel:
         facts["failure"] = job.error

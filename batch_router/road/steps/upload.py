@@ -4,11 +4,11 @@ from ...state.items import Shard, ShardFacts
 from ...state.table import State
 from ..context import Running
 from ..jobs import job_spec, stored_rows
-from ..outcome import Outcome, shard_to
+from ..outcome import ShardOutcome, shard_to
 from ..step import Step
 
 
-def upload(running: Running, shard: Shard) -> Outcome:
+def upload(running: Running, shard: Shard) -> ShardOutcome:
     """Send the shard's rows. A file from an uploader that then lost the claim is never used."""
     if shard.cancel:
         return shard_to(State.NORMALIZING)
