@@ -73,7 +73,7 @@ class BatchClient:
         Raises:
             ValidationError: says what is wrong and what to do; nothing was stored.
         """
-        return submit(self._context, provider, **options).id
+        return submit(self._context, provider, options).id
 
     def status(self, batch_id: str) -> BatchStatusResponse:
         """How a batch stands.
@@ -174,7 +174,7 @@ class BatchClient:
 
         Raises:
             BatchNotFinishedError: the batch has not ended.
-            ValidationError: no row failed, they were sent again before, or the input is gone.
+            ValidationError: no row failed, they were sent again before, or the input file changed or is missing.
         """
         return retry_failed(self._context, self._batch(batch_id), self.results(batch_id)).id
 

@@ -22,9 +22,9 @@ ResultError UnifiedResult Usage
 BatchStatus Endpoint ErrorType FinishReason ResultStatus
 
 BatchExpiredError BatchFailedError BatchNotFinishedError BatchNotFoundError BatchRouterError BatchTimeoutError
-CredentialsError FileOperationError InvalidInputError NoWorkerError NotFoundError ProtocolError ProviderAPIError
-ProviderNotFoundError ProviderUnavailableError RateLimitedError RequestRefusedError SchemaError StoreUnavailableError
-UndecidedError UnsupportedContentTypeError ValidationError
+CredentialsError FileOperationError InvalidInputError JobInterruptedError NoWorkerError NotFoundError ProtocolError
+ProviderAPIError ProviderNotFoundError ProviderUnavailableError RateLimitedError RequestRefusedError SchemaError
+StateError StoreUnavailableError UndecidedError UnsupportedContentTypeError ValidationError
 """
 
 #: What can be called, and how.

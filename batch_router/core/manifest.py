@@ -59,7 +59,7 @@ class ManifestPart(Shown, frozen=True, kw_only=True):
 
 
 class Manifest(Shown, frozen=True, kw_only=True):
-    """What a batch came to: its parts, their counts and hashes; times are ISO 8601 in UTC.
+    """The outcome of a batch: its parts, their counts and hashes; times are ISO 8601 in UTC.
 
     Attributes:
         version: of this record.

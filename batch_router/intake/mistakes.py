@@ -22,15 +22,24 @@ def takes_provider(function: _Function) -> _Function:
     """Let a call with wrong arguments end in a `ValidationError` like every other mistake, not in a `TypeError`."""
     signature = inspect.signature(function)
 
-    @wraps(function)
-    def call(*arguments: Any, **options: Any) -> Any:
+    def check(arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         try:
             signature.bind(*arguments, **options)
         except TypeError as error:
             raise _explain(function.__name__, error, options.keys() - signature.parameters.keys()) from None
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        check(arguments, options)
         return function(*arguments, **options)
 
-    return cast(_Function, call)
+    @wraps(function)
+    async def call_async(*arguments: Any, **options: Any) -> Any:
+        check(arguments, options)
+        return await function(*arguments, **options)
+
+    # Frameworks ask whether a function is a coroutine function: Starlette runs others in a thread.
+    return cast(_Function, call_async if inspect.iscoroutinefunction(function) else call)
 
 
 def _explain(name: str, error: TypeError, options: Collection[str]) -> ValidationError:

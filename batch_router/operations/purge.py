@@ -9,7 +9,7 @@ from ..state.items import Batch
 def purge(context: Context, batch: Batch) -> None:
     """Delete what is kept of a batch that has ended. An input file that was given by its path is the user's, and stays.
 
-    The state goes last: what was begun and not finished can be begun again.
+    The state goes last: an interrupted purge can be repeated.
 
     Raises:
         ValidationError: the batch has not ended.

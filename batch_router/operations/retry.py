@@ -24,7 +24,7 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
     The new batch's id is that of the old one with `-retry`, so that the same rows are not paid for twice by mistake.
 
     Raises:
-        ValidationError: no row failed, they were sent again before, or the input is no longer what it was.
+        ValidationError: no row failed, they were sent again before, or the input file changed or is missing.
     """
     failed = {result.custom_id for result in results if not result.is_successful()}
     if not failed:

@@ -1,10 +1,9 @@
-"""A batch enters: checked, its rows in storage, its state in the store. Runs in the caller's process."""
+"""Submits a batch: checks it, stores its rows, adds it to the store. Runs in the caller's process."""
 
 import os
 import secrets
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import Unpack
 
 import msgspec
 from xxhash import xxh3_128
@@ -23,14 +22,14 @@ from ..state.items import Batch, InputFile
 from ..state.table import State
 
 
-def submit(context: Context, provider: str, *, message_follows: bool = False, **options: Unpack[SubmitOptions]) -> Hint:
+def submit(context: Context, provider: str, options: SubmitOptions, *, message_follows: bool = False) -> Hint:
     """Put a batch into the store, where the sweep of any worker finds it even if no message is ever sent.
 
     Args:
         context: the caller's.
         provider: whose API the requests go to.
+        options: the caller's; an unknown name among them is an error.
         message_follows: the caller sends one now, so the sweep leaves it time to arrive.
-        options: see `SubmitOptions`.
 
     Returns:
         What the first message should carry.

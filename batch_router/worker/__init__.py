@@ -6,6 +6,7 @@ from batch_router.worker import submit_batch
 """
 
 from .app import app
+from .submission import SubmittedBatch
 from .tasks import submit_batch
 
-__all__ = ["app", "submit_batch"]
+__all__ = ["SubmittedBatch", "app", "submit_batch"]

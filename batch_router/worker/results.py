@@ -5,9 +5,9 @@ from typing import Any
 from celery import states
 from celery.backends.base import BaseBackend
 
-from ..client import BatchClient
-from ..exceptions import BatchFailedError
-from ..state.table import State
+from ..client import BatchClient, check_end
+from ..core import BatchStatus
+from ..exceptions import BatchExpiredError, BatchFailedError, BatchNotFoundError
 from .process import context
 
 
@@ -22,15 +22,13 @@ class StoreBackend(BaseBackend):
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         client = BatchClient(context())
-        batch = context().store.get_batch(task_id)
-        if batch is None:
+        try:
+            batch = check_end(client.status(task_id))
+        except BatchNotFoundError:
             return {"task_id": task_id, "status": states.PENDING, "result": None}
-        if batch.state is State.FAILED:
-            details = {"type": "unknown", "message": ""}
-            if batch.failure:
-                details = {"type": batch.failure.type, "message": batch.failure.message}
-            return {"task_id": task_id, "status": states.FAILURE, "result": BatchFailedError(task_id, details)}
-        if batch.manifest is not None:
+        except (BatchExpiredError, BatchFailedError) as error:
+            return {"task_id": task_id, "status": states.FAILURE, "result": error}
+        if batch.is_complete():
             return {"task_id": task_id, "status": states.SUCCESS, "result": client.manifest(task_id).to_dict()}
-        status = states.PENDING if batch.state is State.QUEUED else states.STARTED
+        status = states.PENDING if batch.status is BatchStatus.QUEUED else states.STARTED
         return {"task_id": task_id, "status": status, "result": None}

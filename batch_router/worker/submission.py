@@ -11,6 +11,7 @@ from ..exceptions import ValidationError
 from ..intake.mistakes import takes_provider
 from ..intake.options import SubmitOptions
 from ..operations.submit import submit
+from ..state.base import Hint
 from .process import context
 from .routing import publish
 
@@ -35,6 +36,7 @@ class SubmittedBatch(AsyncResult):
             The manifest: its parts, their counts and hashes.
 
         Raises:
+            BatchExpiredError: it was cancelled when its own `timeout` was over; what was answered is there.
             BatchFailedError: it ended without a single answer.
             celery.exceptions.TimeoutError: it had not ended after `timeout`.
         """
@@ -80,7 +82,7 @@ class SubmitTask(Task):
         if refused:
             raise ValidationError(f"submit_batch takes no option {refused[0]!r}: it runs in the caller's process")
         given = {"batch_id": task_id} if task_id else {}
-        hint = submit(context(), *(args or ()), **{**given, **(kwargs or {})}, message_follows=True)
+        hint = submit_batch(*(args or ()), **{**given, **(kwargs or {})})
         publish(hint)
         return self.AsyncResult(hint.id)
 
@@ -96,5 +98,11 @@ def submit_from_message(task: Task, *args: Any, **kwargs: Any) -> None:
     has taken the message.
     """
     if context().store.get_batch(task.request.id) is None:
-        publish(submit(context(), *args, **{"batch_id": task.request.id, **kwargs}, message_follows=True))
+        publish(submit_batch(*args, **{"batch_id": task.request.id, **kwargs}))
     raise Ignore
+
+
+@takes_provider
+def submit_batch(provider: str, **options: Unpack[SubmitOptions]) -> Hint:
+    """Submit with the arguments of `delay`, wherever they come from; a message must follow."""
+    return submit(context(), provider, options, message_follows=True)

@@ -33,7 +33,7 @@ def open_road(home: Path, url: str) -> Context:
 
 def submit_file(context: Context, path: Path) -> Batch:
     """Submit, and claim the batch as `convert` would find it."""
-    submit(context, "openai", input=path, batch_id=BATCH_ID, check_rows=0)
+    submit(context, "openai", {"input": path, "batch_id": BATCH_ID, "check_rows": 0})
     return _claim(context, BATCH_ID, 1, Batch)
 
 

@@ -1,12 +1,14 @@
 """The options of a batch: the same names for callers, checkers and the store; a wrong one is explained."""
 
+import asyncio
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batch_router import BatchClient, BatchRouter
+from batch_router import AsyncBatchClient, BatchClient, BatchRouter
 from batch_router.exceptions import ValidationError
 from batch_router.intake.options import Options, Rows, SendOptions, SubmitOptions, read_submission
 from batch_router.road.context import Context
@@ -67,7 +69,13 @@ def test_a_wrong_call_of_the_router_is_explained() -> None:
     """It takes the same options, with the requests by position."""
     send: Any = BatchRouter().send_batch
     with pytest.raises(ValidationError, match=r"^unknown option 'provder'; did you mean 'provider'"):
-        send(provder="openai", requests=[])
+        asyncio.run(send(provder="openai", requests=[]))
+
+
+@pytest.mark.parametrize("method", [AsyncBatchClient.submit, BatchRouter.send_batch])
+def test_what_is_awaited_is_a_coroutine_function(method: Any) -> None:
+    """Frameworks ask: Starlette would run any other function in a thread, and drop what it returns."""
+    assert inspect.iscoroutinefunction(method)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def test_a_job_that_no_shard_owns_is_found(
 
 def test_a_folder_of_no_batch_is_found(context: Context) -> None:
     """Of a caller that died before the store knew of its batch; not of one that may be about to submit it."""
-    known = submit(context, "openai", model="m", requests=[{"custom_id": "a", "prompt": "hi"}])
+    known = submit(context, "openai", {"model": "m", "requests": [{"custom_id": "a", "prompt": "hi"}]})
     for name in ("old", "young"):
         with context.storage.write(f"{batch_folder('openai', name)}/input") as stream:
             stream.write(b"{}\n")
@@ -93,7 +93,7 @@ def create(context: Context, provider: str, label: str) -> Job:
 
 def ended(context: Context, batch_id: str) -> None:
     """A batch that was submitted and has ended."""
-    submit(context, "openai", requests=[{"custom_id": "a", "prompt": "Hi"}], model="m", batch_id=batch_id)
+    submit(context, "openai", {"requests": [{"custom_id": "a", "prompt": "Hi"}], "model": "m", "batch_id": batch_id})
     context.store.claim(batch_id, 1, lease=10, holder="w")
     context.store.commit(batch_id, 2, Commit(State.FINISHING, 0, {}), holder="w")
     context.store.claim(batch_id, 3, lease=10, holder="w")
@@ -114,7 +114,7 @@ def test_a_purged_batch_leaves_nothing(context: Context, stored: Callable[[], li
 
 def test_what_has_not_ended_is_not_purged(context: Context, stored: Callable[[], list[str]]) -> None:
     """It says how to end it; nothing is touched."""
-    submit(context, "openai", requests=[{"custom_id": "a", "prompt": "Hi"}], model="m", batch_id="b")
+    submit(context, "openai", {"requests": [{"custom_id": "a", "prompt": "Hi"}], "model": "m", "batch_id": "b"})
     before = stored()
     with pytest.raises(ValidationError, match="b has not ended; `batch-router cancel b` ends it"):
         BatchClient(context).purge("b")
@@ -133,7 +133,7 @@ def test_old_batches_are_purged_together(context: Context) -> None:
     """By the time of their end; those that go on are left alone, however old."""
     client = BatchClient(context)
     ended(context, "b")
-    submit(context, "openai", requests=[{"custom_id": "a", "prompt": "Hi"}], model="m", batch_id="open")
+    submit(context, "openai", {"requests": [{"custom_id": "a", "prompt": "Hi"}], "model": "m", "batch_id": "open"})
     assert client.purge_older(1) == []
     assert client.purge_older(-1) == ["b"]
     assert [batch.batch_id for batch in client.list()] == ["open"]

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import xxhash
@@ -12,7 +12,7 @@ import xxhash
 from batch_router.core import DocumentContent, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import BatchRouterError, InvalidInputError, ProviderNotFoundError, ValidationError
 from batch_router.intake.check import check_file
-from batch_router.intake.options import Options, read_options
+from batch_router.intake.options import Options, SubmitOptions, read_options
 from batch_router.operations.submit import submit
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
@@ -54,7 +54,9 @@ def rows_of(context: Context, batch: Batch) -> list[Any]:
 
 def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
     """Rows and options lie in storage, the batch is queued, and the store holds neither prompt nor row."""
-    hint = submit(context, "openai", requests=GOOD, model="m", system_prompt="hush", metadata={"who": "ada"})
+    hint = submit(
+        context, "openai", {"requests": GOOD, "model": "m", "system_prompt": "hush", "metadata": {"who": "ada"}}
+    )
     batch = in_store(context, hint.id)
     assert hint == (batch.id, 1, State.QUEUED, "openai", None)
     assert (batch.state, batch.version, batch.model, batch.metadata) == (State.QUEUED, 1, "m", {"who": "ada"})
@@ -68,37 +70,39 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
 
 def test_only_a_message_that_follows_is_waited_for(context: Context) -> None:
     """Without one the next sweep takes the batch up; with one it leaves that the grace to arrive."""
-    submit(context, "openai", requests=GOOD, model="m", batch_id="followed", message_follows=True)
-    submit(context, "openai", requests=GOOD, model="m", batch_id="alone")
+    submit(context, "openai", {"requests": GOOD, "model": "m", "batch_id": "followed"}, message_follows=True)
+    submit(context, "openai", {"requests": GOOD, "model": "m", "batch_id": "alone"})
     assert [hint.id for hint in context.store.take_due(10, grace=5)] == ["alone"]
 
 
 def test_the_same_key_is_the_same_batch(context: Context, stored: Stored) -> None:
     """Submitted again under one idempotency key, the batch is the first one, and nothing more is stored."""
-    first = submit(context, "openai", requests=GOOD, model="m", idempotency_key="order 7 \u2713")
+    first = submit(context, "openai", {"requests": GOOD, "model": "m", "idempotency_key": "order 7 \u2713"})
     before = stored()
-    assert submit(context, "openai", requests=GOOD, model="m", idempotency_key="order 7 \u2713") == first
+    assert submit(context, "openai", {"requests": GOOD, "model": "m", "idempotency_key": "order 7 \u2713"}) == first
     assert stored() == before
-    assert submit(context, "openai", requests=GOOD, model="m", idempotency_key="order 8").id != first.id
+    assert submit(context, "openai", {"requests": GOOD, "model": "m", "idempotency_key": "order 8"}).id != first.id
 
 
 def test_the_same_key_with_other_content_is_refused(context: Context, stored: Stored) -> None:
     """Other rows or options under a used key are an error in the caller; the batch stays as it was."""
-    first = submit(context, "openai", requests=GOOD, model="m", idempotency_key="k")
+    first = submit(context, "openai", {"requests": GOOD, "model": "m", "idempotency_key": "k"})
     before = stored()
-    for changed in ({"model": "n"}, {"requests": GOOD[:1]}, {"metadata": {"a": "b"}}):
+    others: list[SubmitOptions] = [{"model": "n"}, {"requests": GOOD[:1]}, {"metadata": {"a": "b"}}]
+    for changed in others:
         with pytest.raises(ValidationError, match=f"key 'k' was used for other .* as batch {first.id}; use"):
-            submit(context, "openai", **{"requests": GOOD, "model": "m", "idempotency_key": "k"} | changed)
+            submit(context, "openai", {"requests": GOOD, "model": "m", "idempotency_key": "k", **changed})
     with pytest.raises(ValidationError, match="either batch_id or idempotency_key"):
-        submit(context, "openai", requests=GOOD, model="m", idempotency_key="k", batch_id="b")
+        submit(context, "openai", {"requests": GOOD, "model": "m", "idempotency_key": "k", "batch_id": "b"})
     assert stored() == before
 
 
 def test_the_input_is_sealed(context: Context, tmp_path: Path) -> None:
     """Size and hash of the rows are remembered, of stored ones and of a file of the user's."""
     (tmp_path / "in.jsonl").write_bytes(LINES)
-    for arguments in ({"requests": GOOD}, {"input": tmp_path / "in.jsonl"}):
-        batch = in_store(context, submit(context, "openai", model="m", **arguments).id)
+    both: list[SubmitOptions] = [{"requests": GOOD}, {"input": tmp_path / "in.jsonl"}]
+    for arguments in both:
+        batch = in_store(context, submit(context, "openai", {"model": "m", **arguments}).id)
         content = content_of(context, batch)
         assert (batch.input.size, batch.input.hash) == (len(content), xxhash.xxh3_128(content).hexdigest())
 
@@ -107,7 +111,7 @@ def test_a_file_is_used_where_it_lies(context: Context, tmp_path: Path, monkeypa
     """A relative path is resolved in the caller's folder, and the file is not copied."""
     (tmp_path / "in.jsonl").write_bytes(LINES)
     monkeypatch.chdir(tmp_path)
-    batch = in_store(context, submit(context, "openai", input="in.jsonl", model="m").id)
+    batch = in_store(context, submit(context, "openai", {"input": "in.jsonl", "model": "m"}).id)
     assert batch.input.path == str(tmp_path / "in.jsonl")
     assert Path("in.jsonl").read_bytes() == LINES
 
@@ -124,7 +128,7 @@ def test_a_file_is_used_where_it_lies(context: Context, tmp_path: Path, monkeypa
 )
 def test_requests_come_in_many_shapes(context: Context, requests: Any) -> None:
     """Dicts, records, pydantic models and mixtures, from anything that can be iterated."""
-    batch = in_store(context, submit(context, "openai", requests=requests, model="m").id)
+    batch = in_store(context, submit(context, "openai", {"requests": requests, "model": "m"}).id)
     assert [row["custom_id"] in "abc" for row in rows_of(context, batch)] == [True, True]
 
 
@@ -132,7 +136,7 @@ def test_the_callers_requests_are_left_alone(context: Context) -> None:
     """Defaults are filled in on the way, not into what the caller holds."""
     request = UnifiedRequest(custom_id="a", messages=[UnifiedMessage.from_text("user", "1")])
     row = dict(GOOD[0])
-    submit(context, "openai", requests=[request, row | {"custom_id": "b"}], model="m", system_prompt="s")
+    submit(context, "openai", {"requests": [request, row | {"custom_id": "b"}], "model": "m", "system_prompt": "s"})
     assert (request.model, request.system_prompt, row) == (None, None, GOOD[0])
 
 
@@ -141,16 +145,16 @@ def test_what_one_provider_drops_another_still_gets(context: Context) -> None:
     pdf = DocumentContent(source_type="base64", media_type="application/pdf", data="JVBE")
     message = UnifiedMessage(role="user", content=[TextContent(text="Summarize."), pdf])
     request = UnifiedRequest(custom_id="a", model="m", messages=[message])
-    submit(context, "vllm", requests=[request], unsupported="drop")
-    batch = in_store(context, submit(context, "openai", requests=[request]).id)
+    submit(context, "vllm", {"requests": [request], "unsupported": "drop"})
+    batch = in_store(context, submit(context, "openai", {"requests": [request]}).id)
     assert [part["type"] for part in rows_of(context, batch)[0]["messages"][0]["content"]] == ["text", "document"]
 
 
 @pytest.mark.parametrize("batch_id", ["a", "A-b_9", "x" * 64])
 def test_a_batch_can_be_named(context: Context, batch_id: str) -> None:
     """The caller's id is the batch's; without one, each submission has its own."""
-    assert submit(context, "openai", requests=GOOD, model="m", batch_id=batch_id).id == batch_id
-    others = {submit(context, "openai", requests=GOOD, model="m").id for _ in range(3)}
+    assert submit(context, "openai", {"requests": GOOD, "model": "m", "batch_id": batch_id}).id == batch_id
+    others = {submit(context, "openai", {"requests": GOOD, "model": "m"}).id for _ in range(3)}
     assert len(others) == 3
 
 
@@ -230,7 +234,7 @@ def refused(context: Context, stored: Stored) -> Callable[..., BatchRouterError]
     def look(kind: type[BatchRouterError], provider: str = "openai", **arguments: Any) -> BatchRouterError:
         before = (stored(), list(context.store.iter_batches()), context.store.take_due(10, grace=0))
         with pytest.raises(kind) as caught:
-            submit(context, provider, **arguments)
+            submit(context, provider, cast(SubmitOptions, arguments))
         assert (stored(), list(context.store.iter_batches()), context.store.take_due(10, grace=0)) == before
         return caught.value
 
@@ -316,7 +320,8 @@ def test_a_provider_that_is_no_name_leaves_nothing(refused: Any) -> None:
 def test_a_missing_model_leaves_nothing(refused: Any, tmp_path: Path) -> None:
     """Each row without a model is named, and both places where it can be given."""
     (tmp_path / "in.jsonl").write_bytes(LINES)
-    for arguments in ({"requests": GOOD}, {"input": tmp_path / "in.jsonl"}):
+    both: list[SubmitOptions] = [{"requests": GOOD}, {"input": tmp_path / "in.jsonl"}]
+    for arguments in both:
         error = refused(InvalidInputError, **arguments)
         assert_matches(r"(requests\[0\]|line 1): model: missing; give it in the row.*model=", error)
         assert error.total == 1
@@ -339,10 +344,11 @@ def test_what_json_cannot_hold_leaves_nothing(refused: Any, value: dict[str, Any
 
 def test_a_taken_id_leaves_nothing(refused: Any, context: Context, tmp_path: Path) -> None:
     """The batch that has the id goes on untouched; the error says to choose another."""
-    submit(context, "openai", requests=GOOD, model="m", batch_id="mine")
+    submit(context, "openai", {"requests": GOOD, "model": "m", "batch_id": "mine"})
     first = in_store(context, "mine")
     (tmp_path / "in.jsonl").write_bytes(LINES)
-    for arguments in ({"requests": GOOD}, {"input": tmp_path / "in.jsonl"}):
+    both: list[SubmitOptions] = [{"requests": GOOD}, {"input": tmp_path / "in.jsonl"}]
+    for arguments in both:
         error = refused(ValidationError, model="other", batch_id="mine", **arguments)
         assert_matches(r"^batch_id 'mine' is taken; choose another", error)
     assert in_store(context, "mine") == first
@@ -358,7 +364,7 @@ def test_a_call_that_the_store_repeats_is_one_submission(context: Context, monke
         return create(*arguments, **options)
 
     monkeypatch.setattr(context.store, "create", create_twice)
-    hint = submit(context, "openai", requests=GOOD, model="m", batch_id="mine")
+    hint = submit(context, "openai", {"requests": GOOD, "model": "m", "batch_id": "mine"})
     assert (hint.id, hint.version) == ("mine", 1)
     assert len(rows_of(context, in_store(context, "mine"))) == 2
 
@@ -366,7 +372,7 @@ def test_a_call_that_the_store_repeats_is_one_submission(context: Context, monke
 def test_a_refusal_leaves_no_folder(context: Context) -> None:
     """Not even an empty folder stays for each refused attempt."""
     with pytest.raises(InvalidInputError):
-        submit(context, "openai", requests=[ROW, ROW], model="m")
+        submit(context, "openai", {"requests": [ROW, ROW], "model": "m"})
     assert [path.name for path in Path(context.storage.address).rglob("*") if path.name.startswith("batch_")] == []
 
 
@@ -386,7 +392,7 @@ def test_only_the_first_rows_are_checked_if_so_asked(context: Context, refused: 
     """A large file is checked as far as asked for; all of it with `check_rows=None`."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(LINES + b"hello\n" + LINES)
-    assert submit(context, "openai", input=path, model="m", check_rows=2).version == 1
+    assert submit(context, "openai", {"input": path, "model": "m", "check_rows": 2}).version == 1
     assert refused(InvalidInputError, input=path, model="m", check_rows=3).total == 1
     assert refused(InvalidInputError, input=path, model="m", check_rows=None).total == 3
 

@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch_router.exceptions import FileOperationError, InvalidInputError, ValidationError
+from batch_router.intake.options import SubmitOptions
 from batch_router.operations.submit import submit
 from batch_router.road.context import Context
 from batch_router.road.cutting import MAX_KINDS
@@ -29,7 +30,7 @@ def rows(*models: str, size: int = 1) -> list[dict[str, Any]]:
 
 def submitted(context: Context, **arguments: Any) -> Batch:
     """A batch that a worker has claimed."""
-    hint = submit(context, "openai", **arguments)
+    hint = submit(context, "openai", cast(SubmitOptions, arguments))
     batch = context.store.claim(hint.id, 1, lease=60, holder="w")
     assert isinstance(batch, Batch)
     return batch

@@ -84,7 +84,9 @@ def test_a_name_is_a_name(name: str) -> None:
 def test_a_provider_without_keys_takes_no_name(context: Context) -> None:
     """It would be ignored, so it is refused."""
     with pytest.raises(ValidationError, match="vllm needs no key"):
-        submit(context, "vllm", model="m", requests=[{"custom_id": "a", "prompt": "Hi"}], credential="team-a")
+        submit(
+            context, "vllm", {"model": "m", "requests": [{"custom_id": "a", "prompt": "Hi"}], "credential": "team-a"}
+        )
 
 
 def test_a_batch_goes_with_its_key_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_a_look_too_early_changes_nothing(context: Context, facts: dict[str, Any
 def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[..., Context]) -> None:
     """It goes to its end before a shard is made."""
     context = make_context()
-    hint = submit(context, "openai", requests=ROWS, model="m", timeout=5)
+    hint = submit(context, "openai", {"requests": ROWS, "model": "m", "timeout": 5})
     context.store.claim(hint.id, 1, lease=10, holder="w")
     stored = context.store.get_batch(hint.id)
     assert stored is not None
@@ -98,7 +98,7 @@ def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[
 def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Callable[..., Context]) -> None:
     """The worker after one that died in `expire` finds the time-out as the reason, not a cancel of the user's."""
     context = make_context()
-    hint = submit(context, "openai", requests=ROWS, model="m", timeout=5)
+    hint = submit(context, "openai", {"requests": ROWS, "model": "m", "timeout": 5})
     context.store.claim(hint.id, 1, lease=10, holder="first")
     context.store.commit(hint.id, 2, Commit(State.RUNNING, 5, {}), holder="first")
     claimed = context.store.claim(hint.id, 3, lease=10, holder="second")

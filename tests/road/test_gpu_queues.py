@@ -35,7 +35,7 @@ def row(model: str | None = None) -> dict[str, Any]:
 
 def test_a_batch_goes_to_the_queue_of_its_model(context: Context) -> None:
     """From its first message on; its item says so, too, for the sweep."""
-    hint = submit(context, "vllm", model="large", requests=[row()])
+    hint = submit(context, "vllm", {"model": "large", "requests": [row()]})
     assert hint.queue == "gpu.big"
     (swept,) = [*context.store.take_due(9, grace=1)] or [hint]
     assert swept.queue == "gpu.big"
@@ -45,18 +45,18 @@ def test_a_batch_goes_to_the_queue_of_its_model(context: Context) -> None:
 def test_a_model_that_no_queue_serves_is_refused(context: Context, model: str, requests: list[Any]) -> None:
     """Also where a single row names it; the error says what to do."""
     with pytest.raises(ValidationError, match=r"no GPU queue serves 'other'.*add the model there"):
-        submit(context, "vllm", model=model, requests=requests)
+        submit(context, "vllm", {"model": model, "requests": requests})
 
 
 def test_a_star_stands_for_all_others(make_context: Callable[..., Context]) -> None:
     """So that only some models need a queue of their own."""
     context = make_context(sections=(VLLMSettings(gpu_queues={"tiny": "gpu.small", "*": "gpu"}),))
-    assert submit(context, "vllm", model="other", requests=[row()]).queue == "gpu"
+    assert submit(context, "vllm", {"model": "other", "requests": [row()]}).queue == "gpu"
 
 
 def test_each_shard_goes_to_the_queue_of_its_model(context: Context) -> None:
     """A batch of two models is cut into shards for the workers of each."""
-    batch = context.store.get_batch(submit(context, "vllm", requests=[row("tiny"), row("large")]).id)
+    batch = context.store.get_batch(submit(context, "vllm", {"requests": [row("tiny"), row("large")]}).id)
     assert batch is not None
     assert [shard.queue for shard in convert(context, batch).spawn] == ["gpu.small", "gpu.big"]
 
@@ -87,13 +87,13 @@ def test_an_engine_option_that_is_not_for_batches_is_refused(
 ) -> None:
     """Before anything is sent."""
     with pytest.raises(ValidationError, match=words):
-        submit(context, provider, model="tiny", requests=[row()], engine_options=options)
+        submit(context, provider, {"model": "tiny", "requests": [row()], "engine_options": options})
 
 
 def test_a_model_cannot_be_an_option(context: Context) -> None:
     """It stands among vLLM's arguments, some of which have it run any code."""
     with pytest.raises(ValidationError, match="would be an option"):
-        submit(context, "vllm", model="--tool-parser-plugin=x.py", requests=[row()])
+        submit(context, "vllm", {"model": "--tool-parser-plugin=x.py", "requests": [row()]})
 
 
 class Engine:

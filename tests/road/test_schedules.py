@@ -156,11 +156,13 @@ class Schedules(RuleBasedStateMachine):
                 hint = submit(
                     self.context,
                     NAME,
-                    requests=requests,
-                    model="m",
-                    batch_id=batch_id,
-                    row_retries=row_retries,
-                    timeout=timeout,
+                    {
+                        "requests": requests,
+                        "model": "m",
+                        "batch_id": batch_id,
+                        "row_retries": row_retries,
+                        "timeout": timeout,
+                    },
                 )
             except StoreUnavailableError:
                 return
