@@ -6,9 +6,11 @@ from typing import NoReturn
 from celery import Task
 from celery.exceptions import Ignore
 
-from ..exceptions import StoreUnavailableError, ValidationError
+from ..exceptions import ProviderNotFoundError, SchemaError, StoreUnavailableError, ValidationError
 from ..road.advance import LONGEST_COUNTDOWN, Advance, advance
+from ..road.context import Context
 from ..state.base import Hint
+from ..state.items import batch_id_of
 from .process import context
 from .routing import publish
 
@@ -33,7 +35,11 @@ class RoadTask(Task):
         """
         item_id, version = str(message[0]), int(message[1])
         try:
+            _check_provider(context(), item_id)
             done = advance(context(), item_id, version)
+        except (ProviderNotFoundError, SchemaError) as error:
+            log.warning("action=left_alone item=%s error=%s", item_id, error)
+            raise Ignore from error
         except StoreUnavailableError as error:
             log.warning("action=store_away item=%s error=%s", item_id, error)
             raise Ignore from error
@@ -61,3 +67,14 @@ class RoadTask(Task):
 
     def _again(self, message: ItemVersion, delay: float) -> NoReturn:
         raise self.retry(args=(message,), kwargs={}, countdown=delay, argsrepr=f"{message[0]} v{message[1]}")
+
+
+def _check_provider(context: Context, item_id: str) -> None:
+    """Claim nothing that needs a provider which only other workers have: the step would give the item up.
+
+    Raises:
+        ProviderNotFoundError: the sweep sends the message again, until a worker with the provider takes it.
+    """
+    batch = context.store.get_batch(batch_id_of(item_id))
+    if batch is not None:
+        context.clients.provider(batch.provider)
