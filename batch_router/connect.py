@@ -23,8 +23,11 @@ def state_url(settings: Settings) -> str:
 
     Raises:
         StoreUnavailableError: there is neither.
+        ValidationError: the setting is not the URL of a Redis database.
     """
-    url = settings.redis_url or running_url(settings.home)
+    if settings.redis_url:
+        return _checked("BATCH_ROUTER_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix"))
+    url = running_url(settings.home)
     if url is None:
         raise StoreUnavailableError(
             f"no Redis: `batch-router up` starts one in {settings.home}, or set BATCH_ROUTER_REDIS_URL"
@@ -35,7 +38,7 @@ def state_url(settings: Settings) -> str:
 def broker_url(settings: Settings) -> str:
     """Where the messages are: by default the next database of the state's server, so that they can be wiped alone."""
     if settings.broker_url:
-        return settings.broker_url
+        return _checked("BATCH_ROUTER_BROKER_URL", settings.broker_url, ("redis", "rediss"))
     parts = urlsplit(state_url(settings))
     if parts.scheme not in ("redis", "rediss"):
         raise ValidationError(
@@ -43,6 +46,20 @@ def broker_url(settings: Settings) -> str:
         )
     database = int(parts.path.strip("/") or 0)
     return urlunsplit(parts._replace(path=f"/{database + 1}"))
+
+
+def _checked(variable: str, url: str, schemes: tuple[str, ...]) -> str:
+    """The URL, if it is that of a Redis database. The error does not show it: it may hold a password."""
+    try:
+        redis.Redis.from_url(url)  # connects to nothing
+        scheme, _, path, *_ = urlsplit(url)
+        number = 0 if scheme == "unix" else int(path.strip("/") or 0)
+    except ValueError:
+        scheme, number = "", 0
+    if scheme not in schemes or number < 0:
+        known = ", ".join(f"{each}://" for each in schemes)
+        raise ValidationError(f"{variable} is not the URL of a Redis database, such as redis://host:6379/0 ({known})")
+    return url
 
 
 def open_broker(settings: Settings) -> "redis.Redis":

@@ -143,6 +143,8 @@ def _read(kind: type[T], environ: Mapping[str, str], **more: object) -> T:
     """A record whose field `x` is the variable `BATCH_ROUTER_X`; tables are JSON."""
     values: dict[str, object] = {}
     for field in msgspec.structs.fields(kind):
+        if field.name in _NOT_VARIABLES:
+            continue
         if text := environ.get(PREFIX + field.encode_name.upper()):
             is_table = get_origin(field.type) is dict
             values[field.encode_name] = _read_json(field.encode_name, text) if is_table else text

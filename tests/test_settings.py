@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from batch_router.exceptions import ValidationError
-from batch_router.settings import Section, Settings, warn_of_unknown_variables
+from batch_router.settings import Section, Settings, known_variables, warn_of_unknown_variables
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -99,6 +99,14 @@ def test_settings_of_a_provider_that_is_loaded_later_are_kept() -> None:
         late_limit: int = 5
 
     assert settings.of(LateSettings).late_limit == 7
+
+
+@pytest.mark.parametrize("field", ["sections", "others", "base_urls"])
+def test_a_field_without_a_variable_is_not_read(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is like any other that no setting has."""
+    monkeypatch.setenv(f"BATCH_ROUTER_{field.upper()}", "x")
+    assert getattr(Settings.from_env(), field) in ({}, (), {f"BATCH_ROUTER_{field.upper()}": "x"})
+    assert f"BATCH_ROUTER_{field.upper()}" not in known_variables()
 
 
 @pytest.mark.parametrize("prefix", ["a.b", "a:b", "a b", "a*", "x" * 41])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import click
 from celery import Celery
 from celery.app.utils import Settings as CelerySettings
 
@@ -46,6 +47,20 @@ class GuestApp(Celery):
             self._ensure_after_fork()
             self._pool = self.connection_for_write().Pool(limit=self.conf.broker_pool_limit)
         return self._pool
+
+    @property
+    def user_options(self) -> dict[str, Any]:
+        """None. The `celery` program asks for them just before it reads a command's options.
+
+        It would look for those in variables such as `CELERY_WORKER_QUEUES`, which are meant for the host's workers.
+        """
+        if (program := click.get_current_context(silent=True)) is not None:
+            program.auto_envvar_prefix = None
+        return {}
+
+    @user_options.setter
+    def user_options(self, options: object) -> None:
+        """Celery sets an empty table."""
 
     def _task_from_fun(self, fun: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Celery offers each `@shared_task` of a process to every app; ours takes only Celery's own and ours."""

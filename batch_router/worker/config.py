@@ -5,7 +5,11 @@ of a checkout (read by `celery -A workers.app`), or the module that `BATCH_ROUTE
 merged into ours key by key.
 """
 
+import __future__
+
 from collections.abc import Mapping
+from difflib import get_close_matches
+from types import ModuleType
 
 from celery.app.defaults import SETTING_KEYS
 from kombu import Exchange, Queue
@@ -13,6 +17,26 @@ from kombu import Exchange, Queue
 from ..exceptions import ValidationError
 from ..settings import Settings
 from .queues import DEFAULT_QUEUES
+
+#: What `import *` gives: the settings, and none of the names that they are made with.
+__all__ = [
+    "accept_content",
+    "broker_connection_max_retries",
+    "broker_connection_retry_on_startup",
+    "broker_transport_options",
+    "include",
+    "result_backend",
+    "task_acks_late",
+    "task_default_queue",
+    "task_ignore_result",
+    "task_queues",
+    "task_routes",
+    "task_send_sent_event",
+    "task_serializer",
+    "worker_consumer",
+    "worker_prefetch_multiplier",
+    "worker_send_task_events",
+]
 
 include = ["batch_router.worker.tasks"]
 worker_consumer = "batch_router.worker.consumer:Consumer"
@@ -45,6 +69,9 @@ broker_connection_max_retries = None  # the default gives up after 100 tries
 worker_send_task_events = True
 task_send_sent_event = True
 
+# What an `import` leaves in a module, besides functions and classes.
+_NO_VALUES = (ModuleType, type(__future__.annotations))
+
 #: What is not for a Celery module to set, and what sets it.
 _SET_ELSEWHERE = {
     "broker_url": "set BATCH_ROUTER_BROKER_URL",
@@ -66,14 +93,24 @@ def celery_settings(settings: Settings, overrides: Mapping[str, object] | None =
         overrides: an operator's.
 
     Raises:
-        ValidationError: an override is not for Celery's settings to say; says what is.
+        ValidationError: an override is no setting of Celery's, or is set elsewhere; says what to write.
     """
-    ours = {name: value for name, value in globals().items() if name in SETTING_KEYS}
-    overrides = overrides or {}
+    ours = {name: globals()[name] for name in __all__}
+    overrides = _settings_of(overrides or {})
     for name, instead in _SET_ELSEWHERE.items():
         if name in overrides and overrides[name] != ours.get(name):
             raise ValidationError(f"Celery's setting {name} cannot be overridden: {instead}")
     return _merged(_merged(ours, overrides), _names_on_the_wire(settings.prefix))
+
+
+def _settings_of(module: Mapping[str, object]) -> dict[str, object]:
+    """The settings among a module's names: it also has those of what it imports and defines."""
+    for name, value in module.items():
+        if name not in SETTING_KEYS and not (isinstance(value, _NO_VALUES) or callable(value)):
+            close = get_close_matches(name, SETTING_KEYS, 1)
+            hint = f"did you mean {close[0]!r}? A" if close else "a"
+            raise ValidationError(f"Celery has no setting {name!r}; {hint} name of your own must begin with '_'")
+    return {name: value for name, value in module.items() if name in SETTING_KEYS}
 
 
 def _names_on_the_wire(prefix: str) -> dict[str, object]:

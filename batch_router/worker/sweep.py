@@ -37,10 +37,11 @@ def start_sweep(worker: str, queues: Queues) -> None:
 
 def _run(worker: str, queues: Queues) -> None:
     settings = Settings.from_env()
-    broker = open_broker(settings)
+    broker = None
     reported = False
     while not is_stopping():  # the rest is for other workers
         try:
+            broker = broker or open_broker(settings)
             context().store.announce(worker, list(queues.consume_from), ttl=_MISSED * settings.sweep_every)
             reported = reported or _report_foreign(context())
             sweep(context(), broker)

@@ -63,10 +63,14 @@ def test_celerys_settings_can_be_overridden(environment: dict[str, str], tmp_pat
 
 
 def test_a_variable_of_celery_does_not_move_a_worker(environment: dict[str, str]) -> None:
-    """With the host's variables and its `celeryconfig.py` around it, the worker listens where ours says."""
+    """With the host's variables and its `celeryconfig.py` around it, the worker listens where ours says.
+
+    Celery's program has a variable for each option: one with a wrong value would end it.
+    """
     home = Path(environment["BATCH_ROUTER_HOME"])
     (home / "celeryconfig.py").write_text('broker_url = "redis://127.0.0.1:1/1"\nimports = ["nowhere"]\n')
     foreign = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/1", "CELERY_CONFIG_MODULE": "celeryconfig"}
+    foreign |= {"CELERY_WORKER_QUEUES": "theirs", "CELERY_WORKER_AUTOSCALE": "x", "CELERY_WORKER_TIME_LIMIT": "x"}
     with worker(environment | foreign):
         store = open_store(Settings.from_env(environment))
         assert store.listeners("io")
@@ -79,7 +83,14 @@ def test_a_variable_of_celery_does_not_move_a_worker(environment: dict[str, str]
         (["-Q", "oi"], {}, r"no queue 'oi'; it has cpu, gpu, io, poll, and gpu\.<name>"),
         ([], {"BATCH_ROUTER_CELERY_CONFIG": "nowhere"}, "BATCH_ROUTER_CELERY_CONFIG: No module named 'nowhere'"),
         ([], {"BATCH_ROUTER_CELERY_CONFIG": "moved"}, "broker_url cannot be overridden: set BATCH_ROUTER_BROKER_URL"),
+        ([], {"BATCH_ROUTER_CELERY_CONFIG": "misspelt"}, "did you mean 'worker_prefetch_multiplier'"),
         ([], {"BATCH_ROUTER_LEASE": "soon"}, "BATCH_ROUTER_LEASE: "),
+        (
+            [],
+            {"BATCH_ROUTER_REDIS_URL": "redis://h/x"},
+            "^Error: BATCH_ROUTER_REDIS_URL is not the URL of a Redis",
+        ),
+        ([], {"BATCH_ROUTER_BROKER_URL": "foo"}, "^Error: BATCH_ROUTER_BROKER_URL is not the URL of a Redis"),
         ([], {"BATCH_ROUTER_REDIS_URL": ""}, "no Redis: `batch-router up` starts one"),
     ],
 )
@@ -88,6 +99,7 @@ def test_a_worker_that_cannot_start_says_why(
 ) -> None:
     """A queue that does not exist, a wrong setting or override: one sentence, no traceback, an exit code."""
     (Path(environment["BATCH_ROUTER_HOME"]) / "moved.py").write_text('broker_url = "redis://127.0.0.1:1/1"\n')
+    (Path(environment["BATCH_ROUTER_HOME"]) / "misspelt.py").write_text("worker_prefetch_multiplyer = 4\n")
     done = start(environment | variables, "-A", "batch_router.worker", "worker", *arguments)
     assert done.returncode in (1, 2)
     assert re.search(said, done.stderr), done.stderr
