@@ -71,7 +71,7 @@ EFFECTS: tuple[Effect, ...] = (
         Effect("client.create", providers=_ALL),
         Effect("store.renew no intent", "create refused", _REMOTE),
         Effect("store.pause", "create refused"),
-        Effect("client.settle", "gives up", ("vllm",)),
+        Effect("client.keep_answers", "gives up", ("vllm",)),
         Effect("client.find", "create lost", _REMOTE),
         Effect("client.delete_upload", "create vanished", ("openai", "google")),
     ),
