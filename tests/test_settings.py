@@ -128,7 +128,7 @@ def test_a_misspelt_variable_is_named_once(monkeypatch: pytest.MonkeyPatch, capl
 def test_a_worker_names_all_unknown_variables(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has imported its providers, so what no setting has is nobody's."""
+    """It has imported its providers, so it knows every setting there is."""
     monkeypatch.setenv("BATCH_ROUTER_OPAQUE", "3")
     warn_of_unknown_variables()
     assert "BATCH_ROUTER_OPAQUE is not a setting of batch_router" in caplog.messages
