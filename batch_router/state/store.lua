@@ -150,7 +150,7 @@ function calls.take_due(limit, grace, schema)
     if #ids == 0 then break end
     for _, id in ipairs(ids) do
       if understands(item_key(id), schema) then
-        redis.call('ZADD', due, now + math.max(1, grace), id)
+        redis.call('ZADD', due, now + math.max(1, grace), id) -- at grace 0 this loop would find it again
         hints[#hints + 1] = hint(id)
       else
         passed_over = passed_over + 1
