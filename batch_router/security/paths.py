@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .exceptions import FileOperationError
+from ..exceptions import FileOperationError
 
 # Letters, digits, `_`, `-` and, inside, `.`: no part is `..`, hidden, empty or absolute. File systems take 255 bytes.
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}"

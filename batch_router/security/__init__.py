@@ -1,0 +1,7 @@
+"""What keeps others out, one place for each kind of harm; the rest of the package goes through these.
+
+printable   text from outside on a terminal, in a log, in an error
+masking     secrets in errors, representations and reports
+logs        the loggers of this package
+paths       names of objects that become paths
+"""
