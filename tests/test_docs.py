@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import batch_router.bounds
 from batch_router.cli import cli
 from batch_router.cli.exit_codes import ExitCode
 from batch_router.providers import find_provider, provider_names
@@ -23,6 +24,7 @@ def read(name: str) -> str:
 
 def our_variables() -> frozenset[str]:
     sections = [kind for kind in Section.__subclasses__() if kind.__module__.startswith("batch_router.")]
+    assert batch_router.bounds.Bounds in sections
     kinds: list[type[msgspec.Struct]] = [Settings, *sections]
     return frozenset[str]().union(*map(variables_of, kinds))
 
