@@ -66,6 +66,20 @@ def test_each_setting_is_listed() -> None:
         assert float(listed[name]) == getattr(Settings(), name)
 
 
+def test_each_bound_is_listed() -> None:
+    """The page about security has each bound, with its default."""
+    rows = re.findall(r"^\| `BATCH_ROUTER_(MAX_\w+)` \| ([\d,]+) ?(\w*) \|", read("docs/security.md"), re.MULTILINE)
+    units = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GB": 10**9, "s": 1}
+    listed = {name.lower(): int(number.replace(",", "")) * units[unit] for name, number, unit in rows}
+    assert listed == msgspec.to_builtins(batch_router.bounds.Bounds())
+
+
+def test_each_attack_has_its_test() -> None:
+    """The tests that the page about security names are there."""
+    named = re.findall(r"`(tests/\w+(?:/\w+)*\.py)::(\w+)`", read("docs/security.md"))
+    assert [f"{path}::{test}" for path, test in named if f"def {test}(" not in read(path)] == []
+
+
 def test_the_example_scenario_is_one() -> None:
     """The TOML on the page is accepted."""
     example = re.findall(r"```toml\n(.*?)```", read("docs/cli.md"), re.DOTALL)[-1]
@@ -89,7 +103,9 @@ def test_the_procfile_serves_every_queue() -> None:
     assert {queue for queue in needed if queue} <= served
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/cli.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/architecture.md", "docs/cli.md", "docs/security.md", "CONTRIBUTING.md"]
+)
 def test_variables_that_are_named_exist(name: str) -> None:
     """No page speaks of a setting that the code does not have."""
     named = set(re.findall(rf"{PREFIX}\w+", read(name)))
