@@ -11,7 +11,6 @@ except by the parent that has not yet waited for it.
 
 import fcntl
 import importlib.util
-import logging
 import os
 import platform
 import re
@@ -34,6 +33,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from .exceptions import StoreUnavailableError
+from .security.logs import get_logger
 
 _READY_S = 10.0  # to the first PING; while it loads its data it may take longer
 _STOP_S = 10.0  # from SIGTERM to SIGKILL
@@ -75,7 +75,7 @@ if os.getppid() != int(supervisor):
 os.execv(command[0], command)
 """
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):

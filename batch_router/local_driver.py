@@ -1,7 +1,6 @@
 """The driver of one process: what is due, claim, step, commit, in a few threads."""
 
 import dataclasses
-import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,11 +11,12 @@ from .embedded import EmbeddedServer
 from .exceptions import StoreUnavailableError
 from .providers import Provider
 from .road.advance import advance
+from .security.logs import get_logger
 from .settings import Settings
 from .state.base import Hint, Store
 from .state.memory import MemoryStore
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class LocalDriver:

@@ -9,7 +9,6 @@ async for result in router.get_results("openai", batch_id):
 """
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -31,6 +30,7 @@ from .intake.mistakes import takes_provider
 from .intake.options import PydanticModel, SendOptions
 from .providers import Provider
 from .road.context import Context
+from .security.logs import get_logger
 from .settings import Settings
 from .state.table import State
 
@@ -43,7 +43,7 @@ DEFAULT_POLL_INTERVAL = 0.2
 MAX_POLL_INTERVAL = 5.0
 BACKOFF_MULTIPLIER = 1.5
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class BatchRouter:

@@ -1,6 +1,5 @@
 """The environment, read once into one record."""
 
-import logging
 import math
 import os
 from collections.abc import Mapping
@@ -13,8 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from .exceptions import ValidationError
+from .security.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PREFIX = "BATCH_ROUTER_"
 _BASE_URL = "_BASE_URL"

@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 
 from ..core.jobs import Failure
 from ..exceptions import ProviderAPIError, RateLimitedError, StoreUnavailableError
+from ..security.logs import get_logger
 from ..state.base import Commit, Hint
 from ..state.items import Batch, ItemFacts, Shard, ShardFacts
 from ..state.table import check_transition
@@ -30,7 +31,7 @@ from .steps import find_step
 #: For a longer wait there is no message, only the item's time in `due`.
 LONGEST_COUNTDOWN = 60.0
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Advance(NamedTuple):

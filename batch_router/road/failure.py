@@ -7,6 +7,7 @@ import msgspec
 
 from ..core import BatchError, Failure
 from ..exceptions import BatchRouterError, CredentialsError, InvalidInputError, RateLimitedError
+from ..security.logs import get_logger
 from ..state.items import Batch, BatchFacts, ItemFacts, Shard
 from ..state.table import State
 from . import policy
@@ -16,7 +17,7 @@ from .lease import LeaseLostError
 from .outcome import Outcome, batch_to, shard_to
 from .step import Step
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: What is true of an item whose step did not fail.
 NO_TROUBLE: Final = ItemFacts(attempts=0, retry_at=None, error=None)

@@ -1,6 +1,5 @@
 """Holding on to a claimed item while its step runs."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -8,10 +7,11 @@ from contextlib import contextmanager
 from typing import Unpack
 
 from ..exceptions import StoreUnavailableError
+from ..security.logs import get_logger
 from ..state.base import Store
 from ..state.items import ShardFacts
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class LeaseLostError(Exception):

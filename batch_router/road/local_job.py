@@ -1,6 +1,5 @@
 """A job that runs in this worker: it takes its turn, is watched while it runs, and leaves what it has answered."""
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import msgspec
 from ..core.jobs import Failure, Progress
 from ..exceptions import BatchRouterError, JobInterruptedError, NotFoundError, StoreUnavailableError
 from ..providers import LocalClient
+from ..security.logs import get_logger
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context, Running
@@ -23,7 +23,7 @@ from .policy import describe
 # An engine may take ten seconds to end, and a user waits fifteen.
 _LOOK_EVERY = 2.0
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def run(running: Running, shard: Shard) -> ShardOutcome:

@@ -1,16 +1,16 @@
 """What a worker takes from its queues: messages of our tasks. It drops all others, and does not log their contents."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from celery.worker import consumer
 from kombu.message import Message
 
+from ..security.logs import get_logger
 from .leftovers import end_leftovers
 from .sweep import start_sweep
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # At most this much of an unknown task's name is logged.
 _LONGEST_NAME = 80

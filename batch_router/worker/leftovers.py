@@ -1,12 +1,12 @@
 """What a dead worker left running on this machine is ended when the next one starts."""
 
-import logging
 import threading
 
 from ..providers import find_provider, provider_names
+from ..security.logs import get_logger
 from ..settings import Settings
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def end_leftovers() -> None:

@@ -1,7 +1,6 @@
 """What one process works with: opened when it is first needed, and once more in each forked child."""
 
 import dataclasses
-import logging
 import mmap
 import os
 from functools import cache
@@ -10,9 +9,10 @@ from typing import Any
 from ..connect import open_context
 from ..providers import find_provider, provider_names
 from ..road.context import Context
+from ..security.logs import get_logger
 from ..settings import Settings, warn_of_unknown_variables
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # One byte that the pool's children share with the main process, which alone sees the signals. It needs no lock: a child
 # that is killed while it holds one would stop all others.

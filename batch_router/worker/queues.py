@@ -4,7 +4,6 @@ On the server each name begins with the fleet's prefix: the queue `io` is the li
 every key (`global_keyprefix`), so another app may send a task of ours with `queue="batch_router.io"`.
 """
 
-import logging
 from functools import cache
 from json import JSONDecodeError
 from typing import Any
@@ -15,8 +14,9 @@ from kombu import Connection
 from kombu.pools import ProducerPool
 
 from ..providers import find_provider, provider_names
+from ..security.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: `io` talks to providers, `cpu` converts and normalizes, `poll` looks at jobs.
 DEFAULT_QUEUES = ("io", "cpu", "poll")

@@ -1,17 +1,16 @@
 """Which queue a step goes to, and how a message is made."""
 
-import logging
-
 from celery import chain
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
 from ..providers import find_provider
+from ..security.logs import get_logger
 from ..state.base import Hint
 from ..state.table import remaining_road
 from .app import app
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def queue_of(hint: Hint) -> str:

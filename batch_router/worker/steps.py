@@ -1,6 +1,5 @@
 """How a task carries its item on: one step of the road, then the next message."""
 
-import logging
 from typing import NoReturn
 
 from celery import Task
@@ -9,12 +8,13 @@ from celery.exceptions import Ignore
 from ..exceptions import ProviderNotFoundError, SchemaError, StoreUnavailableError, ValidationError
 from ..road.advance import LONGEST_COUNTDOWN, Advance, advance
 from ..road.context import Context
+from ..security.logs import get_logger
 from ..state.base import Hint
 from ..state.items import batch_id_of
 from .process import context
 from .routing import publish
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: All that a message carries: the id of an item, and the version that it must still have.
 ItemVersion = list[str | int]

@@ -1,6 +1,5 @@
 """The one recovery path: every worker looks for what is overdue, each second, and sends its message again."""
 
-import logging
 import os
 import signal
 import threading
@@ -11,12 +10,13 @@ import redis
 from ..connect import open_broker, queue_key
 from ..exceptions import ProviderNotFoundError, StoreUnavailableError, ValidationError
 from ..road.context import Context
+from ..security.logs import get_logger
 from ..settings import Settings
 from .process import context, is_stopping
 from .queues import Queues
 from .routing import publish, queue_of
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # Items per look; the rest waits for the next one.
 _LIMIT = 500

@@ -1,0 +1,49 @@
+"""Each kind of harm has one place in the code that keeps it out: no second place appears."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "batch_router"
+# The simulator is a server of the tests, and imports nothing of the rest.
+MODULES = {
+    str(path.relative_to(PACKAGE)): ast.parse(path.read_text())
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if not path.is_relative_to(PACKAGE / "simulator")
+}
+
+
+def called(tree: ast.Module) -> Iterator[str]:
+    """The calls of a module, as they are written: `logging.getLogger`."""
+    return (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """What a module imports: `logging.getLogger`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def callers(*names: str) -> set[str]:
+    """The modules that call or import one of these."""
+    return {path for path, tree in MODULES.items() if {*called(tree), *imported(tree)} & set(names)}
+
+
+def test_one_place_makes_loggers() -> None:
+    """What a logger of another place writes could forge a line."""
+    levels = ("debug", "info", "warning", "error", "exception", "critical", "log")
+    others = ("celery.utils.log.get_task_logger", "get_task_logger", "celery.utils.log.get_logger")
+    assert callers("logging.getLogger", "getLogger", *others) == {"security/logs.py"}
+    assert callers(*(f"logging.{level}" for level in levels), "logging.Logger") == set()
+
+
+def test_only_the_command_line_writes_to_a_terminal() -> None:
+    """The library logs, and writes to no stream of its host's."""
+    streams = [f"sys.{stream}.{write}" for stream in ("stdout", "stderr") for write in ("write", "writelines")]
+    traces = [f"traceback.{name}" for name in ("print_exc", "print_exception", "print_stack", "print_last")]
+    echoes = ["click.echo", "click.secho", "rich.console.Console", "rich.print", "print", "warnings.warn"]
+    writers = callers(*streams, *traces, *echoes, "os.write", "sys.stdout.buffer.write")
+    assert {path for path in writers if not path.startswith("cli/")} == set()
