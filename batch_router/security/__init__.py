@@ -4,4 +4,5 @@ printable   text from outside on a terminal, in a log, in an error
 masking     secrets in errors, representations and reports
 logs        the loggers of this package
 paths       names of objects that become paths
+files       what others on this machine may have prepared: input files, the home, private files
 """

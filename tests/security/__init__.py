@@ -1,0 +1,1 @@
+"""Attacks, each by one that the trust model names: they fail."""

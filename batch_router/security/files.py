@@ -1,0 +1,277 @@
+"""The one place that opens what others on this machine may have prepared: input files, the home, private files in it.
+
+Whoever may write a folder on the way decides what a name in it means. So a path is followed part by part, each one by
+the folder that is already open, and a symbolic link only if it belongs to this user or to root.
+"""
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from ..exceptions import ValidationError
+from .printable import printable
+
+# Where there is O_PATH, a folder need not be readable to be passed through.
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | getattr(os, "O_PATH", os.O_RDONLY)
+# Without O_NONBLOCK, opening a FIFO waits for its writer.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_MOST_LINKS = 40  # as in Linux
+_SHOWN = 500
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+_Visit = Callable[[int], object]
+
+
+def open_input(path: Path, most_bytes: int) -> BinaryIO:
+    """A file that the user of this process names, for reading.
+
+    Args:
+        path: of a regular file, whoever owns it.
+        most_bytes: that it may have now; it may grow while it is read.
+
+    Raises:
+        ValidationError: it cannot be read, is no regular file, too large, or behind another user's symbolic link.
+    """
+    try:
+        with _following(path) as (folder, name):
+            file = _open_regular(name, folder)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        _refuse_input(path, f"cannot be read: {_reason(error)}")
+    try:
+        if (size := os.fstat(file).st_size) > most_bytes:
+            _refuse_input(path, f"has {size:,} bytes, more than {most_bytes:,} (BATCH_ROUTER_MAX_INPUT_BYTES)")
+        os.set_blocking(file, True)
+        return os.fdopen(file, "rb")
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def read_private(path: Path, most_bytes: int) -> bytes:
+    """The content of a file that holds secrets, or that decides whom they are sent to.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValidationError: it cannot be read, is too large, is no regular file or a symbolic link, belongs to another
+            user, or may be read or written by others.
+    """
+    try:
+        file = _open_regular(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ValidationError(f"{_shown(path)} cannot be read: {_reason(error)}") from error
+    with os.fdopen(file, "rb") as stream:
+        _check_private(path, os.fstat(file))
+        content = stream.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValidationError(f"{_shown(path)} has more than {most_bytes:,} bytes: it is not the file that is expected")
+    return content
+
+
+def check_home(home: Path) -> None:
+    """Make sure that no other user could have prepared, or can exchange, what is in a folder; it need not be there.
+
+    Raises:
+        ValidationError: says which folder, what is wrong with it, and what to do.
+    """
+    _check_home(home, make=False)
+
+
+def make_home(home: Path) -> None:
+    """The same; what is missing is made, for this user alone.
+
+    Raises:
+        ValidationError: as above, or it cannot be made.
+    """
+    _check_home(home, make=True)
+
+
+def _check_home(home: Path, *, make: bool) -> None:
+    try:
+        with _following(home, _check_parent, make=make) as (parent, name):
+            folder = os.open(name, _FOLDER, dir_fd=parent)
+    except FileNotFoundError as error:
+        if make:
+            _refuse_home(home, _reason(error))
+        return
+    except (OSError, ValueError) as error:
+        _refuse_home(home, _reason(error))
+    try:
+        found = os.fstat(folder)
+    finally:
+        os.close(folder)
+    if found.st_uid != os.geteuid() or not _is_known(found.st_uid):
+        _refuse_home(home, f"it belongs to {_user(found.st_uid)}", "run this as that user, or ")
+    if found.st_mode & _WRITABLE_BY_OTHERS:
+        remedy = f"chmod go-w {_shown(home)} if nothing in it is another user's, or "
+        _refuse_home(home, f"others may write it (mode {stat.S_IMODE(found.st_mode):04o})", remedy)
+
+
+def _check_parent(folder: int) -> None:
+    """Refuse a folder in which another user can exchange what a name means.
+
+    An owner that has no number in this user namespace passes: there, the system's own folders have none.
+    """
+    found = os.fstat(folder)
+    if _is_known(found.st_uid) and not _is_trusted(found.st_uid):
+        raise _RefusedError(f"a folder above it belongs to {_user(found.st_uid)}")
+    if found.st_mode & stat.S_ISVTX:
+        return
+    if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and _has_others(found.st_gid)):
+        raise _RefusedError(f"others may write a folder above it (mode {stat.S_IMODE(found.st_mode):04o})")
+
+
+class _RefusedError(OSError):
+    """Something on the way, in our words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.EPERM, reason)
+
+
+@contextmanager
+def _following(path: Path, visit: _Visit = lambda _: None, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    """Where a path leads: an open folder, and the name in it, which was no symbolic link just now.
+
+    Args:
+        path: of what is looked for.
+        visit: called with each folder on the way.
+        make: whether folders that are missing are made, the last one too.
+    """
+    rest = deque(path.absolute().parts[1:])
+    folder, links = os.open("/", _FOLDER), 0
+    try:
+        while True:
+            visit(folder)
+            name = rest.popleft() if rest else "."
+            if make:
+                _make_folder(name, folder)
+            target = _read_link(name, folder)
+            if target is not None:
+                links += 1
+                rest.extendleft(reversed(target.parts[target.is_absolute() :]))
+                name = "/" if target.is_absolute() else "."
+            elif not rest:
+                break
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            folder, passed = os.open(name, _FOLDER, dir_fd=folder), folder
+            os.close(passed)
+        yield folder, name
+    finally:
+        os.close(folder)
+
+
+def _make_folder(name: str, parent: int) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=parent)
+
+
+def _read_link(name: str, folder: int) -> Path | None:
+    """Where a symbolic link leads; None if it is none."""
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if not stat.S_ISLNK(found.st_mode):
+        return None
+    if not _is_trusted(found.st_uid):
+        raise _RefusedError(
+            f"{printable(name)} is a symbolic link of {_user(found.st_uid)}; give the path that it leads to"
+        )
+    target = os.readlink(name, dir_fd=folder)
+    after = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if (after.st_dev, after.st_ino, after.st_ctime_ns) != (found.st_dev, found.st_ino, found.st_ctime_ns):
+        raise _RefusedError(f"{printable(name)} was exchanged while it was read")
+    return Path(target)
+
+
+def _open_regular(path: Path | str, folder: int | None = None) -> int:
+    """Looked at before it is opened, for that alone does something with a device; and afterwards, for it may change."""
+    _check_regular(os.stat(path, dir_fd=folder, follow_symlinks=False))
+    file = os.open(path, _FILE, dir_fd=folder)
+    try:
+        _check_regular(os.fstat(file))
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _check_regular(found: os.stat_result) -> None:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFLNK: "a symbolic link",
+    }
+    kind = stat.S_IFMT(found.st_mode)
+    if kind != stat.S_IFREG:
+        raise _RefusedError(f"it is {kinds.get(kind, 'a device')}; only a regular file is read")
+
+
+def _check_private(path: Path, found: os.stat_result) -> None:
+    if not _is_trusted(found.st_uid):
+        raise ValidationError(f"{_shown(path)} belongs to {_user(found.st_uid)}: it is not read")
+    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ValidationError(
+            f"{_shown(path)} may be read by others than its owner (mode {stat.S_IMODE(found.st_mode):04o}): "
+            f"chmod 600 {_shown(path)} if you made it"
+        )
+
+
+def _is_trusted(uid: int) -> bool:
+    """Whether what belongs to a user is this user's, or the system's."""
+    return uid in (0, os.geteuid()) and _is_known(uid)
+
+
+def _is_known(uid: int) -> bool:
+    """Whether an owner's number is his own: in a user namespace, all users from outside share one, even with us."""
+    try:
+        ranges = Path("/proc/self/uid_map").read_text().splitlines()
+    except OSError:  # not Linux
+        return True
+    return any(int(first) <= uid < int(first) + int(count) for first, _, count in map(str.split, ranges))
+
+
+def _has_others(gid: int) -> bool:
+    """Whether a group has members besides this user and root; many systems give each user one of his own."""
+    try:
+        members = set(grp.getgrgid(gid).gr_mem)
+    except KeyError:
+        members = set()
+    members |= {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid}
+    return not members <= {_name(0), _name(os.geteuid())}
+
+
+def _user(uid: int) -> str:
+    if not _is_known(uid):
+        return "a user outside of this user namespace"
+    return f"another user ({_name(uid)})" if uid != os.geteuid() else "this user"
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path), _SHOWN)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+
+
+def _refuse_input(path: Path, why: str) -> NoReturn:
+    raise ValidationError(f"input: {_shown(path)} {why}")
+
+
+def _refuse_home(home: Path, why: str, remedy: str = "") -> NoReturn:
+    raise ValidationError(f"BATCH_ROUTER_HOME: {_shown(home)} is not used: {why}; {remedy}set it to another folder")
