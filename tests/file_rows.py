@@ -7,8 +7,9 @@ from typing import BinaryIO
 class FileRows:
     """See `batch_router.providers.Rows`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = "rows") -> None:
         self._path = path
+        self.name = name
 
     @property
     def size(self) -> int:
@@ -16,6 +17,3 @@ class FileRows:
 
     def open(self) -> BinaryIO:
         return self._path.open("rb")
-
-    def file(self) -> Path:
-        return self._path

@@ -107,7 +107,7 @@ def submit(
     kind = find_provider(provider)
     checked = read_options(options)
     queue = kind.queue_of(checked.model, settings) or str(State.QUEUED.queue)
-    kind.check_engine_options(checked.engine_options)
+    kind.check_engine_options(checked.engine_options, settings)
     check_file(file, kind, checked, settings)
     client = BatchClient()
     if not client.listeners(queue):

@@ -95,7 +95,7 @@ def _check_options(context: Context, kind: Provider, options: Options) -> str | 
     """The queue of the batch, if the provider takes its options."""
     if options.credential is not None and not kind.takes_credential():
         raise ValidationError(f"credential: {kind.name} needs no key; leave it out")
-    kind.check_engine_options(options.engine_options)
+    kind.check_engine_options(options.engine_options, context.settings)
     return kind.queue_of(options.model, context.settings)
 
 

@@ -54,17 +54,18 @@ class Rows(Protocol):
     """The rows of a job as `convert` wrote them: one JSON object per line, in the provider's format.
 
     Attributes:
+        name: of their object in storage, which tells them from all others.
         size: bytes of all rows together.
     """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - above
 
     @property
     def size(self) -> int: ...  # noqa: D102 - above
 
     def open(self) -> BinaryIO:
         """A new stream of the rows, from their start; it can seek."""
-
-    def file(self) -> Path:
-        """A local file with the rows, for engines that must be given one; other files may be put beside it."""
 
 
 class Client(Protocol):
@@ -122,8 +123,8 @@ class Loaded(NamedTuple):
 class LocalClient(Client, Protocol):
     """The client of a provider whose jobs run in the worker (`Provider.remote` is False).
 
-    `create` lasts as long as the job. Meanwhile the other methods are called with the name of the upload as the job's
-    id, and `get` returns the count so far.
+    Its jobs and uploads have the names of their rows. `create` lasts as long as the job; meanwhile `get` returns the
+    count so far.
     """
 
     def loaded(self) -> Loaded | None:
@@ -158,8 +159,6 @@ class Provider(ABC):
     key_variables: ClassVar[tuple[str, ...]] = ()
     #: A Celery queue for all steps of this provider, where the usual ones will not do.
     queue: ClassVar[str | None] = None
-    #: What a batch may set of an engine that runs in the worker.
-    engine_options: ClassVar[frozenset[str]] = frozenset()
     codec: ClassVar[Codec]
 
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
@@ -184,18 +183,14 @@ class Provider(ABC):
         return key
 
     @classmethod
-    def check_engine_options(cls, options: Mapping[str, EngineOption]) -> None:
+    def check_engine_options(cls, options: Mapping[str, EngineOption], settings: Settings) -> None:  # noqa: ARG003
         """Refuse what no batch may ask of the engine.
 
         Raises:
             ValidationError: says which option, and what to do instead.
         """
-        unknown = sorted(set(options) - cls.engine_options)
-        if unknown and not cls.engine_options:
+        if options:
             raise ValidationError(f"engine_options: {cls.name} has no engine of ours; leave them out")
-        if unknown:
-            known = ", ".join(sorted(cls.engine_options))
-            raise ValidationError(f"engine_options: a batch cannot set {unknown[0]!r}; it can set {known}")
 
     @classmethod
     def queue_of(cls, model: str | None, settings: Settings) -> str | None:  # noqa: ARG003 - mostly one for all models

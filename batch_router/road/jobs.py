@@ -1,6 +1,5 @@
 """What the provider's clients need to know of a shard."""
 
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ..core import Endpoint
@@ -21,10 +20,6 @@ class StoredRows(NamedTuple):
     def open(self) -> BinaryIO:
         """See `Rows.open`."""
         return self.storage.open(self.name)
-
-    def file(self) -> Path:
-        """See `Rows.file`."""
-        return self.storage.local_file(self.name)
 
 
 def stored_rows(context: Context, shard: Shard) -> StoredRows:

@@ -30,7 +30,7 @@ def run(running: Running, shard: Shard) -> ShardOutcome:
     """Create the shard's job, which runs it to its end; rows that an earlier run has answered are not sent again."""
     client = _client_of(running, shard)
     if shard.cancel:
-        client.cancel(str(shard.upload))  # then `create` starts no engine, and keeps what an earlier one answered
+        client.cancel(shard.requests)  # then `create` starts no engine, and keeps what an earlier one answered
     elif running.turns.passes_over(running.store, shard, client):
         return shard_to(State.CREATING, PASSED_OVER, attempts=shard.attempts, error=shard.error)
     try:
@@ -46,7 +46,7 @@ def keep_answers(context: Context, shard: Shard, failure: Failure) -> ShardOutco
     """Give a shard up because of `failure`, and make a job of what its runs have answered."""
     client = cast(LocalClient, context.clients.get(shard.provider))  # for files no key is needed
     try:
-        job = client.keep_answers(str(shard.upload))
+        job = client.keep_answers(shard.requests)
     except JobInterruptedError as error:
         return shard_to(State.CREATING, error.retry_after, attempts=shard.attempts, error=failure)
     except BatchRouterError as error:
@@ -73,7 +73,7 @@ def _watched(running: Running, shard: Shard, client: LocalClient) -> Iterator[No
 
 
 def _watch(running: Running, shard: Shard, client: LocalClient, over: threading.Event) -> None:
-    job_id = str(shard.upload)
+    job_id = shard.requests  # as of all jobs of a `LocalClient`
     first: Progress | None = None
     cancelled = False
     while not over.wait(min(_LOOK_EVERY, running.settings.renew_every)):
@@ -98,5 +98,5 @@ def _pass_on_cancel(running: Running, shard: Shard, client: LocalClient) -> bool
     batch = running.store.get_batch(shard.batch)
     if batch is None or not batch.cancel:
         return False
-    client.cancel(str(shard.upload))
+    client.cancel(shard.requests)
     return True

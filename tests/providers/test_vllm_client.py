@@ -16,7 +16,6 @@ from batch_router.core.jobs import Job
 from batch_router.exceptions import JobInterruptedError, ProviderUnavailableError
 from batch_router.providers.vllm import EngineMissingError
 from batch_router.providers.vllm.process.record import describe_group
-from tests.file_rows import FileRows
 from tests.providers.vllm_runs import LABEL, Runs, decode, read, runs
 
 __all__ = ["runs"]
@@ -27,7 +26,7 @@ def test_a_run_is_a_job(runs: Runs) -> None:
     runs.write(3)
     client = runs.client(vllm_args={"max-model-len": 512, "enforce-eager": True})
     assert client.find(runs.spec()) is None
-    job = client.create(FileRows(runs.rows), runs.spec())
+    job = client.create(runs.file_rows(), runs.spec())
     assert job.status is BatchStatus.COMPLETED
     assert client.find(runs.spec()) == client.get(job.id) == job
     answers = [decode(row) for row in read(client, job)]
@@ -58,11 +57,11 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> 
         "import sys; from pathlib import Path; from batch_router.core.jobs import JobSpec;"
         "from batch_router.settings import Settings; from batch_router.providers import VLLMProvider;"
         "from tests.file_rows import FileRows;"
-        "rows = Path(sys.argv[1]);"
-        f"spec = JobSpec(label={LABEL!r}, model='m', rows=20, upload=str(rows), since=0);"
-        "VLLMProvider(engine='run-batch').connect(Settings.from_env()).create(FileRows(rows), spec)"
+        "rows = FileRows(Path(sys.argv[1]), sys.argv[2]);"
+        f"spec = JobSpec(label={LABEL!r}, model='m', rows=20, upload=rows.name, since=0);"
+        "VLLMProvider(engine='run-batch').connect(Settings.from_env()).create(rows, spec)"
     )
-    with subprocess.Popen([sys.executable, "-c", program, str(runs.rows)]) as worker:
+    with subprocess.Popen([sys.executable, "-c", program, str(runs.rows), runs.name]) as worker:
         runs.wait_for_answers(3)
         if not guarded:
             os.kill(runs.guard(), signal.SIGKILL)
@@ -78,7 +77,7 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> 
     answered = Path(f"{runs.rows}.run-out.jsonl").read_bytes().count(b"\n")
     with Path(f"{runs.rows}.run-out.jsonl").open("ab") as torn:
         torn.write(b'{"id": "vllm-x", "custom_id": "torn')
-    job = client.create(FileRows(runs.rows), runs.spec())
+    job = client.create(runs.file_rows(), runs.spec())
     rows = read(client, job)
     assert [row["custom_id"] for row in rows] == [f"{LABEL}-{n}" for n in range(20)]
     assert answered >= 3
@@ -90,10 +89,10 @@ def test_a_cancelled_run_ends_and_keeps_its_answers(runs: Runs) -> None:
     runs.scenario("[latency]\nin_progress = 60\n")
     client = runs.client()
     ended: list[Job] = []
-    thread = threading.Thread(target=lambda: ended.append(client.create(FileRows(runs.rows), runs.spec())))
+    thread = threading.Thread(target=lambda: ended.append(client.create(runs.file_rows(), runs.spec())))
     thread.start()
     runs.wait_for_answers(1)
-    client.cancel(str(runs.rows))
+    client.cancel(runs.name)
     thread.join(30)
     (job,) = ended
     assert job.status is BatchStatus.CANCELLED
@@ -124,7 +123,7 @@ def test_a_run_that_breaks_down_is_gone_on_with(runs: Runs) -> None:
     runs.write(12)
     runs.scenario("crash_after = 5\n")
     client = runs.client()
-    job = client.create(FileRows(runs.rows), runs.spec())
+    job = client.create(runs.file_rows(), runs.spec())
     assert [row["custom_id"] for row in read(client, job)] == [f"{LABEL}-{n}" for n in range(12)]
     assert runs.engines() == []
 
@@ -138,7 +137,7 @@ def test_one_run_at_a_time(runs: Runs) -> None:
 
     def first() -> None:
         try:
-            client.create(FileRows(runs.rows), runs.spec())
+            client.create(runs.file_rows(), runs.spec())
         except ProviderUnavailableError as error:
             failed.append(error)
 
@@ -146,7 +145,7 @@ def test_one_run_at_a_time(runs: Runs) -> None:
     thread.start()
     runs.wait_for_answers(2)
     with pytest.raises(JobInterruptedError, match="another run over these rows"):
-        runs.client().create(FileRows(runs.rows), runs.spec())
+        runs.client().create(runs.file_rows(), runs.spec())
     assert runs.client().find(runs.spec()) is None
     thread.join(30)
     assert len(failed) == 1
@@ -174,6 +173,7 @@ def test_only_what_was_left_behind_is_ended(runs: Runs, change: dict[str, Any]) 
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as other:
         record = Path(f"{runs.rows}.engine.json")
         record.write_bytes(msgspec.json.encode(msgspec.to_builtins(describe_group(other.pid)) | change))
+        record.chmod(0o600)
         assert runs.client().find(runs.spec()) is None
         assert (other.poll() is None) == bool(change)
         other.kill()

@@ -25,13 +25,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_version_devices_and_models_are_shown() -> None:
     """Of the engine that the settings name; a folder that is no model is something to mend."""
-    queues = {"/nowhere/model": "gpu.big", "org/empty": "gpu", "*": "gpu"}
-    found = list(examine(Settings(sections=(VLLMSettings(command=STAND_IN, gpu_queues=queues),))))
+    queues = {"big": "gpu.big", "org/empty": "gpu", "*": "gpu"}
+    own = VLLMSettings(command=STAND_IN, gpu_queues=queues, models={"big": "/nowhere/model", "*": True})
+    found = list(examine(Settings(sections=(own,))))
     assert [each.what for each in found if not each.what.startswith("device")] == ["vllm", "model", "model", "model"]
     assert found[0].found == "0.33.0+simulated, engine serve"
     assert "GB free" in next(each.found for each in found if each.what.startswith("device"))
     assert {each.found.partition(",")[0]: bool(each.remedy) for each in found[-3:]} == {
-        "/nowhere/model": True,
+        "big": True,
         "org/empty": False,
         "org/whole": False,
     }
@@ -58,6 +59,6 @@ def test_a_machine_without_vllm_lacks_nothing() -> None:
 
 
 def test_a_server_elsewhere_is_named() -> None:
-    """Then nothing is started here."""
-    (finding,) = examine(Settings(base_urls={"vllm": "http://gpus:8000"}))
-    assert "http://gpus:8000" in finding.found
+    """Then nothing is started here; a password in its URL is not shown."""
+    (finding,) = examine(Settings(base_urls={"vllm": "http://me:canary-4711@gpus:8000"}))
+    assert "http://***@gpus:8000" in finding.found

@@ -3,7 +3,6 @@
 import json
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from batch_router.core.jobs import Job
 from batch_router.exceptions import JobInterruptedError, ProviderAPIError, RequestRefusedError
 from batch_router.providers.vllm.process import log
 from batch_router.providers.vllm.rows import check
-from tests.file_rows import FileRows
 from tests.providers.vllm_runs import LABEL, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
@@ -144,22 +142,22 @@ def test_an_interrupted_job_goes_on_where_it_was(runs: Runs) -> None:
 
     def first() -> None:
         try:
-            client.create(FileRows(runs.rows), runs.spec())
+            client.create(runs.file_rows(), runs.spec())
         except JobInterruptedError as error:
             raised.append(error)
 
     thread = threading.Thread(target=first)
     thread.start()
     runs.wait_for_answers(3)
-    client.interrupt(str(runs.rows))
+    client.interrupt(runs.name)
     thread.join(30)
     assert len(raised) == 1
     assert runs.engines() == []
     (part,) = runs.folder.glob("*.part-*")
     kept = part.read_bytes()
     runs.scenario("")
-    job = client.create(FileRows(runs.rows), runs.spec())
-    assert Path(job.outputs[0]).read_bytes().startswith(kept)
+    job = client.create(runs.file_rows(), runs.spec())
+    assert (runs.home / job.outputs[0]).read_bytes().startswith(kept)
     assert [row["custom_id"] for row in read(client, job)] == [f"{LABEL}-{n}" for n in range(20)]
 
 
@@ -168,9 +166,9 @@ def test_a_running_job_counts_its_rows(runs: Runs) -> None:
     runs.write(20)
     runs.scenario("[latency]\nin_progress = 4\n")
     client = runs.client()
-    thread = threading.Thread(target=lambda: client.create(FileRows(runs.rows), runs.spec()))
+    thread = threading.Thread(target=lambda: client.create(runs.file_rows(), runs.spec()))
     thread.start()
     runs.wait_for_answers(8)
-    seen = client.get(str(runs.rows)).completed
+    seen = client.get(runs.name).completed
     thread.join(30)
     assert 5 <= seen <= 20

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
@@ -21,14 +20,13 @@ from batch_router.providers.vllm import ModelNotFoundError
 from batch_router.providers.vllm.client import VLLMClient
 from batch_router.providers.vllm.process.leftovers import end_leftover_servers
 from batch_router.providers.vllm.serve.sending import CONCURRENCY
-from tests.file_rows import FileRows
 from tests.providers.vllm_runs import LABEL, STAND_IN, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
 
 
 def create(runs: Runs, client: VLLMClient) -> Job:
-    return client.create(FileRows(runs.rows), runs.spec())
+    return client.create(runs.file_rows(), runs.spec())
 
 
 def ids(client: VLLMClient, job: Job) -> list[str]:
@@ -58,9 +56,9 @@ def test_another_model_takes_its_place(runs: Runs) -> None:
     runs.write(0)
     client = runs.client(engine="serve")
     runs.rows.write_bytes(wire(request(model="a")))
-    client.delete(client.create(FileRows(runs.rows), runs.spec("a")))
+    client.delete(client.create(runs.file_rows(), runs.spec("a")))
     runs.rows.write_bytes(wire(request(model="b")))
-    job = client.create(FileRows(runs.rows), runs.spec("b"))
+    job = client.create(runs.file_rows(), runs.spec("b"))
     assert [row["error"] for row in read(client, job)] == [None]
     assert client.loaded() == ("b", {})
     servers = [pid for pid in runs.engines() if "serve" in psutil.Process(pid).cmdline()]
@@ -120,7 +118,7 @@ def test_what_was_answered_stays_when_the_job_is_given_up(runs: Runs) -> None:
     client = runs.client(engine="serve")
     with pytest.raises(RequestRefusedError, match="breaks down on every row"):
         create(runs, client)
-    job = client.keep_answers(str(runs.rows))
+    job = client.keep_answers(runs.name)
     assert job.status is BatchStatus.COMPLETED
     assert sorted(row["custom_id"] for row in read(client, job) if row["error"] is None) == all_ids(4)
     assert create(runs, client) == job
@@ -170,7 +168,7 @@ def test_a_killed_server_costs_the_rows_under_way(runs: Runs) -> None:
     runs.scenario("")
     job = create(runs, client)
     assert ids(client, job) == all_ids(60)
-    assert Path(job.outputs[0]).read_bytes().startswith(kept)
+    assert (runs.home / job.outputs[0]).read_bytes().startswith(kept)
 
 
 # Connections are used again only where there are fewer of them than rows.
@@ -182,9 +180,9 @@ from batch_router.providers.vllm.client import VLLMClient
 from batch_router.providers.vllm.engines import Engines, Setup
 from tests.file_rows import FileRows
 
-rows = Path(sys.argv[2])
-client = VLLMClient(Engines(Setup("serve", sys.argv[1].split(), {{}}, rows.parent / "engines", concurrency=5)))
-client.create(FileRows(rows), JobSpec(label="{LABEL}", model="m", rows=60, upload=str(rows), since=0))
+home, rows = Path(sys.argv[2]), FileRows(Path(sys.argv[2], sys.argv[3]), sys.argv[3])
+client = VLLMClient(Engines(Setup("serve", sys.argv[1].split(), {{}}, home / "engines", concurrency=5)), home)
+client.create(rows, JobSpec(label="{LABEL}", model="m", rows=60, upload=rows.name, since=0))
 client.close()
 """
 
@@ -193,7 +191,7 @@ def test_a_worker_that_is_held_up_meets_no_closed_connection(runs: Runs) -> None
     """A server left to itself closes what is idle for five seconds; a row just sent there looks like a breakdown."""
     runs.write(60)
     runs.scenario("[latency]\nin_progress = 10\n")
-    with subprocess.Popen([sys.executable, "-c", _FIVE_AT_A_TIME, STAND_IN, str(runs.rows)]) as worker:
+    with subprocess.Popen([sys.executable, "-c", _FIVE_AT_A_TIME, STAND_IN, str(runs.home), runs.name]) as worker:
         try:
             runs.wait_for_answers(10)
             worker.send_signal(signal.SIGSTOP)
@@ -221,7 +219,7 @@ def test_a_job_that_is_to_end_keeps_its_answers(runs: Runs, how: str) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     runs.wait_for_answers(2)
-    getattr(client, how)(str(runs.rows))
+    getattr(client, how)(runs.name)
     thread.join(30)
     assert runs.engines() == []
     (end,) = ended
@@ -253,7 +251,7 @@ def test_a_server_elsewhere(runs: Runs) -> None:
         with pytest.raises(CredentialsError, match="set VLLM_API_KEY"):
             create(runs, runs.client(base_url=url, api_key="wrong"))
         with pytest.raises(ModelNotFoundError, match="has no model 'other'; it has"):
-            client.create(FileRows(runs.rows), runs.spec("other"))
+            client.create(runs.file_rows(), runs.spec("other"))
 
 
 def test_a_server_elsewhere_is_reached_by_the_proxy(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,8 +279,7 @@ def server_elsewhere(runs: Runs) -> Iterator[str]:
     runs.scenario('keys = ["right"]\n')
     port = free_port()
     command = [*STAND_IN.split(), "serve", "m", "--host", "127.0.0.1", "--port", str(port)]
-    environment = os.environ | {"BATCH_ROUTER_HOME": str(runs.folder / "home")}
-    with subprocess.Popen(command, env=environment) as elsewhere:
+    with subprocess.Popen(command) as elsewhere:
         try:
             deadline = time.monotonic() + 30
             while not answers(port):
@@ -312,7 +309,7 @@ def test_only_servers_of_dead_workers_are_ended(runs: Runs) -> None:
     before = runs.engines()
     look = "import sys; from pathlib import Path; from batch_router.providers.vllm.process import leftovers; "
     program = look + "leftovers.end_leftover_servers(Path(sys.argv[1]))"
-    folder = runs.folder / "home" / "engines"
+    folder = runs.home / "engines"
     subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
     assert runs.engines() == before != []
     for lock in folder.glob("*.lock"):

@@ -41,13 +41,13 @@ def answer_files(folder: Path) -> list[Path]:
 
 
 def engines_of(home: Path) -> list[int]:
-    """Processes of the stand-in, and their guards, whose environment names this home."""
+    """Processes of the stand-in, and their guards, that work in this home."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or ()
         if {"run-batch", "serve", "EngineCore"}.intersection(words):
             with suppress(psutil.Error):
-                if process.environ().get("BATCH_ROUTER_HOME") == str(home):
+                if Path(process.cwd()).is_relative_to(home):
                     found.append(process.pid)
     return found
 
@@ -56,19 +56,22 @@ class Runs:
     """Jobs over a folder of rows; `scenario` is the stand-in's."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self.rows = folder / "rows.jsonl"
+        self.home = folder / "home"
+        self.folder = self.home / "generated" / "vllm" / "b"
+        self.folder.mkdir(parents=True)
+        self.name = "generated/vllm/b/rows.jsonl"
+        self.rows = self.home / self.name
         self.clients: list[VLLMClient] = []
         self._monkeypatch = monkeypatch
         monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", STAND_IN)
-        monkeypatch.setenv("BATCH_ROUTER_HOME", str(folder / "home"))
+        monkeypatch.setenv("BATCH_ROUTER_HOME", str(self.home))
 
     def write(self, count: int) -> None:
         self.rows.write_bytes(b"".join(wire(request(f"say {n}"), f"{LABEL}-{n}") for n in range(count)))
 
     def scenario(self, text: str) -> None:
-        (self.folder / "day.toml").write_text(text)
-        self._monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(self.folder / "day.toml"))
+        (self.home / "day.toml").write_text(text)
+        self._monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(self.home / "day.toml"))
 
     def client(self, **arguments: Any) -> VLLMClient:
         client = VLLMProvider(**({"engine": "run-batch"} | arguments)).connect(Settings.from_env())
@@ -77,14 +80,17 @@ class Runs:
         return client
 
     def spec(self, model: str = "m") -> JobSpec:
-        return JobSpec(label=LABEL, model=model, rows=3, upload=str(self.rows), since=0)
+        return JobSpec(label=LABEL, model=model, rows=3, upload=self.name, since=0)
 
     def create(self, **arguments: Any) -> Job:
-        return self.client(**arguments).create(FileRows(self.rows), self.spec())
+        return self.client(**arguments).create(self.file_rows(), self.spec())
+
+    def file_rows(self) -> FileRows:
+        return FileRows(self.rows, self.name)
 
     def engines(self) -> list[int]:
-        """Processes of the stand-in that work for this folder."""
-        return engines_of(self.folder / "home")
+        """Processes of the stand-in that work for this home."""
+        return engines_of(self.home)
 
     def guard(self) -> int:
         (pid,) = (pid for pid in self.engines() if any("guard.py" in word for word in psutil.Process(pid).cmdline()))

@@ -25,6 +25,12 @@ from batch_router.state.table import State
 from tests.file_rows import FileRows
 from tests.items import facts_of, new_shard, put_shards
 
+ROWS = "generated/vllm/b/rows.jsonl"
+
+
+def beside(context: Context, end: str) -> Path:
+    return Path(context.storage.address, f"{ROWS}{end}")
+
 
 @pytest.fixture
 def shard(make_context: Callable[..., Context]) -> tuple[Context, Shard]:
@@ -32,14 +38,13 @@ def shard(make_context: Callable[..., Context]) -> tuple[Context, Shard]:
     context = make_context(
         clock=time.time, sections=(VLLMSettings(command=f"{sys.executable} -m batch_router.simulator.vllm"),)
     )
-    with context.storage.write("t0") as stream:
+    with context.storage.write(ROWS) as stream:
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         row = {"method": "POST", "url": "/v1/chat/completions", "body": body}
         rows = [msgspec.json.encode({"custom_id": f"t0-{number}", **row}) + b"\n" for number in range(2)]
         size = stream.write(b"".join(rows))
-    upload = str(Path(context.storage.address, "t0"))
     (made,) = put_shards(
-        context.store, new_shard(provider="vllm", label="t0", rows=2, size=size, requests="t0", upload=upload)
+        context.store, new_shard(provider="vllm", label="t0", rows=2, size=size, requests=ROWS, upload=ROWS)
     )
     return context, msgspec.structs.replace(made, state=State.CREATING)
 
@@ -70,7 +75,7 @@ def test_a_shard_that_is_given_up_keeps_what_was_answered(shard: tuple[Context, 
     context, item = shard
     settings = msgspec.structs.replace(context.settings, sections=(VLLMSettings(command="/no/vllm"),))
     context = dataclasses.replace(context, clients=Clients(settings))
-    Path(context.storage.address, "t0.part-00000.jsonl").write_bytes(KEPT)
+    beside(context, ".part-00000.jsonl").write_bytes(KEPT)
     moved = advance(context, item.id, 1)
     assert moved is not None
     assert moved.hint is not None
@@ -80,7 +85,7 @@ def test_a_shard_that_is_given_up_keeps_what_was_answered(shard: tuple[Context, 
     assert given_up is not None
     assert (given_up.state, given_up.failure and given_up.failure.type) == (State.POLLING, "engine_missing")
     assert given_up.job is not None
-    assert Path(given_up.job.outputs[0]).read_bytes() == KEPT
+    assert Path(context.storage.address, given_up.job.outputs[0]).read_bytes() == KEPT
 
 
 @pytest.mark.parametrize(("completed", "attempts"), [(5, 10), (6, 1)])
@@ -100,17 +105,16 @@ def test_tries_that_made_progress_do_not_count(context: Context, completed: int,
 def test_a_cancelled_run_keeps_what_earlier_ones_answered(shard: tuple[Context, Shard]) -> None:
     """The worker that had it was stopped, and the user cancels before another one has gone on: no engine starts."""
     context, item = shard
-    rows = Path(context.storage.address, "t0")
-    rows.with_name("t0.part-00000.jsonl").write_bytes(KEPT)
+    beside(context, ".part-00000.jsonl").write_bytes(KEPT)
     ended = created(context, msgspec.structs.replace(item, cancel=True))
     assert (ended.state, facts_of(ended)["job"].status) == (State.POLLING, BatchStatus.CANCELLED)
-    assert Path(facts_of(ended)["job"].outputs[0]).read_bytes() == KEPT
+    assert Path(context.storage.address, facts_of(ended)["job"].outputs[0]).read_bytes() == KEPT
 
 
 def test_a_folder_that_cannot_be_written_is_said(shard: tuple[Context, Shard]) -> None:
     """The shard waits for it."""
     context, item = shard
-    Path(context.storage.address, "t0.out.jsonl.tmp").mkdir()
+    beside(context, ".out.jsonl.tmp").mkdir()
     with pytest.raises(FileOperationError, match="the engine's files cannot be written") as raised:
         created(context, item)
     assert raised.value.retryable
@@ -120,6 +124,6 @@ def test_a_run_that_came_to_its_end_is_taken_up(shard: tuple[Context, Shard]) ->
     """Only the worker's word of it was lost: nothing runs again."""
     context, item = shard
     client = context.clients.get("vllm")
-    job = client.create(FileRows(Path(context.storage.address, "t0")), job_spec(item))
+    job = client.create(FileRows(beside(context, ""), ROWS), job_spec(item))
     found = created(context, item)
     assert (found.state, facts_of(found)["job"]) == (State.POLLING, job)

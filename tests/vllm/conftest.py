@@ -37,6 +37,6 @@ def real(tiny: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("BATCH_ROUTER_HOME", str(tmp_path / "home"))
-    made = Real(tmp_path / "rows.jsonl", tiny, request.param)
+    made = Real(tmp_path / "home", tiny, request.param)
     yield made
     made.client.close()

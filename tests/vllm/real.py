@@ -17,9 +17,10 @@ from batch_router.core.jobs import Job, JobSpec
 from batch_router.providers import VLLMProvider
 from batch_router.providers.vllm.client import VLLMClient
 from batch_router.settings import Settings
+from tests.file_rows import FileRows
 
 FOLDER_VARIABLE = "TEST_VLLM_VENV"
-_HOME = "BATCH_ROUTER_HOME"
+_NAME = "generated/vllm/b/rows.jsonl"
 LABEL = "0123456789abcdef"
 # Without `enforce-eager` a C++ compiler works for a minute first.
 OPTIONS = {"enforce-eager": True, "max-model-len": 512}
@@ -38,10 +39,13 @@ def environment() -> dict[str, str]:
 
 
 class Real:
-    """Jobs over one file of rows."""
+    """Jobs over one file of rows, in the home that BATCH_ROUTER_HOME names."""
 
-    def __init__(self, rows: Path, model: Path, engine: str) -> None:
-        self.rows = rows
+    def __init__(self, home: Path, model: Path, engine: str) -> None:
+        self.home = home
+        self.rows = home / _NAME
+        self.rows.parent.mkdir(parents=True, exist_ok=True)
+        self.name = _NAME
         self.model = model
         self.engine = engine
         self._groups: set[int] = set()
@@ -53,7 +57,10 @@ class Real:
         return client
 
     def spec(self) -> JobSpec:
-        return JobSpec(label=LABEL, model="tiny", rows=1, upload=str(self.rows), since=0)
+        return JobSpec(label=LABEL, model="tiny", rows=1, upload=self.name, since=0)
+
+    def file_rows(self) -> FileRows:
+        return FileRows(self.rows, self.name)
 
     def write(self, count: int, tokens: int = 32, **bodies: dict[str, Any]) -> None:
         """`count` good rows; of those that are named `row_<number>`, the body is as given."""
@@ -80,10 +87,10 @@ class Real:
     def worker(self) -> "subprocess.Popen[bytes]":
         """A process that does the job, to be killed."""
         program = (
-            "import sys; from pathlib import Path; from tests.vllm.real import FileRows, Real;"
-            "real = Real(*map(Path, sys.argv[1:3]), sys.argv[3]); real.client.create(FileRows(real.rows), real.spec())"
+            "import sys; from pathlib import Path; from tests.vllm.real import Real;"
+            "real = Real(*map(Path, sys.argv[1:3]), sys.argv[3]); real.client.create(real.file_rows(), real.spec())"
         )
-        return subprocess.Popen([sys.executable, "-c", program, self.rows, self.model, self.engine])
+        return subprocess.Popen([sys.executable, "-c", program, self.home, self.model, self.engine])
 
     def processes(self) -> list[int]:
         """Of the engines of this home: all that is in a group of theirs, for they rename themselves."""
@@ -91,7 +98,7 @@ class Real:
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 group = os.getpgid(process.pid)
-                if "guard.py" in " ".join(process.cmdline()) and process.environ().get(_HOME) == os.environ[_HOME]:
+                if "guard.py" in " ".join(process.cmdline()) and Path(process.cwd()).is_relative_to(self.home):
                     self._groups.add(group)
                 if process.status() != psutil.STATUS_ZOMBIE:
                     alive.append((process.pid, group))
@@ -108,4 +115,4 @@ class Real:
         return sum(part.read_bytes().count(b"\n") for part in parts)
 
     def end_leftovers(self) -> None:
-        VLLMProvider.end_leftovers(Path(os.environ["BATCH_ROUTER_HOME"]))
+        VLLMProvider.end_leftovers(self.home)

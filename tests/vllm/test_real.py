@@ -13,7 +13,6 @@ from batch_router.exceptions import ProviderUnavailableError
 from batch_router.providers import VLLMProvider
 from batch_router.providers.vllm import EngineOptionError, ModelNotFoundError
 from batch_router.settings import Settings
-from tests.file_rows import FileRows
 from tests.vllm.real import Real
 
 BAD: dict[str, Any] = {
@@ -29,7 +28,7 @@ BAD: dict[str, Any] = {
 def test_good_rows_are_answered_and_bad_ones_fail_alone(real: Real) -> None:
     """What vLLM refuses row by row, and what it would abort the whole run on."""
     real.write(56, **BAD)
-    answers = real.answers(real.client.create(FileRows(real.rows), real.spec()))
+    answers = real.answers(real.client.create(real.file_rows(), real.spec()))
     assert sorted(answers) == list(range(56))
     failed = {f"row_{number}" for number, row in answers.items() if row["response"]["body"] is None}
     assert failed == set(BAD)
@@ -46,7 +45,7 @@ def test_a_killed_worker_costs_only_what_was_under_way(real: Real) -> None:
         worker.kill()
     real.wait_until(lambda: not real.processes(), 30)
     before = real.answered()
-    answers = real.answers(real.client.create(FileRows(real.rows), real.spec()))
+    answers = real.answers(real.client.create(real.file_rows(), real.spec()))
     assert sorted(answers) == list(range(200))
     assert all(row["response"]["status_code"] == 200 for row in answers.values())
     assert real.engine == "run-batch" or before >= 3
@@ -59,7 +58,7 @@ def test_a_killed_engine_costs_no_row(real: Real) -> None:
 
     def work() -> None:
         try:
-            ended.append(real.client.create(FileRows(real.rows), real.spec()))
+            ended.append(real.client.create(real.file_rows(), real.spec()))
         except ProviderUnavailableError as error:
             ended.append(error)
 
@@ -74,7 +73,7 @@ def test_a_killed_engine_costs_no_row(real: Real) -> None:
             psutil.Process(pid).kill()
     thread.join(170)
     (end,) = ended
-    job = end if isinstance(end, Job) else real.client.create(FileRows(real.rows), real.spec())
+    job = end if isinstance(end, Job) else real.client.create(real.file_rows(), real.spec())
     answers = real.answers(job)
     assert sorted(answers) == list(range(200))
     assert all(row["response"]["status_code"] == 200 for row in answers.values())
@@ -102,11 +101,11 @@ def test_a_cancelled_job_ends_in_time_and_keeps_its_answers(real: Real) -> None:
     """Within fifteen seconds its engine is gone."""
     real.write(400, tokens=400)
     ended: list[Job] = []
-    thread = threading.Thread(target=lambda: ended.append(real.client.create(FileRows(real.rows), real.spec())))
+    thread = threading.Thread(target=lambda: ended.append(real.client.create(real.file_rows(), real.spec())))
     thread.start()
-    real.wait_until(lambda: real.client.get(str(real.rows)).completed > 0)
+    real.wait_until(lambda: real.client.get(real.name).completed > 0)
     since = time.monotonic()
-    real.client.cancel(str(real.rows))
+    real.client.cancel(real.name)
     thread.join(60)
     assert time.monotonic() - since < 15
     (job,) = ended
@@ -129,7 +128,7 @@ def test_what_cannot_work_says_why(real: Real, arguments: dict[str, object], err
     given = {"model_path": str(real.model), "engine": real.engine} | arguments
     client = VLLMProvider(**given).connect(Settings.from_env())  # type: ignore[arg-type]
     with pytest.raises(error):
-        client.create(FileRows(real.rows), real.spec())
+        client.create(real.file_rows(), real.spec())
     client.close()
 
 

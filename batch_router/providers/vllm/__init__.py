@@ -14,7 +14,9 @@ from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 from .errors import EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
-from .settings import VLLMSettings, check_options, is_gpu_queue
+from .models import check_model, check_served_model, takes_any
+from .options import check_own_options, read_batch_options
+from .settings import VLLMSettings, check_trust, is_gpu_queue
 
 __all__ = [
     "EngineMissingError",
@@ -61,22 +63,6 @@ class VLLMProvider(Provider):
     speaks_openai = True
     #: For a server that runs elsewhere.
     key_variables = ("VLLM_API_KEY",)
-    #: Options that say how a model runs. Options that reach beyond it (files, code, ports) belong to the settings.
-    engine_options = frozenset(
-        {
-            "chat-template",
-            "dtype",
-            "enforce-eager",
-            "gpu-memory-utilization",
-            "max-model-len",
-            "max-num-seqs",
-            "quantization",
-            "reasoning-parser",
-            "seed",
-            "tensor-parallel-size",
-            "tool-call-parser",
-        }
-    )
     codec: ClassVar[Codec] = codec
 
     def __init__(
@@ -91,7 +77,7 @@ class VLLMProvider(Provider):
     ) -> None:
         super().__init__(api_key, base_url=base_url)
         self._model_path = model_path
-        check_options("vllm_args", vllm_args or {})
+        check_own_options("vllm_args", vllm_args or {})
         self._vllm_args = vllm_args
         self._engine = engine
         self._chunk_rows = chunk_rows
@@ -111,19 +97,25 @@ class VLLMProvider(Provider):
             command=shlex.split(own.command),
             options=own.options if self._vllm_args is None else self._vllm_args,
             folder=settings.home.absolute() / _ENGINES,
+            models=own.models,
             model_path=self._model_path,
             base_url=self.base_url,
             key=self._api_key or os.environ.get(self.key_variables[0]),
             chunk_rows=self._chunk_rows,
         )
-        return VLLMClient(Engines(setup))
+        if self._model_path is None:
+            check_trust(setup.options, own.models)
+        return VLLMClient(Engines(setup), settings.home.absolute())
 
     @classmethod
     def queue_of(cls, model: str | None, settings: Settings) -> str | None:
         """See `Provider.queue_of`: by the settings' `gpu_queues`, where `*` stands for all other models."""
-        if model is not None and model.startswith("-"):
-            raise ValidationError(f"model: {model!r} would be an option of vLLM's; give a name or a folder")
-        queues = settings.of(VLLMSettings).gpu_queues
+        own = settings.of(VLLMSettings)
+        if model is not None and settings.base_urls.get(cls.name):
+            check_served_model(model)
+        elif model is not None:
+            check_model(model, own.models)
+        queues = own.gpu_queues
         if not queues:
             return cls.queue
         if model is None:  # its rows name their models; the steps of the batch itself may run on any of the queues
@@ -155,14 +147,9 @@ class VLLMProvider(Provider):
         return examine(settings)
 
     @classmethod
-    def check_engine_options(cls, options: Mapping[str, EngineOption]) -> None:
-        """See `Provider.check_engine_options`; a path would have vLLM read any file of the worker's."""
-        super().check_engine_options(options)
-        if "{" not in str(options.get("chat-template", "{")):
-            raise ValidationError(
-                "engine_options: chat-template takes the template itself; a file's path goes to "
-                "BATCH_ROUTER_VLLM_OPTIONS"
-            )
+    def check_engine_options(cls, options: Mapping[str, EngineOption], settings: Settings) -> None:
+        """See `Provider.check_engine_options`."""
+        read_batch_options(options, templates=takes_any(settings.of(VLLMSettings).models))
 
     @classmethod
     def end_leftovers(cls, home: Path) -> None:
@@ -170,7 +157,7 @@ class VLLMProvider(Provider):
         from .files import end_leftover_jobs
         from .process.leftovers import end_leftover_servers
 
-        end_leftover_jobs(home / "generated" / cls.name)
+        end_leftover_jobs(home)
         end_leftover_servers(home / _ENGINES)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import psutil
 
 from ...core.finding import Finding
+from ...security.masking import mask_url
 from ...settings import Settings
+from .models import OTHERS, takes_any
 from .settings import VLLMSettings
 
 # Seconds. vLLM imports all of torch before it prints its version.
@@ -21,7 +23,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Findings about vLLM; a single one where it is not installed: most machines do not need it."""
     url = settings.base_urls.get("vllm")
     if url:
-        yield Finding("vllm", f"the server at {url}; no engine is started here")
+        yield Finding("vllm", f"the server at {mask_url(url)}; no engine is started here")
         return
     own = settings.of(VLLMSettings)
     command = shlex.split(own.command)
@@ -30,12 +32,18 @@ def examine(settings: Settings) -> Iterator[Finding]:
         return
     yield _version(command, own.engine)
     yield from _devices()
+    yield from _models(own)
+
+
+def _models(own: VLLMSettings) -> Iterator[Finding]:
+    """Those of the settings, and where any may be used those in the cache."""
     cached = set(_cached_models())
-    wanted = {name for name in own.gpu_queues if name != "*"}
-    for model in sorted(cached | wanted):
-        yield Finding("model", model) if model in cached else _look_for(model)
-    if not cached | wanted:
-        yield Finding("models", "none in the cache; a batch may name a folder, or a model that vLLM can fetch")
+    names = (own.models.keys() | own.gpu_queues.keys()) - {OTHERS} | (cached if takes_any(own.models) else set())
+    for name in sorted(names):
+        place = str(own.models.get(name, name))
+        yield Finding("model", name) if place in cached else _look_for(name, place)
+    if not names:
+        yield Finding("models", "none in the cache; a batch may name one at the Hub, which vLLM then fetches")
 
 
 def _version(command: list[str], engine: str) -> Finding:
@@ -73,9 +81,9 @@ def _cached_models() -> Iterator[str]:
             yield folder.name.removeprefix("models--").replace("--", "/")
 
 
-def _look_for(model: str) -> Finding:
-    """A model that has a queue, and that is not in the cache."""
-    if not model.startswith(("/", ".", "~")):
-        return Finding("model", f"{model}, not in the cache: vLLM fetches it at the first use")
-    missing = not (Path(model).expanduser() / "config.json").exists()
-    return Finding("model", model, "there is no config.json in that folder: vLLM cannot load it" if missing else "")
+def _look_for(name: str, place: str) -> Finding:
+    """A model that is not in the cache."""
+    if not place.startswith("/"):
+        return Finding("model", f"{name}, not in the cache: vLLM fetches it at the first use")
+    missing = not (Path(place) / "config.json").exists()
+    return Finding("model", name, f"there is no config.json in {place}: vLLM cannot load it" if missing else "")

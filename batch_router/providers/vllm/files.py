@@ -16,14 +16,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ...exceptions import JobInterruptedError
+from ...exceptions import FileOperationError, JobInterruptedError
 from ...jsonl import read_lines
+from ...security.paths import path_below
 from .codec import read_row_id
 from .errors import NAME
+from .opening import privately
 from .process.leftovers import end_leftover
 
 # Seconds until the next try for files that another run has: an engine ends within ten.
 _RETRY_AFTER = 5.0
+# Below it a folder for each batch; see `road/layout.py`.
+_FOLDER = Path("generated") / NAME
 _ENDS = (".out.jsonl", ".run.jsonl", ".run-out.jsonl", ".engine.json", ".engine.log", ".cancel")
 
 
@@ -33,6 +37,9 @@ class JobFiles:
     Args:
         rows: the rows of the shard, in vLLM's format.
     """
+
+    #: What the answers' name ends with, after that of the rows.
+    END_OF_ANSWERS = _ENDS[0]
 
     def __init__(self, rows: Path) -> None:
         self.rows = rows
@@ -48,7 +55,7 @@ class JobFiles:
         Raises:
             JobInterruptedError: another run has them, and is about to end, or hangs.
         """
-        with self.rows.open("r+b") as rows:
+        with open(self.rows, "r+b", opener=privately) as rows:
             try:
                 fcntl.flock(rows, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -71,7 +78,7 @@ class JobFiles:
     def unanswered(self) -> Iterator[bytes]:
         """The rows without an answer, in their order."""
         answered = self.answered()
-        with self.rows.open("rb") as rows:
+        with open(self.rows, "rb", opener=privately) as rows:
             for line in read_lines(rows):
                 if read_row_id(line) not in answered:
                     yield line
@@ -111,17 +118,33 @@ class JobFiles:
             path.unlink(missing_ok=True)
 
 
-def end_leftover_jobs(folder: Path) -> None:
+def find_files(home: Path, job_id: str) -> JobFiles:
+    """The files of a job.
+
+    Args:
+        home: the folder of the storage.
+        job_id: the storage name of the job's rows, as the store has it.
+
+    Raises:
+        FileOperationError: it is not the name of rows for vLLM; nothing was touched.
+    """
+    rows = path_below(home, job_id)
+    if rows.parent.parent != home / _FOLDER:
+        raise FileOperationError(f"{job_id!r} is not below {_FOLDER}/; nothing was touched")
+    return JobFiles(rows)
+
+
+def end_leftover_jobs(home: Path) -> None:
     """End the engines of jobs that no process has locked any more; the jobs continue where they stopped."""
     end = _ENDS[3]
-    for record in folder.glob(f"*/*{end}"):
+    for record in (home / _FOLDER).glob(f"*/*{end}"):
         files = JobFiles(record.with_name(record.name.removesuffix(end)))
         with suppress(JobInterruptedError, OSError), files.locked():
             end_leftover(record)
 
 
 def _answers(path: Path) -> Iterator[tuple[str, bytes]]:
-    with path.open("rb") as lines:
+    with open(path, "rb", opener=privately) as lines:
         for line in lines:
             if line.endswith(b"\n") and (row_id := read_row_id(line)) is not None:
                 yield row_id, line
@@ -129,7 +152,7 @@ def _answers(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _write_whole(path: Path, lines: Iterable[bytes]) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as stream:
+    with open(temporary, "wb", opener=privately) as stream:
         stream.writelines(lines)
         stream.flush()
         os.fsync(stream.fileno())

@@ -14,7 +14,9 @@ from ...exceptions import ProviderUnavailableError, RequestRefusedError
 from .control import JobControl
 from .errors import NAME
 from .files import JobFiles
+from .opening import privately
 from .process import group, log
+from .process.folder import EngineFolder
 from .process.leftovers import end_leftover
 from .rows import BREAKDOWN, BREAKDOWN_MESSAGE, INVALID, check, refuse
 from .suspects import Suspects, Verdict
@@ -36,14 +38,21 @@ class RunBatchEngine:
     Args:
         command: `vllm run-batch` with the model and its options.
         options: its options, some of which may be secret.
+        folder: of the engines.
         chunk_rows: rows per run.
     """
 
     def __init__(
-        self, command: list[str], options: Mapping[str, EngineOption], *, chunk_rows: int = CHUNK_ROWS
+        self,
+        command: list[str],
+        options: Mapping[str, EngineOption],
+        folder: EngineFolder,
+        *,
+        chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self._command = command
         self._options = options
+        self._folder = folder
         self._chunk_rows = chunk_rows
 
     def answer(self, files: JobFiles, control: JobControl) -> None:
@@ -73,7 +82,8 @@ class RunBatchEngine:
             return control.should_end()
 
         command = [*self._command, "-i", str(files.run), "-o", str(files.run_out)]
-        return group.run(command, record=files.record, log=files.log, should_end=should_end)
+        folder = self._folder.working_folder()
+        return group.run(command, folder=folder, record=files.record, log=files.log, should_end=should_end)
 
     def _explain(self, files: JobFiles, code: int, rows: list[bytes], answered: int, suspects: Suspects) -> Suspects:
         """What follows from a run that ended before it answered all of its rows.
@@ -113,13 +123,14 @@ def _select(files: JobFiles, limit: int) -> list[bytes]:
             chosen.append(line)
     if refused:
         files.add_part(refused)
-    files.run.write_bytes(b"".join(chosen))
+    with open(files.run, "wb", opener=privately) as stream:
+        stream.writelines(chosen)
     return chosen
 
 
 def _answered_so_far(log_file: Path) -> int:
     """How many rows the engine has answered, by its progress bar in the log."""
-    with log_file.open("rb") as stream:
+    with open(log_file, "rb", opener=privately) as stream:
         stream.seek(max(0, log_file.stat().st_size - _PROGRESS_TAIL))
         counts = _PROGRESS.findall(stream.read())
     return int(counts[-1]) if counts else 0

@@ -1,7 +1,7 @@
-"""The settings that only vLLM has, and the options of vLLM that only batch_router sets."""
+"""The settings that only vLLM has."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,12 +10,9 @@ from msgspec import Meta
 from ...core.jobs import EngineOption
 from ...exceptions import ValidationError
 from ...settings import Section
+from .models import ModelTable, check_table, takes_any
+from .options import check_own_options
 
-# Options that say how we reach an engine, and what it reads and writes.
-_OUR_OPTIONS = frozenset(
-    {"api-key", "host", "input-file", "model", "output-file", "port", "root-path", "served-model-name", "uds"}
-    | {"ssl-ca-certs", "ssl-cert-reqs", "ssl-certfile", "ssl-keyfile"}
-)
 _GPU_QUEUE = r"^gpu(\.[A-Za-z0-9_-]+)?$"
 
 
@@ -26,30 +23,34 @@ class VLLMSettings(Section, frozen=True, kw_only=True):
         command: how vLLM is started (`BATCH_ROUTER_VLLM_COMMAND`).
         engine: a server that stays while its model is wanted, or a run per chunk of rows (`..._VLLM_ENGINE`).
         options: options of vLLM for every batch, without their dashes; true: a flag (`..._VLLM_OPTIONS`).
+        models: name -> the model's folder, or its name at the Hub; with `"*": true` other names at the Hub may be used,
+            too; empty: any name at the Hub, and no folder (`..._VLLM_MODELS`).
         gpu_queues: model -> the queue of the workers that hold it, `*` for all others; empty: all on `gpu`.
     """
 
     command: str = msgspec.field(default="vllm", name="vllm_command")
     engine: Literal["serve", "run-batch"] = msgspec.field(default="serve", name="vllm_engine")
     options: dict[str, EngineOption] = msgspec.field(default_factory=dict, name="vllm_options")
+    models: dict[str, str | bool] = msgspec.field(default_factory=dict, name="vllm_models")
     gpu_queues: dict[str, Annotated[str, Meta(pattern=_GPU_QUEUE)]] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_options("vllm_options", self.options)
+        check_own_options("vllm_options", self.options)
+        check_table(self.models)
+        check_trust(self.options, self.models)
 
 
-def check_options(source: str, options: Iterable[str]) -> None:
-    """Refuse options of vLLM that batch_router sets itself.
-
-    Args:
-        source: what has them, for the error.
-        options: without their dashes; vLLM takes underscores, too.
+def check_trust(options: Mapping[str, EngineOption], models: ModelTable) -> None:
+    """Refuse to run the code of whatever model a submitter names.
 
     Raises:
-        ValidationError: says which.
+        ValidationError: says what to do.
     """
-    if ours := sorted(_OUR_OPTIONS.intersection(option.replace("_", "-") for option in options)):
-        raise ValidationError(f"{source}: {ours[0]!r} is set by batch_router itself; leave it out")
+    if takes_any(models) and any(name.replace("_", "-") == "trust-remote-code" and options[name] for name in options):
+        raise ValidationError(
+            "vllm_options: 'trust-remote-code' runs the code of any model that a submitter names; list the models in "
+            "BATCH_ROUTER_VLLM_MODELS, without '*'"
+        )
 
 
 def is_gpu_queue(name: str) -> bool:

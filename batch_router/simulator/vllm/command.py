@@ -64,6 +64,8 @@ def _read_arguments() -> argparse.Namespace:
 
 def _add_engine_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--served-model-name")
+    command.add_argument("--chat-template")
+    command.add_argument("--allowed-media-domains", nargs="+")
     command.add_argument("--seed", type=int)
     command.add_argument("--max-model-len", type=int)
     command.add_argument("--enforce-eager", action="store_true")

@@ -19,21 +19,26 @@ import msgspec
 import psutil
 
 from ..errors import NAME, EngineMissingError
+from ..opening import privately
 from . import guard
+from .environment import engine_environment
 from .record import describe_group, read_record
 
 _GUARD = Path(guard.__file__)
+# Engines fetch nothing; if one did, it would follow no redirect.
+_OF_ENGINES = {"VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0"}
 #: Seconds between two looks at a process.
 LOOK_EVERY = 0.2
 # What a shell, and our guard, make of a signal.
 _EXIT_CODES_OF_SIGNALS = frozenset(128 + number for number in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM))
 
 
-def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable[[], bool]) -> int | None:
+def run(command: Sequence[str], *, folder: Path, record: Path, log: Path, should_end: Callable[[], bool]) -> int | None:
     """Run an engine to its end.
 
     Args:
         command: what to run.
+        folder: where it works.
         record: where its process group is recorded while it runs.
         log: takes its output.
         should_end: called several times a second; once it is true, the engine is ended.
@@ -45,7 +50,7 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
         EngineMissingError: the command is not there, or cannot be run.
         OSError: the log or the record cannot be written.
     """
-    process = start(command, record=record, log=log)
+    process = start(command, folder=folder, record=record, log=log)
     try:
         while (code := process.poll()) is None:
             if should_end():
@@ -57,25 +62,28 @@ def run(command: Sequence[str], *, record: Path, log: Path, should_end: Callable
 
 
 def start(
-    command: Sequence[str], *, record: Path, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str], *, folder: Path, record: Path, log: Path, environment: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
-    """Start an engine, to be ended by `end`; `environment` is added to ours. Raises as `run` does."""
-    if shutil.which(command[0]) is None:
+    """Start an engine, to be ended by `end`; `environment` is added to that of engines. Raises as `run` does."""
+    program = shutil.which(command[0])
+    if program is None:
         message = (
             f"{command[0]} cannot be run: install vllm where the GPU workers run, or set BATCH_ROUTER_VLLM_COMMAND"
         )
         raise EngineMissingError(NAME, 0, message)
-    with log.open("wb") as output:
+    with open(log, "wb", opener=privately) as output:
         process = subprocess.Popen(
-            [sys.executable, "-I", str(_GUARD), *command],
+            [sys.executable, "-I", str(_GUARD), str(Path(program).absolute()), *command[1:]],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env={**os.environ, **(environment or {})},
+            cwd=folder,
+            env=engine_environment() | _OF_ENGINES | dict(environment or {}),
         )
     try:
-        record.write_bytes(msgspec.json.encode(describe_group(process.pid)))
+        with open(record, "wb", opener=privately) as stream:
+            stream.write(msgspec.json.encode(describe_group(process.pid)))
     except BaseException:
         end(process, record)
         raise

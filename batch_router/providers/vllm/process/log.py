@@ -6,14 +6,15 @@ from pathlib import Path
 
 from ....core.jobs import EngineOption
 from ....exceptions import ProviderAPIError, ProviderUnavailableError, RequestRefusedError
+from ....security.masking import is_secret_name, mask
+from ....security.printable import printable_lines
 from ..errors import NAME, EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
+from ..opening import privately
 
 _QUOTED = 500  # characters of the log that an error shows
 _SEARCHED = 1 << 16  # bytes at the end of the log that are searched: a row that it quotes may be long
 # vLLM quotes the row in its validation errors.
 _ROW = re.compile(r"input_value=.*?(, input_type=|$)", re.DOTALL)
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|_URL$")
-_SHORTEST_SECRET = 6
 # What vLLM writes about a row that it cannot read: the first since 0.33, the second before.
 _INVALID = re.compile(r"Invalid request on line (\d+)|validation errors? for BatchRequestInput")
 
@@ -56,14 +57,12 @@ _KINDS: tuple[tuple[re.Pattern[str], type[ProviderAPIError], str], ...] = (
 
 def last_words(log: Path, options: Mapping[str, EngineOption], environment: Mapping[str, str]) -> str:
     """The end of a log, without rows, and without the secrets among the options and variables."""
-    with log.open("rb") as stream:
+    with open(log, "rb", opener=privately) as stream:
         stream.seek(max(0, log.stat().st_size - _SEARCHED))
         words = stream.read().decode(errors="replace")
-    for name, value in [*environment.items(), *options.items()]:
-        secret = str(value)
-        if _SECRET.search(name.upper()) and len(secret) >= _SHORTEST_SECRET:
-            words = words.replace(secret, "***")
-    return _ROW.sub(r"input_value=***\1", words)
+    known = [*environment.items(), *options.items()]
+    words = mask(words, *(str(value) for name, value in known if is_secret_name(name)))
+    return printable_lines(_ROW.sub(r"input_value=***\1", words))
 
 
 def bad_line(words: str) -> int | None:

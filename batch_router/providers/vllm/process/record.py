@@ -2,18 +2,25 @@
 
 import platform
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import psutil
+from msgspec import Meta
+
+from ....exceptions import ValidationError
+from ....security.files import read_private
 
 # Process start times are read with this precision, in seconds.
 _SAME_START = 2.0
+_MOST_BYTES = 4096
 
 
 class GroupRecord(msgspec.Struct, frozen=True):
     """A process group, and where its number means something: in a container that began at that time, or on a host."""
 
-    pid: int
+    # To the system, 0 is our own group, and 1 all processes.
+    pid: Annotated[int, Meta(gt=1)]
     started: float
     machine: str
     machine_started: float
@@ -25,10 +32,10 @@ def describe_group(pid: int) -> GroupRecord:
 
 
 def read_record(path: Path) -> GroupRecord | None:
-    """The record in a file; None if there is none, or it cannot be read."""
+    """The record in a file; None if there is none, it cannot be read, or another user could have written it."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=GroupRecord)
-    except (FileNotFoundError, msgspec.DecodeError):  # a ValidationError is one, too
+        return msgspec.json.decode(read_private(path, _MOST_BYTES), type=GroupRecord)
+    except (FileNotFoundError, ValidationError, msgspec.DecodeError):  # a wrong type is one of the last, too
         return None
 
 

@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from ..opening import privately
+
 _SYNC_EVERY = 1.0
 
 
@@ -16,7 +18,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self._stream = path.open("ab")
+        self._stream = open(path, "ab", opener=privately)  # noqa: SIM115 - closed by `__exit__`
         self._unsynced = False
         self._synced = time.monotonic()
 

@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO
 
 import httpx2
@@ -18,7 +17,9 @@ from ....core.jobs import EngineOption
 from ....exceptions import ProviderUnavailableError
 from ..control import JobControl
 from ..errors import NAME
+from ..opening import privately
 from ..process import group, log
+from ..process.folder import EngineFolder
 from ..process.leftovers import end_leftover_servers
 from .server import CONNECT_WITHIN
 
@@ -39,16 +40,18 @@ class LocalServer:
     Args:
         command: `vllm serve` with the model and its options.
         options: its options, some of which may be secret.
-        folder: for its log, the record of its process group, and the lock that says that this process is alive.
+        folder: of the engines: for its log, the record of its process group, and the lock that says that this process
+            is alive.
     """
 
-    def __init__(self, command: list[str], options: Mapping[str, EngineOption], folder: Path) -> None:
+    def __init__(self, command: list[str], options: Mapping[str, EngineOption], folder: EngineFolder) -> None:
         self.command = command
         self.key: str | None = secrets.token_urlsafe()  # others on this machine may reach the port
         self.trust_env = False
         self._options = options
+        self._folder = folder
         name = f"{platform.node()}-{os.getpid()}"
-        self._record, self._log, self._lock = (folder / f"{name}{end}" for end in (".json", ".log", ".lock"))
+        self._record, self._log, self._lock = (folder.path / f"{name}{end}" for end in (".json", ".log", ".lock"))
         self._held_lock: BinaryIO | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
@@ -103,9 +106,8 @@ class LocalServer:
             self._held_lock = None
 
     def _start(self) -> None:
-        self._record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        end_leftover_servers(self._record.parent)
-        self._held_lock = self._lock.open("wb")
+        end_leftover_servers(self._folder.make())
+        self._held_lock = open(self._lock, "wb", opener=privately)  # noqa: SIM115 - held while it runs
         fcntl.flock(self._held_lock, fcntl.LOCK_EX)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -115,7 +117,10 @@ class LocalServer:
         command = [*self.command, "--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
         environment = {_KEY: str(self.key), **_KEEP_ALIVE}
         try:
-            self._process = group.start(command, record=self._record, log=self._log, environment=environment)
+            folder = self._folder.working_folder()
+            self._process = group.start(
+                command, folder=folder, record=self._record, log=self._log, environment=environment
+            )
         except BaseException:
             self.stop()
             raise
