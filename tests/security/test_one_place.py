@@ -47,3 +47,14 @@ def test_only_the_command_line_writes_to_a_terminal() -> None:
     echoes = ["click.echo", "click.secho", "rich.console.Console", "rich.print", "print", "warnings.warn"]
     writers = callers(*streams, *traces, *echoes, "os.write", "sys.stdout.buffer.write")
     assert {path for path in writers if not path.startswith("cli/")} == set()
+
+
+def test_one_place_makes_http_clients() -> None:
+    """What another place sends could go anywhere, unverified, and its answers could be of any size."""
+    clients = [f"httpx2.{name}" for name in ("Client", "AsyncClient", "HTTPTransport", "AsyncHTTPTransport", "Proxy")]
+    calls = [f"httpx2.{name}" for name in ("get", "post", "put", "patch", "delete", "head", "request", "stream")]
+    pools = [f"httpcore2.{name}" for name in ("ConnectionPool", "HTTPProxy", "SOCKSProxy", "request", "stream")]
+    sdks = [f"{sdk}.DefaultHttpxClient" for sdk in ("openai", "anthropic")]
+    others = ["aiohttp.ClientSession", "aiohttp.TCPConnector", "urllib.request.urlopen", "requests", "urllib3"]
+    vllm = {f"providers/vllm/serve/{name}.py" for name in ("asker", "local_server", "server")}
+    assert callers(*clients, *calls, *pools, *sdks, *others) - vllm == {"providers/_http/transport.py"}

@@ -1,19 +1,23 @@
 """What the clients over HTTP have in common; each client adds its SDK's calls and its provider's vocabulary."""
 
+from .address import Address
 from .answers import Answers, seconds_of
 from .errors import Errors, Refusal
 from .lines import LineJoiner
-from .pace import keep_pace
 from .paging import newest_until, unless_ended, walk_pages
+from .proxies import proxy_of
 from .retry_after import read_retry_after
+from .transport import open_client
 
 __all__ = [
+    "Address",
     "Answers",
     "Errors",
     "LineJoiner",
     "Refusal",
-    "keep_pace",
     "newest_until",
+    "open_client",
+    "proxy_of",
     "read_retry_after",
     "seconds_of",
     "unless_ended",

@@ -15,6 +15,9 @@ from ...exceptions import (
     RateLimitedError,
     RequestRefusedError,
 )
+from ...security.masking import mask
+from ...security.printable import printable
+from .refused import NotSentError, RefusedError
 
 ErrorKind = type[ProviderAPIError]
 
@@ -36,6 +39,8 @@ _RANGES: tuple[tuple[range, ErrorKind], ...] = (
 )
 # After these the provider may have acted on the request.
 _AMBIGUOUS = (ProviderUnavailableError, ProtocolError)
+# After these it cannot have.
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, NotSentError)
 # Characters of a provider's message that an error shows, and of an answer that has none.
 _LONGEST_MESSAGE = 1000
 _QUOTED = 200
@@ -99,9 +104,12 @@ class Errors(Generic[SDKError]):
         try:
             yield
         except self._refused as error:
-            raise self.of_refusal(self._describe(error)) from error
+            ours = self.of_refusal(self._describe(error))
         except self._unanswered as error:
-            raise self.no_answer(error) from error
+            ours = self.no_answer(error)
+        else:
+            return
+        raise ours from None  # the words of the SDK's may hold the key, as the provider repeats it
 
     def of_refusal(self, refusal: Refusal) -> ProviderAPIError:
         """Our error for an answer that is not a success."""
@@ -117,12 +125,15 @@ class Errors(Generic[SDKError]):
     def _kind_of(self, status: int) -> ErrorKind:
         return self._kinds.get(status) or next(kind for statuses, kind in _RANGES if status in statuses)
 
-    def no_answer(self, error: BaseException) -> ProviderUnavailableError:
-        """Our error for a request without an answer: ambiguous, unless there was no connection to send it on."""
+    def no_answer(self, error: BaseException) -> ProviderAPIError:
+        """Our error for a request without an answer, or with one that was not taken: ambiguous, unless never sent."""
         cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__ or error  # an SDK's error wraps one
-        never_sent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
-        message = f"no answer: {type(cause).__name__}"
-        return ProviderUnavailableError(self._provider, 0, message, ambiguous=not never_sent)
+        ambiguous = not isinstance(cause, _NEVER_SENT)
+        said = self._shown(str(cause))
+        if isinstance(cause, RefusedError):
+            return ProtocolError(self._provider, 0, said, ambiguous=ambiguous)
+        message = f"no answer: {type(cause).__name__}{': ' if said else ''}{said}"
+        return ProviderUnavailableError(self._provider, 0, message, ambiguous=ambiguous)
 
     def protocol(self, message: str) -> ProtocolError:
         """The provider answered something that its contract does not have, so it may have done anything."""
@@ -139,13 +150,14 @@ class Errors(Generic[SDKError]):
     def message_of(self, message: object, content: bytes | str) -> str:
         """The text of an error: the provider's message, or the start of an answer that has none."""
         if isinstance(message, str) and message:
-            return message.replace(self._key, "***")[:_LONGEST_MESSAGE]
+            return self._shown(message)
         return quote_start(content, self._key)
+
+    def _shown(self, text: str) -> str:
+        return printable(mask(text, self._key), _LONGEST_MESSAGE)
 
 
 def quote_start(body: bytes | str, secret: str | None = None) -> str:
     """The first characters of an answer, for an error message, without the key in it."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
-    if secret:
-        text = text.replace(secret, "***")
-    return repr(text[:_QUOTED])
+    return repr(mask(text, secret)[:_QUOTED])

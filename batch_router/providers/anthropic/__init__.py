@@ -38,7 +38,7 @@ class AnthropicProvider(Provider):
             AnthropicClient,  # the SDK takes half a second to import, and only processes that call it need it
         )
 
-        return AnthropicClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
+        return AnthropicClient(self._key(), base_url=self.base_url, settings=settings)
 
 
 PROVIDER = AnthropicProvider

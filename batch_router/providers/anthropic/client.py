@@ -1,5 +1,6 @@
 """Anthropic's Message Batches through the official SDK, retries off, answers read leniently."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -9,27 +10,31 @@ import anthropic
 import httpx2
 import msgspec
 
+from ...bounds import Bounds
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
 from ...exceptions import NotFoundError, ProtocolError, RateLimitedError, UndecidedError
+from ...settings import Settings
 from .._http import (
+    Address,
     Answers,
     Errors,
     LineJoiner,
     Refusal,
-    keep_pace,
     newest_until,
+    open_client,
     read_retry_after,
     seconds_of,
     unless_ended,
     walk_pages,
 )
-from .._http.errors import quote_start
 from ..access import Access
 from ..base import Rows
 from .codec import read_row_id
 
 NAME = "anthropic"
+# Where the SDK sends to, if it is given no address.
+_URL_VARIABLE, _URL = "ANTHROPIC_BASE_URL", "https://api.anthropic.com"
 _PATH = "/v1/messages/batches"
 _PAGE = 100
 # An overloaded service has not let the request in.
@@ -46,7 +51,7 @@ _STATUSES = {
 class AnthropicClient:
     """See `Client`."""
 
-    def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
+    def __init__(self, api_key: str, *, base_url: str | None, settings: Settings) -> None:
         self._errors = Errors(
             NAME,
             api_key,
@@ -56,12 +61,17 @@ class AnthropicClient:
             kinds={_OVERLOADED: RateLimitedError},
         )
         self._answers = Answers(self._errors)
+        address = Address(NAME, base_url or os.environ.get(_URL_VARIABLE) or _URL)
+        self.access = Access(NAME, address.url, api_key)
+        http = open_client(address, timeout=settings.http_timeout, most_streamed=settings.of(Bounds).max_answers_bytes)
         # The SDK's own retries would send a second create after a lost answer, with an empty body at that.
-        transport = anthropic.DefaultHttpxClient(timeout=timeout, event_hooks={"response": [keep_pace(timeout)]})
         self._sdk = anthropic.Anthropic(
-            api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0, http_client=transport
+            api_key=api_key,
+            base_url=address.url,
+            timeout=settings.http_timeout,
+            max_retries=0,
+            http_client=http,
         )
-        self.access = Access(NAME, str(self._sdk.base_url), api_key)
 
     def upload(self, rows: Rows, spec: JobSpec) -> None:
         """Nothing to do: the rows go with `create`."""
@@ -165,12 +175,8 @@ class AnthropicClient:
         """The answer that the results come in. The SDK's own reader takes rows apart at more than line ends."""
         if not job.outputs:
             raise self._errors.protocol(f"{job.id} has ended, and does not say where its results are")
-        url = httpx2.URL(job.outputs[0])
-        # The SDK sends the key along, whatever host the address names.
-        if (url.is_absolute_url or url.host) and _origin(url) != _origin(self._sdk.base_url):
-            raise self._errors.protocol(f"{job.id} has its results at another address, on {quote_start(url.host)}")
         with self._sdk.get(
-            str(url),
+            job.outputs[0],
             cast_to=object,
             options={"headers": {"accept": "application/binary"}},
             stream=True,
@@ -248,7 +254,3 @@ def _counts(batch: dict[str, Any]) -> tuple[int, ...]:
     counts = batch.get("request_counts")
     counts = counts if isinstance(counts, dict) else {}
     return tuple(value if isinstance(value := counts.get(name), int) else 0 for name in _COUNTS)
-
-
-def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port

@@ -58,7 +58,7 @@ class GoogleProvider(Provider):
         """See `Provider.connect`."""
         from .client import GoogleClient  # the SDK takes a second to import, and only processes that call it need it
 
-        return GoogleClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
+        return GoogleClient(self._key(), base_url=self.base_url, settings=settings)
 
 
 PROVIDER = GoogleProvider

@@ -18,16 +18,19 @@ import msgspec
 from google import genai
 from google.genai import errors, types
 
+from ...bounds import Bounds
 from ...core import BatchStatus, Endpoint
 from ...core.jobs import Failure, Job, JobSpec
 from ...exceptions import CredentialsError, NotFoundError, ProviderAPIError
+from ...settings import Settings
 from .._http import (
+    Address,
     Answers,
     Errors,
     LineJoiner,
     Refusal,
-    keep_pace,
     newest_until,
+    open_client,
     read_retry_after,
     seconds_of,
     unless_ended,
@@ -78,25 +81,30 @@ class _Recorder(threading.local):
 class GoogleClient:
     """See `Client`."""
 
-    def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
-        self.access = Access(NAME, base_url or os.environ.get(_URL_VARIABLE) or _URL, api_key)
+    def __init__(self, api_key: str, *, base_url: str | None, settings: Settings) -> None:
+        address = Address(NAME, base_url or os.environ.get(_URL_VARIABLE) or _URL)
+        self.access = Access(NAME, address.url, api_key)
         self._errors = Errors(NAME, api_key, errors.APIError, _describe)
         self._answers = Answers(self._errors)
         self._recorder = _Recorder()
-        hooks = {"response": [keep_pace(timeout), self._recorder.record]}
-        transport = httpx2.Client(timeout=timeout, follow_redirects=True, event_hooks=hooks)
-        self.close = transport.close  # the SDK closes only what it has made itself
+        http = open_client(
+            address,
+            timeout=settings.http_timeout,
+            most_streamed=settings.of(Bounds).max_answers_bytes,
+            hooks=[self._recorder.record],
+        )
+        self.close = http.close  # the SDK closes only what it has made itself
         self._sdk = genai.Client(
             api_key=api_key,
             vertexai=False,  # whatever GOOGLE_GENAI_USE_VERTEXAI says
             http_options=types.HttpOptions(
-                base_url=base_url,
+                base_url=address.url,
                 api_version=_API_VERSION,
-                timeout=int(timeout * 1000),
+                timeout=int(settings.http_timeout * 1000),
                 # A second create after a lost answer would be a second job, and both are paid. One attempt is the
                 # SDK's default, and made explicit here.
                 retry_options=types.HttpRetryOptions(attempts=1),
-                httpx_client=transport,
+                httpx_client=http,
             ),
         )
 

@@ -40,7 +40,7 @@ class OpenAIProvider(Provider):
             OpenAIClient,  # the SDK takes half a second to import, and only processes that call it need it
         )
 
-        return OpenAIClient(self._key(), base_url=self.base_url, timeout=settings.http_timeout)
+        return OpenAIClient(self._key(), base_url=self.base_url, settings=settings)
 
 
 PROVIDER = OpenAIProvider

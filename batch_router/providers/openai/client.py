@@ -1,5 +1,6 @@
 """OpenAI's Files and Batches through the official SDK, retries off, answers read leniently."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -7,16 +8,19 @@ from typing import Any, BinaryIO
 
 import openai
 
+from ...bounds import Bounds
 from ...core import BatchStatus
 from ...core.jobs import Failure, Job, JobSpec
 from ...exceptions import NotFoundError
+from ...settings import Settings
 from .._http import (
+    Address,
     Answers,
     Errors,
     LineJoiner,
     Refusal,
-    keep_pace,
     newest_until,
+    open_client,
     read_retry_after,
     unless_ended,
     walk_pages,
@@ -26,6 +30,8 @@ from ..access import Access
 from ..base import Rows
 
 NAME = "openai"
+# Where the SDK sends to, if it is given no address.
+_URL_VARIABLE, _URL = "OPENAI_BASE_URL", "https://api.openai.com/v1"
 LABEL_KEY = "batch_router_label"
 _PAGE = 100
 _BLOCK = 1 << 16
@@ -45,15 +51,20 @@ _STATUSES = {
 class OpenAIClient:
     """See `Client`."""
 
-    def __init__(self, api_key: str, *, base_url: str | None, timeout: float) -> None:
+    def __init__(self, api_key: str, *, base_url: str | None, settings: Settings) -> None:
         self._errors = Errors(NAME, api_key, openai.APIStatusError, _describe, unanswered=(openai.APIConnectionError,))
         self._answers = Answers(self._errors)
+        address = Address(NAME, base_url or os.environ.get(_URL_VARIABLE) or _URL)
+        self.access = Access(NAME, address.url, api_key)
+        http = open_client(address, timeout=settings.http_timeout, most_streamed=settings.of(Bounds).max_answers_bytes)
         # The SDK's own retries would send a second create after a lost answer: two jobs, both paid.
-        transport = openai.DefaultHttpxClient(timeout=timeout, event_hooks={"response": [keep_pace(timeout)]})
         self._sdk = openai.OpenAI(
-            api_key=api_key, base_url=base_url, timeout=timeout, max_retries=0, http_client=transport
+            api_key=api_key,
+            base_url=address.url,
+            timeout=settings.http_timeout,
+            max_retries=0,
+            http_client=http,
         )
-        self.access = Access(NAME, str(self._sdk.base_url), api_key)
 
     def upload(self, rows: Rows, spec: JobSpec) -> str:
         """Send the rows as a file named after the label."""

@@ -1,0 +1,177 @@
+"""The one place that makes HTTP clients.
+
+Whatever an SDK or a provider's answer asks for, a client of these
+
+* sends to its one address and nowhere else, and follows no redirect;
+* verifies certificates, with the CAs of the system or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`;
+* goes through the proxies of the environment;
+* takes answers of a bounded size, in a bounded time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpcore2
+import httpx2
+
+from ...bounds import beyond
+from ...security.printable import printable
+from .address import Address
+from .body import ENCODING, bounded, decompressed, is_compressed
+from .network import PacedBackend, PacedStream
+from .proxies import proxy_of
+from .refused import RefusedError
+
+#: Bytes of an answer that is read whole, and of any error's. A list of a hundred jobs has less than one megabyte.
+MOST_BYTES: Final = 8 << 20
+
+# As the SDKs and `httpx2` have it, seconds.
+_KEEP_ALIVE = 5.0
+_MOST_IDLE = 20
+_SHOWN = 100
+_REMEDY = "set the base URL to that of the API itself"
+# Key of a request's `extensions`: whether its answer is read piece by piece.
+_STREAMED = "batch_router.streamed"
+
+Hook = Callable[[httpx2.Response], None]
+
+
+def open_client(
+    address: Address,
+    *,
+    timeout: float,
+    most_streamed: int = MOST_BYTES,
+    use_proxies: bool = True,
+    hooks: Iterable[Hook] = (),
+) -> httpx2.Client:
+    """A client of one service; relative URLs are below its address.
+
+    Args:
+        address: where the service is.
+        timeout: seconds that connecting, sending a request and receiving its answer may take each; a body may take a
+            second more for each KiB.
+        most_streamed: bytes of an answer that is read piece by piece: `Bounds.max_answers_bytes`.
+        use_proxies: whether those of the environment are between us and the service.
+        hooks: called with each answer before its body is read.
+    """
+    proxy = proxy_of(address.url) if use_proxies else None
+    return _Client(
+        base_url=address.url,
+        auth=address.login,
+        timeout=timeout,
+        transport=_Transport(address, timeout, most_streamed, proxy),
+        event_hooks={"response": list(hooks)},
+    )
+
+
+class _Client(httpx2.Client):
+    def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        request.extensions[_STREAMED] = stream
+        return super().send(request, stream=stream, **options)
+
+
+class _Transport(httpx2.BaseTransport):
+    # Of its own, because that of `httpx2` takes no network backend.
+    def __init__(self, address: Address, timeout: float, most_streamed: int, proxy: str | None) -> None:
+        self._address = address
+        self._most_streamed = most_streamed
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=httpx2.create_ssl_context() if address.url.startswith("https:") else None,
+            proxy=None if proxy is None else _as_httpcore(httpx2.Proxy(proxy)),
+            max_connections=None,
+            max_keepalive_connections=_MOST_IDLE,
+            keepalive_expiry=_KEEP_ALIVE,
+            network_backend=PacedBackend(timeout),
+        )
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._address.check(request.url)
+        request.headers["accept-encoding"] = ENCODING
+        with _as_httpx():
+            answer = self._pool.handle_request(
+                httpcore2.Request(
+                    request.method,
+                    _url(request.url),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        try:
+            return self._take(answer, is_streamed=bool(request.extensions.get(_STREAMED)))
+        except BaseException:
+            answer.close()
+            raise
+
+    def _take(self, answer: httpcore2.Response, *, is_streamed: bool) -> httpx2.Response:
+        headers = httpx2.Headers(answer.headers)
+        headers.pop("set-cookie", None)  # no API needs them, and a client would keep each
+        _refuse_redirect(answer.status, headers)
+        pieces = self._bounded(_received(answer), answer.status, is_streamed)
+        if is_compressed(headers):
+            pieces = self._bounded(decompressed(pieces), answer.status, is_streamed)
+            del headers["content-encoding"]
+            headers.pop("content-length", None)
+        return httpx2.Response(
+            answer.status, headers=headers, stream=_Body(pieces, answer.close), extensions=answer.extensions
+        )
+
+    def _bounded(self, pieces: Iterable[bytes], status: int, is_streamed: bool) -> Iterator[bytes]:
+        if is_streamed and status < 400:
+            return bounded(pieces, self._most_streamed, beyond("max_answers_bytes", self._most_streamed))
+        return bounded(pieces, MOST_BYTES, f"more than {MOST_BYTES:,} bytes")
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx2.SyncByteStream):
+    def __init__(self, pieces: Iterator[bytes], close: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self._close = close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        self._close()
+
+
+def _refuse_redirect(status: int, headers: httpx2.Headers) -> None:
+    if 300 <= status < 400 and "location" in headers:
+        where = printable(headers["location"], _SHOWN)
+        raise RefusedError(f"answered {status}, a redirect to '{where}', which is not followed: {_REMEDY}")
+
+
+def _received(answer: httpcore2.Response) -> Iterator[bytes]:
+    connection = answer.extensions["network_stream"]
+    with _as_httpx():
+        for piece in answer.iter_stream():
+            if isinstance(connection, PacedStream):
+                connection.extend(len(piece))
+            yield piece
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    """Raises the errors of `httpcore2` as those of the same name that `httpx2` has."""
+    try:
+        yield
+    except (
+        httpcore2.TimeoutException,
+        httpcore2.NetworkError,
+        httpcore2.ProtocolError,
+        httpcore2.ProxyError,
+        httpcore2.UnsupportedProtocol,
+    ) as error:
+        kind: type[httpx2.TransportError] = getattr(httpx2, type(error).__name__)
+        raise kind(str(error)) from error
+
+
+def _url(url: httpx2.URL) -> httpcore2.URL:
+    return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _as_httpcore(proxy: httpx2.Proxy) -> httpcore2.Proxy:
+    return httpcore2.Proxy(_url(proxy.url), auth=proxy.raw_auth, headers=proxy.headers.raw)
