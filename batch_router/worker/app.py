@@ -9,8 +9,8 @@ from celery.app.utils import Settings as CelerySettings
 
 from ..connect import broker_url
 from ..settings import Settings
+from .broker import AMQP
 from .loader import Loader
-from .queues import AMQP
 
 
 class _OwnSettings(CelerySettings):

@@ -21,6 +21,7 @@ from .queues import DEFAULT_QUEUES
 #: What `import *` gives: the settings, and none of the names that they are made with.
 __all__ = [
     "accept_content",
+    "broker_channel_error_retry",
     "broker_connection_max_retries",
     "broker_connection_retry_on_startup",
     "broker_transport_options",
@@ -63,6 +64,7 @@ broker_transport_options = {
     "health_check_interval": 25,
 }
 broker_connection_retry_on_startup = True
+broker_channel_error_retry = True  # a key of ours that holds something else ends no worker
 broker_connection_max_retries = None  # the default gives up after 100 tries
 
 # For Flower. Arguments are `[id, version]`: no key and no prompt is ever in them.

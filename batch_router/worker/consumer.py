@@ -1,9 +1,11 @@
-"""What a worker takes from its queues: messages of our tasks. It drops all others, and does not log their contents."""
+"""What a worker takes: messages of our tasks, as `messages` made them, and commands that look."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from celery.worker import consumer
+from celery.worker.consumer import control
+from celery.worker.control import Panel
 from kombu.message import Message
 
 from ..security.logs import get_logger
@@ -12,12 +14,30 @@ from .sweep import start_sweep
 
 log = get_logger(__name__)
 
-# At most this much of an unknown task's name is logged.
-_LONGEST_NAME = 80
+# Messages for later that a worker holds in memory. The sweep sends again what is dropped.
+_MOST_WAITING = 10_000
+
+#: Commands of remote control that are obeyed: they show something, and change nothing but whether events are sent.
+LOOKING = frozenset(
+    "ping stats active reserved scheduled registered revoked active_queues query_task conf report clock"  # noqa: SIM905
+    " enable_events disable_events heartbeat".split()
+)
 
 
 class Consumer(consumer.Consumer):
-    """Celery's consumer. It would log a message that it cannot use with its arguments, which are another app's."""
+    """Celery's consumer."""
+
+    class Blueprint(consumer.Consumer.Blueprint):
+        """Celery's parts, with our remote control."""
+
+        default_steps: ClassVar = [
+            "batch_router.worker.consumer:Control" if step.endswith(":Control") else step
+            for step in consumer.Consumer.Blueprint.default_steps
+        ]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Without what workers tell each other at the start (mingle) and later (gossip): the store knows all of it."""
+        super().__init__(*args, **{**options, "without_mingle": True, "without_gossip": True})
 
     def on_ready(self) -> None:
         """The worker takes messages; after a lost connection that happens again."""
@@ -32,34 +52,28 @@ class Consumer(consumer.Consumer):
         handle: Callable[[Message], Any] = super().create_task_handler(*args, **kwargs)
 
         def receive(message: Message) -> Any:
-            _hide_rows(message)
+            if message.headers["eta"] and len(self.timer.schedule) >= _MOST_WAITING:
+                log.warning("action=message_dropped reason=too_many_wait")
+                return message.reject_log_error(log, self.connection_errors)
             return handle(message)
 
         return receive
 
-    def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:  # noqa: ARG002
-        """The message is of a task that we do not have."""
-        task = str(message.headers.get("task"))[:_LONGEST_NAME]
-        log.warning("action=message_dropped reason=not_our_task task=%r", task)
-        message.reject_log_error(log, self.connection_errors)
 
-    def on_unknown_message(self, body: Any, message: Message) -> None:  # noqa: ARG002
-        """The message names no task."""
-        log.warning("action=message_dropped reason=no_task")
-        message.reject_log_error(log, self.connection_errors)
+class Control(control.Control):
+    """Remote control: `celery inspect`, and Flower's pages. SIGTERM ends a worker, and no message does."""
 
-    def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:  # noqa: ARG002
-        """The message is not as Celery's protocol has it."""
-        log.warning("action=message_dropped reason=invalid error=%s", type(exc).__name__)
-        message.reject_log_error(log, self.connection_errors)
+    name = "Control"
 
-    def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """The body of the message cannot be read."""
-        log.warning("action=message_dropped reason=unreadable error=%s", type(exc).__name__)
-        message.ack()
+    def __init__(self, consumer: Consumer, **options: Any) -> None:
+        """See `LOOKING`."""
+        super().__init__(consumer, **options)
+        self.box.node.handlers = {name: do if name in LOOKING else _refusal(name) for name, do in Panel.data.items()}
 
 
-def _hide_rows(message: Message) -> None:
-    """A batch that another app submits by name has its rows in the message; logs and Flower would show these two."""
-    if isinstance(message.headers, dict) and message.headers.get("task") == "batch_router.submit_batch":
-        message.headers |= {"argsrepr": "...", "kwargsrepr": "..."}
+def _refusal(name: str) -> Callable[..., dict[str, str]]:
+    def refuse(_state: object, **_: object) -> dict[str, str]:
+        log.warning("action=control_refused command=%s", name)
+        return {"error": f"{name} is refused: remote control only looks; send the worker SIGTERM, or change its start"}
+
+    return refuse

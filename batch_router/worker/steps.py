@@ -17,13 +17,14 @@ from .routing import publish
 log = get_logger(__name__)
 
 #: All that a message carries: the id of an item, and the version that it must still have.
-ItemVersion = list[str | int]
+ItemVersion = tuple[str, int]
 
 
 class RoadTask(Task):
     """A step as a task. Its argument and its return value are an `ItemVersion`, so that steps make a chain."""
 
     abstract = True
+    Request = "batch_router.worker.request:Request"
     max_retries = None  # a poll is a retry
 
     def carry_on(self, message: ItemVersion) -> ItemVersion | None:
@@ -33,7 +34,7 @@ class RoadTask(Task):
             Ignore: the message is stale, or another one goes on in its place.
             Retry: the same step is due again.
         """
-        item_id, version = str(message[0]), int(message[1])
+        item_id, version = message
         try:
             _check_provider(context(), item_id)
             done = advance(context(), item_id, version)
@@ -53,7 +54,7 @@ class RoadTask(Task):
         return self._next(done, done.hint) if done.hint else None
 
     def _next(self, done: Advance, hint: Hint) -> ItemVersion:
-        message: ItemVersion = [hint.id, hint.version]
+        message: ItemVersion = (hint.id, hint.version)
         step = f"batch_router.{hint.state.step}"
         if done.delay > LONGEST_COUNTDOWN:
             raise Ignore  # no message waits that long: the sweep sends one when it is due

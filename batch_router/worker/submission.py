@@ -11,9 +11,13 @@ from ..exceptions import ValidationError
 from ..intake.mistakes import takes_provider
 from ..intake.options import SubmitOptions
 from ..operations.submit import submit
+from ..security.logs import get_logger
 from ..state.base import Hint
+from .messages import read_submission
 from .process import context
 from .routing import publish
+
+log = get_logger(__name__)
 
 
 class SubmittedBatch(AsyncResult):
@@ -48,6 +52,7 @@ class SubmitTask(Task):
     """See `submit_batch`."""
 
     abstract = True
+    Request = "batch_router.worker.request:Request"
 
     @takes_provider
     def delay(self, provider: str, **options: Unpack[SubmitOptions]) -> SubmittedBatch:
@@ -91,14 +96,18 @@ class SubmitTask(Task):
         return SubmittedBatch(task_id, app=self.app, **options)
 
 
-def submit_from_message(task: Task, *args: Any, **kwargs: Any) -> None:
+def submit_from_message(task: Task, submission: str) -> None:
     """Submit a batch in a worker, for `send_task("batch_router.submit_batch", ...)`.
 
     That is weaker than `delay`: the rows travel through the broker, and `status` does not know the batch until a worker
-    has taken the message.
+    has taken the message. A file is not read: it would be the worker's, not the sender's. What cannot be submitted is
+    dropped, and the log does not repeat it.
     """
-    if context().store.get_batch(task.request.id) is None:
-        publish(submit_batch(*args, **{"batch_id": task.request.id, **kwargs}))
+    try:
+        if context().store.get_batch(task.request.id) is None:
+            publish(submit_batch(**{"batch_id": task.request.id, **read_submission(submission)}))
+    except Exception as error:
+        log.warning("action=submission_dropped task=%s error=%s", task.request.id, type(error).__name__)
     raise Ignore
 
 

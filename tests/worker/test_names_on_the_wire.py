@@ -18,8 +18,8 @@ from batch_router.connect import broker_url, open_context, queue_key
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.worker.app import GuestApp
+from batch_router.worker.broker import AMQP
 from batch_router.worker.loader import Loader
-from batch_router.worker.queues import AMQP
 
 from .fleet import celery, environment_of, worker
 

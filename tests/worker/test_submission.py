@@ -28,7 +28,6 @@ CALLS: dict[str, Callable[..., Any]] = {
     "delay": submit_batch.delay,
     "apply_async": lambda **options: submit_batch.apply_async(kwargs=options),
     "a signature": lambda **options: submit_batch.s(**options).apply_async(),
-    "a message": submit_batch.run,
 }
 
 

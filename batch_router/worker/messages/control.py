@@ -1,0 +1,66 @@
+"""Remote control: commands to the workers, and their answers."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from .envelope import Id, Node, Refused, open_envelope, parse, seal
+
+# An answer of a busy worker lists all its tasks; a command has a few names.
+_MOST_OF_A_COMMAND = 64 << 10
+
+
+class _Arguments(msgspec.Struct, omit_defaults=True):
+    """Those of the commands that look. All else is left out: names of attributes to show, for one."""
+
+    with_defaults: bool | None = None
+    ids: Annotated[list[Id], Meta(max_length=100)] | None = None
+
+
+class _ReplyTo(msgspec.Struct, forbid_unknown_fields=True):
+    exchange: str
+    routing_key: Id
+
+
+class _Command(msgspec.Struct):
+    """As kombu's mailbox writes one. A pattern, which may be a regular expression without an end, is not taken."""
+
+    method: Annotated[str, Meta(pattern=r"\A[a-z_]{1,40}\Z")]
+    arguments: _Arguments | None = None
+    destination: Annotated[list[Node], Meta(max_length=1000)] | None = None
+    pattern: None = None
+    matcher: None = None
+    ticket: Id | None = None
+    reply_to: _ReplyTo | None = None
+
+
+class _Ticket(msgspec.Struct):
+    ticket: Id
+
+
+def read_command(raw: bytes, prefix: str) -> bytes:
+    """A command, whose answer goes where those of this fleet go.
+
+    Raises:
+        Refused: it is none.
+    """
+    _, body = open_envelope(raw)
+    if len(body) > _MOST_OF_A_COMMAND:
+        raise Refused("too_large")
+    command: _Command = parse(body, _Command)
+    if command.reply_to is not None and command.reply_to.exchange != f"reply.{prefix}.pidbox":
+        raise Refused("not_our_reply")
+    return seal({}, command, exchange=f"{prefix}.pidbox")
+
+
+def read_answer(raw: bytes, queue: str) -> bytes:
+    """What a worker answered: its name, and any data.
+
+    Raises:
+        Refused: it is no answer.
+    """
+    opened, body = open_envelope(raw)
+    headers: _Ticket = parse(opened, _Ticket)
+    answer = parse(body, dict[Node, Any])
+    return seal({"ticket": headers.ticket}, answer, queue=queue)
