@@ -12,6 +12,7 @@ from .exceptions import StoreUnavailableError, ValidationError
 from .providers import Provider
 from .road.context import Clients, Context
 from .road.lease import LeaseKeeper
+from .security.files import check_home
 from .settings import Settings
 from .state.base import Store
 from .state.redis import RedisStore
@@ -23,7 +24,7 @@ def state_url(settings: Settings) -> str:
 
     Raises:
         StoreUnavailableError: there is neither.
-        ValidationError: the setting is not the URL of a Redis database.
+        ValidationError: the setting is not the URL of a Redis database, or another user could have prepared the home.
     """
     if settings.redis_url:
         return _checked("BATCH_ROUTER_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix"))
@@ -93,7 +94,12 @@ def open_context(
         settings: of this process.
         store: by default the one that the settings name.
         providers: objects to use in place of those that are installed; may grow later.
+
+    Raises:
+        StoreUnavailableError: there is no store.
+        ValidationError: another user could have prepared the home, or a setting is wrong.
     """
+    check_home(settings.home)
     store = store or open_store(settings)
     return Context(
         settings=settings,

@@ -17,9 +17,11 @@ import pytest
 import redis
 
 import batch_router
-from batch_router import embedded
-from batch_router.embedded import _LAUNCHER, EmbeddedServer, find_server, running_url
-from batch_router.exceptions import StoreUnavailableError
+from batch_router.embedded import EmbeddedServer, running_url
+from batch_router.embedded import server as embedded
+from batch_router.embedded.binary import find_server
+from batch_router.embedded.server import _LAUNCHER
+from batch_router.exceptions import StoreUnavailableError, ValidationError
 
 OWNER = """
 import sys
@@ -262,8 +264,9 @@ def test_foreign_server_is_not_ours(home: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"port":99999,"password":"a","pid":1,"supervisor":1}'])
 def test_garbled_record(home: Path, content: bytes) -> None:
     """What cannot be read as a record counts as no record."""
-    (home / "redis").mkdir(parents=True)
+    (home / "redis").mkdir(parents=True, mode=0o700)
     (home / "redis" / "server.json").write_bytes(content)
+    (home / "redis" / "server.json").chmod(0o600)
     assert running_url(home) is None
     with EmbeddedServer(home) as server:
         assert running_url(home) == server.start()
@@ -272,7 +275,7 @@ def test_garbled_record(home: Path, content: bytes) -> None:
 def test_home_that_cannot_be(tmp_path: Path) -> None:
     """Where no home can be made, the error names the place."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnavailableError, match=r"/file: File exists"):
+    with pytest.raises(ValidationError, match=r"/file is not used: Not a directory"):
         EmbeddedServer(tmp_path / "file").start()
 
 

@@ -20,6 +20,7 @@ from ..connect import open_context
 from ..core import BatchStatus, BatchStatusResponse
 from ..embedded import running_url
 from ..exceptions import NoWorkerError
+from ..security.files import make_home
 from ..settings import PREFIX, Settings
 from .display import follow, stderr, summary
 from .exit_codes import ExitCode
@@ -52,7 +53,7 @@ finalizing = 0.5
 def demo() -> int:
     """Send a batch to each simulated provider, through real workers and a real Valkey, and show the progress."""
     home = Settings.from_env().home.absolute() / f"demo-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
-    home.mkdir(parents=True, mode=0o700)
+    make_home(home)
     console = stderr()
     console.print(f"Starting Valkey, workers and simulated providers in {home} ...")
     with _stack(home):

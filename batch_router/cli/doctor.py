@@ -18,6 +18,7 @@ from ..core.times import iso_time
 from ..exceptions import BatchRouterError
 from ..operations.orphans import accounts_of, find_orphans, find_strays
 from ..providers import find_provider, provider_names
+from ..security.files import make_home
 from ..settings import Settings
 from ..state.table import State
 from .exit_codes import ExitCode
@@ -93,7 +94,7 @@ def _providers(settings: Settings) -> Iterator[Finding]:
 
 def _storage(settings: Settings) -> Iterator[Finding]:
     home = settings.home.absolute()
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(home)
     with tempfile.TemporaryFile(dir=home):
         free = shutil.disk_usage(home).free
     remedy = "" if free > _LEAST_FREE else "less than 1 GB is free: make room, or set BATCH_ROUTER_HOME elsewhere"

@@ -18,6 +18,7 @@ from honcho.manager import Manager
 
 from ..embedded import EmbeddedServer
 from ..exceptions import ValidationError
+from ..security.files import make_home
 from ..settings import Settings
 from .exit_codes import ExitCode
 
@@ -46,6 +47,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
     unknown = [name for name in processes if name not in commands]
     if unknown:
         raise click.UsageError(f"the Procfile has no process {unknown[0]!r}; it has {', '.join(commands)}")
+    make_home(settings.home)
     with ExitStack() as stack:
         environment = dict(os.environ)
         environment["BATCH_ROUTER_HOME"] = str(settings.home.absolute())

