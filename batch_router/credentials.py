@@ -4,22 +4,26 @@ The key `team-a` of OpenAI is the variable `OPENAI_API_KEY_TEAM_A`, or in the fi
 
     [team-a]
     openai = "sk-..."
+
+A name has no `_` and no upper-case letters, so that no two names are one variable.
 """
 
 import os
-import stat
 import tomllib
 from pathlib import Path
 
-from .exceptions import CredentialsError
+from .exceptions import CredentialsError, ValidationError
 from .providers import Provider
+from .security.files import read_private
+
+_LONGEST = 1 << 20  # bytes of the file
 
 
 def find_key(provider: type[Provider], name: str, file: Path | None) -> str:
     """The provider's key of that name, as it stands now.
 
     Raises:
-        CredentialsError: there is none, or the file may be read by others.
+        CredentialsError: there is none, or the file is another user's or may be read by others.
     """
     variables = [f"{variable}_{name.upper().replace('-', '_')}" for variable in provider.key_variables]
     key = next(filter(None, map(os.environ.get, variables)), None) or _from_file(provider.name, name, file)
@@ -37,13 +41,12 @@ def _from_file(provider: str, name: str, file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        with file.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise CredentialsError(provider, 0, f"{file} may be read by others than its owner: chmod 600 {file}")
-            keys = tomllib.load(stream).get(name)
-    except OSError as error:
+        keys = tomllib.loads(read_private(file, _LONGEST).decode()).get(name)
+    except FileNotFoundError as error:
         raise CredentialsError(provider, 0, f"{file} cannot be read: {error.strerror}") from error
-    except ValueError:  # its words may quote a key, and so may the trace
+    except ValidationError as error:
+        raise CredentialsError(provider, 0, str(error)) from error
+    except (ValueError, RecursionError):  # their words may quote a key, and so may the trace
         raise CredentialsError(provider, 0, f"{file} is not a TOML file") from None
     key = keys.get(provider) if isinstance(keys, dict) else None
     return key if isinstance(key, str) else None

@@ -1,7 +1,6 @@
 """The options of a batch: what callers may write (`SubmitOptions`), and the checked record of it (`Options`)."""
 
 import hashlib
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,12 +13,9 @@ from ..core import Endpoint, GenerationConfig, UnifiedRequest
 from ..core.jobs import EngineOption
 from ..core.record import JsonObject
 from ..exceptions import ValidationError
+from ..security.names import BATCH_ID, CREDENTIAL
 from .encode import Unsupported
 from .mistakes import unknown_option
-
-_BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Keys begin with these, and would end up in the state.
-_CREDENTIAL = re.compile(r"(?!sk-|AIza)[A-Za-z0-9_-]{1,64}")
 
 #: How many rows of a file are checked in the caller's process; the workers check all of them in any case.
 CHECK_ROWS = 1000
@@ -47,8 +43,8 @@ class SendOptions(TypedDict, total=False):
         batch_id: an id of your own for the batch: letters, digits, `_` and `-`, at most 64; by default a random one.
         idempotency_key: any text. A second submission with the same key and the same content is the same batch; with
             other content it is an error. The batch id is derived from it.
-        credential: the name of the API key to use: letters, digits, `_` and `-`. The key itself is where the workers
-            run. By default the workers' own key.
+        credential: the name of the API key to use: lower-case letters, digits and `-`. The key itself is where the
+            workers run. By default the workers' own key.
         timeout: seconds from the submission until the batch is cancelled; it keeps the answers that it has by then. By
             default it is never cancelled.
         keep_remote: leave the uploaded and the result files at the provider; by default (False) they are deleted.
@@ -111,10 +107,10 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.batch_id is not None and not _BATCH_ID.fullmatch(self.batch_id):
+        if self.batch_id is not None and not BATCH_ID.fullmatch(self.batch_id):
             raise ValidationError("batch_id must be 1 to 64 letters, digits, '_' or '-'")
-        if self.credential is not None and not _CREDENTIAL.fullmatch(self.credential):
-            raise ValidationError("credential is the name of a key, not a key: 1 to 64 letters, digits, '_' or '-'")
+        if self.credential is not None and not CREDENTIAL.fullmatch(self.credential):
+            raise ValidationError("credential is the name of a key, no key: 1 to 64 lower-case letters, digits or '-'")
         if self.batch_id is not None and self.idempotency_key is not None:
             raise ValidationError("give either batch_id or idempotency_key: the key makes the id")
 

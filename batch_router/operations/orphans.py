@@ -1,19 +1,18 @@
 """Orphans: our jobs at the providers whose answers no shard will fetch, and payloads of no batch."""
 
-import re
 import time
 from collections.abc import Iterator
 
 from ..core.jobs import Account, Job
 from ..exceptions import SchemaError
 from ..road.context import Context
-from ..road.layout import FOLDERS
+from ..security.names import LABEL
+from ..security.paths import FOLDERS
 from ..state.items import Shard
 
 # A caller may still be writing the rows of a batch that it is about to submit.
 _YOUNG = 86400.0
 _DEPTH = 3  # folders, provider, batch
-_LABEL = re.compile(r"[0-9a-f]{16}")
 
 
 def find_orphans(context: Context, provider: str, credential: str | None, limit: int) -> Iterator[Job]:
@@ -26,7 +25,7 @@ def find_orphans(context: Context, provider: str, credential: str | None, limit:
     owned = context.store.jobs_of(Account(service=client.access.service, credential=credential).name)
     undecided = {shard.label for shard in _shards(context) if shard.job is None and not shard.state.is_final}
     for job in client.list(limit):
-        if job.label is None or not _LABEL.fullmatch(job.label):
+        if job.label is None or not LABEL.fullmatch(job.label):
             continue
         if job.id not in owned and job.label not in undecided:
             yield job

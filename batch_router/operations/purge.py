@@ -2,7 +2,7 @@
 
 from ..exceptions import ValidationError
 from ..road.context import Context
-from ..road.layout import batch_folder
+from ..security.paths import batch_folder
 from ..state.items import Batch
 
 

@@ -16,7 +16,7 @@ from ..intake.rows import request_from
 from ..jsonl import hash_file
 from ..providers import Provider
 from ..road.context import Context
-from ..road.layout import batch_folder
+from ..security.paths import batch_folder
 from ..state.base import Hint
 from ..state.items import Batch, InputFile
 from ..state.table import State
@@ -112,8 +112,8 @@ def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
         raise _taken(batch.id)
     if batch.content != content:
         raise ValidationError(
-            f"idempotency_key {options.idempotency_key!r} was used for other requests or options, as batch "
-            f"{batch.id}; use another key for these"
+            f"idempotency_key {options.idempotency_key!r} was used for other requests or options; "
+            "use another key for these"
         )
     return Hint(batch.id, batch.version, batch.state, batch.provider, batch.queue)
 

@@ -8,11 +8,11 @@ import msgspec
 from ..core import BatchError, Failure
 from ..exceptions import BatchRouterError, CredentialsError, InvalidInputError, RateLimitedError
 from ..security.logs import get_logger
+from ..security.paths import batch_folder
 from ..state.items import Batch, BatchFacts, ItemFacts, Shard
 from ..state.table import State
 from . import policy
 from .context import Running
-from .layout import batch_folder
 from .lease import LeaseLostError
 from .outcome import Outcome, batch_to, shard_to
 from .step import Step

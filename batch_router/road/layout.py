@@ -1,14 +1,7 @@
 """The names of objects in storage, made of provider, batch id, shard number and fence: never of a `custom_id`."""
 
+from ..security.paths import batch_folder
 from ..state.items import Shard
-
-#: Below it a folder for each provider, and in that one for each batch.
-FOLDERS = "generated"
-
-
-def batch_folder(provider: str, batch_id: str) -> str:
-    """Where the objects of a batch lie."""
-    return f"{FOLDERS}/{provider}/{batch_id}"
 
 
 def object_prefix(provider: str, batch_id: str, number: int, fence: int) -> str:

@@ -40,13 +40,12 @@ def open_input(path: Path, most_bytes: int) -> BinaryIO:
     """
     try:
         with _following(path) as (folder, name):
-            file = _open_regular(name, os.O_RDONLY, folder)
+            file = open_regular(name, os.O_RDONLY, folder)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         _refuse_input(path, f"cannot be read: {_reason(error)}")
     try:
         if (size := os.fstat(file).st_size) > most_bytes:
             _refuse_input(path, f"has {size:,} bytes, more than {most_bytes:,} (BATCH_ROUTER_MAX_INPUT_BYTES)")
-        os.set_blocking(file, True)
         return os.fdopen(file, "rb")
     except BaseException:
         os.close(file)
@@ -62,14 +61,13 @@ def open_private(path: Path | str, flags: int) -> int:
             read or written by others.
     """
     try:
-        file = _open_regular(path, flags)
+        file = open_regular(path, flags)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
         raise ValidationError(f"{_shown(path)} cannot be opened: {_reason(error)}") from error
     try:
         _check_private(path, os.fstat(file))
-        os.set_blocking(file, True)
     except BaseException:
         os.close(file)
         raise
@@ -88,6 +86,40 @@ def read_private(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise ValidationError(f"{_shown(path)} has more than {most_bytes:,} bytes: it is not the file that is expected")
     return content
+
+
+def open_regular(path: Path | str, flags: int, folder: int | None = None) -> int:
+    """A file, open, if it is a regular one.
+
+    Args:
+        path: to it, or its name in `folder`. A symbolic link is not followed.
+        flags: as in `os.open`.
+        folder: that is open.
+
+    Raises:
+        OSError: it cannot be opened, or is something else.
+    """
+    with suppress(FileNotFoundError):
+        stat_regular(path, folder)  # before it is opened, for that alone does something with a device
+    file = os.open(path, flags | _WITHOUT_EFFECT, 0o600, dir_fd=folder)
+    try:
+        _check_regular(os.fstat(file))
+        os.set_blocking(file, True)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def stat_regular(path: Path | str, folder: int | None = None) -> os.stat_result:
+    """What is known of a regular file.
+
+    Raises:
+        OSError: it is not there, or something else.
+    """
+    found = os.stat(path, dir_fd=folder, follow_symlinks=False)
+    _check_regular(found)
+    return found
 
 
 def check_home(home: Path, *, most_mode: int = 0o755) -> None:
@@ -208,19 +240,6 @@ def _read_link(name: str, folder: int) -> Path | None:
     if (after.st_dev, after.st_ino, after.st_ctime_ns) != (found.st_dev, found.st_ino, found.st_ctime_ns):
         raise _RefusedError(f"{printable(name)} was exchanged while it was read")
     return Path(target)
-
-
-def _open_regular(path: Path | str, flags: int, folder: int | None = None) -> int:
-    """Looked at before it is opened, for that alone does something with a device; and afterwards, for it may change."""
-    with suppress(FileNotFoundError):
-        _check_regular(os.stat(path, dir_fd=folder, follow_symlinks=False))
-    file = os.open(path, flags | _WITHOUT_EFFECT, 0o600, dir_fd=folder)
-    try:
-        _check_regular(os.fstat(file))
-    except BaseException:
-        os.close(file)
-        raise
-    return file
 
 
 def _check_regular(found: os.stat_result) -> None:

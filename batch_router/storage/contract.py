@@ -1,7 +1,8 @@
 """What a storage must do. The contract test in `tests/storage/` runs over every implementation.
 
-An object is there whole or not at all. Names are made by us (see `road.layout`), with `/` between folders. All methods
-raise `FileOperationError`, and nothing of the system's or an SDK's.
+An object is there whole or not at all. Names are made by us (see `road.layout`), with `/` between folders; but they
+come back from the store, so a name that `security.paths` refuses is an error in each method. All methods raise
+`FileOperationError`, and nothing of the system's or an SDK's.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ class Storage(Protocol):
         """Remove the object, if it is there."""
 
     def delete_all(self, folder: str) -> None:
-        """Remove all objects below a folder, if it is there."""
+        """Remove all objects below the folder of a batch, if it is there; any other folder is an error."""
 
     def local_file(self, name: str) -> Path:
         """A file of this machine with the object's content, for a program that must be given one."""

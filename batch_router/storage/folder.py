@@ -1,15 +1,19 @@
 """Payloads in a folder that all workers of a fleet can reach."""
 
+import errno
 import io
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ..exceptions import FileOperationError
+from ..exceptions import FileOperationError, ValidationError
+from ..security.files import make_home, open_regular, stat_regular
+from ..security.paths import check_batch_folder, folder_below, is_name, path_below
 from .contract import ReadRange, StoredObject
 
 if TYPE_CHECKING:
@@ -21,7 +25,7 @@ _TEMPORARY = "."  # begins the names of files that are being written
 
 
 class FolderStorage:
-    """See `Storage`: each object is a file.
+    """See `Storage`: each object is a file. Symbolic links in the storage are not followed.
 
     Args:
         root: made when the first object is written; objects are 0600, folders 0700: they hold prompts.
@@ -33,31 +37,31 @@ class FolderStorage:
 
     @contextmanager
     def write(self, name: str) -> Iterator[BinaryIO]:
-        path = self._path(name)
-        with _translated(name):
-            handle, temporary = _make_temporary(path, self._root)
-        try:
-            with io.BufferedWriter(_File(handle, "wb", name), _BUFFER) as stream:
-                yield cast(BinaryIO, stream)
-                stream.flush()
-                with _translated(name):
-                    os.fsync(stream.fileno())
+        with ExitStack() as folders:
             with _translated(name):
-                os.replace(temporary, path)
-                _sync_folder(path.parent)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
+                folder, last, temporary, handle = self._begin(name, folders)
+            try:
+                with io.BufferedWriter(_File(handle, "wb", name), _BUFFER) as stream:
+                    yield cast(BinaryIO, stream)
+                    stream.flush()
+                    with _translated(name):
+                        os.fsync(stream.fileno())
+                with _translated(name):
+                    os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+                    os.fsync(folder)  # without this, a power cut may forget the rename, though not the bytes
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
 
     def open(self, name: str) -> BinaryIO:
         with _translated(name):
-            return cast(BinaryIO, io.BufferedReader(_File(self._path(name), "rb", name), _BUFFER))
+            return cast(BinaryIO, io.BufferedReader(_File(self._open(name), "rb", name), _BUFFER))
 
     @contextmanager
     def ranges(self, name: str) -> Iterator[ReadRange]:
         with _translated(name):
-            handle = os.open(self._path(name), os.O_RDONLY)
+            handle = self._open(name)
 
         def read(offset: int, length: int) -> bytes:
             try:
@@ -71,43 +75,64 @@ class FolderStorage:
             os.close(handle)
 
     def size(self, name: str) -> int:
-        with _translated(name):
-            return self._path(name).stat().st_size
+        with _translated(name), folder_below(self._root, name) as (folder, last):
+            return stat_regular(last, folder).st_size
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        for folder, _, files in os.walk(self._path(prefix), onerror=_refuse_folder):
-            for file in files:
-                path = Path(folder, file)
-                if file.startswith(_TEMPORARY):
-                    continue  # not an object yet
-                with _translated(str(path)), suppress(FileNotFoundError):  # deleted meanwhile
-                    found = path.stat()
-                    yield StoredObject(str(path.relative_to(self._root)), found.st_size, found.st_mtime)
+        above, _, _ = prefix.rpartition("/")
+        with _translated(prefix), suppress(FileNotFoundError), folder_below(self._root, prefix) as (folder, last):
+            for path, _, files, inside in os.fwalk(last, onerror=_refuse_folder, dir_fd=folder):
+                for file in files:
+                    name = str(PurePosixPath(above, path, file))
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        found = os.stat(file, dir_fd=inside, follow_symlinks=False)
+                        if stat.S_ISREG(found.st_mode) and is_name(name):  # else it is not ours, or not written yet
+                            yield StoredObject(name, found.st_size, found.st_mtime)
 
     def delete(self, name: str) -> None:
-        path = self._path(name)
-        with _translated(name):
-            path.unlink(missing_ok=True)
-        with suppress(OSError):  # the folder is not empty
-            path.parent.rmdir()
+        with _translated(name), suppress(FileNotFoundError), folder_below(self._root, name) as (folder, last):
+            os.unlink(last, dir_fd=folder)
+            if above := PurePosixPath(name).parent.name:
+                with suppress(OSError):  # the folder is not empty
+                    os.rmdir(f"../{above}", dir_fd=folder)
 
     def delete_all(self, folder: str) -> None:
-        with _translated(folder), suppress(FileNotFoundError):
-            shutil.rmtree(self._path(folder))
+        check_batch_folder(folder)
+        with _translated(folder), suppress(FileNotFoundError), folder_below(self._root, folder) as (parent, last):
+            shutil.rmtree(last, dir_fd=parent)
 
     def local_file(self, name: str) -> Path:
-        with _translated(name):
-            self._path(name).stat()
-        return self._path(name)
+        self.size(name)
+        return path_below(self._root, name)
 
-    def _path(self, name: str) -> Path:
-        return self._root / name
+    def _open(self, name: str) -> int:
+        with folder_below(self._root, name) as (folder, last):
+            return open_regular(last, os.O_RDONLY, folder)
+
+    def _begin(self, name: str, folders: ExitStack) -> tuple[int, str, str, int]:
+        """A temporary file: its folder, the name to come, its own name, and its descriptor."""
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError), ExitStack() as tried:
+                folder, last = tried.enter_context(folder_below(self._root, name, make=True))
+                temporary = f"{_TEMPORARY}{last}.{secrets.token_hex(4)}"
+                handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+                folders.push(tried.pop_all())
+                return folder, last, temporary, handle
+            # The storage is new, or another process's `delete` found a folder of it empty in between.
+            self._make_root()
+        raise FileNotFoundError(errno.ENOENT, "its folder is removed each time it is made")
+
+    def _make_root(self) -> None:
+        try:
+            make_home(self._root)
+        except ValidationError as error:
+            raise FileOperationError(str(error)) from error
 
 
 class _File(io.FileIO):
     """A file whose errors name the object; those of the code that reads or writes it stay its own."""
 
-    def __init__(self, file: Path | int, mode: str, name: str) -> None:
+    def __init__(self, file: int, mode: str, name: str) -> None:
         super().__init__(file, mode)
         self._object = name
 
@@ -122,31 +147,6 @@ class _File(io.FileIO):
             return super().write(data)
         except OSError as error:
             raise _failed(self._object, error) from error
-
-
-def _make_temporary(path: Path, root: Path) -> tuple[int, str]:
-    for _ in range(_TRIES):
-        _make_folders(path.parent, root)
-        with suppress(FileNotFoundError):  # another process's `delete` found the folder empty in between
-            return tempfile.mkstemp(dir=path.parent, prefix=f"{_TEMPORARY}{path.name}.")
-    raise FileNotFoundError(f"{path.parent} is removed each time it is made")
-
-
-def _make_folders(folder: Path, root: Path) -> None:
-    # mkdir(parents=True) gives the mode to the last folder only.
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for parent in reversed(folder.relative_to(root).parents[:-1]):
-        (root / parent).mkdir(exist_ok=True, mode=0o700)
-    folder.mkdir(exist_ok=True, mode=0o700)
-
-
-def _sync_folder(folder: Path) -> None:
-    # Without this, a power cut may forget the rename, though not the bytes.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from batch_router.operations.orphans import accounts_of, find_orphans, find_stra
 from batch_router.operations.submit import submit
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
-from batch_router.road.layout import batch_folder
+from batch_router.security.paths import batch_folder
 from batch_router.simulator import Simulator
 from batch_router.state.base import Commit
 from batch_router.state.table import State

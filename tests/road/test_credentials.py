@@ -1,6 +1,7 @@
 """Keys by name: where they are found, and that only the name travels."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def test_a_key_is_found_in_the_file(write: Callable[..., Path]) -> None:
         ("team-a = 'x'\n", 0o600, "no key named 'team-a'"),
         ("[team-a]\nopenai = 7\n", 0o600, "no key named 'team-a'"),
         (f"[team-a]\nopenai = {CANARY}\n", 0o600, "is not a TOML file"),
-        (f"[team-a]\nopenai = '{CANARY}'\n", 0o640, "may be read by others than its owner: chmod 600"),
+        (f"[team-a]\nopenai = '{CANARY}'\n", 0o640, "may be read by others than its owner (mode 0640): chmod 600"),
     ],
 )
 def test_what_is_wrong_with_the_file_is_said(write: Callable[..., Path], content: str, mode: int, says: str) -> None:
@@ -74,11 +75,31 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         find_key(OPENAI, "team-a", tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../x", "ü", "x" * 65, CANARY])
+@pytest.mark.parametrize("name", ["", "a b", "../x", "ü", "x" * 65, "team_a", "TEAM-A", "AIzaSyCanary", CANARY])
 def test_a_name_is_a_name(name: str) -> None:
     """And no key: that would be kept in the state."""
-    with pytest.raises(ValidationError, match="credential is the name of a key, not a key"):
+    with pytest.raises(ValidationError, match="credential is the name of a key, no key: 1 to 64 lower-case letters"):
         read_options({"credential": name})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+def test_the_file_is_ours(write: Callable[..., Path]) -> None:
+    """A file of another user, a link and a file without an end give no key, in a sentence that names the file."""
+    file = write('[team-a]\nopenai = "theirs"\n')
+    link = file.with_name("link.toml")
+    link.symlink_to(file)
+    os.chown(file, 65534, -1)
+    for path, reason in ((file, "belongs to another user"), (link, "symbolic link"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(CredentialsError, match=rf"{path} .*{reason}"):
+            find_key(OPENAI, "team-a", path)
+
+
+def test_the_file_is_bounded(write: Callable[..., Path]) -> None:
+    """A file that is too large to be one of keys is not read."""
+    file = write('[team-a]\nopenai = "one"\n')
+    os.truncate(file, 1 << 40)  # takes no place on the disk
+    with pytest.raises(CredentialsError, match=r"has more than 1,048,576 bytes"):
+        find_key(OPENAI, "team-a", file)
 
 
 def test_a_provider_without_keys_takes_no_name(context: Context) -> None:

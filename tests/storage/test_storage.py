@@ -1,9 +1,12 @@
 """Payload objects: there whole or not at all."""
 
+import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -200,3 +203,101 @@ def test_a_read_that_fails_names_the_object(storage: FolderStorage) -> None:
         read(0, 1)
     with pytest.raises(FileOperationError, match=r"^a: "):
         storage.open("a").read()
+
+
+# Should a storage ever follow one of these, it stays in the test's own folder: a test must never name another one, for
+# `delete_all` deletes.
+HOSTILE = ["../x", "a/../../x", "ABOVE/x", "a//b", "a/", "", ".", "..", "a/./b", ".x", "a\x00b", "a\nb", "x" * 10_000]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda name: repr(name[:20]))
+@pytest.mark.parametrize("method", ["write", "open", "ranges", "size", "list", "delete", "delete_all", "local_file"])
+def test_no_name_leads_elsewhere(storage: FolderStorage, method: str, hostile: str) -> None:
+    """A name that we could not have made is refused by every method, in a short printable sentence."""
+    above = Path(storage.address).parent
+    (above / "x").write_bytes(b"precious")
+    put(storage, "a/b", b"1")
+    with pytest.raises(FileOperationError, match=r"nothing was touched") as caught:
+        exhaust(getattr(storage, method)(hostile.replace("ABOVE", str(above))))
+    assert len(str(caught.value)) < 250
+    assert str(caught.value).isprintable()
+    assert (above / "x").read_bytes() == b"precious"
+    assert files(storage) == ["a/b"]
+
+
+def exhaust(found: object) -> None:
+    """Do what the method gives: read the list, enter the block."""
+    if isinstance(found, AbstractContextManager):
+        with found:
+            pass
+    elif isinstance(found, Iterator):
+        list(found)
+
+
+@pytest.mark.parametrize(
+    "folder", ["generated", "generated/openai", "other/openai/b", "generated/openai/b/c", "generated/../x", "redis"]
+)
+def test_only_the_folder_of_a_batch_is_deleted(storage: FolderStorage, folder: str) -> None:
+    """A folder above, beside or below those of batches is not deleted with all that is in it."""
+    put(storage, "generated/openai/b/c/rows", b"1")
+    put(storage, "other/openai/b/rows", b"1")
+    with pytest.raises(FileOperationError, match="is not the folder of a batch; nothing was touched"):
+        storage.delete_all(folder)
+    assert len(files(storage)) == 2
+    storage.delete_all("generated/openai/b")
+    storage.delete_all("generated/openai/b")
+    assert files(storage) == ["other/openai/b/rows"]
+
+
+@pytest.mark.parametrize("link", ["generated", "generated/openai", "generated/openai/b", "generated/openai/b/rows"])
+def test_a_link_leads_nowhere(storage: FolderStorage, link: str, tmp_path: Path) -> None:
+    """A symbolic link in the storage is followed by no method, at the end of a name or in the middle of it."""
+    name = "generated/openai/b/rows"
+    put(storage, name, b"mine")
+    moved, there = tmp_path / "elsewhere", Path(storage.address, link)
+    there.rename(moved)
+    there.symlink_to(moved)
+    before = sorted(tmp_path.rglob("*"))
+    for method in ("open", "ranges", "size", "local_file"):
+        with pytest.raises(FileOperationError):
+            exhaust(getattr(storage, method)(name))
+    assert list(found_names(storage)) == []
+    for change in (storage.delete_all, storage.delete, lambda name: put(storage, name, b"theirs")):
+        with suppress(FileOperationError):  # a link in the object's place is replaced, or deleted itself
+            change("generated/openai/b" if change == storage.delete_all else name)
+    assert (moved if moved.is_file() else moved / name.removeprefix(f"{link}/")).read_bytes() == b"mine"
+    assert {path for path in before if moved in (path, *path.parents)} <= set(tmp_path.rglob("*"))
+
+
+def found_names(storage: FolderStorage) -> Iterator[str]:
+    with suppress(FileOperationError):
+        for found in storage.list("generated"):
+            yield found.name
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder"])
+def test_an_object_is_a_regular_file(storage: FolderStorage, kind: str) -> None:
+    """A FIFO or a folder in an object's place is an error at once, and is not listed."""
+    put(storage, "a/b", b"1")
+    path = Path(storage.address, "a", "c")
+    os.mkfifo(path) if kind == "fifo" else path.mkdir()
+    for method in (storage.open, storage.size, storage.local_file):
+        with pytest.raises(FileOperationError, match=r"^a/c: .*only a regular file"):
+            method("a/c")
+    assert [found.name for found in storage.list("a")] == ["a/b"]
+
+
+def test_what_is_not_ours_is_not_listed(storage: FolderStorage) -> None:
+    """A file whose name we could not have made is left out of lists: no other method would take it."""
+    put(storage, "a/b", b"1")
+    Path(storage.address, "a", "b\x1b[2J").write_bytes(b"")
+    assert [found.name for found in storage.list("a")] == ["a/b"]
+
+
+def test_a_new_root_is_private(tmp_path: Path) -> None:
+    """A storage whose folder is exchanged for one that others may write, after the check at the start, is not used."""
+    storage = FolderStorage(tmp_path / "shared" / "home")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    with pytest.raises(FileOperationError, match="others may write a folder above it"):
+        put(storage, "a", b"1")

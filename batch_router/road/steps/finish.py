@@ -10,10 +10,10 @@ from ...core import BatchStatus, Manifest, ManifestCounts, ManifestPart, ResultC
 from ...core.jobs import Failure
 from ...core.times import iso_time
 from ...exceptions import BatchExpiredError
+from ...security.paths import batch_folder
 from ...state.items import Batch, Shard
 from ...state.table import State
 from ..context import Context
-from ..layout import batch_folder
 from ..outcome import BatchOutcome, batch_to
 from ..step import Step
 
