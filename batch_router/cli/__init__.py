@@ -1,7 +1,9 @@
 """The command line, `batch-router`."""
 
+import io
 import signal
 import sys
+import traceback
 
 import click
 
@@ -18,6 +20,7 @@ from .demo import demo
 from .doctor import doctor
 from .exit_codes import ExitCode
 from .stack import simulate, up
+from .terminal import say
 
 # The first match counts; every other error of ours is a usage error.
 _EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (
@@ -62,10 +65,15 @@ def main() -> None:
     try:
         sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        say(said.getvalue().rstrip())
         sys.exit(ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(ExitCode.INTERRUPTED)
     except BatchRouterError as error:
-        click.echo(f"batch-router: {error}", err=True)
+        say(f"batch-router: {error}")
         sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.USAGE))
+    except Exception:  # a mistake of ours; its words may quote anything
+        say(traceback.format_exc().rstrip())
+        sys.exit(1)

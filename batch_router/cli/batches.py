@@ -1,15 +1,11 @@
 """The commands about batches: submit, convert, status, watch, results, list, cancel, retry, resolve, purge."""
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, cast
+from typing import Literal, TypedDict, Unpack, cast
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse, Endpoint
@@ -20,8 +16,9 @@ from ..intake.options import SubmitOptions, read_options
 from ..providers import find_provider
 from ..settings import Settings
 from ..state.table import State
-from .display import follow, render, stderr, summary
+from .display import follow, render, summary
 from .exit_codes import ExitCode
+from .terminal import say, stderr, stdout, table, tell, tell_json, tell_lines
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -121,7 +118,7 @@ def submit(
     options["check_rows"] = 0  # all were checked above
     job = submit_batch.delay(provider, **options)
     if not wait:
-        click.echo(_encode({"version": 1, "batch_id": job.id}) if as_json else job.id)
+        _tell_id(job.id, as_json)
         return ExitCode.OK
     return _wait(client, job.id, as_json)
 
@@ -138,9 +135,9 @@ def convert(file: Path, provider: str, **given: Unpack[_RowOptions]) -> int:
     encode = msgspec.json.Encoder().encode
     with file.open("rb") as stream:
         requests = enumerate(check.accept(request) for _, request in check.read(stream))
-        _write_lines(encode(check.encode(request, str(number))) + b"\n" for number, request in requests)
+        tell_lines(encode(check.encode(request, str(number))) + b"\n" for number, request in requests)
     for what, count in check.dropped.items():
-        click.echo(f"dropped: {what} in {count} places, which {provider} does not take", err=True)
+        say(f"dropped: {what} in {count} places, which {provider} does not take")
     return ExitCode.OK
 
 
@@ -157,9 +154,9 @@ def status(batch_id: str, as_json: bool) -> int:
     """Show the state of a batch, and why it does not move."""
     found = BatchClient().status(batch_id)
     if as_json:
-        click.echo(_encode(found))
+        tell_json(found)
     else:
-        Console(highlight=False).print(render(found))
+        stdout().print(render(found))
     return _exit_code(found)
 
 
@@ -179,20 +176,9 @@ def results(batch_id: str, partial: bool) -> int:
     """Print the results of a finished batch: JSON lines in input order, one per request."""
     client = BatchClient()
     found = client.status(batch_id)
-    if not _write_lines(client.result_lines(batch_id, partial=partial)):
+    if not tell_lines(client.result_lines(batch_id, partial=partial)):
         return ExitCode.OK
     return _exit_code(found)
-
-
-def _write_lines(lines: Iterable[bytes]) -> bool:
-    """Write to stdout; False if the reader has closed it (`| head`)."""
-    try:
-        sys.stdout.buffer.writelines(lines)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
-        return False
-    return True
 
 
 @click.command()
@@ -201,7 +187,7 @@ def _write_lines(lines: Iterable[bytes]) -> bool:
 @click.option("--recreate", is_flag=True, help="The provider has no job of this shard: create it.")
 def resolve(item_id: str, attach: str | None, recreate: bool) -> int:
     """Decide about a parked shard. ID is the shard's, or the batch's if only one of its shards is parked."""
-    click.echo(BatchClient().resolve(item_id, attach=attach, recreate=recreate))
+    tell(BatchClient().resolve(item_id, attach=attach, recreate=recreate))
     return ExitCode.OK
 
 
@@ -215,10 +201,10 @@ def purge(batch_id: str | None, older_than: float | None) -> int:
     client = BatchClient()
     if batch_id is not None:
         client.purge(batch_id)
-        click.echo(batch_id)
+        tell(batch_id)
     elif older_than is not None:
         for purged in client.purge_older(older_than):
-            click.echo(purged)
+            tell(purged)
     return ExitCode.OK
 
 
@@ -228,7 +214,7 @@ def purge(batch_id: str | None, older_than: float | None) -> int:
 def retry(batch_id: str, as_json: bool) -> int:
     """Send the failed rows of a finished batch again, as a new batch; prints the new id."""
     new_id = BatchClient().retry(batch_id)
-    click.echo(_encode({"version": 1, "batch_id": new_id}) if as_json else new_id)
+    _tell_id(new_id, as_json)
     return ExitCode.OK
 
 
@@ -240,16 +226,14 @@ def list_batches(limit: int, as_json: bool) -> int:
     batches = BatchClient().list(limit)
     if as_json:
         for batch in batches:
-            click.echo(_encode(batch))
+            tell_json(batch)
         return ExitCode.OK
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("batch", "provider", "status", "requests", "succeeded", "created"):
-        table.add_column(column)
+    shown = table("batch", "provider", "status", "requests", "succeeded", "created")
     for batch in batches:
         counts = batch.request_counts
         row = (batch.batch_id, batch.provider, batch.status, str(counts.total), str(counts.succeeded), batch.created_at)
-        table.add_row(*row)
-    Console(highlight=False).print(table)
+        shown.add_row(*row)
+    stdout().print(shown)
     return ExitCode.OK
 
 
@@ -259,9 +243,9 @@ def cancel(batch_id: str) -> int:
     """End a batch early; finished answers are kept."""
     client = BatchClient()
     if client.cancel(batch_id):
-        click.echo(f"{batch_id} is being cancelled", err=True)
+        say(f"{batch_id} is being cancelled")
     else:
-        click.echo(f"{batch_id} has ended already: {client.status(batch_id).status}", err=True)
+        say(f"{batch_id} has ended already: {client.status(batch_id).status}")
     return ExitCode.OK
 
 
@@ -273,10 +257,10 @@ def _wait(client: BatchClient, batch_id: str, as_json: bool, timeout: float | No
         pass  # the status says so, and the exit code
     found = client.status(batch_id)
     if as_json:
-        click.echo(_encode(found))
+        tell_json(found)
     else:
-        click.echo(batch_id)
-        click.echo(summary(found), err=True)
+        tell(batch_id)
+        say(summary(found))
     return _exit_code(found)
 
 
@@ -303,5 +287,8 @@ def _read_metadata(pairs: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in split}
 
 
-def _encode(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def _tell_id(batch_id: str, as_json: bool) -> None:
+    if as_json:
+        tell_json({"version": 1, "batch_id": batch_id})
+    else:
+        tell(batch_id)

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from ..client import BatchClient
 from ..connect import open_context
@@ -22,9 +20,10 @@ from ..embedded import running_url
 from ..exceptions import NoWorkerError
 from ..security.files import make_home
 from ..settings import PREFIX, Settings
-from .display import follow, stderr, summary
+from .display import follow, summary
 from .exit_codes import ExitCode
 from .stack import end_process
+from .terminal import say, stderr, stdout, table, tell
 
 _ROWS = 40
 _ROWS_PER_SHARD = 20
@@ -54,8 +53,7 @@ def demo() -> int:
     """Send a batch to each simulated provider, through real workers and a real Valkey, and show the progress."""
     home = Settings.from_env().home.absolute() / f"demo-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
     make_home(home)
-    console = stderr()
-    console.print(f"Starting Valkey, workers and simulated providers in {home} ...")
+    say(f"Starting Valkey, workers and simulated providers in {home} ...")
     with _stack(home):
         client = _wait_for_workers(home)
         rows = home / "requests.jsonl"
@@ -78,8 +76,8 @@ def demo() -> int:
         _print_answers(client, statuses)
         client.close()
         for status in statuses:
-            console.print(summary(status))
-            click.echo(home / f"results-{status.provider}.jsonl")
+            say(summary(status))
+            tell(home / f"results-{status.provider}.jsonl")
     answered = all(status.request_counts.succeeded == status.request_counts.total for status in statuses)
     return ExitCode.OK if answered else ExitCode.UNANSWERED
 
@@ -129,12 +127,10 @@ def _wait_for_workers(home: Path) -> BatchClient:
 
 
 def _print_answers(client: BatchClient, statuses: list[BatchStatusResponse]) -> None:
-    table = Table(box=None, padding=(0, 2), header_style="dim", title="the first answers", title_justify="left")
-    for column in ("provider", "custom_id", "status", "text"):
-        table.add_column(column)
+    shown = table("provider", "custom_id", "status", "text", title="the first answers")
     for status in statuses:
         if status.status is BatchStatus.FAILED:
             continue
         for result in islice(client.results(status.batch_id), 2):
-            table.add_row(status.provider, result.custom_id, result.status.value, (result.text or "")[:90])
-    Console(highlight=False).print(table)
+            shown.add_row(status.provider, result.custom_id, result.status.value, (result.text or "")[:90])
+    stdout().print(shown)

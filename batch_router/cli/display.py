@@ -5,10 +5,9 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from ..core import BatchStatus, BatchStatusResponse, ShardStatus
+from .terminal import line, table
 
 _MOST_SHARDS = 12
 _NUMBERS = ("rows", "done", "rows/s", "left")
@@ -21,21 +20,16 @@ _COLOURS = {
 }
 
 
-def stderr() -> Console:
-    """The console for everything that is not a result."""
-    return Console(stderr=True, highlight=False)
-
-
 def render(status: BatchStatusResponse) -> RenderableType:
     """A status for people."""
     parts: list[RenderableType] = [_headline(status)]
     if status.shards:
         parts.append(_shard_table(status))
     if status.waiting_for:
-        parts.append(Text(f"  {status.waiting_for}", style="yellow"))
+        parts.append(line("  ", (status.waiting_for, "yellow")))
     if status.error:
-        parts.append(Text(f"  {status.error.type}: {status.error.message}", style="red"))
-        parts.extend(Text(f"    {problem}") for problem in status.error.problems)
+        parts.append(line("  ", (f"{status.error.type}: {status.error.message}", "red")))
+        parts.extend(line("    ", problem) for problem in status.error.problems)
     return Group(*parts)
 
 
@@ -92,26 +86,22 @@ def _pace(shard: ShardStatus) -> str:
     return f" {shard.completed}/{shard.rows}, {shard.rows_per_s} rows/s, {shard.eta_s} s left"
 
 
-def _headline(status: BatchStatusResponse) -> Text:
-    text = Text()
-    text.append(status.batch_id, style="bold")
-    text.append(f"  {status.provider}  ")
-    text.append(status.status.value, style=_COLOURS.get(status.status, "cyan"))
+def _headline(status: BatchStatusResponse) -> RenderableType:
     counts = status.request_counts
-    done = counts.total - counts.processing
-    text.append(f"  {done}/{counts.total} requests")
-    for word, number in (("errored", counts.errored), ("cancelled", counts.cancelled), ("expired", counts.expired)):
-        if number:
-            text.append(f", {number} {word}", style="yellow")
-    return text
+    words = (("errored", counts.errored), ("cancelled", counts.cancelled), ("expired", counts.expired))
+    return line(
+        (status.batch_id, "bold"),
+        f"  {status.provider}  ",
+        (status.status.value, _COLOURS.get(status.status, "cyan")),
+        f"  {counts.total - counts.processing}/{counts.total} requests",
+        *((f", {number} {word}", "yellow") for word, number in words if number),
+    )
 
 
-def _shard_table(status: BatchStatusResponse) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("shard", "state", "rows", "done", "rows/s", "left", "job", "its status"):
-        table.add_column(column, justify="right" if column in _NUMBERS else "left")
+def _shard_table(status: BatchStatusResponse) -> RenderableType:
+    shown = table("shard", "state", *_NUMBERS, "job", "its status", right=_NUMBERS)
     for shard in status.shards[:_MOST_SHARDS]:
-        table.add_row(
+        shown.add_row(
             shard.id,
             shard.state,
             str(shard.rows),
@@ -123,5 +113,5 @@ def _shard_table(status: BatchStatusResponse) -> Table:
         )
     hidden = len(status.shards) - _MOST_SHARDS
     if hidden > 0:
-        table.add_row(f"... {hidden} more", *[""] * 7)
-    return table
+        shown.add_row(f"... {hidden} more", *[""] * 7)
+    return shown

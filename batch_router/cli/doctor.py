@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
-import msgspec
 import redis
-from rich.console import Console
-from rich.table import Table
 
 from ..connect import broker_url, open_context, open_store, state_url
 from ..core.finding import Finding
@@ -22,6 +19,7 @@ from ..security.files import make_home
 from ..settings import Settings
 from ..state.table import State
 from .exit_codes import ExitCode
+from .terminal import line, stdout, table, tell_json
 
 _LEAST_FREE = 1 << 30
 _JOBS = 1000  # the newest ones of each account
@@ -36,8 +34,7 @@ def doctor(as_json: bool, orphans: bool) -> int:
     checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys, _providers)
     findings = [finding for check in checks for finding in _run(check, settings)]
     if as_json:
-        report = {"version": 1, "findings": [finding._asdict() for finding in findings]}
-        click.echo(msgspec.json.encode(report).decode())
+        tell_json({"version": 1, "findings": [finding._asdict() for finding in findings]})
     else:
         _print(findings)
     return ExitCode.FOUND_SOMETHING if any(finding.remedy for finding in findings) else ExitCode.OK
@@ -130,8 +127,8 @@ def _orphans(settings: Settings) -> Iterator[Finding]:
 
 
 def _print(findings: list[Finding]) -> None:
-    table = Table(box=None, padding=(0, 2), show_header=False)
+    shown = table()
     for finding in findings:
-        mark = "[red]!![/]" if finding.remedy else "[green]ok[/]"
-        table.add_row(mark, finding.what, finding.found, finding.remedy)
-    Console(highlight=False).print(table)
+        mark = line(("!!", "red") if finding.remedy else ("ok", "green"))
+        shown.add_row(mark, finding.what, finding.found, finding.remedy)
+    stdout().print(shown)

@@ -21,6 +21,7 @@ from ..exceptions import ValidationError
 from ..security.files import make_home
 from ..settings import Settings
 from .exit_codes import ExitCode
+from .terminal import SafePrinter, say, tell
 
 if TYPE_CHECKING:
     from ..simulator import Scenario
@@ -60,7 +61,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
         wanted = list(processes or commands)
         if "flower" in wanted:
             environment |= _flower_settings(environment)
-        manager = Manager()
+        manager = Manager(SafePrinter())
         for name in wanted:
             manager.add_process(name, commands[name], env=environment)
         manager.loop()
@@ -77,7 +78,7 @@ def simulate(port: int, scenario: Path | None, directory: Path | None) -> int:
     """Serve the providers' wire protocols on this machine; the first line of output is the URL."""
     from ..simulator import serve  # aiohttp: only here
 
-    serve(port, _load_scenario(scenario), directory, on_ready=lambda url: click.echo(url))
+    serve(port, _load_scenario(scenario), directory, on_ready=tell)
     return ExitCode.OK
 
 
@@ -108,7 +109,7 @@ def _simulator(scenario: Path | None) -> Iterator[str]:
             url = str(process.stdout.readline()).strip() if process.stdout else ""
             if not url:
                 raise click.ClickException("the simulator did not start")
-            click.echo(f"Simulated providers: {url}", err=True)
+            say(f"Simulated providers: {url}")
             yield url
         finally:
             end_process(process)
@@ -144,8 +145,8 @@ def _flower_settings(environment: dict[str, str]) -> dict[str, str]:
     account = environment.get("FLOWER_BASIC_AUTH")
     if not account:
         account = f"batch-router:{secrets.token_urlsafe(9)}"
-        click.echo(f"Flower's account for this run is {account} (set FLOWER_BASIC_AUTH to choose one)", err=True)
-    click.echo(f"Flower: http://127.0.0.1:{port}", err=True)
+        say(f"Flower's account for this run is {account} (set FLOWER_BASIC_AUTH to choose one)")
+    say(f"Flower: http://127.0.0.1:{port}")
     return {"FLOWER_PORT": port, "FLOWER_BASIC_AUTH": account}
 
 

@@ -27,6 +27,12 @@ def printable_lines(text: str, longest: int | None = None) -> str:
     return _safe(_UNSAFE_IN_LINES, text, longest)
 
 
+def printable_json(line: str) -> str:
+    r"""A line of JSON with `\u009b` in place of such a character: still the same value."""
+    # JSON may have tabs and carriage returns between its parts.
+    return _UNSAFE.sub(lambda found: " " if found[0] in "\t\r" else f"\\u{ord(found[0]):04x}", line)
+
+
 def _safe(unsafe: re.Pattern[str], text: str, longest: int | None) -> str:
     start = text if longest is None else text[: longest + 1]  # escapes only make it longer
     shown = unsafe.sub(_escape, start)

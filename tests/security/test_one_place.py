@@ -58,3 +58,11 @@ def test_one_place_makes_http_clients() -> None:
     others = ["aiohttp.ClientSession", "aiohttp.TCPConnector", "urllib.request.urlopen", "requests", "urllib3"]
     vllm = {f"providers/vllm/serve/{name}.py" for name in ("asker", "local_server", "server")}
     assert callers(*clients, *calls, *pools, *sdks, *others) - vllm == {"providers/_http/transport.py"}
+
+
+def test_one_place_of_the_command_line_writes() -> None:
+    """All else hands its texts to that place, which shows them as they are."""
+    streams = [f"sys.{stream}.{name}" for stream in ("stdout", "stderr") for name in ("write", "buffer.write")]
+    texts = ["rich.text.Text", "rich.markup.render", "rich.panel.Panel", "rich.progress.Progress", "rich.print"]
+    printers = ["click.echo", "click.secho", "print", "sys.stdout.buffer.writelines", "honcho.printer.Printer"]
+    assert callers(*streams, *texts, *printers, "Console") == {"cli/terminal.py"}
