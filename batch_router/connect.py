@@ -3,9 +3,10 @@
 import os
 import socket
 from collections.abc import Mapping
-from urllib.parse import urlsplit, urlunsplit
+from functools import cache
+from typing import TYPE_CHECKING
 
-import redis
+import msgspec
 
 from .embedded import running_url
 from .exceptions import StoreUnavailableError, ValidationError
@@ -13,13 +14,20 @@ from .providers import Provider
 from .road.context import Clients, Context
 from .road.lease import LeaseKeeper
 from .security.files import check_home
+from .security.logs import get_logger
+from .security.redis_url import RedisServer, read_redis_url
 from .settings import Settings
 from .state.base import Store
 from .state.redis import RedisStore
 from .storage import FolderStorage
 
+if TYPE_CHECKING:
+    import redis
 
-def state_url(settings: Settings) -> str:
+log = get_logger(__name__)
+
+
+def state_server(settings: Settings) -> RedisServer:
     """Where the state is: the Redis of the settings, or the embedded server that runs here.
 
     Raises:
@@ -27,45 +35,48 @@ def state_url(settings: Settings) -> str:
         ValidationError: the setting is not the URL of a Redis database, or another user could have prepared the home.
     """
     if settings.redis_url:
-        return _checked("BATCH_ROUTER_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix"))
+        return _read("BATCH_ROUTER_REDIS_URL", settings.redis_url, settings)
     url = running_url(settings.home)
     if url is None:
         raise StoreUnavailableError(
             f"no Redis: `batch-router up` starts one in {settings.home}, or set BATCH_ROUTER_REDIS_URL"
         )
-    return url
+    return _read("the embedded server's", url, settings)
 
 
-def broker_url(settings: Settings) -> str:
+def broker_server(settings: Settings) -> RedisServer:
     """Where the messages are: by default the next database of the state's server, so that they can be wiped alone."""
     if settings.broker_url:
-        return _checked("BATCH_ROUTER_BROKER_URL", settings.broker_url, ("redis", "rediss"))
-    parts = urlsplit(state_url(settings))
-    if parts.scheme not in ("redis", "rediss"):
+        server = _read("BATCH_ROUTER_BROKER_URL", settings.broker_url, settings)
+        if server.scheme == "unix":
+            raise ValidationError("BATCH_ROUTER_BROKER_URL must be redis:// or rediss://: Celery takes no socket")
+        return server
+    state = state_server(settings)
+    if state.scheme == "unix":
         raise ValidationError(
             "BATCH_ROUTER_BROKER_URL: needed where BATCH_ROUTER_REDIS_URL is not redis:// or rediss://"
         )
-    database = int(parts.path.strip("/") or 0)
-    return urlunsplit(parts._replace(path=f"/{database + 1}"))
+    return msgspec.structs.replace(state, db=state.db + 1)
 
 
-def _checked(variable: str, url: str, schemes: tuple[str, ...]) -> str:
-    """The URL, if it is that of a Redis database. The error does not show it: it may hold a password."""
-    try:
-        redis.Redis.from_url(url)  # connects to nothing
-        scheme, _, path, *_ = urlsplit(url)
-        number = 0 if scheme == "unix" else int(path.strip("/") or 0)
-    except ValueError:
-        scheme, number = "", 0
-    if scheme not in schemes or number < 0:
-        known = ", ".join(f"{each}://" for each in schemes)
-        raise ValidationError(f"{variable} is not the URL of a Redis database, such as redis://host:6379/0 ({known})")
-    return url
+def _read(variable: str, url: str, settings: Settings) -> RedisServer:
+    server = read_redis_url(variable, url, settings.redis_ca)
+    if server.is_exposed:
+        _warn_of(variable, server.host)
+    return server
+
+
+@cache
+def _warn_of(variable: str, host: str) -> None:
+    """Once in a process."""
+    log.warning(
+        "%s: what goes to %s is not encrypted; others on the network can read it; use rediss://", variable, host
+    )
 
 
 def open_broker(settings: Settings) -> "redis.Redis":
     """The broker's database as keys; its messages are for Celery."""
-    return redis.Redis.from_url(broker_url(settings), socket_timeout=30, socket_connect_timeout=5)
+    return broker_server(settings).client(socket_timeout=30, socket_connect_timeout=5)
 
 
 def queue_key(settings: Settings, queue: str) -> str:
@@ -75,12 +86,8 @@ def queue_key(settings: Settings, queue: str) -> str:
 
 def open_store(settings: Settings) -> RedisStore:
     """The store of the settings; connects when it is first used."""
-    client = redis.Redis.from_url(
-        state_url(settings),
-        decode_responses=True,
-        socket_timeout=30,
-        socket_connect_timeout=5,
-        health_check_interval=25,
+    client = state_server(settings).client(
+        decode_responses=True, socket_timeout=30, socket_connect_timeout=5, health_check_interval=25
     )
     return RedisStore(client, prefix=f"{settings.prefix}:")
 

@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         home: local data: the embedded server, and the payloads below `generated/`.
         redis_url: the state; None: the embedded server of `home`.
         broker_url: Celery's messages; None: the next database of the same server.
+        redis_ca: the file of the CA that signs for `rediss://`; None: the system's.
         prefix: what all keys, queues and exchanges of this fleet begin with; several fleets may share a server.
         celery_config: a module with Celery settings that override ours.
         credentials: a TOML file of keys by name.
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path = Path(".batch_router")
     redis_url: str | None = None
     broker_url: str | None = None
+    redis_ca: Path | None = None
     prefix: Prefix = "batch_router"
     celery_config: str | None = None
     credentials: Path | None = None

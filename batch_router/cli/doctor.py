@@ -9,13 +9,14 @@ from typing import Any
 import click
 import redis
 
-from ..connect import broker_url, open_context, open_store, state_url
+from ..connect import broker_server, open_context, open_store, state_server
 from ..core.finding import Finding
 from ..core.times import iso_time
 from ..exceptions import BatchRouterError
 from ..operations.orphans import accounts_of, find_orphans, find_strays
 from ..providers import find_provider, provider_names
 from ..security.files import make_home
+from ..security.redis_url import RedisServer
 from ..settings import Settings
 from ..state.table import State
 from .exit_codes import ExitCode
@@ -49,10 +50,12 @@ def _run(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> 
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    client = redis.Redis.from_url(state_url(settings), decode_responses=True, socket_connect_timeout=5)
+    server = state_server(settings)
+    client = server.client(decode_responses=True, socket_connect_timeout=5)
     info: Any = client.info()
     name = f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info['redis_version']}"
     yield Finding("redis", name)
+    yield from _encryption("redis", server)
     persistent = bool(info.get("aof_enabled"))
     yield Finding(
         "persistence",
@@ -65,8 +68,16 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:
-    redis.Redis.from_url(broker_url(settings), socket_connect_timeout=5).ping()
+    server = broker_server(settings)
+    server.client(socket_connect_timeout=5).ping()
     yield Finding("broker", "answers")
+    yield from _encryption("broker", server)
+
+
+def _encryption(what: str, server: RedisServer) -> Iterator[Finding]:
+    """No remedy is asked for: the network may be a private one of containers."""
+    if server.is_exposed:
+        yield Finding(what, f"what goes to {server.host} is not encrypted; rediss:// is")
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:

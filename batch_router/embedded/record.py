@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..security.files import check_home, open_private, read_private
+from ..security.redis_url import read_redis_url
 
 _ANSWER_S = 1.0
 _LONGEST = 10_000  # bytes of a record
@@ -41,7 +42,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def client(self) -> redis.Redis:
         """A connection that does not wait."""
         once = Retry(NoBackoff(), 0)
-        return redis.Redis.from_url(self.url, socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S, retry=once)
+        server = read_redis_url("the embedded server's", self.url)
+        return server.client(socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S, retry=once)
 
     def probe(self) -> Literal["ready", "loading", "gone"]:
         """Whether a server of this user with our password is there; all others count as gone."""

@@ -7,7 +7,7 @@ import click
 from celery import Celery
 from celery.app.utils import Settings as CelerySettings
 
-from ..connect import broker_url
+from ..connect import broker_server
 from ..settings import Settings
 from .broker import AMQP
 from .loader import Loader
@@ -19,9 +19,14 @@ class _OwnSettings(CelerySettings):
     @property
     def broker_url(self) -> str:
         """Where the broker is now: asked for each connection, so that importing the app needs no server."""
-        return broker_url(Settings.from_env())
+        return broker_server(Settings.from_env()).url
 
     broker_read_url = broker_write_url = broker_url
+
+    @property
+    def broker_use_ssl(self) -> dict[str, Any] | None:
+        """For Flower's page about queues; our own connections read the URL."""
+        return broker_server(Settings.from_env()).tls or None
 
     @property
     def result_backend(self) -> str:

@@ -12,6 +12,7 @@ from kombu.transport.redis import PrefixedRedisPipeline, PrefixedRedisPubSub, Pr
 from kombu.transport.redis import QoS as RedisQoS
 
 from ..security.logs import get_logger
+from ..security.redis_url import read_redis_url
 from .messages import Refused, read_published, read_queued, read_unacked
 from .queues import Queues
 
@@ -103,7 +104,16 @@ def _ours(transport: type) -> type:
 
 
 class BrokerConnection(Connection):
-    """A connection to the broker."""
+    """A connection to the broker. kombu would not verify who answers there."""
+
+    def __init__(self, hostname: str = "", *given: Any, **options: Any) -> None:
+        """See kombu's `Connection`. A URL has all that is given; a copy of a connection has parts instead."""
+        if "://" in hostname:
+            server = read_redis_url("the broker's URL", hostname)
+            given = (server.user, server.password, str(server.db), server.port)
+            options |= {"ssl": server.tls, "transport": server.scheme}
+            hostname = server.host
+        super().__init__(hostname, *given, **options)
 
     def get_transport_cls(self) -> type:
         """The transport that the URL asks for, with the changes above."""

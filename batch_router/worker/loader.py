@@ -7,7 +7,7 @@ from celery.loaders.app import AppLoader
 from celery.signals import worker_shutting_down
 from celery.utils.collections import force_mapping
 
-from ..connect import broker_url
+from ..connect import broker_server
 from ..exceptions import BatchRouterError, ValidationError
 from ..security.files import check_home
 from ..settings import Settings
@@ -46,7 +46,7 @@ class Loader(AppLoader):
         try:
             settings = Settings.from_env()
             check_home(settings.home)
-            broker_url(settings)  # where there is none, the command says so now
+            broker_server(settings)  # where there is none, the command says so now
             return self._merge(overrides)
         except BatchRouterError as error:
             raise click.ClickException(str(error)) from error

@@ -12,7 +12,7 @@ from typing import Any
 import openai
 from celery import Celery, Task, chain
 
-from batch_router.connect import broker_url
+from batch_router.connect import broker_server
 from batch_router.settings import Settings
 
 from .stack import write_whole
@@ -21,7 +21,7 @@ from .trace import FOLDER, Trace, tell_messages
 #: How long a message may be unacknowledged; kombu looks for those about every 100 s.
 VISIBILITY_TIMEOUT = 20
 
-app = Celery("plain", broker=broker_url(Settings.from_env()))
+app = Celery("plain", broker=broker_server(Settings.from_env()).url)
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -21,7 +21,7 @@ import redis
 from celery import Celery
 
 from batch_router.client import BatchClient
-from batch_router.connect import broker_url, open_context, queue_key
+from batch_router.connect import broker_server, open_context, queue_key
 from batch_router.embedded import EmbeddedServer
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
@@ -64,8 +64,8 @@ class Stack:
         self.context = open_context(self.settings)
         self.client = BatchClient(self.context)
         self.store = self.context.store
-        self.broker = redis.Redis.from_url(broker_url(self.settings))
-        self._sender = Celery("drill", broker=broker_url(self.settings), set_as_current=False)
+        self.broker = redis.Redis.from_url(broker_server(self.settings).url)
+        self._sender = Celery("drill", broker=broker_server(self.settings).url, set_as_current=False)
         self._numbers = itertools.count(1)
         self.fleet: Fleet
         self.seen = Listener(url)
@@ -111,7 +111,7 @@ class Stack:
         """All that may not hold a canary: logs, both databases, task events; bodies of messages decoded."""
         words = b"".join(path.read_bytes() for path in self.home.rglob("*.log"))
         words += (self.simulator.folder / "requests.jsonl").read_bytes() + b"".join(self.seen.messages)
-        for url in (str(self.settings.redis_url), broker_url(self.settings)):
+        for url in (str(self.settings.redis_url), broker_server(self.settings).url):
             with redis.Redis.from_url(url) as client:
                 words += b"".join(key + content_of(client, key) for key in client.scan_iter())
         bodies = re.findall(rb'"body": ?"([A-Za-z0-9+/=]+)"', words)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batch_router.connect import state_url
+from batch_router.connect import state_server
 from batch_router.settings import Settings
 
 from .stack import Stack, run_stack
@@ -48,7 +48,7 @@ def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> 
         assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
         stray = stack.environment | {
             "BATCH_ROUTER_HOME": str(tmp_path / "elsewhere"),
-            "BATCH_ROUTER_REDIS_URL": state_url(Settings(home=stack.home)),
+            "BATCH_ROUTER_REDIS_URL": state_server(Settings(home=stack.home)).url,
         }
         command = [
             str(Path(sys.executable).with_name("celery")),

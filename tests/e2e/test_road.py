@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import redis
 
-from batch_router.connect import broker_url, state_url
+from batch_router.connect import broker_server, state_server
 from batch_router.settings import Settings
 
 from .stack import KEY, Stack, run_stack
@@ -133,7 +133,7 @@ def test_a_wiped_broker_loses_nothing(stack: Stack) -> None:
     """With every message gone, and none ever sent by `BatchClient`, the sweep carries the batch to its end."""
     client = stack.client
     batch_id = client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "Hello"}])
-    redis.Redis.from_url(broker_url(Settings(home=stack.home))).flushdb()
+    redis.Redis.from_url(broker_server(Settings(home=stack.home)).url).flushdb()
     assert client.wait(batch_id, timeout=60).request_counts.succeeded == 1
 
 
@@ -146,7 +146,7 @@ def test_no_key_and_no_prompt_in_redis_and_logs(stack: Stack) -> None:
     )
     assert done.returncode == 0, done.stderr
     seen = stack.log.read_bytes() + done.stderr.encode()
-    for url in (state_url(Settings(home=stack.home)), broker_url(Settings(home=stack.home))):
+    for url in (state_server(Settings(home=stack.home)).url, broker_server(Settings(home=stack.home)).url):
         with redis.Redis.from_url(url) as client:
             seen += b"".join(key + (client.dump(key) or b"") for key in client.scan_iter())
     for canary in ("canary-prompt", KEY):

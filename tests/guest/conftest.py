@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from batch_router.client import BatchClient
-from batch_router.connect import broker_url, open_context
+from batch_router.connect import broker_server, open_context
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from tests.wheel import build_wheel, install_wheel
@@ -87,7 +87,7 @@ class Project:
         self.order = order
         self.folder = folder
         # The same database as our broker's, by another name of the machine.
-        url = broker_url(fleet.settings).replace("127.0.0.1", "localhost")
+        url = broker_server(fleet.settings).url.replace("127.0.0.1", "localhost")
         self.redis = redis.Redis.from_url(url, decode_responses=True)
         named = ("BATCH_ROUTER_HOME", "BATCH_ROUTER_REDIS_URL", "BATCH_ROUTER_PREFIX", "PYTHONPATH")
         self.environment = {name: value for name, value in environment_of(folder, "").items() if name not in named}

@@ -13,7 +13,7 @@ import redis
 
 import batch_router
 from batch_router.client import BatchClient
-from batch_router.connect import broker_url, open_context
+from batch_router.connect import broker_server, open_context
 from batch_router.core import BatchStatusResponse
 from batch_router.exceptions import BatchNotFoundError
 from batch_router.settings import Settings
@@ -280,7 +280,7 @@ def fleet(environment: dict[str, str]) -> Iterator[Fleet]:
     """One worker for all attacks."""
     with (
         worker(environment, "-n", "hostile@%h") as running,
-        redis.Redis.from_url(broker_url(Settings.from_env(environment))) as broker,
+        redis.Redis.from_url(broker_server(Settings.from_env(environment)).url) as broker,
     ):
         opened = Fleet(environment, running, broker)
         yield opened

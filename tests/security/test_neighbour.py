@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from batch_router.bounds import Bounds, beyond
-from batch_router.connect import open_context, state_url
+from batch_router.connect import open_context, state_server
 from batch_router.embedded import EmbeddedServer, running_url
 from batch_router.exceptions import StoreUnavailableError, ValidationError
 from batch_router.security.files import check_home, make_home, open_input, read_private
@@ -360,7 +360,7 @@ def test_a_prepared_server_gets_no_connection(how: str, tmp_path: Path, trap: Tr
     _prepare(home, trap)
     _PREPARED[how](home)
     settings = Settings(home=home)
-    for touch in (running_url, _start, lambda _: state_url(settings), lambda _: open_context(settings)):
+    for touch in (running_url, _start, lambda _: state_server(settings), lambda _: open_context(settings)):
         with pytest.raises(ValidationError, match=r"BATCH_ROUTER_HOME|server\.json"):
             touch(home)
     assert trap.connections() == 0

@@ -14,7 +14,7 @@ from celery import Celery
 from celery.exceptions import QueueNotFound
 
 from batch_router.client import BatchClient
-from batch_router.connect import broker_url, open_context, queue_key
+from batch_router.connect import broker_server, open_context, queue_key
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.worker.app import GuestApp
@@ -43,7 +43,7 @@ def settings_of(environment: dict[str, str]) -> Settings:
 
 @pytest.fixture
 def broker(environment: dict[str, str]) -> Iterator["redis.Redis"]:
-    with redis.Redis.from_url(broker_url(settings_of(environment))) as client:
+    with redis.Redis.from_url(broker_server(settings_of(environment)).url) as client:
         yield client
 
 
@@ -56,7 +56,7 @@ def client(environment: dict[str, str]) -> Iterator[BatchClient]:
 @pytest.fixture
 def other(environment: dict[str, str]) -> Iterator[Celery]:
     """Another app on the same database."""
-    with Celery("other", broker=broker_url(settings_of(environment)), set_as_current=False) as app:
+    with Celery("other", broker=broker_server(settings_of(environment)).url, set_as_current=False) as app:
         yield app
 
 
@@ -208,8 +208,8 @@ def test_what_is_not_ours_is_dropped(drops: Any, kind: str) -> None:
     environment, running = drops
     settings = settings_of(environment)
     with (
-        Celery("other", broker=broker_url(settings), set_as_current=False) as other,
-        redis.Redis.from_url(broker_url(settings)) as broker,
+        Celery("other", broker=broker_server(settings).url, set_as_current=False) as other,
+        redis.Redis.from_url(broker_server(settings).url) as broker,
         BatchClient(open_context(settings)) as client,
     ):
         BAD[kind](other)
