@@ -39,18 +39,22 @@ class Worker:
 
 @contextmanager
 def worker(
-    environment: dict[str, str], *options: str, app: str = "batch_router.worker", cwd: Path | None = None
+    environment: dict[str, str],
+    *options: str,
+    app: str = "batch_router.worker",
+    cwd: Path | None = None,
+    log: str = "worker.log",
 ) -> Iterator[Worker]:
     """A worker, from the moment that it listens until the block ends, however it ends."""
     home = Path(environment["BATCH_ROUTER_HOME"])
     home.mkdir(parents=True, exist_ok=True)
-    log = home / "worker.log"
+    path = home / log
     command = celery("-A", app, "worker", "-l", "INFO", "-P", "threads", "-c", "4", *options)
-    with log.open("wb") as stream:
+    with path.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, cwd=cwd or home, stdout=stream, stderr=stream)
     try:
-        _wait(environment, process, log)
-        yield Worker(process, log)
+        _wait(environment, process, path)
+        yield Worker(process, path)
     finally:
         if process.poll() is None:
             process.terminate()
