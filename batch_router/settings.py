@@ -148,7 +148,7 @@ def _read(kind: type[T], environ: Mapping[str, str], **more: object) -> T:
         if field.name in _NOT_VARIABLES:
             continue
         if text := environ.get(PREFIX + field.encode_name.upper()):
-            is_table = get_origin(field.type) is dict
+            is_table = get_origin(field.type) in (dict, list)
             values[field.encode_name] = _read_json(field.encode_name, text) if is_table else text
     try:
         read: T = msgspec.convert(values, kind, strict=False, dec_hook=_to_path)
@@ -192,7 +192,7 @@ def _read_json(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise ValidationError(f"{PREFIX}{name.upper()}: {error}; a JSON object is wanted") from error
+        raise ValidationError(f"{PREFIX}{name.upper()}: {error}; JSON is wanted") from error
 
 
 def _to_path(kind: type, value: Any) -> Any:

@@ -7,7 +7,6 @@ come back from the store, so a name that `security.paths` refuses is an error in
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 #: Reads `length` bytes at `offset`; fewer at the end of the object.
@@ -51,6 +50,3 @@ class Storage(Protocol):
 
     def delete_all(self, folder: str) -> None:
         """Remove all objects below the folder of a batch, if it is there; any other folder is an error."""
-
-    def local_file(self, name: str) -> Path:
-        """A file of this machine with the object's content, for a program that must be given one."""

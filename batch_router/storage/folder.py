@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..exceptions import FileOperationError, ValidationError
 from ..security.files import make_home, open_regular, stat_regular
-from ..security.paths import check_batch_folder, folder_below, is_name, path_below
+from ..security.paths import check_batch_folder, folder_below, is_name
 from .contract import ReadRange, StoredObject
 
 if TYPE_CHECKING:
@@ -100,10 +100,6 @@ class FolderStorage:
         check_batch_folder(folder)
         with _translated(folder), suppress(FileNotFoundError), folder_below(self._root, folder) as (parent, last):
             shutil.rmtree(last, dir_fd=parent)
-
-    def local_file(self, name: str) -> Path:
-        self.size(name)
-        return path_below(self._root, name)
 
     def _open(self, name: str) -> int:
         with folder_below(self._root, name) as (folder, last):

@@ -23,6 +23,7 @@ from ..memory import peak_memory
 
 _PROMPT = "x" * 10_000
 _LABEL = "0123456789abcdef"
+_ROWS = "generated/{}/b/rows.jsonl"
 _PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"}
 
 
@@ -32,8 +33,8 @@ def growth(name: str, home: Path, count: int) -> int:
         try:
             assert simulator.stdout is not None
             client = _connect(name, simulator.stdout.readline().strip())
-            rows = _write_rows(name, home / "rows.jsonl", count)
-            return _transfer(client, rows, count)
+            rows = _write_rows(name, home / _ROWS.format(name), count)
+            return _transfer(client, FileRows(rows, _ROWS.format(name)), rows, count)
         finally:
             simulator.terminate()
 
@@ -47,6 +48,7 @@ def _write_rows(name: str, rows: Path, count: int) -> Path:
     encode = find_provider(name).codec.encode
     message = {"role": "user", "content": _PROMPT}
     plain = {"custom_id": "a", "model": "m", "messages": [message], "generation_config": {"max_tokens": 9}}
+    rows.parent.mkdir(parents=True)
     with rows.open("wb") as stream:
         for number in range(count):
             row = encode(msgspec.convert(plain, UnifiedRequest), f"{_LABEL}-{number}")
@@ -54,12 +56,12 @@ def _write_rows(name: str, rows: Path, count: int) -> Path:
     return rows
 
 
-def _transfer(client: Client, rows: Path, count: int) -> int:
+def _transfer(client: Client, stored: FileRows, rows: Path, count: int) -> int:
     list(client.list(1))
     idle = peak_memory()
     spec = JobSpec(label=_LABEL, model="m", rows=count, upload=None, since=time.time())
-    spec = msgspec.structs.replace(spec, upload=client.upload(FileRows(rows), spec))
-    job = client.create(FileRows(rows), spec)
+    spec = msgspec.structs.replace(spec, upload=client.upload(stored, spec))
+    job = client.create(stored, spec)
     while not job.status.is_final:
         time.sleep(0.2)
         job = client.get(job.id)

@@ -11,7 +11,8 @@ from batch_router.core import ErrorType
 from batch_router.core.jobs import Job
 from batch_router.exceptions import JobInterruptedError, ProviderAPIError, RequestRefusedError
 from batch_router.providers.vllm.process import log
-from batch_router.providers.vllm.rows import check
+from batch_router.providers.vllm.rows import RowError
+from batch_router.providers.vllm.rows import read as read_row
 from tests.providers.vllm_runs import LABEL, Runs, decode, read, request, runs, wire
 
 __all__ = ["runs"]
@@ -92,8 +93,12 @@ ROW: dict[str, Any] = {"custom_id": f"{LABEL}-1", "method": "POST", "url": "/v1/
 )
 def test_what_vllm_would_abort_on_is_found_before(row: dict[str, Any], problem: str | None) -> None:
     """It is lenient where vLLM is: numbers in quotes, unknown fields."""
-    found = check(json.dumps(row).encode())
-    assert (found is None) if problem is None else (found is not None and problem in found)
+    line = json.dumps(row).encode()
+    if problem is None:
+        assert read_row(line, "m").body == row["body"]
+    else:
+        with pytest.raises(RowError, match=problem):
+            read_row(line, "m")
 
 
 def test_a_row_that_is_not_valid_fails_alone(runs: Runs) -> None:

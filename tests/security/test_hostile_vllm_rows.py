@@ -18,7 +18,7 @@ from batch_router.providers.vllm.engines import Setup
 from batch_router.providers.vllm.process.leftovers import end_leftover
 from batch_router.providers.vllm.process.record import describe_group
 from batch_router.settings import Settings
-from tests.providers.vllm_runs import Runs, read, runs
+from tests.providers.vllm_runs import Runs, read, request, runs, wire
 
 __all__ = ["runs"]
 
@@ -44,7 +44,7 @@ class Dump:
         monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", shlex.join([sys.executable, str(script), str(self._file)]))
 
     def of(self, spec: JobSpec, **arguments: Any) -> dict[str, Any]:
-        self._runs.write(1)
+        self._runs.rows.write_bytes(wire(request(model=spec.model)))
         with pytest.raises(ProviderUnavailableError, match="the end"):
             self._runs.client(**arguments).create(self._runs.file_rows(), spec)
         given: dict[str, Any] = json.loads(self._file.read_text())

@@ -40,6 +40,26 @@ def test_one_place_makes_loggers() -> None:
     assert callers(*(f"logging.{level}" for level in levels), "logging.Logger") == set()
 
 
+def test_one_place_connects_to_vllm_and_to_what_rows_name() -> None:
+    """A connection of another place would follow redirects, and go to any address."""
+    assert callers("aiohttp.ClientSession", "aiohttp.TCPConnector", "aiohttp.request") == {"providers/vllm/network.py"}
+    tree = ast.unparse(MODULES["providers/vllm/network.py"])
+    assert tree.count("self._session.") - tree.count("self._session.close") == tree.count("allow_redirects=False")
+
+
+def test_one_place_makes_paths_of_ids() -> None:
+    """A job's id comes from the store."""
+    assert callers("JobFiles") == {"providers/vllm/files.py"}
+
+
+def test_one_place_starts_engines() -> None:
+    """With an environment that has no secret; the guard has the engine's own."""
+    started = callers("subprocess.Popen", "subprocess.run", "os.system", "os.execv", "subprocess.check_output")
+    of_vllm = {path for path in started if path.startswith("providers/vllm/")}
+    assert of_vllm == {"providers/vllm/process/group.py", "providers/vllm/process/guard.py", "providers/vllm/doctor.py"}
+    assert of_vllm - callers("engine_environment") == {"providers/vllm/process/guard.py"}
+
+
 def test_only_the_command_line_writes_to_a_terminal() -> None:
     """The library logs, and writes to no stream of its host's."""
     streams = [f"sys.{stream}.{write}" for stream in ("stdout", "stderr") for write in ("write", "writelines")]
@@ -55,9 +75,8 @@ def test_one_place_makes_http_clients() -> None:
     calls = [f"httpx2.{name}" for name in ("get", "post", "put", "patch", "delete", "head", "request", "stream")]
     pools = [f"httpcore2.{name}" for name in ("ConnectionPool", "HTTPProxy", "SOCKSProxy", "request", "stream")]
     sdks = [f"{sdk}.DefaultHttpxClient" for sdk in ("openai", "anthropic")]
-    others = ["aiohttp.ClientSession", "aiohttp.TCPConnector", "urllib.request.urlopen", "requests", "urllib3"]
-    vllm = {f"providers/vllm/serve/{name}.py" for name in ("asker", "local_server", "server")}
-    assert callers(*clients, *calls, *pools, *sdks, *others) - vllm == {"providers/_http/transport.py"}
+    others = ["urllib.request.urlopen", "requests", "urllib3"]
+    assert callers(*clients, *calls, *pools, *sdks, *others) == {"providers/_http/transport.py"}
 
 
 def test_one_place_of_the_command_line_writes() -> None:

@@ -211,7 +211,7 @@ HOSTILE = ["../x", "a/../../x", "ABOVE/x", "a//b", "a/", "", ".", "..", "a/./b",
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda name: repr(name[:20]))
-@pytest.mark.parametrize("method", ["write", "open", "ranges", "size", "list", "delete", "delete_all", "local_file"])
+@pytest.mark.parametrize("method", ["write", "open", "ranges", "size", "list", "delete", "delete_all"])
 def test_no_name_leads_elsewhere(storage: FolderStorage, method: str, hostile: str) -> None:
     """A name that we could not have made is refused by every method, in a short printable sentence."""
     above = Path(storage.address).parent
@@ -258,7 +258,7 @@ def test_a_link_leads_nowhere(storage: FolderStorage, link: str, tmp_path: Path)
     there.rename(moved)
     there.symlink_to(moved)
     before = sorted(tmp_path.rglob("*"))
-    for method in ("open", "ranges", "size", "local_file"):
+    for method in ("open", "ranges", "size"):
         with pytest.raises(FileOperationError):
             exhaust(getattr(storage, method)(name))
     assert list(found_names(storage)) == []
@@ -281,7 +281,7 @@ def test_an_object_is_a_regular_file(storage: FolderStorage, kind: str) -> None:
     put(storage, "a/b", b"1")
     path = Path(storage.address, "a", "c")
     os.mkfifo(path) if kind == "fifo" else path.mkdir()
-    for method in (storage.open, storage.size, storage.local_file):
+    for method in (storage.open, storage.size):
         with pytest.raises(FileOperationError, match=r"^a/c: .*only a regular file"):
             method("a/c")
     assert [found.name for found in storage.list("a")] == ["a/b"]

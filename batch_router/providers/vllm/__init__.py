@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from ...bounds import Bounds
 from ...core import Endpoint, GenerationConfig
 from ...core.finding import Finding
 from ...core.jobs import EngineOption
@@ -98,6 +99,8 @@ class VLLMProvider(Provider):
             options=own.options if self._vllm_args is None else self._vllm_args,
             folder=settings.home.absolute() / _ENGINES,
             models=own.models,
+            media_hosts=frozenset(host.lower().strip("[].") for host in own.media_domains),
+            bounds=settings.of(Bounds),
             model_path=self._model_path,
             base_url=self.base_url,
             key=self._api_key or os.environ.get(self.key_variables[0]),

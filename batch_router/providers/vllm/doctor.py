@@ -13,6 +13,7 @@ from ...core.finding import Finding
 from ...security.masking import mask_url
 from ...settings import Settings
 from .models import OTHERS, takes_any
+from .process.environment import engine_environment
 from .settings import VLLMSettings
 
 # Seconds. vLLM imports all of torch before it prints its version.
@@ -48,7 +49,7 @@ def _models(own: VLLMSettings) -> Iterator[Finding]:
 
 def _version(command: list[str], engine: str) -> Finding:
     try:
-        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+        done = _run([*command, "--version"])
     except (OSError, subprocess.SubprocessError) as error:
         return Finding(
             "vllm", " ".join(command), f"`{command[0]} --version` fails ({type(error).__name__}): reinstall it"
@@ -56,11 +57,16 @@ def _version(command: list[str], engine: str) -> Finding:
     return Finding("vllm", f"{done.stdout.split()[-1] if done.stdout.split() else 'unknown'}, engine {engine}")
 
 
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    environment = engine_environment()
+    return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=True, env=environment)
+
+
 def _devices() -> Iterator[Finding]:
     """The GPUs, as NVIDIA's own tool lists them; without it the processor."""
     query = ["nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+        done = _run(query)
     except (OSError, subprocess.SubprocessError):
         memory = psutil.virtual_memory()
         free, total = memory.available / 1e9, memory.total / 1e9

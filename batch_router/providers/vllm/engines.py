@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from ...bounds import Bounds
 from ...core.jobs import EngineOption, JobSpec
 from ...exceptions import ValidationError
 from ...security.masking import MASK, mask_url
@@ -15,6 +16,7 @@ from .errors import NAME, EngineOptionError, ModelNotFoundError
 from .files import JobFiles
 from .models import ModelTable, check_served_model, place_of, takes_any
 from .options import CHAT_TEMPLATE, flags_of, read_batch_options
+from .preparing import Rules
 from .process.folder import EngineFolder
 from .process.group import LOOK_EVERY
 from .run_batch import CHUNK_ROWS, RunBatchEngine
@@ -45,6 +47,8 @@ class Setup(NamedTuple):
         folder: where engines work, and the process groups of servers are recorded.
         models: which models a batch may name, and where they are; see `VLLMSettings`.
         model_path: where the model is, if the jobs' `model` is only its name.
+        media_hosts: the only hosts that media are fetched from; empty: all that are public.
+        bounds: of this process.
         base_url: a server that runs elsewhere; then none is started here.
         key: the API key that this server asks for.
         chunk_rows: rows per run of `run-batch`.
@@ -57,6 +61,8 @@ class Setup(NamedTuple):
     folder: Path
     models: ModelTable = {}  # noqa: RUF012 - never changed
     model_path: str | None = None
+    media_hosts: frozenset[str] = frozenset()
+    bounds: Bounds = Bounds()
     base_url: str | None = None
     key: str | None = None
     chunk_rows: int = CHUNK_ROWS
@@ -115,7 +121,7 @@ class Engines:
         with _refused_as(ModelNotFoundError):
             check_served_model(spec.model)
         server = RemoteServer(url, self.setup.key, spec.model)
-        return ServeEngine(server, concurrency=self.setup.concurrency)
+        return ServeEngine(server, self._rules(spec), concurrency=self.setup.concurrency)
 
     def _engine_of(self, spec: JobSpec) -> Engine:
         setup = self.setup
@@ -125,13 +131,16 @@ class Engines:
             flags.append(f"--served-model-name={spec.model}")
         if setup.engine == "run-batch":
             command = [*setup.command, "run-batch", "--model", model, *flags]
-            return RunBatchEngine(command, options, self._folder, chunk_rows=setup.chunk_rows)
+            return RunBatchEngine(command, options, self._folder, self._rules(spec), chunk_rows=setup.chunk_rows)
         command = [*setup.command, "serve", model, *flags]
         if self._local_server is None or self._local_server.command != command:
             self.close()
             self._local_server = LocalServer(command, options, self._folder)
             self._loaded = Loaded(spec.model, spec.engine_options)
-        return ServeEngine(self._local_server, concurrency=setup.concurrency)
+        return ServeEngine(self._local_server, self._rules(spec), concurrency=setup.concurrency)
+
+    def _rules(self, spec: JobSpec) -> Rules:
+        return Rules(spec.model, self.setup.media_hosts, self.setup.bounds)
 
     def _place_of(self, spec: JobSpec) -> str:
         with _refused_as(ModelNotFoundError):

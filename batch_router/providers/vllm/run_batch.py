@@ -4,9 +4,11 @@ If a run breaks down, the next one has half of the rows that are suspected, unti
 alone, and gets an error (`suspects.py`).
 """
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from ...core.jobs import EngineOption
@@ -15,16 +17,19 @@ from .control import JobControl
 from .errors import NAME
 from .files import JobFiles
 from .opening import privately
+from .preparing import LARGEST_AT_A_TIME, Preparer, Rules
 from .process import group, log
 from .process.folder import EngineFolder
 from .process.leftovers import end_leftover
-from .rows import BREAKDOWN, BREAKDOWN_MESSAGE, INVALID, check, refuse
+from .rows import BREAKDOWN, BREAKDOWN_MESSAGE, INVALID, RowError, refuse, row_id_of
 from .suspects import Suspects, Verdict
 
 #: Rows per run. Each run loads the model, and holds its whole input in memory.
 CHUNK_ROWS = 500
 # How many times fewer of the suspects are in the next run.
 _DIVISOR = 2
+# Of the rows of a run, which holds them in memory.
+_CHUNK_BYTES = 256 << 20
 # The engine has loaded its model when it writes this.
 _BEGUN = "Running batch"
 _PROGRESS = re.compile(rb"(\d+)/\d+ \[")
@@ -39,6 +44,7 @@ class RunBatchEngine:
         command: `vllm run-batch` with the model and its options.
         options: its options, some of which may be secret.
         folder: of the engines.
+        rules: for the rows.
         chunk_rows: rows per run.
     """
 
@@ -47,12 +53,14 @@ class RunBatchEngine:
         command: list[str],
         options: Mapping[str, EngineOption],
         folder: EngineFolder,
+        rules: Rules,
         *,
         chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self._command = command
         self._options = options
         self._folder = folder
+        self._rules = rules
         self._chunk_rows = chunk_rows
 
     def answer(self, files: JobFiles, control: JobControl) -> None:
@@ -64,7 +72,7 @@ class RunBatchEngine:
         end_leftover(files.record)
         files.keep_answers()
         suspects = Suspects()
-        while rows := _select(files, suspects.rows_at_a_time(self._chunk_rows, divisor=_DIVISOR)):
+        while rows := self._select(files, suspects.rows_at_a_time(self._chunk_rows, divisor=_DIVISOR)):
             control.completed = before = len(files.answered())
             code = self._run(files, control, before)
             answered = files.keep_answers()
@@ -85,7 +93,10 @@ class RunBatchEngine:
         folder = self._folder.working_folder()
         return group.run(command, folder=folder, record=files.record, log=files.log, should_end=should_end)
 
-    def _explain(self, files: JobFiles, code: int, rows: list[bytes], answered: int, suspects: Suspects) -> Suspects:
+    def _select(self, files: JobFiles, limit: int) -> list[str]:
+        return asyncio.run(_write_run(files, limit, Preparer(self._rules)))
+
+    def _explain(self, files: JobFiles, code: int, rows: list[str], answered: int, suspects: Suspects) -> Suspects:
         """What follows from a run that ended before it answered all of its rows.
 
         Raises:
@@ -110,22 +121,39 @@ class RunBatchEngine:
         return after
 
 
-def _select(files: JobFiles, limit: int) -> list[bytes]:
-    """Write the next rows without an answer for a run; rows for which vLLM would give up the run get an error here."""
-    chosen: list[bytes] = []
+async def _write_run(files: JobFiles, limit: int, preparer: Preparer) -> list[str]:
+    """Write the next rows without an answer for a run; those that no engine gets have their error here.
+
+    Returns:
+        The ids of the rows of the run.
+    """
+    chosen: list[str] = []
     refused: list[bytes] = []
-    for line in files.unanswered():
-        if len(chosen) == limit:
-            break
-        if problem := check(line):
-            refused.append(refuse(line, INVALID, problem))
-        else:
-            chosen.append(line)
+    unanswered = files.unanswered()
+    with open(files.run, "wb", opener=privately) as run:
+        async with preparer:
+            while (left := limit - len(chosen)) and run.tell() < _CHUNK_BYTES:
+                lines = list(islice(unanswered, min(left, LARGEST_AT_A_TIME)))
+                if not lines:
+                    break
+                for row_id, line, error in await asyncio.gather(*(_prepare(preparer, line) for line in lines)):
+                    if error is not None:
+                        refused.append(refuse(row_id, error.status, str(error)))
+                        continue
+                    run.write(line)
+                    chosen.append(row_id)
     if refused:
         files.add_part(refused)
-    with open(files.run, "wb", opener=privately) as stream:
-        stream.writelines(chosen)
     return chosen
+
+
+async def _prepare(preparer: Preparer, line: bytes) -> tuple[str, bytes, RowError | None]:
+    row_id = row_id_of(line)
+    try:
+        async with preparer.prepared(line) as row:
+            return row_id, row.line(), None
+    except RowError as error:
+        return row_id, b"", error
 
 
 def _answered_so_far(log_file: Path) -> int:

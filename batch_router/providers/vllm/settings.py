@@ -13,6 +13,8 @@ from ...settings import Section
 from .models import ModelTable, check_table, takes_any
 from .options import check_own_options
 
+# A name or an address, as a URL has it; no port.
+_HOST = r"^[A-Za-z0-9_.:\[\]-]{1,253}$"
 _GPU_QUEUE = r"^gpu(\.[A-Za-z0-9_-]+)?$"
 
 
@@ -25,6 +27,8 @@ class VLLMSettings(Section, frozen=True, kw_only=True):
         options: options of vLLM for every batch, without their dashes; true: a flag (`..._VLLM_OPTIONS`).
         models: name -> the model's folder, or its name at the Hub; with `"*": true` other names at the Hub may be used,
             too; empty: any name at the Hub, and no folder (`..._VLLM_MODELS`).
+        media_domains: the only hosts that images, videos and sounds of rows are fetched from, also where their
+            addresses are private; empty: all with a public address (`..._VLLM_MEDIA_DOMAINS`).
         gpu_queues: model -> the queue of the workers that hold it, `*` for all others; empty: all on `gpu`.
     """
 
@@ -32,6 +36,9 @@ class VLLMSettings(Section, frozen=True, kw_only=True):
     engine: Literal["serve", "run-batch"] = msgspec.field(default="serve", name="vllm_engine")
     options: dict[str, EngineOption] = msgspec.field(default_factory=dict, name="vllm_options")
     models: dict[str, str | bool] = msgspec.field(default_factory=dict, name="vllm_models")
+    media_domains: list[Annotated[str, Meta(pattern=_HOST)]] = msgspec.field(
+        default_factory=list, name="vllm_media_domains"
+    )
     gpu_queues: dict[str, Annotated[str, Meta(pattern=_GPU_QUEUE)]] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:

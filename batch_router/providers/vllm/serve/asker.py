@@ -7,17 +7,20 @@ the HTTP client of the SDKs takes 6 ms.
 import asyncio
 import io
 from collections.abc import Mapping
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import httpx2
 import msgspec
 
+from ....bounds import Bounds, beyond
 from ....exceptions import CredentialsError, ProviderAPIError, ProviderUnavailableError, RateLimitedError
 from ....jsonl import decode_leniently
+from ....security.printable import printable
+from ..._http.proxies import proxy_of
 from ..._http.retry_after import read_retry_after
 from ..errors import NAME
+from ..network import Http, TooLargeError, read
+from ..preparing import Prepared
+from ..rows import INVALID, refuse
 
 _CONNECT_WITHIN = 60.0
 # Shorter than the five seconds of the server: a connection that it is just closing looks like a breakdown.
@@ -27,20 +30,13 @@ _PAUSES = (1.0, 4.0)
 _LONGEST_PAUSE = 60.0
 # The server has no room for rows, or is not there: this row is not to blame.
 _AWAY = frozenset({429, 502, 503})
+# Bytes of an answer that is not JSON, or of an id, that are kept.
+_QUOTED = 200
 _PASSING = _AWAY | {408, 409, 425, 500, 504}
 
 
 class ServerGoneError(Exception):
     """The server went away while it had a row."""
-
-
-class _Row(msgspec.Struct):
-    custom_id: str
-    url: str
-    body: msgspec.Raw
-
-
-_decode = msgspec.json.Decoder(_Row).decode
 
 
 class Asker:
@@ -51,38 +47,44 @@ class Asker:
         key: the API key that the server asks for, if any.
         connections: how many at most.
         trust_env: whether to use the proxies of the environment.
+        bounds: of this process.
     """
 
-    def __init__(self, url: str, key: str | None, *, connections: int, trust_env: bool) -> None:
+    def __init__(self, url: str, key: str | None, *, connections: int, trust_env: bool, bounds: Bounds) -> None:
         self._url = url
-        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        self._proxy = _proxy_of(url) if trust_env else None
-        self._connections = connections
+        self._proxy = proxy_of(url) if trust_env else None
+        self._bounds = bounds
+        self._large = asyncio.Lock()
+        self._http = Http(
+            connections=connections,
+            # No bound on a row: it waits in the server's queue and in its engine.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN),
+            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {}),
+            public_only=False,
+            encrypted=url.startswith("https:"),
+            keep_alive=_KEEP_ALIVE,
+        )
 
     async def __aenter__(self) -> "Asker":
-        # The certificates that the other clients trust: aiohttp by itself knows none of the system's on macOS.
-        trusted = httpx2.create_ssl_context() if self._url.startswith("https:") else True
-        connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEP_ALIVE, ssl=trusted)
-        # No bound on a row: it waits in the server's queue and in its engine.
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN)
-        self._http = aiohttp.ClientSession(
-            connector=connector, timeout=timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
-        )
+        await self._http.__aenter__()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._http.close()
+        await self._http.__aexit__(*error)
 
-    async def ask(self, line: bytes) -> bytes:
+    async def ask(self, row: Prepared) -> bytes:
         """Send a row; returns its answer.
 
         Raises:
             ServerGoneError: the server went away before it answered.
             ProviderAPIError: the server refuses the key, or takes no rows at present.
         """
-        row = _decode(line)
         for pause in (*_PAUSES, None):
-            status, headers, content = await self._post(self._url + row.url, row.body)
+            try:
+                status, headers, content = await self._post(self._url + row.url, row.body)
+            except TooLargeError:
+                most = self._bounds.max_answer_bytes
+                return refuse(row.row_id, INVALID, f"the answer has {beyond('max_answer_bytes', most)} bytes")
             if status in (401, 403):
                 raise CredentialsError(NAME, status, "the server refuses the key")
             if pause is None or status not in _PASSING:
@@ -93,21 +95,16 @@ class Asker:
             await asyncio.sleep(min(max(pause, asked), _LONGEST_PAUSE))
         if status in _AWAY:
             raise _away(status, headers)
-        return _as_line(row.custom_id, status, headers, content)
+        return _as_line(row.row_id, status, headers, content)
 
-    async def _post(self, url: str, body: msgspec.Raw) -> tuple[int, Mapping[str, str], bytes]:
+    async def _post(self, url: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         data = io.BytesIO(body)  # sent piece by piece: a row with images has megabytes
         try:
-            async with self._http.post(url, data=data, proxy=self._proxy, allow_redirects=False) as answer:
-                return answer.status, answer.headers, await answer.read()
+            async with self._http.post(url, data, proxy=self._proxy) as answer:
+                content = await read(answer, self._bounds.max_answer_bytes, self._large)
+                return answer.status, answer.headers, content
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ServerGoneError from error
-
-
-def _proxy_of(url: str) -> str | None:
-    """The proxy for a URL. aiohttp itself would look it up for each request, in a thread."""
-    parts, proxies = urlsplit(url), getproxies()
-    return None if proxy_bypass(parts.netloc) else proxies.get(parts.scheme, proxies.get("all"))
 
 
 def _away(status: int, headers: Mapping[str, str]) -> ProviderAPIError:
@@ -125,5 +122,6 @@ def _as_line(row_id: str, status: int, headers: Mapping[str, str], content: byte
     error = None
     if not 200 <= status < 300 or not isinstance(body, dict):
         response["body"] = None
-        error = body if isinstance(body, dict) else {"error": {"message": content.decode(errors="replace")[:200]}}
+        quoted = printable(content[:_QUOTED].decode(errors="replace"), _QUOTED)
+        error = body if isinstance(body, dict) else {"error": {"message": quoted}}
     return msgspec.json.encode({"id": "", "custom_id": row_id, "response": response, "error": error}) + b"\n"

@@ -15,6 +15,8 @@ import httpx2
 
 from ....core.jobs import EngineOption
 from ....exceptions import ProviderUnavailableError
+from ..._http.address import Address
+from ..._http.transport import open_client
 from ..control import JobControl
 from ..errors import NAME
 from ..opening import privately
@@ -68,14 +70,14 @@ class LocalServer:
         deadline = time.monotonic() + _READY_WITHIN
         # It asks for its key: another process may have taken the port first.
         headers = {"Authorization": f"Bearer {self.key}"}
-        with httpx2.Client(base_url=self._url, headers=headers, timeout=CONNECT_WITHIN, trust_env=False) as http:
+        with open_client(Address(NAME, self._url), timeout=CONNECT_WITHIN, use_proxies=False) as http:
             while not control.should_end():
                 if (code := self._process.poll() if self._process else 0) is not None:
                     last_words = log.last_words(self._log, self._options, {**os.environ, _KEY: str(self.key)})
                     self.stop()
                     raise log.error_of(code, last_words)
                 with suppress(httpx2.HTTPError):
-                    if http.get("/v1/models").is_success:
+                    if http.get("v1/models", headers=headers).is_success:
                         return self._url
                 if time.monotonic() > deadline:
                     self.stop()

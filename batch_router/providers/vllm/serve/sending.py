@@ -13,7 +13,8 @@ from ....exceptions import ProviderAPIError, RequestRefusedError
 from ..control import JobControl
 from ..errors import NAME
 from ..files import JobFiles
-from ..rows import BREAKDOWN, BREAKDOWN_MESSAGE, INVALID, check, refuse
+from ..preparing import Preparer, Rules
+from ..rows import BREAKDOWN, BREAKDOWN_MESSAGE, RowError, refuse, row_id_of
 from ..suspects import Suspects, Verdict
 from .asker import Asker, ServerGoneError
 from .journal import Journal
@@ -33,11 +34,13 @@ class ServeEngine:
 
     Args:
         server: which one.
+        rules: for the rows.
         concurrency: rows at the server at a time.
     """
 
-    def __init__(self, server: Server, *, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, server: Server, rules: Rules, *, concurrency: int = CONCURRENCY) -> None:
         self._server = server
+        self._rules = rules
         self._concurrency = concurrency
 
     def answer(self, files: JobFiles, control: JobControl) -> None:
@@ -62,9 +65,16 @@ class ServeEngine:
         """Send the rows without an answer, or only the suspects among them; None: all were sent and answered."""
         at_a_time = suspects.rows_at_a_time(self._concurrency, divisor=_DIVISOR)
         control.completed = len(files.answered())
-        asker = Asker(url, self._server.key, connections=at_a_time, trust_env=self._server.trust_env)
+        asker = Asker(
+            url,
+            self._server.key,
+            connections=at_a_time,
+            trust_env=self._server.trust_env,
+            bounds=self._rules.bounds,
+        )
         with Journal(files.next_part()) as journal:
-            sender = RowSender(asker, islice(files.unanswered(), suspects.rows or None), journal, control)
+            rows = islice(files.unanswered(), suspects.rows or None)
+            sender = RowSender(asker, Preparer(self._rules), rows, journal, control)
             asyncio.run(sender.send(at_a_time))
         if sender.failure is None:
             return suspects.after_answers(sender.answered) if suspects.rows else None
@@ -78,7 +88,7 @@ class ServeEngine:
         if verdict is Verdict.ENGINE:
             raise RequestRefusedError(NAME, 0, "the engine breaks down on every row") from sender.failure
         if verdict is Verdict.ROW:
-            files.add_part([refuse(next(files.unanswered()), BREAKDOWN, BREAKDOWN_MESSAGE)])
+            files.add_part([refuse(row_id_of(next(files.unanswered())), BREAKDOWN, BREAKDOWN_MESSAGE)])
         return after
 
 
@@ -92,8 +102,11 @@ class RowSender:
         hangs: whether the server has not answered anything for too long.
     """
 
-    def __init__(self, asker: Asker, rows: Iterator[bytes], journal: Journal, control: JobControl) -> None:
+    def __init__(
+        self, asker: Asker, preparer: Preparer, rows: Iterator[bytes], journal: Journal, control: JobControl
+    ) -> None:
         self._asker = asker
+        self._preparer = preparer
         self._rows = rows
         self._journal = journal
         self._control = control
@@ -104,7 +117,7 @@ class RowSender:
 
     async def send(self, at_a_time: int) -> None:
         """Send the rows until none is left, one fails, the server hangs, or the job must end."""
-        async with self._asker:
+        async with self._asker, self._preparer:
             tasks = {asyncio.create_task(self._send_one_by_one()) for _ in range(at_a_time)}
             try:
                 while tasks and not self._control.should_end() and not self.hangs:
@@ -124,20 +137,25 @@ class RowSender:
 
     async def _send_one_by_one(self) -> None:
         while self.failure is None and (line := next(self._rows, None)) is not None:
-            if problem := check(line):
-                answer = refuse(line, INVALID, problem)
-            else:
-                self.held += 1
-                try:
-                    answer = await self._asker.ask(line)
-                except (ServerGoneError, ProviderAPIError) as error:
-                    self._fail(error)
-                    return
-                self.held -= 1
-                self.answered += 1
+            try:
+                answer = await self._answer(line)
+            except (ServerGoneError, ProviderAPIError) as error:
+                self._fail(error)
+                return
             self._journal.add(answer)
             self._control.completed += 1
             self._last_answer_at = time.monotonic()
+
+    async def _answer(self, line: bytes) -> bytes:
+        try:
+            async with self._preparer.prepared(line) as row:
+                self.held += 1
+                answer = await self._asker.ask(row)
+                self.held -= 1
+                self.answered += 1
+                return answer
+        except RowError as error:
+            return refuse(row_id_of(line), error.status, str(error))
 
     def _fail(self, error: ServerGoneError | ProviderAPIError) -> None:
         """Note a failure; that the server is gone matters more than an earlier refusal."""

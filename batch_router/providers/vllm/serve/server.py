@@ -5,10 +5,16 @@ from typing import Protocol
 import httpx2
 
 from ....exceptions import CredentialsError, ProviderUnavailableError
+from ....security.masking import mask_url
+from ....security.printable import printable
+from ..._http.address import Address
+from ..._http.transport import open_client
 from ..control import JobControl
 from ..errors import NAME, ModelNotFoundError
 
 CONNECT_WITHIN = 10.0
+# Characters of the list of a server's models that an error shows.
+_SHOWN = 300
 
 
 class Server(Protocol):
@@ -47,30 +53,38 @@ class RemoteServer:
 
     def __init__(self, url: str, key: str | None, model: str) -> None:
         self._url = url.rstrip("/").removesuffix("/v1")
+        self._address = Address(NAME, self._url)
+        self._shown = mask_url(self._url)
         self.key = key
         self.trust_env = True
         self._model = model
 
     def wait_until_ready(self, control: JobControl) -> str | None:  # noqa: ARG002 - it is there, or it is not
         """See `Server.wait_until_ready`."""
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         try:
-            answer = httpx2.get(f"{self._url}/v1/models", headers=headers, timeout=CONNECT_WITHIN)
-            models = [str(model["id"]) for model in answer.json()["data"]] if answer.is_success else []
-        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
-            message = f"no vLLM answers at {self._url}: {type(error).__name__}"
+            status, models = self._ask_for_models()
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError, RecursionError) as error:
+            message = f"no vLLM answers at {self._shown}: {type(error).__name__}"
             raise ProviderUnavailableError(NAME, 0, message) from error
-        if answer.status_code in (401, 403):
-            raise CredentialsError(NAME, answer.status_code, f"{self._url} refuses the key: set VLLM_API_KEY")
-        if not answer.is_success:
-            raise ProviderUnavailableError(NAME, answer.status_code, f"{self._url} does not list its models")
+        if status in (401, 403):
+            raise CredentialsError(NAME, status, f"{self._shown} refuses the key: set VLLM_API_KEY")
+        if models is None:
+            raise ProviderUnavailableError(NAME, status, f"{self._shown} does not list its models")
         if self._model not in models:
-            raise ModelNotFoundError(NAME, 0, f"{self._url} has no model {self._model!r}; it has {models}")
+            served = printable(", ".join(models), _SHOWN)
+            raise ModelNotFoundError(NAME, 0, f"{self._shown} has no model {self._model!r}; it has {served}")
         return self._url
+
+    def _ask_for_models(self) -> tuple[int, list[str] | None]:
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        with open_client(self._address, timeout=CONNECT_WITHIN) as http:
+            answer = http.get("v1/models", headers=headers)
+            models = [str(model["id"]) for model in answer.json()["data"]] if answer.is_success else None
+            return answer.status_code, models
 
     def explain_breakdown(self) -> ProviderUnavailableError | None:
         """See `Server.explain_breakdown`."""
-        return ProviderUnavailableError(NAME, 0, f"the connection to {self._url} was lost")
+        return ProviderUnavailableError(NAME, 0, f"the connection to {self._shown} was lost")
 
     def stop(self) -> None:
         """Nothing: it is not ours."""
