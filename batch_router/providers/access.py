@@ -1,10 +1,14 @@
 """What a client has access to: one service, with one key."""
 
 import secrets
-from functools import cached_property
+from functools import cache, cached_property
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ..core.jobs import Account, digest_key
+from ..security.logs import get_logger
+
+log = get_logger(__name__)
 
 _SALT_BYTES = 16
 
@@ -21,6 +25,8 @@ class Access:
     def __init__(self, provider: str, url: str | None = None, key: str | None = None) -> None:
         self.service = provider if url is None else f"{provider}@{_host(url)}"
         self._key = key
+        if url is not None and urlsplit(url).scheme == "http" and not _is_this_machine(url):
+            _warn_of_plain_text(self.service)
 
     def account(self, credential: str | None) -> Account:
         """The account whose jobs this client sees.
@@ -37,6 +43,20 @@ class Access:
     @cached_property
     def _digest(self) -> str | None:
         return None if self._key is None else digest_key(self._key, secrets.token_bytes(_SALT_BYTES))
+
+
+@cache
+def _warn_of_plain_text(service: str) -> None:
+    """Once in a process; each of its keys has a client."""
+    log.warning("%s is called over http://: keys, prompts and answers go through the network unencrypted", service)
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _host(url: str) -> str:

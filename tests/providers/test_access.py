@@ -71,3 +71,14 @@ def test_a_service_without_a_key_has_an_account() -> None:
     account = Access("vllm", "http://gpu:8000").account(None)
     assert Access("vllm", "http://gpu:8000").has_key_of(account)
     assert not Access("vllm", "http://gpu:8000", KEY).has_key_of(account)
+
+
+def test_plain_http_to_another_host_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The key and the rows could be read on the way; on this machine there is none."""
+    for url in ("http://127.0.0.1:1/v1", "http://localhost/v1", "http://[::1]:1/v1", "https://far.example/v1"):
+        Access("openai", url, KEY)
+    assert caplog.text == ""
+    for _ in range(2):
+        Access("openai", f"http://user:{KEY}@far.example/v1", KEY)
+    assert caplog.text.count("openai@far.example is called over http://") == 1
+    assert KEY not in caplog.text

@@ -186,7 +186,8 @@ def test_pages_are_walked_to_the_last() -> None:
         "b": {"data": None, "next": "c"},
         "c": {"data": [{"id": 2}]},
     }
-    walked = walk_pages(lambda cursor: pages[cursor], "data", lambda page, _: page.get("next"))
+    errors = errors_of(Refusal(200, None, b"", None))
+    walked = walk_pages(errors, lambda cursor: pages[cursor], "data", lambda page, _: page.get("next"))
     assert list(walked) == [{"id": 1}, {"id": 2}]
 
 

@@ -45,6 +45,10 @@ class HostileServer:
                     self.request = tls.wrap_socket(self.request, server_side=True)
                 super().setup()
 
+            def finish(self) -> None:
+                super().finish()
+                self.request.close()  # the server closes the connection below TLS only
+
             def handle(self) -> None:
                 while (request := self._read()) is not None:
                     asked.append(request)

@@ -1,10 +1,11 @@
-"""A hostile provider: it has its own rows and its own key, and reaches no other host, and none of our disk or memory.
+"""A hostile provider reaches no other host, and its words are text.
 
 The official SDKs over real HTTP, against servers that do what a provider never should.
 """
 
 import io
 import json
+import traceback
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -13,48 +14,31 @@ from typing import Any
 import pytest
 
 from batch_router.core import BatchStatus
-from batch_router.core.jobs import Job, JobSpec
-from batch_router.exceptions import ProtocolError, ProviderAPIError
-from batch_router.providers import find_provider
-from batch_router.providers.base import Client, Rows
-from batch_router.settings import Settings
+from batch_router.core.jobs import Job
+from batch_router.exceptions import (
+    ProtocolError,
+    ProviderAPIError,
+    ProviderUnavailableError,
+    RequestRefusedError,
+)
+from batch_router.providers._http import Address, open_client
+from batch_router.providers._http.refused import NotSentError
 from tests.file_rows import FileRows
 
 from .hostile_server import Asked, HostileServer, reply
-
-KEY = "sk-canary-0123456789"
-PROMPT = "a secret prompt"
-PROVIDERS = ("openai", "anthropic", "google")
-# A name of each kind: of jobs, files and answers.
-NAMES = {
-    "openai": ("batch_1", "file-1", "file-2"),
-    "anthropic": ("msgbatch_1", None, "/v1/messages/batches/msgbatch_1/results"),
-    "google": ("batches/1", "files/1", "files/2"),
-}
-Call = Callable[[Client, Rows, JobSpec, Job], object]
-CALLS: dict[str, Call] = {
-    "upload": lambda client, rows, spec, _: client.upload(rows, spec),
-    "create": lambda client, rows, spec, _: client.create(rows, spec),
-    "find": lambda client, _, spec, __: client.find(spec),
-    "get": lambda client, _, __, job: client.get(job.id),
-    "list": lambda client, _, __, ___: list(client.list(5)),
-    "cancel": lambda client, _, __, job: client.cancel(job.id),
-    "download": lambda client, _, __, job: client.download(job, io.BytesIO()),
-    "find_uploads": lambda client, _, spec, __: list(client.find_uploads(spec)),
-    "delete_upload": lambda client, _, spec, __: client.delete_upload(str(spec.upload)),
-    "delete": lambda client, _, __, job: client.delete(job),
-}
-# What asks nothing: Anthropic has no files, and Google's have names that we chose.
-SILENT = {
-    ("anthropic", "upload"),
-    ("anthropic", "find_uploads"),
-    ("anthropic", "delete_upload"),
-    ("google", "find_uploads"),
-}
-
-
-def client_of(provider: str, url: str, timeout: float = 60, **settings: Any) -> Client:
-    return find_provider(provider)(KEY, base_url=url).connect(Settings(http_timeout=timeout, **settings))
+from .provider_calls import (
+    CALLS,
+    KEY,
+    NAMES,
+    PROMPT,
+    PROVIDERS,
+    SILENT,
+    call,
+    client_of,
+    job_answer,
+    says,
+    spec_of,
+)
 
 
 @pytest.fixture
@@ -62,19 +46,6 @@ def rows(tmp_path: Path) -> FileRows:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"prompt": PROMPT}) + "\n")
     return FileRows(path)
-
-
-def spec_of(provider: str) -> JobSpec:
-    return JobSpec(label="t", model="m", rows=1, upload=NAMES[provider][1], since=0.0)
-
-
-def job_of(provider: str) -> Job:
-    job_id, _, answers = NAMES[provider]
-    return Job(id=str(job_id), status=BatchStatus.COMPLETED, created_at=0.0, outputs=(str(answers),))
-
-
-def call(name: str, provider: str, client: Client, rows: FileRows) -> object:
-    return CALLS[name](client, rows, spec_of(provider), job_of(provider))
 
 
 # --- to no other host -----------------------------------------------------------------------------------------------
@@ -127,3 +98,135 @@ def test_answers_are_fetched_from_no_other_host(scheme: str) -> None:
     assert f"a request to '{scheme}://127.0.0.1:{other.port}' was not sent" in str(caught.value)
     assert not caught.value.ambiguous
     assert other.asked == server.asked == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("way", ["/../other", "/%2e%2e/other", "/a//b", "/a/%2e%2e%2fb", ""])
+def test_no_path_leaves_the_api(provider: str, way: str) -> None:
+    """A base URL may be one folder of a host; what would leave it, or end elsewhere in it, is not sent."""
+    with HostileServer(lambda _: reply()) as server:
+        address = Address(provider, f"{server.url}/api/v1")
+        http = open_client(address, timeout=60)
+        with pytest.raises(NotSentError, match="is not one below the base URL"):
+            http.send(http.build_request("GET", f"{server.url}/api/v1{way}"))
+        assert http.get("files/x.y:download?a=../b//c").status_code == 200
+    assert [asked.path for asked in server.asked] == ["/api/v1/files/x.y:download?a=../b//c"]
+
+
+# --- names that become URLs -----------------------------------------------------------------------------------------
+
+HOSTILE_NAMES = ("../../other", "..", "a/../b", "a/b", "a%2f..", "a?b", "a#b", "a b", "", "x" * 201, "\x1b[2J", "a\n")
+
+
+NAMED: list[tuple[str, str, Callable[[str], dict[str, Any]]]] = [
+    ("openai", "", lambda name: {"id": name}),
+    ("openai", "", lambda name: {"output_file_id": name}),
+    ("openai", "", lambda name: {"error_file_id": name}),
+    ("anthropic", "", lambda name: {"id": name}),
+    ("google", "batches/", lambda name: {"name": name}),
+    ("google", "files/", lambda name: {"response": {"responsesFile": name}}),
+]
+
+
+@pytest.mark.parametrize(("provider", "folder", "fields"), NAMED)
+def test_a_name_is_no_way_elsewhere(
+    provider: str, folder: str, fields: Callable[[str], dict[str, Any]], rows: FileRows
+) -> None:
+    """A name of a job or of a file that would change the path of a URL is refused, and goes out in none."""
+    name = ""
+    with HostileServer(lambda asked: says(job_answer(provider, **fields(folder + name)))(asked)) as server:
+        client = client_of(provider, server.url)
+        for name in HOSTILE_NAMES:  # noqa: B007 - the server says it
+            server.asked.clear()
+            with pytest.raises(ProtocolError, match="a name that is not one") as caught:
+                client.get(str(NAMES[provider][0]))
+            assert len(server.asked) == 1
+            assert len(str(caught.value)) < 400
+            assert "\x1b" not in str(caught.value)
+        name = "a-Z_0.9"
+        assert client.get(str(NAMES[provider][0]))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_list_ends(provider: str) -> None:
+    """Also where each page says that the next one is one that was there before; a cursor is no text of any kind."""
+    pages = {"data": [job_answer(provider)], "has_more": True, "operations": [job_answer(provider)]}
+    cursor = "again"
+    with HostileServer(lambda asked: says({**pages, "nextPageToken": cursor})(asked)) as server:
+        client = client_of(provider, server.url)
+        with pytest.raises(ProtocolError, match="twice"):
+            list(client.list(100))
+        assert len(server.asked) == 2
+        if provider == "google":
+            cursor = "a\x1bb"
+            with pytest.raises(ProtocolError, match="a cursor that is not one"):
+                list(client.list(100))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("odd", ["many", -1, 10**19, 1.5, True, None, [], {}, "9" * 5000, float(10**300)])
+def test_odd_counts_and_times_are_none(provider: str, odd: Any) -> None:
+    """A job whose numbers are none is still a job."""
+    fields: dict[str, Any] = {
+        "openai": {"request_counts": {"completed": odd, "failed": odd}, "created_at": odd, "expires_at": odd},
+        "anthropic": {"request_counts": {"succeeded": odd, "expired": odd}, "created_at": odd, "expires_at": odd},
+        "google": {"metadata": {"batchStats": {"successfulRequestCount": odd}, "createTime": odd}},
+    }[provider]
+    with HostileServer(says(job_answer(provider, **fields))) as server:
+        job = client_of(provider, server.url).get(str(NAMES[provider][0]))
+    assert (int(job.completed), int(job.failed)) in ((0, 0), (1, 1), (1, 0))
+    assert job.created_at in (0.0, 1.5, 1.0)
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+WORDS = f"\x1b[2J\u202e[/nope]\r\nforged {KEY} "
+
+
+def error_answer(provider: str, message: str) -> bytes:
+    error: dict[str, Any] = {"message": message, "code": 400, "type": "x", "status": "X"}
+    return json.dumps({"error": error}).encode()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_words_of_an_error_are_printable_and_few(provider: str) -> None:
+    """No escape sequence, no line end, no key, and a thousand characters of a megabyte; the status still counts."""
+    body = b""
+    with HostileServer(lambda _: reply(400, body, content_type="application/json")) as server:
+        client = client_of(provider, server.url)
+        bodies = (error_answer(provider, WORDS), error_answer(provider, WORDS * 20_000), WORDS.encode() * 20_000)
+        for body in bodies:  # noqa: B007 - the server says it
+            with pytest.raises(RequestRefusedError) as caught:
+                client.get(str(NAMES[provider][0]))
+            said = str(caught.value)
+            assert said.isprintable()
+            assert len(said) < 1100
+            assert KEY not in "".join(traceback.format_exception(caught.value))
+            assert "forged" in said
+
+
+def test_why_a_job_failed_is_printable_and_short() -> None:
+    """That, too, is the provider's text; status shows it, and Redis keeps it."""
+    words = {"code": WORDS * 100, "message": WORDS * 100}
+    for provider, fields in (
+        ("openai", {"status": "failed", "errors": {"data": [words]}}),
+        ("google", {"error": words | {"code": 10**300}, "metadata": {"state": "BATCH_STATE_FAILED"}}),
+    ):
+        with HostileServer(says(job_answer(provider, **fields))) as server:
+            error = client_of(provider, server.url).get(str(NAMES[provider][0])).error
+        assert error is not None
+        assert f"{error.type} {error.message}".isprintable()
+        assert len(error.type) + len(error.message) < 1200
+        assert KEY not in f"{error.type} {error.message}"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_user_and_password_of_a_base_url_are_used_and_not_shown(provider: str) -> None:
+    """They are sent to the service, and stand in no name, no error and no representation."""
+    with HostileServer(lambda _: reply(500)) as server:
+        client = client_of(provider, server.url.replace("//", "//user:hunter-2@"))
+        with pytest.raises(ProviderUnavailableError) as caught:
+            client.get(str(NAMES[provider][0]))
+        assert b"uthorization: Basic dXNlcjpodW50ZXItMg==" in server.asked[0].head
+    shown = "".join(traceback.format_exception(caught.value)) + repr(client) + client.access.service
+    assert "hunter" not in shown

@@ -1,7 +1,7 @@
 """What the clients over HTTP have in common; each client adds its SDK's calls and its provider's vocabulary."""
 
 from .address import Address
-from .answers import Answers, seconds_of
+from .answers import Answers, count_of, label_of, moment_of, seconds_of
 from .errors import Errors, Refusal
 from .lines import LineJoiner
 from .paging import newest_until, unless_ended, walk_pages
@@ -15,6 +15,9 @@ __all__ = [
     "Errors",
     "LineJoiner",
     "Refusal",
+    "count_of",
+    "label_of",
+    "moment_of",
     "newest_until",
     "open_client",
     "proxy_of",

@@ -76,3 +76,26 @@ def bounded(pieces: Iterable[bytes], most: int, bound: str) -> Iterator[bytes]:
         if taken > most:
             raise RefusedError(f"the answer has {bound}")
         yield piece
+
+
+def of_few_values(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """A body of JSON with at most so many values, counted by what begins or divides them.
+
+    Raises:
+        RefusedError: it has more, each of which takes memory where it is read.
+    """
+    left = most
+    for piece in pieces:
+        left -= piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+        if left < 0:
+            raise RefusedError(f"the answer has more than {most:,} JSON values")
+        yield piece
+
+
+def start_of(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """The first `most` bytes of a body; the rest is not read."""
+    for piece in pieces:
+        yield piece[:most]
+        most -= len(piece)
+        if most <= 0:
+            return

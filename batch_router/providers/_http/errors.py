@@ -40,10 +40,11 @@ _RANGES: tuple[tuple[range, ErrorKind], ...] = (
 # After these the provider may have acted on the request.
 _AMBIGUOUS = (ProviderUnavailableError, ProtocolError)
 # After these it cannot have.
-_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, NotSentError)
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, NotSentError)
 # Characters of a provider's message that an error shows, and of an answer that has none.
 _LONGEST_MESSAGE = 1000
 _QUOTED = 200
+_LONGEST_WORD = 100
 
 SDKError = TypeVar("SDKError", bound=Exception)
 
@@ -107,6 +108,8 @@ class Errors(Generic[SDKError]):
             ours = self.of_refusal(self._describe(error))
         except self._unanswered as error:
             ours = self.no_answer(error)
+        except RecursionError:
+            ours = self.protocol("answered something that is nested too deeply")
         else:
             return
         raise ours from None  # the words of the SDK's may hold the key, as the provider repeats it
@@ -141,17 +144,30 @@ class Errors(Generic[SDKError]):
 
     def not_an_object(self, content: bytes) -> ProtocolError:
         """The error of an answer that should be a JSON object."""
-        return self.protocol(f"answered something that is not a JSON object: {quote_start(content, self._key)}")
+        return self.protocol(f"answered something that is not a JSON object: {self.quote(content)}")
 
     def unknown_status(self, word: str) -> ProtocolError:
         """The error of a job status that the contract does not have."""
-        return self.protocol(f"unknown job status {quote_start(word, self._key)}")
+        return self.protocol(f"unknown job status {self.quote(word)}")
 
     def message_of(self, message: object, content: bytes | str) -> str:
         """The text of an error: the provider's message, or the start of an answer that has none."""
         if isinstance(message, str) and message:
             return self._shown(message)
-        return quote_start(content, self._key)
+        return self.quote(content)
+
+    def why_failed(self, message: object) -> str:
+        """The provider's explanation of why a job failed, if it is one."""
+        known = isinstance(message, str) and message
+        return self._shown(str(message)) if known else "the provider refused the job and did not say why"
+
+    def word(self, code: object) -> str | None:
+        """The provider's word for an error, if it is one."""
+        return printable(mask(code, self._key), _LONGEST_WORD) if isinstance(code, str) else None
+
+    def quote(self, body: bytes | str) -> str:
+        """The first characters of what the provider sent."""
+        return quote_start(body, self._key)
 
     def _shown(self, text: str) -> str:
         return printable(mask(text, self._key), _LONGEST_MESSAGE)
@@ -159,5 +175,6 @@ class Errors(Generic[SDKError]):
 
 def quote_start(body: bytes | str, secret: str | None = None) -> str:
     """The first characters of an answer, for an error message, without the key in it."""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    start = body[: 2 * _LONGEST_MESSAGE]  # a key at the cut is longer than a quotation is short of it
+    text = start.decode(errors="replace") if isinstance(start, bytes) else start
     return repr(mask(text, secret)[:_QUOTED])

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...core.jobs import Job
 from ...exceptions import ProviderAPIError
+from .errors import Errors
 
 #: A job may carry a time stamp this many seconds older than the clock that wrote our intent.
 CLOCK_SKEW = 600.0
@@ -14,27 +15,43 @@ CLOCK_SKEW = 600.0
 # How the providers refuse to cancel a job that has ended.
 _ENDED_ALREADY = (400, 409)
 
+# A million objects, of a hundred per page: more jobs than any account has made since one of ours.
+_MOST_PAGES = 10_000
+
 Page = dict[str, Any]
 
 
 def walk_pages(
-    fetch: Callable[[str | None], Page], field: str, following: Callable[[Page, list[Page]], str | None]
+    errors: Errors[Any],
+    fetch: Callable[[str | None], Page],
+    field: str,
+    following: Callable[[Page, list[Page]], str | None],
 ) -> Iterator[dict[str, Any]]:
     """All objects of a list that comes in pages.
 
     Args:
+        errors: makes the error of a list that has no end.
         fetch: asks for the page at a cursor; None: the first.
         field: where a page has its objects.
         following: the cursor of the page after this one, from the page and its objects; None: it is the last.
+
+    Raises:
+        ProtocolError: a page is followed by one that was there before, or by too many.
     """
     cursor: str | None = None
-    while True:
+    seen = {cursor}
+    while len(seen) <= _MOST_PAGES:
         page = fetch(cursor)
-        found = [each for each in page.get(field) or () if isinstance(each, dict)]
+        objects = page.get(field)
+        found = [each for each in objects if isinstance(each, dict)] if isinstance(objects, list) else []
         yield from found
         cursor = following(page, found)
         if cursor is None:
             return
+        if cursor in seen:
+            raise errors.protocol(f"lists the page {errors.quote(cursor)} twice")
+        seen.add(cursor)
+    raise errors.protocol(f"lists more than {_MOST_PAGES:,} pages")
 
 
 def newest_until(

@@ -18,13 +18,17 @@ import httpx2
 from ...bounds import beyond
 from ...security.printable import printable
 from .address import Address
-from .body import ENCODING, bounded, decompressed, is_compressed
+from .body import ENCODING, bounded, decompressed, is_compressed, of_few_values, start_of
 from .network import PacedBackend, PacedStream
 from .proxies import proxy_of
 from .refused import RefusedError
 
-#: Bytes of an answer that is read whole, and of any error's. A list of a hundred jobs has less than one megabyte.
+#: Bytes of an answer that is read whole. A list of a hundred jobs has less than one megabyte.
 MOST_BYTES: Final = 8 << 20
+#: JSON values in such an answer. That list has some thousands.
+MOST_VALUES: Final = 200_000
+#: Bytes that are read of an error. Some are pages of HTML, and an SDK makes values of all its JSON.
+MOST_BYTES_OF_ERROR: Final = 64 << 10
 
 # As the SDKs and `httpx2` have it, seconds.
 _KEEP_ALIVE = 5.0
@@ -108,19 +112,24 @@ class _Transport(httpx2.BaseTransport):
         headers = httpx2.Headers(answer.headers)
         headers.pop("set-cookie", None)  # no API needs them, and a client would keep each
         _refuse_redirect(answer.status, headers)
-        pieces = self._bounded(_received(answer), answer.status, is_streamed)
+        most, bound = self._bound(answer.status, is_streamed=is_streamed)
+        pieces = bounded(_received(answer), most, bound)
         if is_compressed(headers):
-            pieces = self._bounded(decompressed(pieces), answer.status, is_streamed)
+            pieces = bounded(decompressed(pieces), most, bound)
             del headers["content-encoding"]
             headers.pop("content-length", None)
+        if answer.status >= 400:
+            pieces = start_of(pieces, MOST_BYTES_OF_ERROR)
+        elif not is_streamed:
+            pieces = of_few_values(pieces, MOST_VALUES)
         return httpx2.Response(
             answer.status, headers=headers, stream=_Body(pieces, answer.close), extensions=answer.extensions
         )
 
-    def _bounded(self, pieces: Iterable[bytes], status: int, is_streamed: bool) -> Iterator[bytes]:
+    def _bound(self, status: int, *, is_streamed: bool) -> tuple[int, str]:
         if is_streamed and status < 400:
-            return bounded(pieces, self._most_streamed, beyond("max_answers_bytes", self._most_streamed))
-        return bounded(pieces, MOST_BYTES, f"more than {MOST_BYTES:,} bytes")
+            return self._most_streamed, beyond("max_answers_bytes", self._most_streamed)
+        return MOST_BYTES, f"more than {MOST_BYTES:,} bytes"
 
     def close(self) -> None:
         self._pool.close()

@@ -21,6 +21,7 @@ from .._http import (
     Errors,
     LineJoiner,
     Refusal,
+    count_of,
     newest_until,
     open_client,
     read_retry_after,
@@ -28,6 +29,7 @@ from .._http import (
     unless_ended,
     walk_pages,
 )
+from .._http.transport import MOST_BYTES
 from ..access import Access
 from ..base import Rows
 from .codec import read_row_id
@@ -166,9 +168,9 @@ class AnthropicClient:
                 return self._answers.read(answer.http_response.content)
 
         def following(page: dict[str, Any], found: list[dict[str, Any]]) -> str | None:
-            return self._answers.text(found[-1], "id") if page.get("has_more") and found else None
+            return self._answers.name(found[-1], "id") if page.get("has_more") and found else None
 
-        return walk_pages(fetch, "data", following)
+        return walk_pages(self._errors, fetch, "data", following)
 
     @contextmanager
     def _results(self, job: Job) -> Iterator[httpx2.Response]:
@@ -189,7 +191,7 @@ class AnthropicClient:
         with self._errors.translated(), self._results(job) as answer:
             for chunk in answer.iter_bytes(_BLOCK):
                 start += chunk
-                if b"\n" in chunk:
+                if b"\n" in chunk or len(start) > MOST_BYTES:
                     break
         row_id = read_row_id(bytes(start.partition(b"\n")[0]))
         if row_id is None:
@@ -204,7 +206,7 @@ class AnthropicClient:
         _, succeeded, errored, _, _ = _counts(batch)
         url = batch.get("results_url")
         return Job(
-            id=self._answers.text(batch, "id"),
+            id=self._answers.name(batch, "id"),
             status=status,
             created_at=_created_at(batch),
             completed=succeeded,
@@ -253,4 +255,4 @@ def _ended_as(batch: dict[str, Any]) -> BatchStatus:
 def _counts(batch: dict[str, Any]) -> tuple[int, ...]:
     counts = batch.get("request_counts")
     counts = counts if isinstance(counts, dict) else {}
-    return tuple(value if isinstance(value := counts.get(name), int) else 0 for name in _COUNTS)
+    return tuple(count_of(counts.get(name)) for name in _COUNTS)

@@ -29,6 +29,8 @@ from .._http import (
     Errors,
     LineJoiner,
     Refusal,
+    count_of,
+    label_of,
     newest_until,
     open_client,
     read_retry_after,
@@ -45,8 +47,11 @@ NAME = "google"
 _API_VERSION = "v1beta"
 # Where the SDK sends to, if it is given no address.
 _URL_VARIABLE, _URL = "GOOGLE_GEMINI_BASE_URL", "https://generativelanguage.googleapis.com/"
+# What names of files begin with.
+_FILES = "files/"
 _MIME_TYPE = "application/jsonl"
 _PAGE = 100
+_OK = 200
 
 # ai.google.dev/gemini-api/docs/batch-api: a job that is not done after 48 hours expires.
 _LIFETIME = 48 * 3600.0
@@ -70,12 +75,13 @@ class _Recorder(threading.local):
     """The last answer to a call of this thread, while `recording` is set."""
 
     recording = False
+    status = 0
     body = b""
 
     def record(self, response: httpx2.Response) -> None:
         """Keep the answer whole. Downloads are not recorded: they go by in pieces."""
         if self.recording:
-            self.body = response.read()
+            self.status, self.body = response.status_code, response.read()
 
 
 class GoogleClient:
@@ -126,7 +132,7 @@ class GoogleClient:
             file = self._find_file(name)  # another upload of the same rows was faster
         if not isinstance(file, dict) or not self._is_whole(file, rows.size):
             raise self._errors.protocol(f"{rows.size} bytes were uploaded, and they are not there")
-        return self._answers.text(file, "name")
+        return self._answers.name(file, "name", _FILES)
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the label as its display name."""
@@ -191,27 +197,31 @@ class GoogleClient:
 
     @staticmethod
     def _is_whole(file: dict[str, Any], size: int) -> bool:
-        return _number(file.get("sizeBytes")) == size and file.get("state") != "FAILED"
+        return count_of(file.get("sizeBytes")) == size and file.get("state") != "FAILED"
 
     def _newest_first(self) -> Iterator[dict[str, Any]]:
         def fetch(cursor: str | None) -> dict[str, Any]:
             config = types.ListBatchJobsConfig(page_size=_PAGE, page_token=cursor)
             return self._ask(self._sdk.batches.list, config=config)
 
-        return walk_pages(fetch, "operations", lambda page, _: page.get("nextPageToken") or None)
+        return walk_pages(
+            self._errors, fetch, "operations", lambda page, _: self._answers.cursor(page, "nextPageToken")
+        )
 
     def _ask(self, call: Callable[..., object], **arguments: Any) -> dict[str, Any]:
         """The service's answer to a call of the SDK's."""
         recorder = self._recorder
-        recorder.recording, recorder.body = True, b""
+        recorder.recording, recorder.status, recorder.body = True, 0, b""
         try:
             with self._errors.translated():
                 call(**arguments)
         except ProviderAPIError:
             raise
-        except Exception:
-            if not recorder.body:
+        except Exception as error:
+            if not recorder.status:
                 raise
+            if recorder.status != _OK:
+                raise self._errors.protocol(f"answered {recorder.status} in a form that the SDK cannot read") from error
             # There is an answer: that the SDK cannot read it does not matter here.
         finally:
             recorder.recording = False
@@ -229,15 +239,14 @@ class GoogleClient:
         stats = metadata.get("batchStats")
         stats = stats if isinstance(stats, dict) else {}
         created_at = _created_at(batch)
-        file = _output(batch).get("responsesFile")
         return Job(
-            id=self._answers.text(batch, "name"),
+            id=self._answers.name(batch, "name", "batches/"),
             status=status,
             created_at=created_at,
-            completed=_number(stats.get("successfulRequestCount")) or 0,
-            failed=_number(stats.get("failedRequestCount")) or 0,
+            completed=count_of(stats.get("successfulRequestCount")),
+            failed=count_of(stats.get("failedRequestCount")),
             expires_at=created_at + _LIFETIME if created_at else None,
-            outputs=(file,) if isinstance(file, str) else (),
+            outputs=self._answers.names(_output(batch).get("responsesFile"), folder=_FILES),
             label=_label(batch),
             error=self._failure(batch.get("error")) if status is BatchStatus.FAILED else None,
         )
@@ -245,10 +254,9 @@ class GoogleClient:
     def _failure(self, error: Any) -> Failure:
         known = error if isinstance(error, dict) else {}
         code = known.get("code")
-        message = known.get("message")
         return Failure(
-            type=f"job_failed_{code}" if isinstance(code, int) else "job_failed",
-            message=self._errors.message_of(message or "the provider refused the job and did not say why", ""),
+            type=f"job_failed_{count_of(code)}" if isinstance(code, int) else "job_failed",
+            message=self._errors.why_failed(known.get("message")),
             retryable=code == _RESOURCE_EXHAUSTED,
         )
 
@@ -264,7 +272,7 @@ def _describe(error: errors.APIError) -> Refusal:
 
 
 def _file_name(label: str, number: int) -> str:
-    return f"files/br-{label}-{number}"
+    return f"{_FILES}br-{label}-{number}"
 
 
 def _metadata(batch: dict[str, Any]) -> dict[str, Any]:
@@ -277,8 +285,7 @@ def _created_at(batch: dict[str, Any]) -> float:
 
 
 def _label(batch: dict[str, Any]) -> str | None:
-    name = _metadata(batch).get("displayName")
-    return name if isinstance(name, str) else None
+    return label_of(_metadata(batch).get("displayName"))
 
 
 def _output(batch: dict[str, Any]) -> dict[str, Any]:
@@ -297,14 +304,6 @@ def _inlined(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
             yield {"key": _metadata(row).get("key"), **row}
-
-
-def _number(count: Any) -> int | None:
-    """A count; Google's JSON has it as a string."""
-    try:
-        return int(count)
-    except (TypeError, ValueError):
-        return None
 
 
 def _details(body: Any) -> list[dict[str, Any]]:

@@ -19,6 +19,9 @@ from .._http import (
     Errors,
     LineJoiner,
     Refusal,
+    count_of,
+    label_of,
+    moment_of,
     newest_until,
     open_client,
     read_retry_after,
@@ -34,6 +37,7 @@ NAME = "openai"
 _URL_VARIABLE, _URL = "OPENAI_BASE_URL", "https://api.openai.com/v1"
 LABEL_KEY = "batch_router_label"
 _PAGE = 100
+_OK = 200
 _BLOCK = 1 << 16
 
 _STATUSES = {
@@ -73,7 +77,7 @@ class OpenAIClient:
             file = self._answers.read(answer.http_response.content)
         if file.get("bytes") not in (None, rows.size):
             raise self._errors.protocol(f"{rows.size} bytes were uploaded, {file['bytes']} are there")
-        return self._answers.text(file, "id")
+        return self._answers.name(file, "id")
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the label in its metadata."""
@@ -125,7 +129,7 @@ class OpenAIClient:
         files = self._newest_first(self._sdk.files.with_raw_response.list, purpose="batch", order="desc")
         for file in newest_until(spec.since, files, _created_at):
             if file.get("filename") == _file_name(spec):
-                yield self._answers.text(file, "id")
+                yield self._answers.name(file, "id")
 
     def delete_upload(self, upload: str) -> None:
         """Delete the input file."""
@@ -143,9 +147,9 @@ class OpenAIClient:
                 return self._answers.read(answer.http_response.content)
 
         def following(page: dict[str, Any], found: list[dict[str, Any]]) -> str | None:
-            return self._answers.text(found[-1], "id") if page.get("has_more") and found else None
+            return self._answers.name(found[-1], "id") if page.get("has_more") and found else None
 
-        return walk_pages(fetch, "data", following)
+        return walk_pages(self._errors, fetch, "data", following)
 
     def _batches(self) -> Iterator[dict[str, Any]]:
         return self._newest_first(self._sdk.batches.with_raw_response.list)
@@ -157,18 +161,27 @@ class OpenAIClient:
             raise self._errors.unknown_status(word)
         counts = batch.get("request_counts")
         counts = counts if isinstance(counts, dict) else {}
-        outputs = (batch.get("output_file_id"), batch.get("error_file_id"))
         return Job(
-            id=self._answers.text(batch, "id"),
+            id=self._answers.name(batch, "id"),
             status=status,
             created_at=_created_at(batch),
-            completed=counts.get("completed") or 0,
-            failed=counts.get("failed") or 0,
-            expires_at=batch.get("expires_at"),
-            outputs=tuple(name for name in outputs if isinstance(name, str)),
+            completed=count_of(counts.get("completed")),
+            failed=count_of(counts.get("failed")),
+            expires_at=moment_of(batch.get("expires_at")),
+            outputs=self._answers.names(batch.get("output_file_id"), batch.get("error_file_id")),
             label=_label(batch),
-            error=_failure(batch.get("errors")) if status is BatchStatus.FAILED else None,
+            error=self._failure(batch.get("errors")) if status is BatchStatus.FAILED else None,
         )
+
+    def _failure(self, errors: Any) -> Failure:
+        data = errors.get("data") if isinstance(errors, dict) else None
+        known = [error for error in data if isinstance(error, dict)] if isinstance(data, list) else []
+        first = known[0] if known else {}
+        code = self._errors.word(first.get("code")) or "job_failed"
+        line = f" (line {count_of(first['line'])})" if first.get("line") is not None else ""
+        more = f", and {len(known) - 1} more" if len(known) > 1 else ""
+        message = self._errors.why_failed(first.get("message"))
+        return Failure(type=code, message=f"{message}{line}{more}", retryable=code == "token_limit_exceeded")
 
 
 def _describe(error: openai.APIStatusError) -> Refusal:
@@ -178,7 +191,7 @@ def _describe(error: openai.APIStatusError) -> Refusal:
 
 
 def _created_at(listed: dict[str, Any]) -> float:
-    return listed.get("created_at") or 0.0
+    return moment_of(listed.get("created_at")) or 0.0
 
 
 def _file_name(spec: JobSpec) -> str:
@@ -187,19 +200,4 @@ def _file_name(spec: JobSpec) -> str:
 
 def _label(batch: dict[str, Any]) -> str | None:
     metadata = batch.get("metadata")
-    label = metadata.get(LABEL_KEY) if isinstance(metadata, dict) else None
-    return label if isinstance(label, str) else None
-
-
-def _failure(errors: Any) -> Failure:
-    data = errors.get("data") if isinstance(errors, dict) else None
-    known = [error for error in data or () if isinstance(error, dict)]
-    first = known[0] if known else {}
-    code = str(first.get("code") or "job_failed")
-    line = f" (line {first['line']})" if first.get("line") is not None else ""
-    more = f", and {len(known) - 1} more" if len(known) > 1 else ""
-    return Failure(
-        type=code,
-        message=f"{first.get('message') or 'the provider refused the job and did not say why'}{line}{more}",
-        retryable=code == "token_limit_exceeded",
-    )
+    return label_of(metadata.get(LABEL_KEY)) if isinstance(metadata, dict) else None
