@@ -7,8 +7,9 @@ from typing import Self
 
 from ..core.jobs import Account
 from ..credentials import find_key
-from ..exceptions import ValidationError
+from ..exceptions import NotFoundError, ValidationError
 from ..providers import Client, Provider, find_provider
+from ..security.paths import batch_folder
 from ..settings import Settings
 from ..state.base import Store
 from ..state.items import Shard
@@ -81,9 +82,19 @@ class Context:
     is_stopping: Callable[[], bool] = lambda: False
     turns: EngineTurns = field(default_factory=EngineTurns)
 
-    def client_of(self, shard: Shard) -> Client:
-        """The client that a shard's calls go through: always with the key that made its job."""
-        return self.clients.get(shard.provider, shard.credential)
+    def client_of(self, shard: Shard, *, needs_key: bool = True) -> Client:
+        """The client that a shard's calls go through: always with the key that made its job.
+
+        Args:
+            shard: whose calls they are.
+            needs_key: whether the service is called; for files here no key is needed.
+
+        Raises:
+            NotFoundError: its job runs in a worker, and its rows, its upload or its job are another batch's.
+        """
+        if not self.clients.provider(shard.provider).remote:
+            _check_names(shard)
+        return self.clients.get(shard.provider, shard.credential if needs_key else None)
 
     def account_of(self, shard: Shard) -> str:
         """The name of the account that the shard's calls count for: a provider's limits hold for all of it."""
@@ -111,6 +122,14 @@ class Context:
         self.keeper.close()
         self.clients.close()
         self.store.close()
+
+
+def _check_names(shard: Shard) -> None:
+    """Jobs that run in a worker have the names of their rows: a name of the store leads to the batch's own files."""
+    folder = f"{batch_folder(shard.provider, shard.batch)}/"
+    names = (shard.requests, shard.upload or shard.requests, shard.job.id if shard.job else shard.requests)
+    if not all(name.startswith(folder) for name in names):
+        raise NotFoundError(shard.provider, 0, f"{shard.id} names files of another batch; nothing was touched")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,8 +44,8 @@ def run(running: Running, shard: Shard) -> ShardOutcome:
 
 def keep_answers(context: Context, shard: Shard, failure: Failure) -> ShardOutcome:
     """Give a shard up because of `failure`, and make a job of what its runs have answered."""
-    client = cast(LocalClient, context.clients.get(shard.provider))  # for files no key is needed
     try:
+        client = cast(LocalClient, context.client_of(shard, needs_key=False))
         job = client.keep_answers(shard.requests)
     except JobInterruptedError as error:
         return shard_to(State.CREATING, error.retry_after, attempts=shard.attempts, error=failure)

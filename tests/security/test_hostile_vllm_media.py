@@ -2,9 +2,12 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 
 from batch_router.core import ErrorType
 from batch_router.providers.vllm.network import is_public
+from batch_router.providers.vllm.preparing import LARGEST_AT_A_TIME
 from batch_router.providers.vllm.rows import REFUSED, RowError
 from batch_router.providers.vllm.rows import read as read_row
 from tests.providers.vllm_runs import LABEL, Runs, decode, read, runs
@@ -48,6 +52,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked[self.path] += 1
+        if self.path == "/endless":
+            self._send_on_and_on("image/png")
+            return
         answers: dict[str, tuple[int, dict[str, str], bytes]] = {
             "/v1/models": (200, {}, json.dumps({"data": [{"id": "m"}]}).encode()),
             "/image.png": (200, {"Content-Type": "image/png"}, PNG),
@@ -64,6 +71,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.rows.append(body)
+        if "endless" in json.dumps(body):
+            self._send_on_and_on("application/json")
+            return
         message = {"message": {"content": "seen"}, "finish_reason": "stop"}
         self._send(200, {}, json.dumps({"object": "chat.completion", "choices": [message]}).encode())
 
@@ -74,6 +84,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _send_on_and_on(self, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        with suppress(OSError):  # until the other side has enough
+            while True:
+                self.wfile.write(bytes(1 << 16))
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -294,3 +312,41 @@ def test_an_engine_reads_what_was_checked(runs: Runs, elsewhere: Elsewhere) -> N
     assert twice != line
     assert answers(runs, elsewhere, twice) == [(None, None)]
     assert elsewhere.rows[0]["messages"][0]["content"] == [{"type": "text", "text": "hi", "image_url": None}]
+
+
+# A worker's process, with the peak of its memory over what it had before the job.
+_WORKER = """
+import sys
+from pathlib import Path
+from batch_router.core.jobs import JobSpec
+from batch_router.providers import VLLMProvider
+from batch_router.settings import Settings
+from tests.file_rows import FileRows
+from tests.memory import peak_memory
+
+home, name, url = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+rows = FileRows(home / name, name)
+client = VLLMProvider(base_url=url).connect(Settings.from_env())
+before = peak_memory()
+client.create(rows, JobSpec(label="0123456789abcdef", model="m", rows=1, upload=name, since=0))
+print(peak_memory() - before)
+"""
+
+
+def test_memory_is_bounded(runs: Runs, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty rows whose images never end, and sixty whose answers do not: a few of the largest are held at a time."""
+    most = 4 << 20
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_MEDIA_DOMAINS", '["127.0.0.1"]')
+    monkeypatch.setenv("BATCH_ROUTER_MAX_ROW_BYTES", str(most))
+    monkeypatch.setenv("BATCH_ROUTER_MAX_ANSWER_BYTES", str(most))
+    endless = image(f"http://{elsewhere.address}/endless")
+    lines = [row(endless, number=n) for n in range(60)]
+    lines += [row({"type": "text", "text": "endless"}, number=n) for n in range(60, 120)]
+    runs.rows.write_bytes(b"".join(lines))
+    command = [sys.executable, "-c", _WORKER, str(runs.home), runs.name, f"http://{elsewhere.address}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+    lines = runs.rows.with_name(f"{runs.rows.name}.out.jsonl").read_bytes().splitlines()
+    answered = [decode(json.loads(line)) for line in lines]
+    assert {each.error.type if each.error else None for each in answered} == {ErrorType.INVALID_REQUEST}
+    assert len(answered) == 120
+    assert int(done.stdout) < LARGEST_AT_A_TIME * most + (64 << 20)

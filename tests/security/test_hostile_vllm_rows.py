@@ -10,14 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from batch_router.core.jobs import EngineOption, JobSpec
+from batch_router.core import BatchStatus
+from batch_router.core.jobs import EngineOption, Job, JobSpec
 from batch_router.exceptions import NotFoundError, ProviderUnavailableError, ValidationError
 from batch_router.providers import VLLMProvider
 from batch_router.providers.vllm import EngineOptionError, ModelNotFoundError, VLLMSettings
 from batch_router.providers.vllm.engines import Setup
 from batch_router.providers.vllm.process.leftovers import end_leftover
 from batch_router.providers.vllm.process.record import describe_group
+from batch_router.road.context import Context
 from batch_router.settings import Settings
+from tests.items import new_shard
 from tests.providers.vllm_runs import Runs, read, request, runs, wire
 
 __all__ = ["runs"]
@@ -235,8 +238,8 @@ def test_an_engine_works_in_an_empty_folder(
     (tmp_path / "org" / "name").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     empty = runs.home / "engines" / "empty"
-    empty.mkdir(parents=True)
-    (empty / "org").mkdir()
+    for folder in (empty.parent, empty, empty / "org"):
+        folder.mkdir(mode=0o700)
     given = dump.of(runs.spec("org/name"), engine=engine)
     assert (given["cwd"], given["files"]) == (str(empty), [])
     assert "--allowed-media-domains=nowhere.invalid" in given["argv"]
@@ -323,3 +326,39 @@ def test_a_record_that_others_could_write_ends_nothing(runs: Runs) -> None:
         record.chmod(0o600)
         end_leftover(record)
         assert other.wait(10) != 0
+
+
+# --- what an error says ---------------------------------------------------------------------------------------------
+
+
+def test_last_words_steer_no_terminal(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine's log has what rows and models put there."""
+    runs.write(1)
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_COMMAND", r"""sh -c 'printf "\033]0;x\007" >&2; exit 3'""")
+    with pytest.raises(ProviderUnavailableError, match=r"exit code 3: \\x1b\]0;x\\x07"):
+        runs.client().create(runs.file_rows(), runs.spec())
+
+
+def test_no_error_shows_a_password(runs: Runs) -> None:
+    """Of the URL of a server that runs elsewhere."""
+    runs.write(1)
+    client = runs.client(base_url="http://me:canary-1@127.0.0.1:9")
+    with pytest.raises(ProviderUnavailableError, match=r"no vLLM answers at http://\*\*\*@127.0.0.1:9") as raised:
+        client.create(runs.file_rows(), runs.spec())
+    assert "canary" not in str(raised.value)
+
+
+# --- a poisoned shard -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["requests", "upload", "job"])
+def test_a_poisoned_shard_stays_with_its_batch(context: Context, name: str) -> None:
+    """Its files and those of its job are the batch's own, whatever else the store says."""
+    rows = "generated/vllm/b/00000-1-requests.jsonl"
+    job = Job(id=rows, status=BatchStatus.COMPLETED, created_at=0)
+    good = new_shard("b", provider="vllm", requests=rows, upload=rows, job=job)
+    context.client_of(good)
+    others = "generated/vllm/other/00000-1-requests.jsonl"
+    poison = {"requests": others, "upload": others, "job": msgspec.structs.replace(job, id=others)}
+    with pytest.raises(NotFoundError, match="names files of another batch"):
+        context.client_of(msgspec.structs.replace(good, **{name: poison[name]}))

@@ -11,6 +11,7 @@ from ...core import Endpoint, GenerationConfig
 from ...core.finding import Finding
 from ...core.jobs import EngineOption
 from ...exceptions import ValidationError
+from ...security.files import check_home
 from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
@@ -156,7 +157,8 @@ class VLLMProvider(Provider):
 
     @classmethod
     def end_leftovers(cls, home: Path) -> None:
-        """See `Provider.end_leftovers`."""
+        """See `Provider.end_leftovers`; the records of a home that another user could have prepared are not read."""
+        check_home(home)
         from .files import end_leftover_jobs
         from .process.leftovers import end_leftover_servers
 

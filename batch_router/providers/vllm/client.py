@@ -13,13 +13,13 @@ from typing import BinaryIO
 from ...core import BatchStatus
 from ...core.jobs import Job, JobSpec
 from ...exceptions import FileOperationError, NotFoundError
+from ...security.files import open_regular
 from ..access import Access
 from ..base import Loaded, Rows
 from .control import JobControl
 from .engines import Engines
 from .errors import NAME, NoSpaceError
 from .files import JobFiles, find_files
-from .opening import privately
 from .process.leftovers import end_leftover
 
 
@@ -120,7 +120,7 @@ class VLLMClient:
 
     def download(self, job: Job, into: BinaryIO) -> None:
         """Copy the answers."""
-        with open(self._files(job.id).out, "rb", opener=privately) as answers:
+        with open(self._files(job.id).out, "rb", opener=open_regular) as answers:
             copyfileobj(answers, into, 1 << 18)
 
     def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:  # noqa: ARG002

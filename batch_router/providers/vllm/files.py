@@ -18,16 +18,16 @@ from pathlib import Path
 
 from ...exceptions import FileOperationError, JobInterruptedError
 from ...jsonl import read_lines
-from ...security.paths import path_below
+from ...security.files import open_regular
+from ...security.paths import FOLDERS, path_below
 from .codec import read_row_id
 from .errors import NAME
-from .opening import privately
 from .process.leftovers import end_leftover
 
 # Seconds until the next try for files that another run has: an engine ends within ten.
 _RETRY_AFTER = 5.0
-# Below it a folder for each batch; see `road/layout.py`.
-_FOLDER = Path("generated") / NAME
+# Below it a folder for each batch.
+_FOLDER = Path(FOLDERS) / NAME
 _ENDS = (".out.jsonl", ".run.jsonl", ".run-out.jsonl", ".engine.json", ".engine.log", ".cancel")
 
 
@@ -55,7 +55,7 @@ class JobFiles:
         Raises:
             JobInterruptedError: another run has them, and is about to end, or hangs.
         """
-        with open(self.rows, "r+b", opener=privately) as rows:
+        with open(self.rows, "r+b", opener=open_regular) as rows:
             try:
                 fcntl.flock(rows, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -78,7 +78,7 @@ class JobFiles:
     def unanswered(self) -> Iterator[bytes]:
         """The rows without an answer, in their order."""
         answered = self.answered()
-        with open(self.rows, "rb", opener=privately) as rows:
+        with open(self.rows, "rb", opener=open_regular) as rows:
             for line in read_lines(rows):
                 if read_row_id(line) not in answered:
                     yield line
@@ -144,7 +144,7 @@ def end_leftover_jobs(home: Path) -> None:
 
 
 def _answers(path: Path) -> Iterator[tuple[str, bytes]]:
-    with open(path, "rb", opener=privately) as lines:
+    with open(path, "rb", opener=open_regular) as lines:
         for line in lines:
             if line.endswith(b"\n") and (row_id := read_row_id(line)) is not None:
                 yield row_id, line
@@ -152,7 +152,7 @@ def _answers(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _write_whole(path: Path, lines: Iterable[bytes]) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "wb", opener=privately) as stream:
+    with open(temporary, "wb", opener=open_regular) as stream:
         stream.writelines(lines)
         stream.flush()
         os.fsync(stream.fileno())

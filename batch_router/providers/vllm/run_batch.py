@@ -13,10 +13,10 @@ from pathlib import Path
 
 from ...core.jobs import EngineOption
 from ...exceptions import ProviderUnavailableError, RequestRefusedError
+from ...security.files import open_regular
 from .control import JobControl
 from .errors import NAME
 from .files import JobFiles
-from .opening import privately
 from .preparing import LARGEST_AT_A_TIME, Preparer, Rules
 from .process import group, log
 from .process.folder import EngineFolder
@@ -130,7 +130,7 @@ async def _write_run(files: JobFiles, limit: int, preparer: Preparer) -> list[st
     chosen: list[str] = []
     refused: list[bytes] = []
     unanswered = files.unanswered()
-    with open(files.run, "wb", opener=privately) as run:
+    with open(files.run, "wb", opener=open_regular) as run:
         async with preparer:
             while (left := limit - len(chosen)) and run.tell() < _CHUNK_BYTES:
                 lines = list(islice(unanswered, min(left, LARGEST_AT_A_TIME)))
@@ -158,7 +158,7 @@ async def _prepare(preparer: Preparer, line: bytes) -> tuple[str, bytes, RowErro
 
 def _answered_so_far(log_file: Path) -> int:
     """How many rows the engine has answered, by its progress bar in the log."""
-    with open(log_file, "rb", opener=privately) as stream:
+    with open(log_file, "rb", opener=open_regular) as stream:
         stream.seek(max(0, log_file.stat().st_size - _PROGRESS_TAIL))
         counts = _PROGRESS.findall(stream.read())
     return int(counts[-1]) if counts else 0

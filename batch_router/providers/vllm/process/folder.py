@@ -5,7 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from ..opening import privately
+from ....exceptions import FileOperationError, ValidationError
+from ....security.files import make_home, open_regular
 
 
 class EngineFolder:
@@ -33,17 +34,26 @@ class EngineFolder:
         content = template.encode(errors="replace")
         path = self._made("templates") / f"{hashlib.sha256(content).hexdigest()}.jinja"
         temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        with open(temporary, "wb", opener=privately) as stream:
+        with open(temporary, "wb", opener=open_regular) as stream:
             stream.write(content)
         temporary.replace(path)
         return path
 
     def make(self) -> Path:
-        """The folder, for the records of servers."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self.path
+        """The folder, for the records of servers.
+
+        Raises:
+            FileOperationError: another user could have prepared it.
+        """
+        return _make(self.path)
 
     def _made(self, name: str) -> Path:
-        folder = self.make() / name
-        folder.mkdir(exist_ok=True, mode=0o700)
-        return folder
+        return _make(self.path / name)
+
+
+def _make(folder: Path) -> Path:
+    try:
+        make_home(folder, most_mode=0o700)
+    except ValidationError as error:
+        raise FileOperationError(str(error)) from error
+    return folder

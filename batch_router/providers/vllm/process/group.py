@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from ....security.files import open_regular
 from ..errors import NAME, EngineMissingError
-from ..opening import privately
 from . import guard
 from .environment import engine_environment
 from .record import describe_group, read_record
@@ -71,7 +71,7 @@ def start(
             f"{command[0]} cannot be run: install vllm where the GPU workers run, or set BATCH_ROUTER_VLLM_COMMAND"
         )
         raise EngineMissingError(NAME, 0, message)
-    with open(log, "wb", opener=privately) as output:
+    with open(log, "wb", opener=open_regular) as output:
         process = subprocess.Popen(
             [sys.executable, "-I", str(_GUARD), str(Path(program).absolute()), *command[1:]],
             stdin=subprocess.PIPE,
@@ -82,7 +82,7 @@ def start(
             env=engine_environment() | _OF_ENGINES | dict(environment or {}),
         )
     try:
-        with open(record, "wb", opener=privately) as stream:
+        with open(record, "wb", opener=open_regular) as stream:
             stream.write(msgspec.json.encode(describe_group(process.pid)))
     except BaseException:
         end(process, record)

@@ -4,6 +4,7 @@ import fcntl
 from contextlib import suppress
 from pathlib import Path
 
+from ....security.files import open_regular
 from .group import end_group
 from .record import is_on_this_machine, is_running, read_record
 
@@ -21,6 +22,6 @@ def end_leftover(record: Path) -> None:
 def end_leftover_servers(folder: Path) -> None:
     """End the servers of dead workers: the records whose lock no process holds any more."""
     for record in folder.glob("*.json"):
-        with suppress(OSError), record.with_suffix(".lock").open("r+b") as lock:
+        with suppress(OSError), open(record.with_suffix(".lock"), "r+b", opener=open_regular) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             end_leftover(record)

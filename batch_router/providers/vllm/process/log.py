@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ....core.jobs import EngineOption
 from ....exceptions import ProviderAPIError, ProviderUnavailableError, RequestRefusedError
+from ....security.files import open_regular
 from ....security.masking import is_secret_name, mask
 from ....security.printable import printable_lines
 from ..errors import NAME, EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
-from ..opening import privately
 
 _QUOTED = 500  # characters of the log that an error shows
 _SEARCHED = 1 << 16  # bytes at the end of the log that are searched: a row that it quotes may be long
@@ -57,7 +57,7 @@ _KINDS: tuple[tuple[re.Pattern[str], type[ProviderAPIError], str], ...] = (
 
 def last_words(log: Path, options: Mapping[str, EngineOption], environment: Mapping[str, str]) -> str:
     """The end of a log, without rows, and without the secrets among the options and variables."""
-    with open(log, "rb", opener=privately) as stream:
+    with open(log, "rb", opener=open_regular) as stream:
         stream.seek(max(0, log.stat().st_size - _SEARCHED))
         words = stream.read().decode(errors="replace")
     known = [*environment.items(), *options.items()]

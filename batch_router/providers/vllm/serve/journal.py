@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from ..opening import privately
+from ....security.files import open_regular
 
 _SYNC_EVERY = 1.0
 
@@ -18,7 +18,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self._stream = open(path, "ab", opener=privately)  # noqa: SIM115 - closed by `__exit__`
+        self._stream = open(path, "ab", opener=open_regular)  # noqa: SIM115 - closed by `__exit__`
         self._unsynced = False
         self._synced = time.monotonic()
 

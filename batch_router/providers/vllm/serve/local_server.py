@@ -15,11 +15,11 @@ import httpx2
 
 from ....core.jobs import EngineOption
 from ....exceptions import ProviderUnavailableError
+from ....security.files import open_regular
 from ..._http.address import Address
 from ..._http.transport import open_client
 from ..control import JobControl
 from ..errors import NAME
-from ..opening import privately
 from ..process import group, log
 from ..process.folder import EngineFolder
 from ..process.leftovers import end_leftover_servers
@@ -109,7 +109,7 @@ class LocalServer:
 
     def _start(self) -> None:
         end_leftover_servers(self._folder.make())
-        self._held_lock = open(self._lock, "wb", opener=privately)  # noqa: SIM115 - held while it runs
+        self._held_lock = open(self._lock, "wb", opener=open_regular)  # noqa: SIM115 - held while it runs
         fcntl.flock(self._held_lock, fcntl.LOCK_EX)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
