@@ -106,7 +106,7 @@ def _stack(home: Path) -> Iterator[None]:
     environment[f"{PREFIX}MAX_SHARD_ROWS"] = str(_ROWS_PER_SHARD)
     scenario = home / "scenario.toml"
     scenario.write_text(_SCENARIO)
-    command = [sys.executable, "-m", "batch_router.cli", "up", "--scenario", str(scenario), "io", "cpu", "gpu"]
+    command = [sys.executable, "-P", "-m", "batch_router.cli", "up", "--scenario", str(scenario), "io", "cpu", "gpu"]
     with (home / "up.log").open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as up:
         try:
             yield

@@ -19,7 +19,7 @@ from honcho.manager import Manager
 from ..embedded import EmbeddedServer
 from ..exceptions import ValidationError
 from ..security.files import make_home
-from ..settings import Settings
+from ..settings import PREFIX, Settings
 from .exit_codes import ExitCode
 from .terminal import SafePrinter, say, tell
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..simulator import Scenario
 
 _FLOWER_PORT = 5555
+#: Where the processes of the stack run. Celery imports from the folder where it is started, Flower executes a
+#: `flowerconfig.py` in it, and a folder that came with a clone or an archive is not to be executed.
+NEUTRAL = "/"
 # Longer than honcho waits for the processes of the stack before it kills them.
 _END_WITHIN = 15.0
 _HERE = Path(__file__).parent
@@ -50,8 +53,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
         raise click.UsageError(f"the Procfile has no process {unknown[0]!r}; it has {', '.join(commands)}")
     make_home(settings.home)
     with ExitStack() as stack:
-        environment = dict(os.environ)
-        environment["BATCH_ROUTER_HOME"] = str(settings.home.absolute())
+        environment = os.environ | _without_folder(settings)
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
         environment["PYTHONUNBUFFERED"] = "1"
         if settings.redis_url is None:
@@ -63,7 +65,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
             environment |= _flower_settings(environment)
         manager = Manager(SafePrinter())
         for name in wanted:
-            manager.add_process(name, commands[name], env=environment)
+            manager.add_process(name, commands[name], env=environment, cwd=NEUTRAL)
         manager.loop()
         return int(manager.returncode or 0)
 
@@ -91,6 +93,14 @@ def _load_scenario(path: Path | None) -> "Scenario":
         raise ValidationError(f"scenario: {error}") from error
 
 
+def _without_folder(settings: Settings) -> dict[str, str]:
+    """The variables that name paths, for processes that run elsewhere."""
+    fields = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    paths = {PREFIX + name.upper(): str(it.absolute()) for name, it in fields.items() if isinstance(it, Path)}
+    imports = [str(Path(each).absolute()) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    return paths | ({"PYTHONPATH": os.pathsep.join(imports)} if imports else {})
+
+
 def _procfile() -> Path:
     """The Procfile: beside this module in a wheel, at the top of a checkout."""
     packaged = _HERE / "Procfile"
@@ -101,9 +111,9 @@ def _procfile() -> Path:
 def _simulator(scenario: Path | None) -> Iterator[str]:
     """Run the simulator as its own process while the block runs; gives its URL."""
     _load_scenario(scenario)  # a bad one is refused here, in one sentence
-    arguments = [sys.executable, "-m", "batch_router.simulator", "--port", "0"]
+    arguments = [sys.executable, "-P", "-m", "batch_router.simulator", "--port", "0"]
     if scenario:
-        arguments += ["--scenario", str(scenario)]
+        arguments += ["--scenario", str(scenario.absolute())]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             url = str(process.stdout.readline()).strip() if process.stdout else ""
@@ -126,7 +136,7 @@ def end_process(process: subprocess.Popen[Any]) -> None:
 
 
 def _simulated_providers(url: str, scenario: Path | None) -> dict[str, str]:
-    engine = {"BATCH_ROUTER_VLLM_COMMAND": shlex.join([sys.executable, "-m", "batch_router.simulator.vllm"])}
+    engine = {"BATCH_ROUTER_VLLM_COMMAND": shlex.join([sys.executable, "-P", "-m", "batch_router.simulator.vllm"])}
     if scenario is not None:
         engine["BATCH_ROUTER_VLLM_SCENARIO"] = str(scenario.absolute())
     return engine | {

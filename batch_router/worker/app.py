@@ -10,6 +10,7 @@ from celery.app.utils import Settings as CelerySettings
 from ..connect import broker_server
 from ..settings import Settings
 from .broker import AMQP
+from .flower import only_look
 from .loader import Loader
 
 
@@ -61,6 +62,8 @@ class GuestApp(Celery):
         """
         if (program := click.get_current_context(silent=True)) is not None:
             program.auto_envvar_prefix = None
+            if program.invoked_subcommand == "flower":
+                only_look()
         return {}
 
     @user_options.setter

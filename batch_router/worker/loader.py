@@ -1,5 +1,6 @@
 """How the app gets its settings, and what happens when a worker of it starts and ends."""
 
+from importlib import import_module
 from typing import Any
 
 import click
@@ -25,6 +26,10 @@ _WITHOUT_EFFECT = {
 
 class Loader(AppLoader):
     """Reads our settings and no other; Celery calls the rest of it in a worker of our app, and in no other."""
+
+    def import_from_cwd(self, module: str, *_: object, **__: object) -> Any:
+        """A module that is installed or on the PYTHONPATH: the folder where a program runs may be another's."""
+        return import_module(module)
 
     def read_configuration(self, env: str = "") -> dict[str, object]:  # noqa: ARG002 - CELERY_CONFIG_MODULE is another app's
         """Our settings, without a `celeryconfig`."""
@@ -62,7 +67,8 @@ class Loader(AppLoader):
         try:
             return self.import_from_cwd(name)
         except ModuleNotFoundError as error:
-            raise ValidationError(f"BATCH_ROUTER_CELERY_CONFIG: {error}; it is the name of a Python module") from error
+            wanted = "the name of a module that is installed or on the PYTHONPATH"
+            raise ValidationError(f"BATCH_ROUTER_CELERY_CONFIG: {error}; it is {wanted}") from error
 
     def on_worker_init(self) -> None:
         """Get ready for the first step, and for the end."""

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -65,12 +65,21 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
 @contextmanager
 def run_stack(home: Path, scenario: str, *processes: str, **settings: str) -> Iterator[Stack]:
     """Start `up`, wait until its workers listen, and end it, however the block ends."""
+    with run_stack_in(home, home, [sys.executable, "-m", "batch_router.cli"], scenario, processes, settings) as stack:
+        yield stack
+
+
+@contextmanager
+def run_stack_in(
+    cwd: Path, home: Path, program: list[str], scenario: str, processes: Sequence[str], settings: dict[str, str]
+) -> Iterator[Stack]:
+    """The same in another folder, by another way to start `batch-router`."""
     home.mkdir(parents=True, exist_ok=True)
     stack = Stack(home, clean_environment(home, OPENAI_API_KEY=KEY, **settings))
     (home / "scenario.toml").write_text(scenario)
-    command = [sys.executable, "-m", "batch_router.cli", "up", "--scenario", str(home / "scenario.toml"), *processes]
+    command = [*program, "up", "--scenario", str(home / "scenario.toml"), *processes]
     with stack.log.open("wb") as log:
-        up = subprocess.Popen(command, env=stack.environment, cwd=home, stdout=log, stderr=log)
+        up = subprocess.Popen(command, env=stack.environment, cwd=cwd, stdout=log, stderr=log)
     try:
         _wait_for_workers(stack, up, [queue for name in processes for queue in _QUEUES[name]])
         yield stack

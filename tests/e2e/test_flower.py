@@ -9,12 +9,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from .stack import KEY, processes_of, run_stack
+from batch_router.connect import broker_server
+from batch_router.settings import Settings
+from tests.worker import wire
+
+from .stack import KEY, Stack, processes_of, run_stack
 
 
 def free_port() -> int:
@@ -23,13 +28,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def fetch(url: str, account: str | None = None) -> str:
+def fetch(url: str, account: str | None = None, body: bytes | None = None) -> str:
     manager = urllib.request.HTTPPasswordMgrWithPriorAuth()
     if account:
         user, password = account.split(":")
         manager.add_password(None, url, user, password, is_authenticated=True)
     opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
-    with opener.open(url, timeout=10) as answer:
+    with opener.open(url, body, timeout=10) as answer:
         return str(answer.read().decode())
 
 
@@ -42,6 +47,34 @@ def paused(home: Path, node: str) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def _act_in_vain(url: str, account: str, folder: Path) -> None:
+    """The account may look: no address starts a task in Flower's process, sends one, or changes a worker."""
+    (folder / "secret.jsonl").write_text('{"custom_id": "a", "prompt": "canary-prompt"}\n')
+    arguments = {"args": ["openai"], "kwargs": {"model": "m", "input": str(folder / "secret.jsonl")}}
+    submits = [f"task/{how}/batch_router.submit_batch" for how in ("apply", "async-apply", "send-task")]
+    changes = ["worker/shutdown/io@h", "worker/pool/grow/io@h", "task/revoke/a", "task/rate-limit/a"]
+    for path in submits + changes:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            fetch(f"{url}/api/{path}", account, msgspec.json.encode(arguments))
+
+
+def _pages_about_a_batch_by_name(stack: Stack, url: str, account: str) -> str:
+    """What Flower shows of a task whose message brings rows, while it waits and when it has ended."""
+    hidden = {"model": "m", "requests": [{"custom_id": "a", "prompt": "canary-prompt"}]}
+    later = (datetime.now(UTC) + timedelta(seconds=100)).isoformat()
+    with broker_server(Settings(home=stack.home)).client() as broker:
+        for task_id, eta in (("now", None), ("later", later)):
+            headers = wire.headers_of("batch_router.submit_batch", id=task_id, eta=eta, argsrepr="canary-prompt")
+            broker.lpush("batch_router.io", wire.envelope(headers, [["openai"], hidden, wire.NO_CALLS]))
+    deadline = time.monotonic() + 60
+    while not {"now", "later"} <= set(msgspec.json.decode(tasks := fetch(f"{url}/api/tasks", account))):
+        assert time.monotonic() < deadline, tasks
+        time.sleep(0.2)
+    shown = fetch(f"{url}/api/workers?refresh=1&workername=io@{socket.gethostname()}", account)
+    assert "later" in shown
+    return tasks + shown
 
 
 def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
@@ -57,7 +90,9 @@ def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
         while "batch_router.finish" not in (pages := fetch(f"{url}/api/tasks", account)):
             assert time.monotonic() < deadline, pages
             time.sleep(0.2)
+        _act_in_vain(url, account, tmp_path)
         tasks = msgspec.json.decode(pages)
+        pages += _pages_about_a_batch_by_name(stack, url, account)
         pages += "".join(fetch(url + page, account) for page in ("/workers", "/broker", "/tasks"))
         with pytest.raises(urllib.error.HTTPError, match="401"):
             fetch(url)

@@ -1,6 +1,7 @@
 """A Django project with a Celery app of its own beside a fleet of ours, on one broker, with the built wheel."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -65,6 +66,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[Fle
             "BATCH_ROUTER_OPENAI_BASE_URL": f"{simulator.url}/openai/v1",
             "OPENAI_API_KEY": "sk-test",
             "BATCH_ROUTER_CELERY_CONFIG": "impatient",
+            "PYTHONPATH": os.pathsep.join((str(folder), environment["PYTHONPATH"])),
         }
         with worker(environment, "-n", "ours@%h", cwd=folder) as running:
             started = Fleet(environment, folder, running)

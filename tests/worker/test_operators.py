@@ -54,7 +54,7 @@ def test_celerys_settings_can_be_overridden(environment: dict[str, str], tmp_pat
         (tmp_path / "celeryconfig.py").write_text((ROOT / "celeryconfig.py").read_text() + OVERRIDES)
     else:
         (tmp_path / "operators.py").write_text(OVERRIDES)
-        environment["BATCH_ROUTER_CELERY_CONFIG"] = "operators"
+        environment |= {"BATCH_ROUTER_CELERY_CONFIG": "operators", "PYTHONPATH": str(tmp_path)}
     with worker(environment, app=app, cwd=tmp_path):
         assert ask(environment, app, "stats", tmp_path)["prefetch_count"] == 3 * 4
         options = ask(environment, app, "conf", tmp_path)["broker_transport_options"]
@@ -100,6 +100,7 @@ def test_a_worker_that_cannot_start_says_why(
     """A queue that does not exist, a wrong setting or override: one sentence, no traceback, an exit code."""
     (Path(environment["BATCH_ROUTER_HOME"]) / "moved.py").write_text('broker_url = "redis://127.0.0.1:1/1"\n')
     (Path(environment["BATCH_ROUTER_HOME"]) / "misspelt.py").write_text("worker_prefetch_multiplyer = 4\n")
+    variables |= {"PYTHONPATH": environment["BATCH_ROUTER_HOME"]}
     done = start(environment | variables, "-A", "batch_router.worker", "worker", *arguments)
     assert done.returncode in (1, 2)
     assert re.search(said, done.stderr), done.stderr
