@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from .exceptions import ValidationError
 from .security.logs import get_logger
+from .security.masking import mask_url
 
 log = get_logger(__name__)
 
@@ -96,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """All but what may hold passwords: the URLs of servers, and what providers have of their own."""
         hidden = ("_url", "sections", "others")
         shown = {name: getattr(self, name) for name in self.__struct_fields__ if not name.endswith(hidden)}
+        shown["base_urls"] = {name: mask_url(url) for name, url in self.base_urls.items()}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def of(self, kind: type[S]) -> S:

@@ -16,6 +16,7 @@ from ..exceptions import BatchRouterError
 from ..operations.orphans import accounts_of, find_orphans, find_strays
 from ..providers import find_provider, provider_names
 from ..security.files import make_home
+from ..security.masking import mask_url
 from ..security.redis_url import RedisServer
 from ..settings import Settings
 from ..state.table import State
@@ -114,8 +115,8 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         variables = find_provider(name).key_variables
         if not variables:
             continue
-        where = settings.base_urls.get(name)
-        place = f" ({where})" if where else ""
+        url = settings.base_urls.get(name)
+        place = f" ({mask_url(url)})" if url else ""
         found = [variable for variable in variables if os.environ.get(variable)]
         yield Finding(
             f"key {name}", f"{found[0]} is set here{place}" if found else f"{variables[0]} is not set here{place}"

@@ -29,6 +29,7 @@ import redis
 from ..exceptions import StoreUnavailableError
 from ..security.files import make_home, open_private
 from ..security.logs import get_logger
+from ..security.masking import mask
 from .binary import find_server
 from .record import FOLDER_MODE, Record, find_running, read_record, running_url
 
@@ -239,7 +240,7 @@ class EmbeddedServer:
 
     def _failed(self, how: str, password: str) -> StoreUnavailableError:
         lines = (self._folder / "server.log").read_text(errors="replace").splitlines()
-        end = "\n".join(lines[-10:]).replace(password, "***")
+        end = mask("\n".join(lines[-10:]), password)
         return StoreUnavailableError(f"the embedded server {how}; its log ends:\n{end}")
 
 

@@ -28,6 +28,9 @@ class Access:
         if url is not None and urlsplit(url).scheme == "http" and not _is_this_machine(url):
             _warn_of_plain_text(self.service)
 
+    def __getstate__(self) -> dict[str, object]:
+        raise TypeError("a key stays in its process: an Access is not pickled")
+
     def account(self, credential: str | None) -> Account:
         """The account whose jobs this client sees.
 

@@ -165,6 +165,16 @@ class Provider(ABC):
         self._api_key = api_key
         self.base_url = base_url
 
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
+
+    def __getstate__(self) -> dict[str, object]:
+        if self._api_key is not None:
+            raise TypeError(f"the key of {type(self).__name__} stays in this process: pickle one without a key")
+        return vars(self)
+
     def takes_credential(self) -> bool:
         """Whether a batch may name the key that it wants to be sent with."""
         return bool(self.key_variables)
@@ -180,6 +190,9 @@ class Provider(ABC):
         if not key:
             names = " or ".join(self.key_variables)
             raise CredentialsError(self.name, 0, f"no API key: set {names} where the workers run")
+        key = key.strip()  # of a file's line end
+        if not (key.isascii() and key.isprintable()):  # the HTTP client's error would quote it
+            raise CredentialsError(self.name, 0, "the API key has characters that no key has, such as a line end")
         return key
 
     @classmethod

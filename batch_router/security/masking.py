@@ -31,6 +31,8 @@ def mask_url(url: str) -> str:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return MASK
+    if "://" not in url or "@" in parts.path:
+        return MASK
     user = f"{MASK}@" if "@" in parts.netloc else ""
     query = MASK if parts.query else ""
     return urlunsplit((parts.scheme, user + host, parts.path, query, ""))

@@ -79,6 +79,17 @@ def test_one_place_makes_http_clients() -> None:
     assert callers(*clients, *calls, *pools, *sdks, *others) == {"providers/_http/transport.py"}
 
 
+def test_one_place_masks_secrets() -> None:
+    """No other place has a mask of its own, or an opinion on which names are those of secrets."""
+    masks = {path for path, tree in MODULES.items() for node in ast.walk(tree) if _is_mask(node)}
+    assert masks == {"security/masking.py"}
+
+
+def _is_mask(node: ast.AST) -> bool:
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and ("***" in text or "KEY|TOKEN" in text)
+
+
 def test_one_place_of_the_command_line_writes() -> None:
     """All else hands its texts to that place, which shows them as they are."""
     streams = [f"sys.{stream}.{name}" for stream in ("stdout", "stderr") for name in ("write", "buffer.write")]

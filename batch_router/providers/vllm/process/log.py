@@ -7,7 +7,7 @@ from pathlib import Path
 from ....core.jobs import EngineOption
 from ....exceptions import ProviderAPIError, ProviderUnavailableError, RequestRefusedError
 from ....security.files import open_regular
-from ....security.masking import is_secret_name, mask
+from ....security.masking import MASK, is_secret_name, mask
 from ....security.printable import printable_lines
 from ..errors import NAME, EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
 
@@ -62,7 +62,7 @@ def last_words(log: Path, options: Mapping[str, EngineOption], environment: Mapp
         words = stream.read().decode(errors="replace")
     known = [*environment.items(), *options.items()]
     words = mask(words, *(str(value) for name, value in known if is_secret_name(name)))
-    return printable_lines(_ROW.sub(r"input_value=***\1", words))
+    return printable_lines(_ROW.sub(rf"input_value={MASK}\1", words))
 
 
 def bad_line(words: str) -> int | None:
