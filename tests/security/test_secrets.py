@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from batch_router.client import BatchClient
-from batch_router.connect import broker_url, open_context, state_url
+from batch_router.connect import open_broker, open_context, state_server
 from batch_router.exceptions import BatchRouterError, CredentialsError
 from batch_router.intake.options import SubmitOptions
 from batch_router.providers import Access, Provider
@@ -80,8 +80,8 @@ def run(home: Path, environment: dict[str, str]) -> Iterator[bytes]:
         yield cli(environment, "doctor", "--json")
         yield repr((settings, environment["BATCH_ROUTER_HOME"])).encode()
         yield "\n".join(processes_of(home).values()).encode()
-        for url in (state_url(settings), broker_url(settings)):
-            yield from values(url)
+        for server in (state_server(settings).client(), open_broker(settings)):
+            yield from values(server)
     yield from (path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert process.log.read_bytes().count(b"DEBUG") > 100
 
@@ -92,9 +92,9 @@ def cli(environment: dict[str, str], *arguments: str) -> bytes:
     return done.stdout + done.stderr
 
 
-def values(url: str) -> Iterator[bytes]:
+def values(database: "redis.Redis") -> Iterator[bytes]:
     """Every key and value of a database."""
-    with redis.Redis.from_url(url) as client:
+    with database as client:
         readers: dict[bytes, Callable[[bytes], object]] = {
             b"string": client.get,
             b"hash": client.hgetall,
