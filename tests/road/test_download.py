@@ -7,15 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from batch_router.bounds import Bounds
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job, JobSpec
-from batch_router.exceptions import FileOperationError
+from batch_router.exceptions import FileOperationError, ProtocolError
 from batch_router.road.context import Context
 from batch_router.road.jobs import stored_rows
+from batch_router.road.policy import decide
 from batch_router.road.refetch import MOST_REFETCHES
 from batch_router.road.steps.clean import ended_as
 from batch_router.road.steps.download import download
 from batch_router.road.steps.normalize import normalize
+from batch_router.settings import Section
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault
 from batch_router.state.items import Shard
@@ -38,8 +41,8 @@ def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch)
     """`begin(simulator)`: a shard of three rows, whose job at OpenAI has been answered."""
     monkeypatch.setenv("OPENAI_API_KEY", "k")
 
-    def make(simulator: Simulator, **facts: Any) -> tuple[Context, Shard]:
-        context = make_context(base_urls={"openai": f"{simulator.url}/openai/v1"})
+    def make(simulator: Simulator, *sections: Section, **facts: Any) -> tuple[Context, Shard]:
+        context = make_context(base_urls={"openai": f"{simulator.url}/openai/v1"}, sections=sections)
         with context.storage.write("requests") as stream:
             stream.writelines(wire(number) for number in range(ROWS))
         with context.storage.write("ids") as stream:
@@ -130,3 +133,15 @@ def test_rows_that_were_damaged_here_are_not_sent(context: Context) -> None:
     context.storage.delete("requests")
     with pytest.raises(FileOperationError, match="No such file"):
         stored_rows(context, shard)
+
+
+def test_answers_beyond_the_bound_wait(begin: Begin, stored: Callable[[], list[str]]) -> None:
+    """The job is paid for, so the shard tries again and says which setting to raise; the disk is free meanwhile."""
+    with Simulator() as simulator:
+        context, shard = begin(simulator, Bounds(max_answers_bytes=1024))
+        before = stored()
+        with pytest.raises(ProtocolError, match=r"more than 1,024 \(BATCH_ROUTER_MAX_ANSWERS_BYTES\)") as caught:
+            download(context, shard)
+    decision = decide(shard, caught.value)
+    assert (decision.state, decision.failure.retryable) == (State.DOWNLOADING, True)
+    assert stored() == before

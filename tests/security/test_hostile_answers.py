@@ -17,20 +17,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from batch_router.exceptions import (
-    ProviderUnavailableError,
-)
+from batch_router.exceptions import ProtocolError, ProviderUnavailableError
 from tests.file_rows import FileRows
 
 from .hostile_server import Asked, HostileServer, reply
-from .provider_calls import (
-    NAMES,
-    PROVIDERS,
-    ROOT,
-    call,
-    client_of,
-    job_of,
-)
+from .provider_calls import NAMES, PROVIDERS, ROOT, call, client_of, job_answer, job_of, spec_of
 
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
@@ -208,8 +199,25 @@ def test_no_answer_holds_a_thread(provider: str) -> None:
             with pytest.raises(ProviderUnavailableError, match="no answer: Re") as caught:
                 client.get(str(NAMES[provider][0]))
             assert caught.value.ambiguous
+        for name in ("headers", "body", "gzip"):  # noqa: B007
             with pytest.raises(ProviderUnavailableError, match="no answer: Re"):
                 client.download(job_of(provider), io.BytesIO())
+
+
+def test_a_first_answer_without_an_end_is_not_waited_for() -> None:
+    """Anthropic's jobs are known by the first of their answers: where it is too long, a job is none that we know."""
+    place = "/v1/messages/batches/msgbatch_1/results"
+    page = {"data": [job_answer("anthropic", results_url=place, request_counts={"succeeded": 1})], "has_more": False}
+
+    def answer(asked: Asked) -> bytes | Iterator[bytes]:
+        is_answers = asked.path.endswith("/results")
+        return endless(JSON + b"\r\n", b"x" * (1 << 20)) if is_answers else reply(200, json.dumps(page).encode())
+
+    with HostileServer(answer) as server:
+        client = client_of("anthropic", server.url)
+        assert [job.label for job in client.list(1)] == [None]
+        with pytest.raises(ProtocolError, match="does not say which row it belongs to"):
+            client.find(spec_of("anthropic"))
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
