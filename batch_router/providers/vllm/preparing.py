@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...bounds import Bounds, beyond
-from .media import Media, MediaError, find_media
+from .media import Media, MediaError, Place, find_media
 from .room import Room
 from .rows import INVALID, UNREACHABLE, RowError, read
 
@@ -67,17 +67,23 @@ class Preparer:
         """
         row = read(line, self._model)
         media = find_media(row.body)
-        async with self._room.share(self._most if media else len(line)) as share:
+        taken = await self._room.take(self._most if media else len(line))
+        try:
             if media:
-                try:
-                    await self._media.put_into(media, len(line))
-                except MediaError as error:
-                    raise RowError(UNREACHABLE if error.passing else INVALID, str(error)) from error
-                media.clear()
+                await self._fetch(media, len(line))
             body = self._encode(row.body)
-            await self._room.shrink(share, len(body))
-            row.body = {}  # it may have megabytes
+            self._room.give(taken - len(body))
+            taken = len(body)
+            row.body, media = {}, []  # they may have megabytes
             yield Prepared(row.custom_id, row.url, body)
+        finally:
+            self._room.give(taken)
+
+    async def _fetch(self, media: list[Place], size: int) -> None:
+        try:
+            await self._media.put_into(media, size)
+        except MediaError as error:
+            raise RowError(UNREACHABLE if error.passing else INVALID, str(error)) from error
 
     def _encode(self, body: dict[str, object]) -> bytes:
         try:

@@ -1,19 +1,11 @@
 """How much a job holds at a time: rows with images have megabytes, and hundreds of rows are under way."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-
-class Share:
-    """What one row takes of a room; `size` in bytes."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
+from collections import deque
 
 
 class Room:
-    """So many bytes, of which rows take their shares.
+    """So many bytes, of which rows take what they have, in their order.
 
     Args:
         size: bytes.
@@ -21,27 +13,32 @@ class Room:
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
-        self._changed = asyncio.Condition()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def share(self, size: int) -> AsyncIterator[Share]:
-        """Wait for so many bytes, or for all if it is more, and hold them for as long as the block runs."""
-        share = Share(min(size, self._size))
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= share.size)
-            self._free -= share.size
+    async def take(self, size: int) -> int:
+        """Wait for so many bytes, or for all of them if it is more; returns how many were taken."""
+        size = min(size, self._size)
+        if self._waiting or self._free < size:
+            await self._wait(size)
+        else:
+            self._free -= size
+        return size
+
+    def give(self, size: int) -> None:
+        """Give back what was taken; less than nothing takes more, without a wait."""
+        self._free += size
+        while self._waiting and self._waiting[0][0] <= self._free:
+            wanted, turn = self._waiting.popleft()
+            if not turn.done():
+                self._free -= wanted
+                turn.set_result(None)
+
+    async def _wait(self, size: int) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
         try:
-            yield share
-        finally:
-            await self._give(share.size)
-
-    async def shrink(self, share: Share, size: int) -> None:
-        """Give back what a share has beyond `size` bytes."""
-        if size < share.size:
-            over, share.size = share.size - size, size
-            await self._give(over)
-
-    async def _give(self, size: int) -> None:
-        async with self._changed:
-            self._free += size
-            self._changed.notify_all()
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was given just now
+                self.give(size)
+            raise

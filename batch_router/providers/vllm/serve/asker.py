@@ -7,13 +7,14 @@ the HTTP client of the SDKs takes 6 ms.
 import asyncio
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 
 import aiohttp
 import msgspec
 
 from ....bounds import Bounds, beyond
 from ....exceptions import CredentialsError, ProviderAPIError, ProviderUnavailableError, RateLimitedError
-from ....jsonl import decode_leniently
+from ....jsonl import decode_leniently, is_clean
 from ....security.printable import printable
 from ..._http.proxies import proxy_of
 from ..._http.retry_after import read_retry_after
@@ -32,6 +33,8 @@ _LONGEST_PAUSE = 60.0
 _AWAY = frozenset({429, 502, 503})
 # Bytes of an answer that is not JSON, or of an id, that are kept.
 _QUOTED = 200
+# Bytes of an answer that is not quite JSON, and is repaired.
+_MOST_REPAIRED = 1 << 20
 _PASSING = _AWAY | {408, 409, 425, 500, 504}
 
 
@@ -114,14 +117,27 @@ def _away(status: int, headers: Mapping[str, str]) -> ProviderAPIError:
 
 
 def _as_line(row_id: str, status: int, headers: Mapping[str, str], content: bytes) -> bytes:
+    body = _object_of(content)
+    request_id = headers.get("x-request-id", "")[:_QUOTED] or None
+    response = {"status_code": status, "request_id": request_id, "body": body}
+    error: object = None
+    if not 200 <= status < 300 or body is None:
+        response["body"] = None
+        quoted = printable(content[:_QUOTED].decode(errors="replace"), _QUOTED)
+        error = {"error": {"message": quoted}} if body is None else body
+    return msgspec.json.encode({"id": "", "custom_id": row_id, "response": response, "error": error}) + b"\n"
+
+
+def _object_of(content: bytes) -> msgspec.Raw | None:
+    """The object of an answer, in one line and not taken apart: a million values would take much more memory."""
+    with suppress(msgspec.DecodeError, RecursionError):
+        if is_clean(content):
+            line = msgspec.json.format(content, indent=-1)
+            return msgspec.Raw(line) if line.startswith(b"{") else None
+    if len(content) > _MOST_REPAIRED:
+        return None
     try:
         body, _ = decode_leniently(content)
     except ValueError:
-        body = None
-    response = {"status_code": status, "request_id": headers.get("x-request-id"), "body": body}
-    error = None
-    if not 200 <= status < 300 or not isinstance(body, dict):
-        response["body"] = None
-        quoted = printable(content[:_QUOTED].decode(errors="replace"), _QUOTED)
-        error = body if isinstance(body, dict) else {"error": {"message": quoted}}
-    return msgspec.json.encode({"id": "", "custom_id": row_id, "response": response, "error": error}) + b"\n"
+        return None
+    return msgspec.Raw(msgspec.json.encode(body)) if isinstance(body, dict) else None
