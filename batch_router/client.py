@@ -24,11 +24,12 @@ from .operations.retry import retry_failed
 from .operations.status import describe_batch
 from .operations.submit import submit
 from .road.context import Context
+from .road.records import read_record
 from .settings import Settings
+from .state.checks import passed_over
 from .state.items import Batch
 
 _decode_result = msgspec.json.Decoder(UnifiedResult).decode
-_decode_manifest = msgspec.json.Decoder(Manifest).decode
 
 #: Seconds between two looks at the store while waiting.
 LOOK_EVERY = 0.2
@@ -80,12 +81,17 @@ class BatchClient:
 
         Raises:
             BatchNotFoundError: there is none of that id.
+            CorruptItemError: what the store holds of it is not batch_router's; any method may raise it.
         """
         return describe_batch(self._context, self._batch(batch_id))
 
     def list(self, limit: int = 20) -> Sequence[BatchStatusResponse]:
         """The newest batches first."""
-        return [describe_batch(self._context, batch) for batch in islice(self._context.store.iter_batches(), limit)]
+        found: list[BatchStatusResponse] = []
+        for batch in islice(self._context.store.iter_batches(), limit):
+            with passed_over():
+                found.append(describe_batch(self._context, batch))
+        return found
 
     def wait(
         self,
@@ -125,8 +131,7 @@ class BatchClient:
         batch = self._batch(batch_id)
         if batch.manifest is None:
             raise BatchNotFinishedError(batch_id, self.status(batch_id).status)
-        with self._context.storage.open(batch.manifest) as stream:
-            return _decode_manifest(stream.read())
+        return read_record(self._context.storage, batch_id, batch.manifest, Manifest)
 
     def results(self, batch_id: str, *, partial: bool = False) -> Iterator[UnifiedResult]:
         """The results of a batch in input order, one per request, streamed.
@@ -146,7 +151,7 @@ class BatchClient:
         if partial and batch.manifest is None:
             parts = written_parts(self._context.store.get_shards(batch))
         else:
-            parts = listed_parts(self.manifest(batch_id))
+            parts = listed_parts(batch, self.manifest(batch_id))
         return read_results(self._context.storage, parts)
 
     def cancel(self, batch_id: str) -> bool:
@@ -191,9 +196,12 @@ class BatchClient:
         before = self._context.store.now() - days * 86400
         batches = self._context.store.iter_batches()
         old = [batch for batch in batches if batch.state.is_final and batch.updated_at < before]
+        purged: list[str] = []
         for batch in old:
-            purge(self._context, batch)
-        return [batch.id for batch in old]
+            with passed_over():
+                purge(self._context, batch)
+                purged.append(batch.id)
+        return purged
 
     def listeners(self, queue: str) -> Sequence[str]:
         """The workers that listen on a queue."""

@@ -87,7 +87,11 @@ def queue_key(settings: Settings, queue: str) -> str:
 def open_store(settings: Settings) -> RedisStore:
     """The store of the settings; connects when it is first used."""
     client = state_server(settings).client(
-        decode_responses=True, socket_timeout=30, socket_connect_timeout=5, health_check_interval=25
+        decode_responses=True,
+        encoding_errors="backslashreplace",  # what is no UTF-8 concerns only the item that it stands in
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        health_check_interval=25,
     )
     return RedisStore(client, prefix=f"{settings.prefix}:")
 

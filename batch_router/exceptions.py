@@ -12,6 +12,7 @@
     ├── BatchFailedError                  the batch ended without a single answer
     ├── StateError                        a transition that the state table does not have: a bug, not a condition
     ├── SchemaError                       state that another version of batch_router wrote
+    ├── CorruptItemError                  state that no version of batch_router could have written
     ├── FileOperationError                storage could not be read or written          (retried)
     ├── StoreUnavailableError             the store (Redis) cannot be reached           (retried)
     ├── NoWorkerError                     no worker listens on the queue                (retried)
@@ -174,6 +175,23 @@ class SchemaError(BatchRouterError):
     def __init__(self, item_id: str, *, newer: bool) -> None:
         remedy = "update the one that runs here" if newer else "let workers of that version finish it"
         super().__init__(f"{item_id} was made by {'a newer' if newer else 'an older'} batch_router; {remedy}")
+
+
+class CorruptItemError(BatchRouterError):
+    """State that batch_router could not have written, and that it does not touch.
+
+    Attributes:
+        item_id: of the batch or shard.
+    """
+
+    type = "corrupt_item"
+
+    def __init__(self, item_id: str, why: str) -> None:
+        self.item_id = item_id
+        super().__init__(
+            f"{item_id} is in the store as batch_router does not write it ({why}); it is left alone: restore it from a "
+            "backup, or delete its keys"
+        )
 
 
 class FileOperationError(BatchRouterError):

@@ -8,7 +8,7 @@ import msgspec
 
 from .connect import open_context
 from .embedded import EmbeddedServer
-from .exceptions import StoreUnavailableError
+from .exceptions import CorruptItemError, StoreUnavailableError
 from .providers import Provider
 from .road.advance import advance
 from .security.logs import get_logger
@@ -81,6 +81,8 @@ class LocalDriver:
                 following = done.hint if done is not None and done.delay == 0 else None
         except StoreUnavailableError as error:
             log.warning("action=store_away item=%s error=%s", hint.id, error)
+        except CorruptItemError as error:
+            log.warning("action=left_alone error=%s", error)
         except Exception:
             log.exception("action=step_lost item=%s", hint.id)
 

@@ -3,28 +3,35 @@
 from typing import Any
 
 from batch_router.road.outcome import Outcome
+from batch_router.security.paths import batch_folder
 from batch_router.state.base import Commit, Store
 from batch_router.state.items import Batch, InputFile, Shard
 from batch_router.state.table import FIRST_OF_SHARD, State
 
+#: Of a shard whose label does not matter.
+LABEL = "0123456789abcdef"
+
 
 def new_batch(batch_id: str = "b", **facts: Any) -> Batch:
     rows = InputFile(path="/in.jsonl", size=1, hash="0")
-    values: dict[str, Any] = {"state": State.QUEUED, "provider": "openai", "input": rows, "submission": "s"}
-    return Batch(**(values | facts | {"id": batch_id}))
+    values: dict[str, Any] = {"state": State.QUEUED, "provider": "openai", "input": rows} | facts
+    names = {"submission": f"{batch_folder(values['provider'], batch_id)}/submission.json"}
+    return Batch(**(names | values | {"id": batch_id}))
 
 
 def new_shard(batch_id: str = "b", **facts: Any) -> Shard:
     values: dict[str, Any] = {
         "state": FIRST_OF_SHARD,
         "provider": "openai",
-        "label": "t",
+        "label": LABEL,
         "model": "m",
         "rows": 1,
         "size": 3,
-    }
-    names = {"first_row": 0, "requests": "requests", "row_ids": "ids"}
-    return Shard(**(values | names | facts | {"batch": batch_id}))
+        "first_row": 0,
+    } | facts
+    folder = batch_folder(values["provider"], batch_id)
+    names = {"requests": f"{folder}/requests", "row_ids": f"{folder}/ids"}
+    return Shard(**(names | values | {"batch": batch_id}))
 
 
 def facts_of(outcome: Outcome) -> dict[str, Any]:

@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterator
 
 from ..core.jobs import Account, Job
-from ..exceptions import SchemaError
+from ..exceptions import CorruptItemError, SchemaError
 from ..road.context import Context
 from ..security.names import LABEL
 from ..security.paths import FOLDERS
+from ..state.checks import passed_over
 from ..state.items import Shard
 
 # A caller may still be writing the rows of a batch that it is about to submit.
@@ -46,7 +47,7 @@ def find_strays(context: Context) -> Iterator[str]:
 def _is_known(context: Context, batch_id: str) -> bool:
     try:
         return context.store.get_batch(batch_id) is not None
-    except SchemaError:  # another version's
+    except (SchemaError, CorruptItemError):  # it is there
         return True
 
 
@@ -57,4 +58,5 @@ def accounts_of(context: Context) -> set[tuple[str, str | None]]:
 
 def _shards(context: Context) -> Iterator[Shard]:
     for batch in context.store.iter_batches():
-        yield from context.store.get_shards(batch)
+        with passed_over():
+            yield from context.store.get_shards(batch)

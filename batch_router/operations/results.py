@@ -7,7 +7,10 @@ from typing import NamedTuple
 import msgspec
 
 from ..core import Manifest
-from ..state.items import Shard
+from ..exceptions import FileOperationError
+from ..security.paths import is_of_batch
+from ..state.checks import corrupt
+from ..state.items import Batch, Shard
 from ..storage import Storage
 
 _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
@@ -30,9 +33,17 @@ def written_parts(shards: Iterable[Shard]) -> list[ResultFiles]:
     ]
 
 
-def listed_parts(manifest: Manifest) -> list[ResultFiles]:
-    """The parts of a batch that has ended; a shard that could not be written has none."""
-    return [ResultFiles(part.first_row, part.results, part.row_ids) for part in manifest.parts if part.results]
+def listed_parts(batch: Batch, manifest: Manifest) -> list[ResultFiles]:
+    """The parts of a batch that has ended; a shard that could not be written has none.
+
+    Raises:
+        CorruptItemError: one of them is not the batch's.
+    """
+    parts = [ResultFiles(part.first_row, part.results, part.row_ids) for part in manifest.parts if part.results]
+    for name in (name for part in parts for name in (part.results, part.row_ids)):
+        if not is_of_batch(name, batch.provider, batch.id):
+            raise corrupt(batch.id, f"its manifest lists {name!r}")
+    return parts
 
 
 def read_results(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[bytes]:
@@ -59,5 +70,8 @@ def read_results(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[byt
 
 def _read_part(storage: Storage, part: ResultFiles) -> Iterator[tuple[int, bytes]]:
     with storage.open(part.results) as results, storage.open(part.row_ids) as row_ids:
-        for line, row_id in zip(results, row_ids, strict=True):
-            yield _decode_row_id(row_id)[0], line
+        try:
+            for line, row_id in zip(results, row_ids, strict=True):
+                yield _decode_row_id(row_id)[0], line
+        except ValueError as error:  # of the decoder too
+            raise FileOperationError(f"{part.row_ids} does not fit {part.results}: {error}") from error

@@ -13,6 +13,7 @@ from ..intake.rows import read_rows
 from ..jsonl import hash_stream, read_lines
 from ..road.context import Context
 from ..road.input import open_input
+from ..road.records import read_record
 from ..state.base import Hint
 from ..state.items import Batch
 from .submit import submit_rows
@@ -37,8 +38,7 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
     if not unchanged:
         source = batch.input.path or batch.input.stored
         raise ValidationError(f"{source} changed after it was submitted; send the rows that you want again yourself")
-    with context.storage.open(batch.submission) as stream:
-        options = msgspec.json.decode(stream.read(), type=Options)
+    options = read_record(context.storage, batch.id, batch.submission, Options)
     again = msgspec.structs.replace(options, batch_id=batch_id, idempotency_key=None)
     rows = Rows(requests=_requests(open_input(context.storage, batch.input), options, failed))
     return submit_rows(context, batch.provider, rows, again)

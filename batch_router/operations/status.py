@@ -16,10 +16,9 @@ from ..core import (
 )
 from ..core.times import iso_time
 from ..road.context import Context
+from ..road.records import read_record
 from ..state.items import Batch, Shard
 from ..state.table import State
-
-_decode_report = msgspec.json.Decoder(BatchError).decode
 
 
 def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
@@ -76,8 +75,7 @@ def _ended(shard: Shard) -> dict[str, int]:
 
 def _error(context: Context, batch: Batch) -> BatchError | None:
     if batch.report is not None:
-        with context.storage.open(batch.report) as stream:
-            return _decode_report(stream.read())
+        return read_record(context.storage, batch.id, batch.report, BatchError)
     failure = batch.failure or batch.error
     return None if failure is None else BatchError(**msgspec.structs.asdict(failure))
 

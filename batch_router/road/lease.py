@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Unpack
 
-from ..exceptions import StoreUnavailableError
+from ..exceptions import CorruptItemError, StoreUnavailableError
 from ..security.logs import get_logger
 from ..state.base import Store
 from ..state.items import ShardFacts
@@ -103,7 +103,7 @@ class LeaseKeeper:
     def _renew(self, lease: Lease) -> None:
         try:
             lease.renew()
-        except (LeaseLostError, StoreUnavailableError):
+        except (LeaseLostError, StoreUnavailableError, CorruptItemError):
             pass  # the step finds out at its commit
         except Exception:  # this thread keeps all leases of the process: no error may end it
             log.exception("action=renew_failed")

@@ -13,5 +13,8 @@ PROVIDER: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 #: `sk-`, would end up in the state.
 CREDENTIAL: Final = re.compile(r"(?!sk-)[a-z0-9-]{1,64}")
 
+#: Of a queue of the broker.
+QUEUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
 #: Of a job at a provider: random, so that it is nobody else's.
 LABEL: Final = re.compile(r"[0-9a-f]{16}")

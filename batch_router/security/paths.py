@@ -25,6 +25,11 @@ def batch_folder(provider: str, batch_id: str) -> str:
     return f"{FOLDERS}/{provider}/{batch_id}"
 
 
+def is_of_batch(name: str, provider: str, batch_id: str) -> bool:
+    """Whether this can be the name of an object of a batch."""
+    return name.startswith(f"{batch_folder(provider, batch_id)}/") and is_name(name)
+
+
 def is_name(name: str) -> bool:
     """Whether this can be the name of an object: folders and a last part, joined by `/`."""
     return _NAME.fullmatch(name) is not None

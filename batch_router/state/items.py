@@ -16,7 +16,6 @@ import msgspec
 
 from ..core import BatchStatus, Endpoint
 from ..core.jobs import Account, EngineOption, Failure, Job, Progress
-from ..exceptions import SchemaError
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
@@ -263,18 +262,6 @@ def dump_facts(facts: Facts) -> dict[str, str]:
 
 def _dump(fields: dict[str, object]) -> dict[str, str]:
     return {name: msgspec.json.encode(value).decode() for name, value in fields.items()}
-
-
-def load_item(fields: dict[str, str]) -> Batch | Shard:
-    """The item that a hash holds.
-
-    Raises:
-        SchemaError: another version wrote it.
-    """
-    facts = {name: msgspec.json.decode(value) for name, value in fields.items()}
-    if (schema := facts.get("schema", 1)) != SCHEMA:
-        raise SchemaError(facts["id"], newer=schema > SCHEMA)
-    return msgspec.convert(facts, Batch | Shard)
 
 
 def shard_id(batch_id: str, number: int) -> str:

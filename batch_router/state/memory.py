@@ -9,7 +9,8 @@ from typing import TypeVar, cast
 import msgspec
 
 from .base import Commit, Committed, Hint
-from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_item, load_item, shard_id
+from .checks import load_item
+from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_item, shard_id
 from .table import State
 
 _Kind = TypeVar("_Kind", bound=Batch | Shard)
@@ -226,7 +227,7 @@ class MemoryStore:
 
 def _copy(item: _Kind) -> _Kind:
     """Through the same bytes as in Redis, so that nothing is shared and nothing passes that Redis could not hold."""
-    return cast(_Kind, load_item(dump_item(item)))
+    return cast(_Kind, load_item(item.id, dump_item(item)))
 
 
 def _hint(item: Batch | Shard) -> Hint:

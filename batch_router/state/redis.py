@@ -1,7 +1,7 @@
 """The store on Redis or Valkey: `store.lua` does the changing, this file the translating."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import wraps
 from importlib.resources import files
 from typing import Concatenate, ParamSpec, TypeVar, cast
@@ -11,7 +11,8 @@ import redis
 
 from ..exceptions import StoreUnavailableError
 from .base import Commit, Committed, Hint
-from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, load_item, shard_id
+from .checks import corrupt, load_hint, load_item, passed_over
+from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, shard_id
 from .table import State
 
 P = ParamSpec("P")
@@ -21,6 +22,8 @@ _LUA = files(__package__).joinpath("store.lua").read_text()
 _FINALS = msgspec.json.encode([state.value for state in State if state.is_final])
 # Batches that are read at once: few at first, for a caller may want few.
 _FIRST_PAGE, _LARGEST_PAGE = 25, 400
+# Shards that are read at once.
+_SHARDS_AT_ONCE = 1000
 
 # What Redis' errors mean, most specific first. An error that is not listed is one of the server's own.
 _MEANINGS: tuple[tuple[tuple[type[redis.RedisError], ...], str], ...] = (
@@ -78,6 +81,15 @@ class RedisStore:
         return self._script(keys=[self._prefix], args=[name, *args])
 
     @_translated
+    def _change(self, name: str, item_id: str, *args: str | bytes | float) -> object:
+        """A call about an item that is there."""
+        try:
+            return self._script(keys=[self._prefix], args=[name, item_id, *args])
+        except redis.ResponseError as error:
+            _raise_if_corrupt(item_id, error)
+            raise
+
+    @_translated
     def now(self) -> float:
         seconds, micros = self._redis.time()
         return float(seconds + micros / 1e6)
@@ -86,16 +98,16 @@ class RedisStore:
         return bool(self._call("create", batch.id, _json(dump_item(batch)), _ms(delay)))
 
     def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
-        reply = self._call("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id), SCHEMA)
+        reply = self._change("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id), SCHEMA)
         flat = cast("list[str] | None", reply)
-        return load_item(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
+        return load_item(item_id, dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
 
     def renew(self, item_id: str, fence: int, *, lease: float, facts: Facts) -> bool:
-        return bool(self._call("renew", item_id, fence, _ms(lease), _json(dump_facts(facts))))
+        return bool(self._change("renew", item_id, fence, _ms(lease), _json(dump_facts(facts))))
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
         parent = _parent(item_id)
-        reply = self._call(
+        reply = self._change(
             "commit",
             item_id,
             fence,
@@ -111,17 +123,17 @@ class RedisStore:
         if not reply:
             return None
         version, *woken = cast("list[int | list[str]]", reply)
-        return Committed(cast(int, version), [_hint(row) for row in cast("list[list[str]]", woken)])
+        return Committed(cast(int, version), _hints(cast("list[list[str]]", woken)))
 
     def take_due(self, limit: int, *, grace: float) -> list[Hint]:
         rows = cast("list[list[str]]", self._call("take_due", limit, _ms(grace), SCHEMA))
-        return [_hint(row) for row in rows]
+        return _hints(rows)
 
     def cancel(self, batch_id: str) -> bool:
-        return bool(self._call("cancel", batch_id, _FINALS))
+        return bool(self._change("cancel", batch_id, _FINALS))
 
     def delete(self, batch_id: str) -> bool:
-        return bool(self._call("delete", batch_id, _FINALS))
+        return bool(self._change("delete", batch_id, _FINALS))
 
     @_translated
     def jobs_of(self, account: str) -> set[str]:
@@ -134,13 +146,19 @@ class RedisStore:
         return next((item for item in self._load([shard_id]) if isinstance(item, Shard)), None)
 
     def get_shards(self, batch: Batch) -> list[Shard]:
-        items = self._load([shard_id(batch.id, number) for number in range(batch.shards)])
-        return [item for item in items if isinstance(item, Shard)]
+        found: list[Shard] = []
+        for start in range(0, batch.shards, _SHARDS_AT_ONCE):
+            numbers = range(start, min(start + _SHARDS_AT_ONCE, batch.shards))
+            items = self._load([shard_id(batch.id, number) for number in numbers])
+            if not items:
+                raise corrupt(batch.id, f"it has {batch.shards} shards, and none from {start} on is there")
+            found += [item for item in items if isinstance(item, Shard)]
+        return found
 
     def iter_batches(self) -> Iterator[Batch]:
         for page in self._pages():
             ids = [batch_id for batch_id, schema in page.items() if schema == SCHEMA]
-            yield from (item for item in self._load(ids) if isinstance(item, Batch))
+            yield from (item for item in self._load(ids, skip=True) if isinstance(item, Batch))
 
     def foreign_batches(self) -> list[str]:
         return [batch_id for page in self._pages() for batch_id, schema in page.items() if schema != SCHEMA]
@@ -158,7 +176,8 @@ class RedisStore:
         pipeline = self._redis.pipeline(transaction=False)
         for batch_id in ids:
             pipeline.hget(f"{self._prefix}item:{batch_id}", "schema")
-        return {batch_id: int(schema or 1) for batch_id, schema in zip(ids, pipeline.execute(), strict=True)}
+        schemas = pipeline.execute(raise_on_error=False)
+        return {batch_id: _schema(answer) for batch_id, answer in zip(ids, schemas, strict=True)}
 
     def pause(self, account: str, seconds: float) -> None:
         self._call("pause", account, max(1, _ms(seconds)))
@@ -184,11 +203,16 @@ class RedisStore:
             self._redis.close()
 
     @_translated
-    def _load(self, ids: Sequence[str]) -> list[Batch | Shard]:
+    def _load(self, ids: Sequence[str], *, skip: bool = False) -> list[Batch | Shard]:
+        """The items that are there; one that is corrupt is an error, or left out with a warning."""
         pipeline = self._redis.pipeline(transaction=False)
         for item_id in ids:
             pipeline.hgetall(f"{self._prefix}item:{item_id}")
-        return [load_item(fields) for fields in pipeline.execute() if fields]
+        items: list[Batch | Shard] = []
+        for item_id, answer in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
+            with passed_over() if skip else nullcontext():
+                items += _read(item_id, answer)
+        return items
 
 
 def _json(value: object) -> str:
@@ -204,7 +228,33 @@ def _parent(item_id: str) -> str:
     return batch_id if batch_id != item_id else ""
 
 
-def _hint(row: list[str]) -> Hint:
-    item_id, version, *facts = row
-    state, provider, queue = map(msgspec.json.decode, facts)
-    return Hint(item_id, int(version), State(state), provider, queue)
+def _read(item_id: str, answer: "dict[str, str] | redis.RedisError") -> list[Batch | Shard]:
+    """The item of an answer to HGETALL, if it is there."""
+    if isinstance(answer, redis.RedisError):
+        _raise_if_corrupt(item_id, answer)
+        raise answer
+    return [load_item(item_id, answer)] if answer else []
+
+
+def _raise_if_corrupt(item_id: str, error: redis.RedisError) -> None:
+    """Raise if an error is about what a key of an item holds. The server's own conditions have a code: READONLY..."""
+    words = str(error)
+    is_of_script = "user_script" in words and not words.partition(" ")[0].isupper()
+    if type(error) is redis.ResponseError and (is_of_script or words.startswith("WRONGTYPE")):
+        raise corrupt(item_id, "a value of it has the wrong type") from error
+
+
+def _schema(answer: "str | redis.RedisError | None") -> int:
+    """The schema of an item; where it is none, ours, so that reading the item says what is wrong."""
+    if answer is None:
+        return 1
+    return int(answer) if isinstance(answer, str) and answer.isdecimal() and len(answer) < 10 else SCHEMA
+
+
+def _hints(rows: list[list[str]]) -> list[Hint]:
+    """What can be published; an item that is corrupt is left out with a warning, or it would hold up all others."""
+    hints: list[Hint] = []
+    for row in rows:
+        with passed_over():
+            hints.append(load_hint(*row))
+    return hints

@@ -26,11 +26,14 @@ end
 -- {id, version, state, provider, queue}: what a message about the item needs
 local function hint(id)
   local f = redis.call('HMGET', item_key(id), 'version', 'state', 'provider', 'queue')
-  return {id, f[1], f[2], f[3], f[4] or 'null'}
+  return {id, f[1], f[2], f[3], f[4]}
 end
 
--- Whether the item is of the caller's version
-local function understands(key, schema) return (redis.call('HGET', key, 'schema') or '1') == schema end
+-- Whether the item is of the caller's version; what is no hash is of none, and holds up no other item
+local function understands(key, schema)
+  local found = redis.pcall('HGET', key, 'schema')
+  return type(found) ~= 'table' and (found or '1') == schema
+end
 
 local function holds(key, fence) return redis.call('HGET', key, 'version') == fence end
 
@@ -167,10 +170,11 @@ local function is_final(state, finals)
   return false
 end
 
--- batch id and, by number, its shards
+-- batch id and, by number, its shards; a number that no batch has would keep the server busy for ever
 local function family(id)
-  local ids = {id}
-  for number = 0, tonumber(redis.call('HGET', item_key(id), 'shards') or 0) - 1 do ids[#ids + 1] = id .. '.' .. number end
+  local ids, count = {id}, tonumber(redis.call('HGET', item_key(id), 'shards') or 0)
+  if not count or count > 200000 then error('shards is no number of shards') end
+  for number = 0, count - 1 do ids[#ids + 1] = id .. '.' .. number end
   return ids
 end
 

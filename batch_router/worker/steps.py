@@ -5,7 +5,7 @@ from typing import NoReturn
 from celery import Task
 from celery.exceptions import Ignore
 
-from ..exceptions import ProviderNotFoundError, SchemaError, StoreUnavailableError, ValidationError
+from ..exceptions import CorruptItemError, ProviderNotFoundError, SchemaError, StoreUnavailableError, ValidationError
 from ..road.advance import LONGEST_COUNTDOWN, Advance, advance
 from ..road.context import Context
 from ..security.logs import get_logger
@@ -38,7 +38,7 @@ class RoadTask(Task):
         try:
             _check_provider(context(), item_id)
             done = advance(context(), item_id, version)
-        except (ProviderNotFoundError, SchemaError) as error:
+        except (ProviderNotFoundError, SchemaError, CorruptItemError) as error:
             log.warning("action=left_alone item=%s error=%s", item_id, error)
             raise Ignore from error
         except StoreUnavailableError as error:

@@ -6,12 +6,14 @@ import threading
 import time
 
 import redis
+from celery.exceptions import QueueNotFound
 
 from ..connect import open_broker, queue_key
 from ..exceptions import ProviderNotFoundError, StoreUnavailableError, ValidationError
 from ..road.context import Context
 from ..security.logs import get_logger
 from ..settings import Settings
+from ..state.base import Hint
 from .process import context, is_stopping
 from .queues import Queues
 from .routing import publish, queue_of
@@ -69,13 +71,16 @@ def sweep(context: Context, broker: "redis.Redis") -> None:
     lengths: dict[str, int] = {}
     for hint in context.store.take_due(_LIMIT, grace=context.settings.grace):
         try:
-            queue = queue_of(hint)
-        except ProviderNotFoundError as error:  # another worker may have this provider; do not block other items
+            _send(context, broker, hint, lengths)
+        except (ProviderNotFoundError, QueueNotFound) as error:  # another worker may have it; do not block other items
             log.warning("action=sweep_skipped item=%s error=%s", hint.id, error)
-            continue
-        if queue not in lengths:
-            lengths[queue] = int(broker.llen(queue_key(context.settings, queue)))
-        if lengths[queue] <= context.settings.queue_gate:
-            log.info("action=swept item=%s state=%s", hint.id, hint.state)
-            publish(hint)
-            lengths[queue] += 1
+
+
+def _send(context: Context, broker: "redis.Redis", hint: Hint, lengths: dict[str, int]) -> None:
+    queue = queue_of(hint)
+    if queue not in lengths:
+        lengths[queue] = int(broker.llen(queue_key(context.settings, queue)))
+    if lengths[queue] <= context.settings.queue_gate:
+        log.info("action=swept item=%s state=%s", hint.id, hint.state)
+        publish(hint)
+        lengths[queue] += 1

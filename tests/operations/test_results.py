@@ -15,6 +15,7 @@ from batch_router.exceptions import FileOperationError
 from batch_router.operations.results import ResultFiles, listed_parts, read_results
 from batch_router.road.context import Context
 from batch_router.storage import Storage
+from tests.items import new_batch
 
 
 def put(storage: Storage, name: str, content: bytes) -> None:
@@ -27,9 +28,10 @@ def result(row: int) -> bytes:
 
 
 def part(storage: Storage, number: int, rows: list[int]) -> ResultFiles:
-    put(storage, f"{number}-results", b"".join(result(row) for row in rows))
-    put(storage, f"{number}-ids", b"".join(json.dumps([row, f"q{row}"]).encode() + b"\n" for row in rows))
-    return ResultFiles(rows[0], f"{number}-results", f"{number}-ids")
+    results, row_ids = f"generated/openai/b/{number}-results", f"generated/openai/b/{number}-ids"
+    put(storage, results, b"".join(result(row) for row in rows))
+    put(storage, row_ids, b"".join(json.dumps([row, f"q{row}"]).encode() + b"\n" for row in rows))
+    return ResultFiles(rows[0], results, row_ids)
 
 
 def manifest(storage: Storage, *parts: list[int]) -> list[ResultFiles]:
@@ -79,7 +81,7 @@ def test_a_shard_without_results_is_passed_over(context: Context) -> None:
         storage="",
         parts=tuple(parts),
     )
-    assert list(read_results(context.storage, listed_parts(books))) == [result(0), result(2), result(3)]
+    assert list(read_results(context.storage, listed_parts(new_batch(), books))) == [result(0), result(2), result(3)]
 
 
 def listed(number: int, files: ResultFiles) -> ManifestPart:
@@ -120,17 +122,17 @@ def test_names_of_a_newer_manifest_are_passed_over() -> None:
 def test_a_part_is_opened_when_its_turn_comes(context: Context) -> None:
     """A batch of thousands of shards does not hold thousands of files: what lies ahead is not touched."""
     parts = manifest(context.storage, [0, 1], [2, 3])
-    context.storage.delete("1-results")
+    context.storage.delete("generated/openai/b/1-results")
     results = read_results(context.storage, parts)
     assert list(islice(results, 2)) == [result(0), result(1)]
     with pytest.raises(FileOperationError, match="1-results"):
         next(results)
 
 
-@pytest.mark.parametrize(("lost", "content"), [("0-results", result(0)), ("0-ids", b'[0,"q0"]\n')])
+@pytest.mark.parametrize(("lost", "content"), [("results", result(0)), ("ids", b'[0,"q0"]\n')])
 def test_a_part_that_was_cut_short_is_an_error(context: Context, lost: str, content: bytes) -> None:
     """Rows and their numbers are as many, or reading says so: nothing is passed over in silence."""
     parts = manifest(context.storage, [0, 1])
-    put(context.storage, lost, content)
-    with pytest.raises(ValueError, match=r"shorter|longer"):
+    put(context.storage, f"generated/openai/b/0-{lost}", content)
+    with pytest.raises(FileOperationError, match=r"0-ids does not fit .*-results: .*(shorter|longer)"):
         list(read_results(context.storage, parts))

@@ -22,7 +22,7 @@ from batch_router.state.base import Commit
 from batch_router.state.items import Shard, ShardFacts
 from batch_router.state.table import State
 from tests.file_rows import FileRows
-from tests.items import new_shard, put_shards
+from tests.items import LABEL, new_shard, put_shards
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
 ROWS = [{"custom_id": str(number), "prompt": f"Row {number}"} for number in range(5)]
@@ -91,7 +91,7 @@ def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch)
 
     def make(simulator: Simulator) -> Context:
         context = make_context(base_urls={"openai": f"{simulator.url}/openai/v1"})
-        with context.storage.write("requests") as stream:
+        with context.storage.write(new_shard().requests) as stream:
             stream.write(b"{}\n")
         put_shards(context.store, new_shard())
         return context
@@ -108,8 +108,8 @@ def shard_of(context: Context) -> Shard:
 def upload_of(context: Context) -> str:
     """What a worker uploads that never commits."""
     client = context.clients.get("openai")
-    spec = JobSpec(label="t", model="m", rows=1, upload=None, since=0)
-    return str(client.upload(FileRows(Path(context.storage.address, "requests")), spec))
+    spec = JobSpec(label=LABEL, model="m", rows=1, upload=None, since=0)
+    return str(client.upload(FileRows(Path(context.storage.address, new_shard().requests)), spec))
 
 
 def test_a_file_that_a_dead_uploader_left_is_deleted(begin: Any) -> None:
@@ -155,7 +155,7 @@ def test_a_cancelled_shard_needs_no_key(make_context: Callable[..., Context], mo
     """It ends as cancelled where no key is set: nothing was sent, and nothing is asked of the provider."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     context = make_context()
-    with context.storage.write("ids") as stream:
+    with context.storage.write(new_shard().row_ids) as stream:
         stream.write(b'[0,"q0"]\n')
     put_shards(context.store, new_shard())
     context.store.cancel("b")

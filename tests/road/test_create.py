@@ -37,12 +37,13 @@ def context(make_context: Callable[..., Context], simulator: Simulator, monkeypa
     """Anthropic is the simulator; the batch `b` has two shards of one row, the batch `c` has one."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
     made = make_context(clock=time.time, base_urls={"anthropic": f"{simulator.url}/anthropic"})
-    for batch, labels in (("b", ("t0", "t1")), ("c", ("t2",))):
+    for batch, labels in (("b", (f"{0:016x}", f"{1:016x}")), ("c", (f"{2:016x}",))):
         shards = []
         for label in labels:
-            with made.storage.write(label) as stream:
+            rows = f"generated/anthropic/{batch}/{label}"
+            with made.storage.write(rows) as stream:
                 stream.write(msgspec.json.encode({"custom_id": f"{label}-0", "params": PARAMS}) + b"\n")
-            shards.append(new_shard(batch, provider="anthropic", label=label, requests=label))
+            shards.append(new_shard(batch, provider="anthropic", label=label, requests=rows))
         put_shards(made.store, *shards)
     return made
 

@@ -23,7 +23,7 @@ from batch_router.road.steps.create import create
 from batch_router.state.items import Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
-from tests.items import facts_of, new_shard, put_shards
+from tests.items import LABEL, facts_of, new_shard, put_shards
 
 ROWS = "generated/vllm/b/rows.jsonl"
 
@@ -41,10 +41,10 @@ def shard(make_context: Callable[..., Context]) -> tuple[Context, Shard]:
     with context.storage.write(ROWS) as stream:
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         row = {"method": "POST", "url": "/v1/chat/completions", "body": body}
-        rows = [msgspec.json.encode({"custom_id": f"t0-{number}", **row}) + b"\n" for number in range(2)]
+        rows = [msgspec.json.encode({"custom_id": f"{LABEL}-{number}", **row}) + b"\n" for number in range(2)]
         size = stream.write(b"".join(rows))
     (made,) = put_shards(
-        context.store, new_shard(provider="vllm", label="t0", rows=2, size=size, requests=ROWS, upload=ROWS)
+        context.store, new_shard(provider="vllm", label=LABEL, rows=2, size=size, requests=ROWS, upload=ROWS)
     )
     return context, msgspec.structs.replace(made, state=State.CREATING)
 
@@ -57,7 +57,7 @@ def created(context: Context, shard: Shard) -> Outcome:
         return create(Running.under(lease, context), shard)
 
 
-KEPT = b'{"custom_id": "t0-0", "response": {"status_code": 200, "body": {}}, "error": null}\n'
+KEPT = f'{{"custom_id": "{LABEL}-0", "response": {{"status_code": 200, "body": {{}}}}, "error": null}}\n'.encode()
 
 
 def test_a_run_has_no_intent(shard: tuple[Context, Shard]) -> None:

@@ -22,9 +22,9 @@ def test_a_pause_is_for_all_shards(
     busy = Fault(match="POST /files", do="status", status=429, retry_after=asked, times=9)
     with Simulator(Scenario(faults=(busy,))) as simulator:
         context = make_context(clock=time.time, base_urls={"openai": f"{simulator.url}/openai/v1"})
-        with context.storage.write("requests") as stream:
+        with context.storage.write(new_shard().requests) as stream:
             stream.write(b"{}\n")
-        put_shards(context.store, new_shard(label="t0"), new_shard(label="t1"))
+        put_shards(context.store, new_shard(label=f"{0:016x}"), new_shard(label=f"{1:016x}"))
         delays = [done.delay for number in (0, 1) if (done := advance(context, f"b.{number}", 1))]
         assert len(simulator.requests()) == calls
     shard = context.store.get_shard("b.1")

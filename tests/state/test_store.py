@@ -30,7 +30,7 @@ def batch_record(batch_id: str = "b", model: str = "gpt-5-mini", schema: int = S
         provider="openai",
         model=model,
         input=rows,
-        submission="submission.json",
+        submission=f"generated/openai/{batch_id}/submission.json",
         schema=schema,
     )
 
@@ -40,13 +40,13 @@ def shard_record(number: int) -> Shard:
         state=FIRST_OF_SHARD,
         provider="openai",
         batch="b",
-        label=f"label{number}",
+        label=f"{number:016x}",
         model="gpt-5-mini",
         rows=2,
         size=20,
         first_row=2 * number,
-        requests="r",
-        row_ids="i",
+        requests="generated/openai/b/r",
+        row_ids="generated/openai/b/i",
     )
 
 

@@ -1,21 +1,16 @@
 """A step as a task."""
 
-import msgspec
 import pytest
 from celery.exceptions import Ignore
 
-from batch_router import BatchClient
 from batch_router.road.context import Context
 from batch_router.worker import app, steps
-
-ROWS = [{"custom_id": "a", "prompt": "b"}]
+from tests.items import new_batch
 
 
 def test_an_item_of_an_unknown_provider_is_left_alone(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another worker may have the package that brings the provider: nothing is claimed, nothing is given up."""
-    submitted = context.store.get_batch(BatchClient(context).submit("openai", requests=ROWS, model="m", batch_id="a"))
-    assert submitted is not None
-    assert context.store.create(msgspec.structs.replace(submitted, id="b", provider="brought"), delay=0)
+    assert context.store.create(new_batch("b", provider="brought"), delay=0)
     before = context.store.get_batch("b")
     monkeypatch.setattr(steps, "context", lambda: context)
     with pytest.raises(Ignore):

@@ -3,8 +3,6 @@
 import io
 from pathlib import Path
 
-import msgspec
-
 from ...exceptions import ValidationError
 from ...intake.check import RowCheck
 from ...intake.options import Options
@@ -17,6 +15,7 @@ from ..cutting import Cutter
 from ..deadline import seconds_left, timed_out
 from ..input import open_input
 from ..outcome import BatchOutcome, batch_to
+from ..records import read_record
 from ..step import Step
 
 _BLOCK = 1 << 18
@@ -33,7 +32,7 @@ def convert(context: Context, batch: Batch) -> BatchOutcome:
     if left is not None and left <= 0:
         return batch_to(State.FINISHING, failure=timed_out(batch))
     provider = context.clients.provider(batch.provider)
-    options = _submitted_options(context, batch)
+    options = read_record(context.storage, batch.id, batch.submission, Options)
     source = Path(batch.input.path) if batch.input.path else None
     check = RowCheck(provider, options, context.settings, source)
     limits = _limits(context, provider.limits)
@@ -55,11 +54,6 @@ def convert(context: Context, batch: Batch) -> BatchOutcome:
     if check.dropped:
         facts["dropped"] = dict(check.dropped)
     return batch_to(batch.state.onward, seconds_left(context, batch), spawn=shards, **facts)
-
-
-def _submitted_options(context: Context, batch: Batch) -> Options:
-    with context.storage.open(batch.submission) as stream:
-        return msgspec.json.decode(stream.read(), type=Options)
 
 
 def _limits(context: Context, limits: Limits) -> Limits:

@@ -1,0 +1,151 @@
+"""What the store holds is checked when it is read: it may be old, broken, or written by another program.
+
+Ids and names become paths, queues, variables and options of programs. So an item that batch_router could not have
+written is refused as a whole, and only that item: all others go on.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from ..exceptions import CorruptItemError, SchemaError
+from ..security.logs import get_logger
+from ..security.names import BATCH_ID, CREDENTIAL, LABEL, PROVIDER, QUEUE
+from ..security.paths import is_of_batch
+from ..security.printable import printable
+from .base import Hint
+from .items import SCHEMA, Batch, Item, Shard, batch_id_of
+
+log = get_logger(__name__)
+
+#: Of a batch: the store looks at each of them in one call.
+MOST_SHARDS: Final = 200_000
+
+_ITEM_ID = re.compile(rf"{BATCH_ID.pattern}(?:\.(?:0|[1-9][0-9]{{0,5}}))?")
+_LARGEST = 2.0**53  # beyond it, JSON numbers are not exact, and none of ours comes near
+_SHOWN = 100
+_OPTION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_MODEL = re.compile(r"[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,499}")
+
+
+def load_item(item_id: str, fields: Mapping[str, str]) -> Batch | Shard:
+    """The item that a hash holds.
+
+    Raises:
+        SchemaError: another version wrote it.
+        CorruptItemError: batch_router could not have written it.
+    """
+    try:
+        facts = {name: msgspec.json.decode(value) for name, value in fields.items()}
+        if isinstance(schema := facts.get("schema", 1), int) and schema != SCHEMA:
+            raise SchemaError(item_id, newer=schema > SCHEMA)
+        item = msgspec.convert(facts, Batch | Shard)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise corrupt(item_id, str(error)) from None
+    for mistake in _mistakes(item_id, item):
+        raise corrupt(item_id, mistake)
+    return item
+
+
+def load_hint(item_id: str, *fields: str | None) -> Hint:
+    """What a message about an item needs: version, state, provider and queue, as its hash holds them.
+
+    Raises:
+        CorruptItemError: batch_router could not have written it.
+    """
+    try:
+        values = [msgspec.json.decode(value or "null") for value in fields]
+        hint = msgspec.convert((item_id, *values), Hint)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise corrupt(item_id, str(error)) from None
+    if hint.version < 1 or hint.state.step is None:
+        raise corrupt(item_id, "no step waits for it")
+    if not (_ITEM_ID.fullmatch(item_id) and PROVIDER.fullmatch(hint.provider) and QUEUE.fullmatch(hint.queue or "io")):
+        raise corrupt(item_id, "its id, provider or queue is none")
+    return hint
+
+
+@contextmanager
+def passed_over() -> Iterator[None]:
+    """For a walk through items: one that is corrupt is passed over, and a warning names it."""
+    try:
+        yield
+    except CorruptItemError as error:
+        log.warning("action=passed_over error=%s", error)
+
+
+def corrupt(item_id: str, why: str) -> CorruptItemError:
+    """The error about an item that batch_router could not have written."""
+    return CorruptItemError(printable(item_id, _SHOWN), printable(why, 2 * _SHOWN))
+
+
+def _mistakes(item_id: str, item: Batch | Shard) -> Iterator[str]:
+    """What is wrong with an item, the gravest first."""
+    if not _is_its_id(item_id, item):
+        yield "its id is another one's"
+    elif not PROVIDER.fullmatch(item.provider):
+        yield "provider is no name"
+    elif item.queue is not None and not QUEUE.fullmatch(item.queue):
+        yield "queue is no name"
+    elif item.credential is not None and not CREDENTIAL.fullmatch(item.credential):
+        yield "credential is no name of a key"
+    elif foreign := _foreign_names(item_id, item):
+        yield f"{foreign[0]!r} is no object of its batch"
+    yield from _wrong_numbers(item)
+    yield from _shard_mistakes(item) if isinstance(item, Shard) else _batch_mistakes(item)
+
+
+def _is_its_id(item_id: str, item: Batch | Shard) -> bool:
+    is_batch = batch_id_of(item_id) == item_id
+    return item.id == item_id and _ITEM_ID.fullmatch(item_id) is not None and is_batch == isinstance(item, Batch)
+
+
+def _foreign_names(item_id: str, item: Batch | Shard) -> list[str]:
+    """The names of objects that do not lie in the folder of the item's batch."""
+    return [name for name in _names(item) if not is_of_batch(name, item.provider, batch_id_of(item_id))]
+
+
+def _names(item: Batch | Shard) -> list[str]:
+    if isinstance(item, Batch):
+        names = [item.submission, item.input.stored, item.manifest, item.report]
+    else:
+        names = [item.requests, item.row_ids, item.answers]
+        if item.part is not None:
+            names += [item.part.name, item.part.row_ids]
+    return [name for name in names if name is not None]
+
+
+def _wrong_numbers(item: Item) -> Iterator[str]:
+    for field in item.__struct_fields__:
+        if field != "engine_options" and any(not 0 <= number <= _LARGEST for number in _numbers(getattr(item, field))):
+            yield f"{field} is out of range"
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, msgspec.Struct):
+        for each in msgspec.structs.astuple(value):
+            yield from _numbers(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _numbers(each)
+
+
+def _batch_mistakes(batch: Batch) -> Iterator[str]:
+    if max(batch.shards, batch.open) > MOST_SHARDS:
+        yield f"it has more than {MOST_SHARDS:,} shards"
+
+
+def _shard_mistakes(shard: Shard) -> Iterator[str]:
+    if shard.batch != batch_id_of(shard.id):
+        yield "batch is another one"
+    if not LABEL.fullmatch(shard.label):
+        yield "label is none"
+    if not _MODEL.fullmatch(shard.model):
+        yield "model is no name"
+    if not all(map(_OPTION.fullmatch, shard.engine_options)):
+        yield "engine_options have a name that is none"
