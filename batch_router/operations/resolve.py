@@ -1,8 +1,9 @@
 """An operator's decision about a parked shard: this is its job, or there is none."""
 
-from ..exceptions import BatchNotFoundError, ValidationError
+from ..core.jobs import Job
+from ..exceptions import BatchNotFoundError, UndecidedError, ValidationError
 from ..road.context import Context
-from ..road.jobs import new_round
+from ..road.jobs import job_spec, new_round
 from ..state.base import Commit
 from ..state.items import Shard, ShardFacts, batch_id_of
 from ..state.table import State, check_transition
@@ -14,12 +15,12 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
     Args:
         context: the operator's; with the provider's key, if `attach` is used.
         item_id: the shard, or its batch if only one of its shards is parked.
-        attach: the provider's id of the job that the shard is to own; it is looked up first.
+        attach: the provider's id of the job that the shard is to own; it must have the shard's rows.
         recreate: there is no job at the provider, and there will be none: upload and create again.
 
     Raises:
         BatchNotFoundError: there is no such batch or shard.
-        ValidationError: it is not parked, or not exactly one decision was given.
+        ValidationError: it is not parked, not exactly one decision was given, or the job is not the shard's.
         ProviderAPIError: the job cannot be looked up.
     """
     if (attach is not None) == recreate:
@@ -27,13 +28,39 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
     shard = _parked_shard(context, item_id)
     state, facts = State.UPLOADING, new_round(shard)
     if attach is not None:
-        state, facts = State.POLLING, ShardFacts(job=context.client_of(shard).get(attach), intent=None)
+        state, facts = State.POLLING, ShardFacts(job=_own_job(context, shard, attach), intent=None)
     check_transition(shard.state, state)
     facts |= {"error": None, "attempts": 0}
     commit = Commit(state, 0, facts)
     if context.store.commit(shard.id, shard.version, commit, holder=context.worker) is None:
         raise ValidationError(f"{shard.id} was resolved by another call just now; look at `batch-router status`")
     return shard
+
+
+def _own_job(context: Context, shard: Shard, job_id: str) -> Job:
+    """The job, if it is the shard's: by its label, or where the provider shows none, by its rows."""
+    client = context.client_of(shard)
+    job = client.get(job_id)
+    if job.id in context.store.jobs_of(context.account_of(shard)):
+        raise ValidationError(f"{job.id} is the job of another shard; {shard.id} cannot have it")
+    if job.label is None and not job.status.is_final:
+        raise ValidationError(
+            f"{job.id} still runs, and {shard.provider} shows only at the end whose rows a job has: attach it then"
+        )
+    label = job.label or _label_by_rows(context, shard, job.id)
+    if label != shard.label:
+        raise ValidationError(
+            f"{job.id} has other rows than {shard.id}: its label is {label or 'none'}, the shard's is {shard.label}"
+        )
+    return job
+
+
+def _label_by_rows(context: Context, shard: Shard, job_id: str) -> str | None:
+    try:
+        found = context.client_of(shard).find(job_spec(shard))
+    except UndecidedError:  # it has ended, so it would have been found
+        return None
+    return shard.label if found is not None and found.id == job_id else None
 
 
 def _parked_shard(context: Context, item_id: str) -> Shard:
