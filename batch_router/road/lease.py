@@ -13,6 +13,10 @@ from ..state.items import ShardFacts
 
 log = get_logger(__name__)
 
+# Seconds without a word of a step, from where on its lease is no longer renewed: it hangs. The longest steps that say
+# nothing read or write a hundred gigabytes; a job that runs in a worker says all the time how far it is.
+_LONGEST_SILENCE = 6 * 3600.0
+
 
 class LeaseLostError(Exception):
     """Another worker has the item now, and nothing reads what this step did."""
@@ -32,6 +36,7 @@ class Lease:
         self._seconds = seconds
         # Counted from before the claim was sent: by the store's clock the lease ends later than we think, never sooner.
         self._until = since + seconds
+        self._heard = time.monotonic()
         self._lock = threading.Lock()
         self.fence = fence
         self.holder = holder
@@ -43,6 +48,23 @@ class Lease:
             LeaseLostError: another worker has the item.
             StoreUnavailableError: the store does not answer; the lease runs on.
         """
+        self._heard = time.monotonic()
+        self._extend(facts)
+
+    def keep(self) -> bool:
+        """Extend the lease for the step; False if the step has been silent for so long that it hangs.
+
+        Raises:
+            LeaseLostError: another worker has the item.
+            StoreUnavailableError: the store does not answer; the lease runs on.
+        """
+        if time.monotonic() - self._heard > _LONGEST_SILENCE:
+            log.error("action=step_hangs item=%s: another worker may take it", self._item_id)
+            return False
+        self._extend({})
+        return True
+
+    def _extend(self, facts: ShardFacts) -> None:
         with self._lock:
             since = time.monotonic()
             if not self._store.renew(self._item_id, self.fence, lease=self._seconds, facts=facts):
@@ -84,8 +106,11 @@ class LeaseKeeper:
         try:
             yield lease
         finally:
-            with self._lock:
-                self._held.discard(lease)
+            self._release(lease)
+
+    def _release(self, lease: Lease) -> None:
+        with self._lock:
+            self._held.discard(lease)
 
     def close(self) -> None:
         """End the thread; to be called when no lease is held."""
@@ -102,7 +127,8 @@ class LeaseKeeper:
 
     def _renew(self, lease: Lease) -> None:
         try:
-            lease.renew()
+            if not lease.keep():
+                self._release(lease)
         except (LeaseLostError, StoreUnavailableError, CorruptItemError):
             pass  # the step finds out at its commit
         except Exception:  # this thread keeps all leases of the process: no error may end it

@@ -9,6 +9,7 @@ import redis
 
 from batch_router.embedded import EmbeddedServer
 from batch_router.exceptions import StoreUnavailableError
+from batch_router.road import lease
 from batch_router.road.lease import LeaseKeeper
 from batch_router.state.memory import MemoryStore
 from batch_router.state.redis import RedisStore
@@ -78,3 +79,28 @@ def test_an_unforeseen_error_does_not_end_the_keeper() -> None:
         wait_for(lambda: store._due["b"] > ends)
     keeper.close()
     assert store.raised
+
+
+def test_a_step_that_hangs_loses_its_item(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """After a long silence its lease runs out, another worker takes the item, and the log has its name."""
+    monkeypatch.setattr(lease, "_LONGEST_SILENCE", 0.3)
+    store = MemoryStore()
+    for batch_id in ("silent", "speaking"):
+        store.create(new_batch(batch_id), delay=0)
+        store.claim(batch_id, 1, lease=2, holder="w")
+    keeper = LeaseKeeper(store, lease=2, every=0.02)
+    since = time.monotonic()
+    due: set[str] = set()
+
+    def is_due() -> bool:
+        speaking.renew()
+        due.update(hint.id for hint in store.take_due(9, grace=60))
+        return bool(due)
+
+    with keeper.hold("silent", 2, "w", since), keeper.hold("speaking", 2, "w", since) as speaking:
+        wait_for(is_due)
+        assert due == {"silent"}
+        assert time.monotonic() - since > 0.3
+        assert store.claim("silent", 2, lease=60, holder="other")
+    keeper.close()
+    assert "action=step_hangs item=silent" in caplog.text
