@@ -37,6 +37,7 @@ _READY_S = 10.0  # to the first PING; while it loads its data it may take longer
 _STOP_S = 10.0  # from SIGTERM to SIGKILL
 _ATTACH_S = 30.0  # for another process to bring its server up (again)
 _FRESH_PORTS = 3
+_LOG_END = 10_000  # bytes
 _MAX_DEATHS, _DEATHS_WITHIN_S = 8, 60.0
 
 # No RDB save points: the AOF has everything.
@@ -239,7 +240,9 @@ class EmbeddedServer:
             self._process.wait()
 
     def _failed(self, how: str, password: str) -> StoreUnavailableError:
-        lines = (self._folder / "server.log").read_text(errors="replace").splitlines()
+        with open(self._folder / "server.log", "rb", opener=open_private) as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_END))
+            lines = log.read().decode(errors="replace").splitlines()
         end = mask("\n".join(lines[-10:]), password)
         return StoreUnavailableError(f"the embedded server {how}; its log ends:\n{end}")
 

@@ -96,3 +96,32 @@ def test_one_place_of_the_command_line_writes() -> None:
     texts = ["rich.text.Text", "rich.markup.render", "rich.panel.Panel", "rich.progress.Progress", "rich.print"]
     printers = ["click.echo", "click.secho", "print", "sys.stdout.buffer.writelines", "honcho.printer.Printer"]
     assert callers(*streams, *texts, *printers, "Console") == {"cli/terminal.py"}
+
+
+def test_one_place_opens_files_for_this_user_alone() -> None:
+    """A file that is opened by its path elsewhere could be a link, a FIFO or another user's."""
+    places = {"security/files.py", "security/paths.py", "storage/folder.py", "providers/vllm/opening.py"}
+    assert callers("os.open") - {"cli/terminal.py"} == places
+    by_path = {
+        path: [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "open"]
+        for path, tree in MODULES.items()
+    }
+    openers = {
+        (path, next((ast.unparse(word.value) for word in call.keywords if word.arg == "opener"), None))
+        for path, calls in by_path.items()
+        for call in calls
+    }
+    assert {opener for _, opener in openers} == {"open_private", "privately"}
+
+
+def test_two_places_delete_folders() -> None:
+    """A folder that is deleted with all that is in it is a batch's, or one that an engine worked in."""
+    assert callers("shutil.rmtree") == {"storage/folder.py", "providers/vllm/process/folder.py"}
+
+
+def test_one_place_reads_what_the_store_holds() -> None:
+    """An item that was read elsewhere would not be checked."""
+    users = callers("Batch", "Shard")  # made by a submission and by the steps that cut rows
+    assert users == {"operations/submit.py", "road/cutting.py", "road/follow_up.py"}
+    converters = {path for path in callers("msgspec.convert") if path.startswith("state/")}
+    assert converters == {"state/checks.py"}
