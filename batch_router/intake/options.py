@@ -102,7 +102,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
     credential: str | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
-    timeout: Annotated[float, Meta(gt=0)] | None = None
+    timeout: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     keep_remote: bool = False
     engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
 

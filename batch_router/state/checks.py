@@ -25,10 +25,10 @@ log = get_logger(__name__)
 MOST_SHARDS: Final = 200_000
 
 _ITEM_ID = re.compile(rf"{BATCH_ID.pattern}(?:\.(?:0|[1-9][0-9]{{0,5}}))?")
-_LARGEST = 2.0**53  # beyond it, JSON numbers are not exact, and none of ours comes near
+# None of ours comes near: integers that JSON readers hold exactly, and seconds since 1970 up to the year 9999.
+_LARGEST, _LATEST = 2**53, 253_402_300_799.0
 _SHOWN = 100
-_OPTION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_MODEL = re.compile(r"[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,499}")
+_OPTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def load_item(item_id: str, fields: Mapping[str, str]) -> Batch | Shard:
@@ -120,8 +120,12 @@ def _names(item: Batch | Shard) -> list[str]:
 
 def _wrong_numbers(item: Item) -> Iterator[str]:
     for field in item.__struct_fields__:
-        if field != "engine_options" and any(not 0 <= number <= _LARGEST for number in _numbers(getattr(item, field))):
+        if field != "engine_options" and not all(map(_in_range, _numbers(getattr(item, field)))):
             yield f"{field} is out of range"
+
+
+def _in_range(number: float) -> bool:
+    return 0 <= number <= (_LATEST if isinstance(number, float) else _LARGEST)
 
 
 def _numbers(value: object) -> Iterator[float]:
@@ -145,7 +149,5 @@ def _shard_mistakes(shard: Shard) -> Iterator[str]:
         yield "batch is another one"
     if not LABEL.fullmatch(shard.label):
         yield "label is none"
-    if not _MODEL.fullmatch(shard.model):
-        yield "model is no name"
     if not all(map(_OPTION.fullmatch, shard.engine_options)):
         yield "engine_options have a name that is none"

@@ -100,7 +100,7 @@ def test_one_place_of_the_command_line_writes() -> None:
 
 def test_one_place_opens_files_for_this_user_alone() -> None:
     """A file that is opened by its path elsewhere could be a link, a FIFO or another user's."""
-    places = {"security/files.py", "security/paths.py", "storage/folder.py", "providers/vllm/opening.py"}
+    places = {"security/files.py", "security/paths.py", "storage/folder.py"}
     assert callers("os.open") - {"cli/terminal.py"} == places
     by_path = {
         path: [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "open"]
@@ -111,7 +111,7 @@ def test_one_place_opens_files_for_this_user_alone() -> None:
         for path, calls in by_path.items()
         for call in calls
     }
-    assert {opener for _, opener in openers} == {"open_private", "privately"}
+    assert {opener for _, opener in openers} == {"open_private", "open_regular"}
 
 
 def test_two_places_delete_folders() -> None:

@@ -29,6 +29,7 @@ from .terminal import controls, run_on_terminal
 # The clipboard, a cleared screen, colours by C0 and C1, reversed text, line ends of all kinds; rich's own markup.
 HOSTILE = "\x1b]52;c;aGk\x07\x1b[2J\x9b35m\x1b[35;7m\x07\x08\x7f\x85\r\u202e\u2066\u2028 [bold][/nope]:smile:"
 HARMLESS = "a harmless text, [bold][/nope]:smile:"
+FOLDER = "generated/openai/b"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the end of a pty is told in Linux' way")
 
@@ -40,10 +41,10 @@ def prepare(home: Path, redis_url: str, text: str) -> dict[str, str]:
     failure = Failure(type="provider_error", message=text * 1000)
     job = Job(id=text, status=BatchStatus.IN_PROGRESS, created_at=0, error=failure)
     facts: dict[str, Any] = {"model": text, "job": job, "claimed_by": text, "error": failure, "left_behind": failure}
-    part = Part(name="results", row_ids="ids", succeeded=1)
+    part = Part(name=f"{FOLDER}/results", row_ids=f"{FOLDER}/ids", succeeded=1)
     with closing(open_context(Settings.from_env(environment))) as context:
         for name, line in (("ids", [0, text]), ("results", {"custom_id": text, "text": text, "response": text})):
-            with context.storage.write(name) as stream:
+            with context.storage.write(f"{FOLDER}/{name}") as stream:
                 stream.write(msgspec.json.encode(line) + b"\n")
         batch = new_batch("b", metadata={text: text})
         put_shards(context.store, new_shard(state=State.CLEANING, part=part, **facts), batch=batch)
@@ -100,7 +101,7 @@ def test_a_program_gets_the_bytes(tmp_path: Path, valkey: str) -> None:
     environment = prepare(tmp_path / "home", valkey, HOSTILE)
     command = [sys.executable, "-m", "batch_router.cli", "results", "b", "--partial"]
     done = subprocess.run(command, env=environment, cwd=tmp_path / "home", capture_output=True, check=False)
-    assert done.stdout == (tmp_path / "home" / "results").read_bytes()
+    assert done.stdout == (tmp_path / "home" / FOLDER / "results").read_bytes()
 
 
 def test_the_processes_of_the_stack_do_not_steer_it() -> None:
