@@ -1,7 +1,4 @@
-"""Workers under a rain of messages: they stay, send nothing elsewhere, log nothing of it, and answer the next batch.
-
-`FUZZ_SECONDS` (10 by default) and `FUZZ_SEED` say for how long, and which rain.
-"""
+"""Workers under a rain of messages: they stay, send nothing elsewhere, log nothing of it, and answer the next batch."""
 
 import base64
 import copy
@@ -24,8 +21,8 @@ from batch_router.simulator import Scenario, Simulator
 from tests.worker import wire
 from tests.worker.fleet import Worker, environment_of, worker
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
-SEED = int(os.environ.get("FUZZ_SEED", "4711"))
+#: For how long it rains: `make fuzz` says how many examples it wants of each fuzzer.
+SECONDS = int(os.environ.get("FUZZ_EXAMPLES", "1000")) / 100
 #: Stands in all texts of the rain. No id may have such a letter, so no line of a log should have it.
 MARK = "zmzrk§"
 QUEUES = ("io", "cpu", "poll")
@@ -49,7 +46,7 @@ BASES = [
 class Rain:
     """Messages, the same for the same seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._random = random.Random(seed)
 
     def message(self) -> bytes:
@@ -147,9 +144,10 @@ def _fleet(environment: dict[str, str]) -> Iterator[list[Worker]]:
         yield [first, second]
 
 
-def test_a_rain_of_messages_has_no_effect(tmp_path: Path, valkey: str) -> None:
+def test_a_rain_of_messages_has_no_effect(tmp_path: Path, valkey: str, pytestconfig: pytest.Config) -> None:
     """The same processes answer a batch afterwards; all keys are the fleet's, and no log has a word of the rain."""
     (tmp_path / "impatient.py").write_text(IMPATIENT)
+    seed = str(pytestconfig.getoption("--hypothesis-seed") or 4711)
     with Simulator(Scenario()) as simulator:
         environment = environment_of(tmp_path / "fleet", valkey.replace("/0", "/14"))
         environment |= {"BATCH_ROUTER_OPENAI_BASE_URL": f"{simulator.url}/openai/v1", "OPENAI_API_KEY": "sk-test"}
@@ -163,7 +161,7 @@ def test_a_rain_of_messages_has_no_effect(tmp_path: Path, valkey: str) -> None:
             _until(lambda: all(client.listeners(queue) for queue in QUEUES))
             started = [_children(each.process.pid) for each in workers]
             keys = set(broker.keys())
-            _pour(broker)
+            _pour(broker, Rain(seed))
             _until(lambda: not any(broker.llen(f"fleet.{queue}{end}") for queue in QUEUES for end in ("", "\x06\x163")))
             _until(lambda: not broker.exists("fleet.unacked", "fleet.unacked_index"))
             batch_id = client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "x"}])
@@ -178,8 +176,7 @@ def test_a_rain_of_messages_has_no_effect(tmp_path: Path, valkey: str) -> None:
         assert not [word for word in (MARK[:-1], "Traceback", "Connection to broker lost") if word in log]
 
 
-def _pour(broker: "redis.Redis") -> None:
-    rain = Rain(SEED)
+def _pour(broker: "redis.Redis", rain: Rain) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         with broker.pipeline(transaction=False) as pipe:

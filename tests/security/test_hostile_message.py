@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from batch_router.simulator import Scenario, Simulator
 from batch_router.worker.app import GuestApp
 from batch_router.worker.broker import AMQP
 from batch_router.worker.loader import Loader
-from batch_router.worker.messages import Refused, most_bytes, read_published, read_queued, read_unacked
+from batch_router.worker.messages import Refused, bounds, read_published, read_queued, read_unacked
 from tests.worker import wire
 from tests.worker.fleet import Worker, environment_of, worker
 
@@ -93,15 +94,25 @@ def test_a_message_that_is_not_ours_is_refused(kind: str) -> None:
     """Before kombu and Celery see it, and without a word of it in the reason."""
     with pytest.raises(Refused) as refused:
         read_queued(REFUSED[kind], "io", "fleet")
-    assert str(refused.value).replace("_", "").isalpha()
+    assert re.fullmatch(r"[a-z_]+(: more than [\d,]+ \(BATCH_ROUTER_\w+\))?", str(refused.value))
     assert refused.value.__cause__ is None
     assert CANARY not in repr(refused.value.__context__)
 
 
 def test_a_message_beyond_the_bound_is_refused() -> None:
     """`BATCH_ROUTER_MAX_MESSAGE_BYTES` holds for the whole of it, before any of it is read."""
-    with pytest.raises(Refused, match="too_large"):
-        read_queued(b" " * (most_bytes() + 1), "io", "fleet")
+    with pytest.raises(Refused, match=r"too_large: more than 16,777,216 \(BATCH_ROUTER_MAX_MESSAGE_BYTES\)"):
+        read_queued(b" " * (bounds().max_message_bytes + 1), "io", "fleet")
+
+
+def test_a_message_of_too_many_values_is_refused() -> None:
+    """Each takes fifty times its bytes in memory: rows of nothing, options without end, answers to nobody."""
+    many = b"[" + b"0," * 1_000_001 + b"0]"
+    for body in (b'[[],{"requests":%b},{}]' % many, b'[[],{"metadata":%b},{}]' % many):
+        with pytest.raises(Refused, match=r"too_many_values: more than 1,000,000 \(BATCH_ROUTER_MAX_VALUES\)"):
+            read_queued(wire.envelope(wire.headers_of("batch_router.submit_batch"), body), "io", "fleet")
+    with pytest.raises(Refused, match="too_many_values"):
+        read_queued(wire.envelope({"ticket": "a"}, b'{"io@h":%b}' % many), "a.reply.fleet.pidbox", "fleet")
 
 
 # Parts that Celery follows, and that a message of ours gets without them.

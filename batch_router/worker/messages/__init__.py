@@ -11,8 +11,8 @@ start a decompression, limit a task's time, name a place to reply to or a task t
 A reader raises `Refused` for all that it does not take. Its reason is one of our words and never a part of the message.
 """
 
-from .envelope import Refused, most_bytes
+from .envelope import Refused, bounds
 from .reading import read_published, read_queued, read_unacked
 from .submission import read_submission
 
-__all__ = ["Refused", "most_bytes", "read_published", "read_queued", "read_submission", "read_unacked"]
+__all__ = ["Refused", "bounds", "read_published", "read_queued", "read_submission", "read_unacked"]

@@ -11,11 +11,11 @@ from .envelope import Id, Node, Refused, open_envelope, parse, seal
 _MOST_OF_A_COMMAND = 64 << 10
 
 
-class _Arguments(msgspec.Struct, omit_defaults=True):
+class _Arguments(msgspec.Struct):
     """Those of the commands that look. All else is left out: names of attributes to show, for one."""
 
-    with_defaults: bool | None = None
-    ids: Annotated[list[Id], Meta(max_length=100)] | None = None
+    with_defaults: bool = False
+    ids: Annotated[list[Id], Meta(max_length=100)] = []
 
 
 class _ReplyTo(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,7 +51,13 @@ def read_command(raw: bytes, prefix: str) -> bytes:
     command: _Command = parse(body, _Command)
     if command.reply_to is not None and command.reply_to.exchange != f"reply.{prefix}.pidbox":
         raise Refused("not_our_reply")
-    return seal({}, command, exchange=f"{prefix}.pidbox")
+    given = command.arguments or _Arguments()
+    taken: dict[str, dict[str, Any]] = {
+        "conf": {"with_defaults": given.with_defaults},
+        "query_task": {"ids": given.ids},
+    }
+    made = msgspec.structs.asdict(command) | {"arguments": taken.get(command.method, {})}
+    return seal({}, made, exchange=f"{prefix}.pidbox")
 
 
 def read_answer(raw: bytes, queue: str) -> bytes:

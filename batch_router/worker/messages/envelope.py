@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Meta, Raw
 
-from ...bounds import Bounds
+from ...bounds import Bounds, beyond
 from ...settings import Settings
 
 #: An id of Celery's, or one that a caller chose. Logs and Flower show it.
@@ -42,9 +42,9 @@ class _Envelope(msgspec.Struct):
 
 
 @cache
-def most_bytes() -> int:
+def bounds() -> Bounds:
     """How large a message may be."""
-    return Settings.from_env().of(Bounds).max_message_bytes
+    return Settings.from_env().of(Bounds)
 
 
 def parse(raw: bytes | Raw, kind: Any) -> Any:
@@ -65,13 +65,21 @@ def open_envelope(raw: bytes) -> tuple[Raw, bytes]:
     Raises:
         Refused: it is too large, or none of kombu's with a body of JSON.
     """
-    if len(raw) > most_bytes():
-        raise Refused("too_large")
+    if len(raw) > (most := bounds().max_message_bytes):
+        raise Refused(f"too_large: {beyond('max_message_bytes', most)}")
     envelope: _Envelope = parse(raw, _Envelope)
     try:
-        return envelope.headers, binascii.a2b_base64(envelope.body, strict_mode=True)
+        body = binascii.a2b_base64(envelope.body, strict_mode=True)
     except ValueError:
         raise Refused("malformed") from None
+    if _values(body) > (most := bounds().max_values):
+        raise Refused(f"too_many_values: {beyond('max_values', most)}")
+    return envelope.headers, body
+
+
+def _values(body: bytes) -> int:
+    """At least as many as there are; commas and brackets in texts count, too."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def seal(headers: dict[str, Any], body: object, *, exchange: str = "", queue: str = "", task_id: str = "") -> bytes:
