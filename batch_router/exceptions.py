@@ -46,9 +46,20 @@ class BatchRouterError(Exception):
     type: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*map(_bounded, args))
+
     def __reduce__(self) -> "tuple[Callable[..., BatchRouterError], tuple[object, ...]]":
         """How it is pickled, as by an app's own process pool: the classes have different arguments."""
         return _unpickle, (type(self), self.args, vars(self))
+
+
+# Characters: an error may quote a row, an answer or an argument of any size, and goes to logs and into the store.
+_LONGEST = 12_000
+
+
+def _bounded(said: object) -> object:
+    return f"{said[:_LONGEST]}..." if isinstance(said, str) and len(said) > _LONGEST else said
 
 
 def _unpickle(
