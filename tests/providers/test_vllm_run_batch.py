@@ -85,6 +85,7 @@ ROW: dict[str, Any] = {"custom_id": f"{LABEL}-1", "method": "POST", "url": "/v1/
         (ROW | {"body": {"model": "m"}}, "`messages`"),
         (ROW | {"body": BODY | {"temperature": "hot"}}, "`float"),
         (ROW | {"body": BODY | {"top_k": [1]}}, "`int"),
+        (ROW | {"body": BODY | {"n": 129}}, "`int` <= 128"),
         (ROW | {"url": "/v1/responses"}, "no /v1/responses"),
         ({"custom_id": "x", "url": "/v1/embeddings"}, "`body`"),
         (ROW | {"body": BODY | {"temperature": "0.5", "guided_decoding": 7, "stop": "x"}}, None),

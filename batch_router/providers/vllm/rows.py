@@ -6,9 +6,10 @@ which a key that stands twice might mean one thing here and another there.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ...security.printable import printable
 from .codec import read_row_id
@@ -20,6 +21,8 @@ BREAKDOWN_MESSAGE = "the engine breaks down on this row, also when it is the onl
 
 # Of a schema or a list of choices that the answer must fit: vLLM makes a program of it.
 _MOST_SHAPE_BYTES = 64 << 10
+# As many as OpenAI gives to one row.
+_MOST_ANSWERS = 128
 _SHOWN = 300
 
 _Texts = str | list[str]
@@ -37,7 +40,7 @@ class _Chat(msgspec.Struct):
     top_p: float | None = None
     min_p: float | None = None
     top_k: int | None = None
-    n: int | None = None
+    n: Annotated[int, Meta(le=_MOST_ANSWERS)] | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     min_tokens: int | None = None

@@ -3,10 +3,15 @@
 import hashlib
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from ....exceptions import FileOperationError, ValidationError
 from ....security.files import make_home, open_regular
+
+# Seconds that a template is kept: longer than any job that may need it again.
+_KEPT = 30 * 86400.0
 
 
 class EngineFolder:
@@ -32,7 +37,12 @@ class EngineFolder:
     def keep_template(self, template: str) -> Path:
         """A file with a batch's chat template. vLLM itself would take its text for a path, and open it."""
         content = template.encode(errors="replace")
-        path = self._made("templates") / f"{hashlib.sha256(content).hexdigest()}.jinja"
+        folder = self._made("templates")
+        for found in folder.iterdir():
+            with suppress(FileNotFoundError):  # another worker's engines are here, too
+                if found.stat().st_mtime < time.time() - _KEPT:
+                    found.unlink()
+        path = folder / f"{hashlib.sha256(content).hexdigest()}.jinja"
         temporary = path.with_name(f"{path.name}.{os.getpid()}")
         with open(temporary, "wb", opener=open_regular) as stream:
             stream.write(content)
