@@ -19,6 +19,7 @@ class Bounds(Section, frozen=True, kw_only=True):
         max_row_bytes: of a row, as it comes in.
         max_values: JSON values in a row or in an answer: what it takes in memory depends on their number.
         max_metadata_bytes: of a batch's metadata as JSON; `status` and each list of batches carry them.
+        max_engine_options_bytes: of a batch's engine options as JSON; each of its shards carries them.
         max_shards: of a batch; all of them are made in one call of the store.
         max_message_bytes: of a Celery message, such as one that brings the rows of a batch.
         max_answer_bytes: of the answer to one row.
@@ -30,6 +31,7 @@ class Bounds(Section, frozen=True, kw_only=True):
     max_row_bytes: _Bytes = 64 << 20
     max_values: _Count = 1_000_000
     max_metadata_bytes: _Bytes = 16 << 10
+    max_engine_options_bytes: _Bytes = 16 << 10
     max_shards: _Count = 10_000
     max_message_bytes: _Bytes = 16 << 20
     max_answer_bytes: _Bytes = 64 << 20

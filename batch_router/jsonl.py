@@ -6,44 +6,90 @@ JSON string: rows with them would be torn. Iterating over a binary file splits o
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import xxhash
 
 _BLOCK = 1 << 18
 _BOM = b"\xef\xbb\xbf"
+_BLANK = _BOM + b" \t\r\n\v\f"
+# Bytes that are kept of each end of a line that is too long.
+_END = 4096
 _decode = msgspec.json.decode
 
+#: Shorter lines hold too few values to matter: they are not counted.
+LARGE_LINE = 1 << 20
+#: What is wrong with a value that no parser here reads; Python bounds the depth, so that its stack does not overflow.
+TOO_DEEP = f"nested too deeply: about {sys.getrecursionlimit():,} levels are the most"
 
-def read_lines(stream: BinaryIO) -> Iterator[bytes]:
-    r"""The lines of a stream, each with its `\n` if it has one; a byte order mark in front is dropped."""
-    first = stream.readline().removeprefix(_BOM)
-    return chain([first] if first else [], stream)  # `yield from` would close the stream with the generator
 
+class LongLine(NamedTuple):
+    """A line that is longer than it may be; what is between its ends was passed over.
 
-def hash_file(path: Path) -> str:
-    """The hash of a file, in hex: the 128 bits of XXH3.
-
-    A tenth of SHA-256's cost. It guards against accidents, not against two files made to share a hash.
+    Attributes:
+        head: its first bytes.
+        tail: its last bytes.
+        size: of all of it, in bytes.
     """
-    with path.open("rb", buffering=0) as stream:
-        return hash_stream(cast(BinaryIO, stream))
+
+    head: bytes
+    tail: bytes
+    size: int
 
 
-def hash_stream(stream: BinaryIO) -> str:
-    """The same of what is left of a stream."""
-    digest = xxhash.xxh3_128()
-    while block := stream.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
+Line = bytes | LongLine
+
+
+def bounded_lines(stream: BinaryIO, longest: int) -> Iterator[Line]:
+    r"""The lines of a stream, each with its `\n` if it has one.
+
+    Args:
+        stream: is read in order; no more than one line of it is held.
+        longest: bytes of a line, without its `\n`; a longer one is a `LongLine`.
+    """
+    while line := stream.readline(longest + 1):
+        if len(line) > longest and not line.endswith(b"\n"):
+            yield _pass_over(stream, line)
+        else:
+            yield line
+
+
+def read_lines(stream: BinaryIO, longest: int) -> Iterator[Line]:
+    """The same of a file that a user may have written: a byte order mark in front is dropped."""
+    lines = bounded_lines(stream, longest)
+    first = next(lines, b"")
+    if isinstance(first, bytes):
+        first = first.removeprefix(_BOM)
+    return chain([first] if first else [], lines)
+
+
+def is_blank(stream: BinaryIO) -> bool:
+    """Whether what is left of a stream is white space, perhaps with a byte order mark."""
+    return not any(block.strip(_BLANK) for block in iter(lambda: stream.read(_BLOCK), b""))
+
+
+def _pass_over(stream: BinaryIO, line: bytes) -> LongLine:
+    size, tail = len(line), line[-_END:]
+    while not tail.endswith(b"\n") and (more := stream.readline(_BLOCK)):
+        size += len(more)
+        tail = (tail + more)[-_END:]
+    return LongLine(line[:_END], tail, size)
+
+
+def has_more_values(line: bytes, most: int) -> bool:
+    """Whether a large line may hold more than `most` JSON values. Commas and brackets in its texts count, too."""
+    return len(line) > LARGE_LINE and line.count(b",") + line.count(b"[") + line.count(b"{") > most
 
 
 class HashingReader(io.RawIOBase):
-    """A file that is hashed as it is read: the hash is that of the very bytes that were read."""
+    """A file that is hashed as it is read: the hash, the 128 bits of XXH3, is that of the very bytes that were read.
+
+    A tenth of SHA-256's cost. It guards against accidents, not against two files made to share a hash.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -60,7 +106,7 @@ class HashingReader(io.RawIOBase):
         return length
 
     def hexdigest(self) -> str:
-        """What `hash_file` gives for what was read so far."""
+        """The hash of what was read so far, in hex."""
         return self._digest.hexdigest()
 
 
@@ -89,11 +135,11 @@ def decode_leniently(line: bytes) -> tuple[Any, bool]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
     except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        raise ValueError(TOO_DEEP) from error
     try:
         value = json.loads(line.decode("utf-8", errors="replace"), parse_constant=lambda _: None)
         # A lone surrogate cannot be written as UTF-8 again: let it pass once, and replace what it left.
         text = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
         return json.loads(text), True
     except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        raise ValueError(TOO_DEEP) from error

@@ -13,10 +13,10 @@ LABEL = "0123456789abcdef"
 
 
 def new_batch(batch_id: str = "b", **facts: Any) -> Batch:
-    rows = InputFile(path="/in.jsonl", size=1, hash="0")
-    values: dict[str, Any] = {"state": State.QUEUED, "provider": "openai", "input": rows} | facts
-    names = {"submission": f"{batch_folder(values['provider'], batch_id)}/submission.json"}
-    return Batch(**(names | values | {"id": batch_id}))
+    values: dict[str, Any] = {"state": State.QUEUED, "provider": "openai"} | facts
+    folder = batch_folder(values["provider"], batch_id)
+    rows = InputFile(stored=f"{folder}/input.jsonl", size=1, hash="0")
+    return Batch(**({"input": rows, "submission": f"{folder}/submission.json"} | values | {"id": batch_id}))
 
 
 def new_shard(batch_id: str = "b", **facts: Any) -> Shard:

@@ -10,7 +10,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_router.jsonl import HashingReader, decode_leniently, hash_file, is_clean, read_lines
+from batch_router.jsonl import HashingReader, LongLine, bounded_lines, decode_leniently, is_blank, is_clean, read_lines
 
 BOM = b"\xef\xbb\xbf"
 
@@ -26,7 +26,35 @@ ANY_BYTES = st.lists(st.sampled_from([b"\n", b"\r\n", b"a", b"{}", BOM, "\u2028"
 @given(data=ANY_BYTES)
 def test_lines_end_at_newlines_and_nowhere_else(data: bytes) -> None:
     """Put together again they are the stream, but for the mark in front."""
-    assert list(read_lines(io.BytesIO(data))) == split(data)
+    assert list(read_lines(io.BytesIO(data), 100)) == split(data)
+
+
+@given(data=ANY_BYTES, longest=st.integers(1, 6))
+def test_a_line_that_is_too_long_is_passed_over(data: bytes, longest: int) -> None:
+    """Its size is known, and the lines above and below it are what they are."""
+    expected = [
+        (LongLine, len(line)) if len(line.rstrip(b"\n")) > longest else line for line in io.BytesIO(data).readlines()
+    ]
+    read = bounded_lines(io.BytesIO(data), longest)
+    assert [(LongLine, line.size) if isinstance(line, LongLine) else line for line in read] == expected
+
+
+def test_the_ends_of_a_long_line_are_kept() -> None:
+    """Some thousand bytes of each, and its size."""
+    line = b"begin" + b"x" * 1_000_000 + b"end\n"
+    stream = io.BufferedReader(io.BytesIO(line + b"next"))
+    long, following = read_lines(stream, 10_000)
+    assert isinstance(long, LongLine)
+    assert (long.head[:6], long.tail[-5:], long.size, following) == (b"beginx", b"xend\n", len(line), b"next")
+    assert max(len(long.head), len(long.tail)) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("content", "blank"), [(b"", True), (BOM, True), (b" \r\n\t\n" * 100_000, True), (b"\n" * 300_000 + b"x", False)]
+)
+def test_a_blank_stream_is_known(content: bytes, blank: bool) -> None:
+    """However long it is."""
+    assert is_blank(io.BytesIO(content)) == blank
 
 
 @pytest.mark.parametrize(
@@ -43,7 +71,7 @@ def test_lines_end_at_newlines_and_nowhere_else(data: bytes) -> None:
 )
 def test_odd_characters_are_part_of_a_line(data: bytes, lines: list[bytes]) -> None:
     """Blank lines count, the last newline may be missing, and no other character ends a line."""
-    assert list(read_lines(io.BytesIO(data))) == lines
+    assert list(read_lines(io.BytesIO(data), 100)) == lines
 
 
 def test_a_file_is_hashed_while_it_is_read(tmp_path: Path) -> None:
@@ -53,7 +81,7 @@ def test_a_file_is_hashed_while_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "file").open("rb", buffering=0) as file:
         reader = HashingReader(file)
         assert b"".join(io.BufferedReader(reader, 100)) == data
-    assert reader.hexdigest() == hash_file(tmp_path / "file") == xxhash.xxh3_128(data).hexdigest()
+    assert reader.hexdigest() == xxhash.xxh3_128(data).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import msgspec
 from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse, Endpoint
 from ..exceptions import BatchExpiredError, BatchFailedError, NoWorkerError
-from ..intake.check import RowCheck, check_file
+from ..intake.check import RowCheck, check_file, input_file
 from ..intake.encode import Unsupported
 from ..intake.options import SubmitOptions, read_options
 from ..providers import find_provider
@@ -130,10 +130,10 @@ def convert(file: Path, provider: str, **given: Unpack[_RowOptions]) -> int:
     kind = find_provider(provider)
     options = read_options(_options(given))
     settings = Settings.from_env()
-    check_file(file, kind, options, settings)
     check = RowCheck(kind, options, settings, file)
     encode = msgspec.json.Encoder().encode
-    with file.open("rb") as stream:
+    check_file(file, kind, options, settings)
+    with input_file(file, settings) as stream:
         requests = enumerate(check.accept(request) for _, request in check.read(stream))
         tell_lines(encode(check.encode(request, str(number))) + b"\n" for number, request in requests)
     for what, count in check.dropped.items():

@@ -17,7 +17,7 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One request, in the form that all providers share.
 
     Attributes:
-        custom_id: the user's name for it, unique in its batch; the result carries it.
+        custom_id: the user's name for it, unique in its batch, of up to 512 characters; the result carries it.
         model: the provider's model id; where it is left out, the batch's model.
         endpoint: what is asked for; where it is left out, the batch's endpoint, or `chat`. A batch may mix them.
         messages: the turns so far.
@@ -27,7 +27,7 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
         openai_kwargs: keys of an OpenAI batch file's row that have no name here, for providers with that dialect.
     """
 
-    custom_id: Annotated[str, Meta(min_length=1)]
+    custom_id: Annotated[str, Meta(min_length=1, max_length=512)]
     model: Annotated[str, Meta(min_length=1)] | None = None
     endpoint: Endpoint | None = None
     messages: Annotated[list[UnifiedMessage], Meta(min_length=1)]

@@ -1,20 +1,26 @@
 """The check of rows before anything is sent."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
+from ..bounds import Bounds, beyond
 from ..core import UnifiedRequest
 from ..exceptions import ValidationError
-from ..jsonl import read_lines
+from ..jsonl import Line, is_blank, read_lines
 from ..providers import Provider
+from ..security.files import open_input
+from ..security.printable import printable
 from ..settings import Settings
 from .encode import RowEncoder
 from .options import Options
-from .problems import DuplicateFinder, Problems
-from .rows import fill_defaults, read_custom_ids, read_rows
+from .problems import BadRow, DuplicateFinder, Problems
+from .rows import fill_defaults, read_rows
+
+_LONGEST_PATH = 500
+_T = TypeVar("_T")
 
 
 class RowCheck:
@@ -41,6 +47,7 @@ class RowCheck:
         limit: int | None = None,
     ) -> None:
         self._options = options
+        self._bounds = settings.of(Bounds)
         self._limit = limit
         self._problems = Problems(source)
         self._ids = DuplicateFinder()
@@ -51,11 +58,16 @@ class RowCheck:
         self.dropped = encoder.dropped
 
     def read(self, stream: BinaryIO) -> Iterator[tuple[int, UnifiedRequest]]:
-        """`(line, request)` of each row that is a request, with the batch's defaults; all others are noted."""
-        lines = read_lines(stream)
-        if self._limit is not None:
-            lines = islice(lines, self._limit)
-        return read_rows(lines, self._options, self._problems)
+        """`(line, request)` of each row that is a request, with the batch's defaults; all others are noted.
+
+        Raises:
+            ValidationError: there are more lines than a batch may have rows.
+        """
+        return read_rows(self._lines(stream), self._options, self._problems, self._bounds)
+
+    def _lines(self, stream: BinaryIO) -> Iterator[Line]:
+        lines = read_lines(stream, self._bounds.max_row_bytes)
+        return at_most(self._bounds.max_rows, lines) if self._limit is None else islice(lines, self._limit)
 
     def accept(self, request: UnifiedRequest) -> UnifiedRequest:
         """A request that has the batch's defaults, as the provider takes it.
@@ -74,7 +86,7 @@ class RowCheck:
         """
         self.encode(self.accept(fill_defaults(request, self._options)), "0")
 
-    def refuse(self, line: int, error: ValidationError) -> None:
+    def refuse(self, line: int, error: Exception) -> None:
         """Note what is wrong with a row; lines are counted from 1."""
         self._problems.add(line, error)
 
@@ -87,45 +99,65 @@ class RowCheck:
         Raises:
             InvalidInputError: with all bad rows; each names its place, the field and the remedy.
         """
-        self._ids.report(lambda: read_custom_ids(reopen(), self._options, self._limit), self._problems)
+        self._ids.report(lambda: self._custom_ids(reopen()), self._problems)
         self._problems.raise_any()
 
+    def _custom_ids(self, stream: BinaryIO) -> Iterator[tuple[int, str]]:
+        with stream:
+            for line, request in read_rows(self._lines(stream), self._options, Problems(), self._bounds):
+                yield line, request.custom_id
 
-def check_file(
-    path: Path,
-    provider: Provider | type[Provider],
-    options: Options,
-    settings: Settings,
-    limit: int | None = None,
-) -> None:
-    """Check the rows of a file, all or the first `limit` lines, against the provider's rules.
+
+def check_file(path: Path, provider: Provider | type[Provider], options: Options, settings: Settings) -> None:
+    """Check all rows of a file against the provider's rules.
 
     Raises:
         InvalidInputError: with all bad rows; each names file, line, field and remedy.
         ValidationError: the file is empty, or cannot be read.
     """
-    check = RowCheck(provider, options, settings, path, limit)
-    with readable(path) as stream:
-        if all(line.isspace() for line in read_lines(stream)):
-            raise ValidationError(f"input: {path} is empty: there is nothing to send")
-        stream.seek(0)
-        for line, request in check.read(stream):
-            try:
-                check.encode(check.accept(request), "0")
-            except ValidationError as error:
-                check.refuse(line, error)
-        check.finish(lambda: path.open("rb"))
+    with input_file(path, settings) as stream:
+        check_rows(stream, RowCheck(provider, options, settings, path), path)
+
+
+def check_rows(stream: BinaryIO, check: RowCheck, source: Path) -> None:
+    """The same of an open file, which is at its start and is closed if ids repeat; `source` is what it is called."""
+    if is_blank(stream):
+        raise ValidationError(f"input: {_shown(source)} is empty: there is nothing to send")
+    stream.seek(0)
+    for line, request in check.read(stream):
+        try:
+            check.encode(check.accept(request), "0")
+        except BadRow as error:
+            check.refuse(line, error)
+    stream.seek(0)
+    check.finish(lambda: stream)
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[BinaryIO]:
-    """The file, for reading; what cannot be read is the user's to mend."""
-    try:
-        with path.open("rb") as stream:
+def input_file(path: Path, settings: Settings) -> Iterator[BinaryIO]:
+    """The user's file, for reading; what cannot be read is the user's to mend.
+
+    Raises:
+        ValidationError: it cannot be read, is no regular file, or too large.
+    """
+    with open_input(path, settings.of(Bounds).max_input_bytes) as stream:
+        try:
             yield stream
-    except OSError as error:
-        raise ValidationError(f"input: {path} cannot be read: {error.strerror}") from error
-    except ValidationError:
-        raise
-    except ValueError as error:  # a path with a null byte
-        raise ValidationError(f"input: {str(path)!r} cannot be read: {error}") from error
+        except OSError as error:
+            raise ValidationError(f"input: {_shown(path)} cannot be read: {error.strerror}") from error
+
+
+def at_most(rows: int, lines: Iterable[_T]) -> Iterator[_T]:
+    """The lines of a batch.
+
+    Raises:
+        ValidationError: there are more than a batch may have rows.
+    """
+    rest = iter(lines)
+    yield from islice(rest, rows)
+    for _ in rest:
+        raise ValidationError(f"rows: {beyond('max_rows', rows)}; split the batch")
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path), _LONGEST_PATH)

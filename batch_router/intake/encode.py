@@ -10,12 +10,25 @@ from ..core import Endpoint, GenerationConfig, TextContent, UnifiedMessage, Unif
 from ..core.content import Content
 from ..exceptions import UnsupportedContentTypeError, ValidationError
 from ..providers import Provider
+from ..security.printable import printable
 from ..settings import Settings
 
 #: What to do with a parameter or a part that the provider does not take.
 Unsupported = Literal["error", "drop"]
 
 _CHAT = Endpoint.CHAT  # an enum's member is slow to look up, too
+_RESERVED_REMEDY = {
+    "model": "a row is sent with the other rows of its model; name it in the row's `model`",
+    "stream": "a batch has no streams; leave it out",
+    "stream_options": "a batch has no streams; leave it out",
+}
+#: Keys of a request body that are not the user's to set, at any provider.
+_RESERVED = frozenset(_RESERVED_REMEDY)
+_LONGEST_MODEL = 256
+# Names that are counted or remembered of one batch, and the characters of one.
+_MOST_NAMES, _LONGEST_NAME = 200, 100
+_OTHERS = "(others)"
+
 _CONFIG_FIELDS = frozenset(GenerationConfig.__struct_fields__)
 
 
@@ -58,8 +71,9 @@ class RowEncoder:
             ValidationError: the provider does not take it; says which field, and what to do.
         """
         if request.model not in self._queued:
-            self._queue_of(request.model, self._settings)
-            self._queued.add(request.model)
+            self._check_model(request.model)
+        if request.provider_kwargs and not _RESERVED.isdisjoint(request.provider_kwargs):
+            _refuse_reserved("provider_kwargs.", request.provider_kwargs)
         endpoint = request.endpoint or _CHAT
         if endpoint is not self._endpoint:
             self._turn_to(endpoint)
@@ -76,12 +90,19 @@ class RowEncoder:
             request = self._place_openai_keys(request, request.openai_kwargs)
         return request
 
+    def _check_model(self, model: str | None) -> None:
+        check_model(model)
+        self._queue_of(model, self._settings)
+        if len(self._queued) < _MOST_NAMES:  # there may be as many as rows, and only so many are worth the memory
+            self._queued.add(model)
+
     def _drop_field(self, request: UnifiedRequest, field: str) -> UnifiedRequest:
         self._refuse(ValidationError, "generation_config.", field, self._remedies[field])
         config = request.generation_config or GenerationConfig()
         return replace(request, generation_config=replace(config, **{field: None}))
 
     def _place_openai_keys(self, request: UnifiedRequest, keys: dict[str, Any]) -> UnifiedRequest:
+        _refuse_reserved("body.", keys)
         if self._speaks_openai:
             return replace(request, provider_kwargs=keys | request.provider_kwargs, openai_kwargs=None)
         for key in keys:
@@ -121,7 +142,24 @@ class RowEncoder:
     def _refuse(self, error: type[ValidationError], where: str, what: str, remedy: str) -> None:
         if not self._drop:
             raise error(f"{where}{what}: {self._name} does not take it; {remedy}, or submit with unsupported='drop'")
-        self.dropped[what] += 1
+        what = printable(what, _LONGEST_NAME)
+        self.dropped[what if what in self.dropped or len(self.dropped) < _MOST_NAMES else _OTHERS] += 1
+
+
+def check_model(model: str | None) -> None:
+    """Refuse what is no name of a model; it becomes a part of shards, queues' rules, messages and requests.
+
+    Raises:
+        ValidationError: it is too long, or has characters that cannot be seen.
+    """
+    if model is not None and (len(model) > _LONGEST_MODEL or not model.isprintable()):
+        shown = printable(model, _LONGEST_NAME)
+        raise ValidationError(f"model: {shown!r} is no name of one: up to {_LONGEST_MODEL} printable characters are")
+
+
+def _refuse_reserved(where: str, keys: Mapping[str, object]) -> None:
+    for key in sorted(_RESERVED.intersection(keys)):
+        raise ValidationError(f"{where}{key}: {_RESERVED_REMEDY[key]}")
 
 
 def kind_of(part: Content) -> str:

@@ -7,12 +7,16 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from ..exceptions import ValidationError
+from ..security.printable import printable
 
+# Characters of a name that are shown, and compared.
+_LONGEST = 100
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def unknown_option(name: str, known: Collection[str]) -> ValidationError:
     """The error for an option that does not exist."""
+    name = printable(name, _LONGEST)
     close = get_close_matches(name, ["provider", *known], 1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
     return ValidationError(f"unknown option {name!r}; {hint}")

@@ -106,6 +106,8 @@ def _request(
 def _known(
     body: dict[str, Any], names: dict[str, str], handled: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not body.get("stream"):
+        handled = (*handled, "stream")  # `false` asks for what a batch does in any case
     config = {names[key]: value for key, value in body.items() if key in names and value is not None}
     return config, {key: value for key, value in body.items() if key not in names and key not in handled}
 

@@ -14,8 +14,15 @@ from ..core.jobs import EngineOption
 from ..core.record import JsonObject
 from ..exceptions import ValidationError
 from ..security.names import BATCH_ID, CREDENTIAL
+from ..security.printable import printable
 from .encode import Unsupported
 from .mistakes import unknown_option
+
+# Of metadata and of engine options.
+_Name = Annotated[str, Meta(min_length=1, max_length=128)]
+
+# Characters of a value or an error that are shown.
+_SHOWN = 1000
 
 #: How many rows of a file are checked in the caller's process; the workers check all of them in any case.
 CHECK_ROWS = 1000
@@ -41,8 +48,8 @@ class SendOptions(TypedDict, total=False):
         row_retries: how often a row is sent again that failed for a passing reason (expired, overloaded, missing...):
             0 to 10, by default 2.
         batch_id: an id of your own for the batch: letters, digits, `_` and `-`, at most 64; by default a random one.
-        idempotency_key: any text. A second submission with the same key and the same content is the same batch; with
-            other content it is an error. The batch id is derived from it.
+        idempotency_key: any text of up to 512 characters. A second submission with the same key and the same content
+            is the same batch; with other content it is an error. The batch id is derived from it.
         credential: the name of the API key to use: lower-case letters, digits and `-`. The key itself is where the
             workers run. By default the workers' own key.
         timeout: seconds from the submission until the batch is cancelled; it keeps the answers that it has by then. By
@@ -72,10 +79,11 @@ class SubmitOptions(SendOptions, total=False):
 
     Attributes:
         requests: the rows themselves: dicts, `UnifiedRequest`s or pydantic models.
-        input: the path of a JSONL file with the rows, which the workers can read too.
+        input: the path of a JSONL file with the rows, which this process can read. Its content is copied into the
+            storage; the file may change afterwards.
         check_rows: how many rows of `input` to check before anything is stored, 1000 by default; None: all. The
             workers check all of them in any case.
-        metadata: your own notes, texts by name; `status` shows them.
+        metadata: your own notes, texts by name, up to 64; `status` shows them.
     """
 
     requests: Iterable[UnifiedRequest | Mapping[str, Any] | PydanticModel] | None
@@ -99,12 +107,12 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     unsupported: Unsupported = "error"
     row_retries: Annotated[int, Meta(ge=0, le=10)] = 2
     batch_id: str | None = None
-    idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     credential: str | None = None
-    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    metadata: Annotated[dict[_Name, str], Meta(max_length=64)] = msgspec.field(default_factory=dict)
     timeout: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     keep_remote: bool = False
-    engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
+    engine_options: Annotated[dict[_Name, EngineOption], Meta(max_length=64)] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.batch_id is not None and not BATCH_ID.fullmatch(self.batch_id):
@@ -159,10 +167,14 @@ def read_options(options: Mapping[str, object]) -> Options:
         return msgspec.convert(options, Options, from_attributes=True)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$.")
-        raise ValidationError(f"{where.rstrip('`') or 'options'}: {message}") from None
+        raise ValidationError(_shown(f"{where.rstrip('`') or 'options'}: {message}")) from None
 
 
 _ABOUT_ROWS = frozenset({"requests", "input", "check_rows"})
+
+
+def _shown(value: object) -> str:
+    return printable(str(value), _SHOWN)
 
 
 def _check_requests(value: object) -> Iterable[object] | None:
@@ -177,7 +189,7 @@ def _check_input(value: object) -> Path | None:
     if not isinstance(value, (str, Path)):
         raise ValidationError(f"input must be the path of a JSONL file, not {type(value).__name__}")
     if "://" in str(value):
-        raise ValidationError(f"input: {value} is a URL; only files on a path that all workers share are supported")
+        raise ValidationError(f"input: {_shown(value)} is a URL; only files of this machine are supported")
     return Path(value).absolute()
 
 

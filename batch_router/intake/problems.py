@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from ..exceptions import MAX_PROBLEMS, InvalidInputError
+from ..exceptions import MAX_PROBLEMS, InvalidInputError, ValidationError
+from ..jsonl import TOO_DEEP
+from ..security.printable import printable
+
+# Characters of a problem that are shown, and of a path.
+_LONGEST, _LONGEST_PATH = 1000, 500
+
+#: What the check of a bad row raises.
+BadRow = (ValidationError, RecursionError)
 
 
 class Problems:
@@ -18,16 +26,17 @@ class Problems:
     """
 
     def __init__(self, source: Path | None = None) -> None:
-        self._source = source
+        self._source = printable(str(source), _LONGEST_PATH) if source else None
         self._described: list[str] = []
         self.total = 0
 
     def add(self, line: int, error: object) -> None:
-        """Note what is wrong with a line (counted from 1)."""
+        """Note what is wrong with a line (counted from 1), bounded and printable: an error may quote the row."""
         self.total += 1
         if len(self._described) < MAX_PROBLEMS:
             file = f"{self._source}, " if self._source else ""
-            self._described.append(f"{file}{self.name(line)}: {error}")
+            what = TOO_DEEP if isinstance(error, RecursionError) else printable(str(error), _LONGEST)
+            self._described.append(f"{file}{self.name(line)}: {what}")
 
     def name(self, line: int) -> str:
         """What a line is called."""

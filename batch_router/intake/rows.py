@@ -6,16 +6,17 @@
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice, takewhile
-from typing import Any, BinaryIO
+from itertools import takewhile
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from ..bounds import Bounds, beyond
 from ..core import UnifiedRequest
 from ..core.record import explain
 from ..exceptions import ValidationError
-from ..jsonl import read_lines
+from ..jsonl import LARGE_LINE, TOO_DEEP, Line, LongLine, has_more_values
 from .openai_rows import READERS
 from .options import Defaults
 from .problems import Problems
@@ -23,10 +24,17 @@ from .problems import Problems
 _decode_request = msgspec.json.Decoder(UnifiedRequest).decode
 
 
-def read_rows(lines: Iterable[bytes], defaults: Defaults, problems: Problems) -> Iterator[tuple[int, UnifiedRequest]]:
+def read_rows(
+    lines: Iterable[Line], defaults: Defaults, problems: Problems, bounds: Bounds
+) -> Iterator[tuple[int, UnifiedRequest]]:
     """`(line, request)` of each good row; bad ones go to `problems`, blank lines are passed over."""
     anything = defaults != Defaults(model=defaults.model)
     for number, line in enumerate(lines, 1):
+        if isinstance(line, LongLine) or len(line) > LARGE_LINE:
+            if problem := too_large(line, bounds):
+                problems.add(number, problem)
+                continue
+            assert isinstance(line, bytes)
         try:
             request = _decode_request(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -46,11 +54,14 @@ def read_rows(lines: Iterable[bytes], defaults: Defaults, problems: Problems) ->
         yield number, request
 
 
-def read_custom_ids(stream: BinaryIO, defaults: Defaults, limit: int | None = None) -> Iterator[tuple[int, str]]:
-    """`(line, custom_id)` of each good row of a file, or of its first `limit` lines; closes the file."""
-    with stream:
-        for number, request in read_rows(islice(read_lines(stream), limit), defaults, Problems()):
-            yield number, request.custom_id
+def too_large(line: Line, bounds: Bounds) -> str | None:
+    """Why a line is too large for a row; None: it is not."""
+    size = line.size if isinstance(line, LongLine) else len(line) - line.endswith(b"\n")
+    if size > bounds.max_row_bytes:
+        return f"{size:,} bytes, {beyond('max_row_bytes', bounds.max_row_bytes)}; shorten it"
+    if isinstance(line, bytes) and has_more_values(line, bounds.max_values):
+        return f"too many JSON values, {beyond('max_values', bounds.max_values)}; shorten it"
+    return None
 
 
 def fill_defaults(request: UnifiedRequest, defaults: Defaults) -> UnifiedRequest:
@@ -96,7 +107,7 @@ def _parse_other_form(line: bytes) -> UnifiedRequest:
     except UnicodeDecodeError:
         raise ValidationError("not valid UTF-8; save the file as UTF-8") from None
     except RecursionError:
-        raise ValidationError("nested too deeply") from None
+        raise ValidationError(TOO_DEEP) from None
     return request_from(value)
 
 

@@ -1,18 +1,17 @@
 """The failed rows of a finished batch, as a batch of their own."""
 
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 
 import msgspec
 
+from ..bounds import Bounds
 from ..core import UnifiedRequest, UnifiedResult
 from ..exceptions import ValidationError
 from ..intake.options import Options, Rows
 from ..intake.problems import Problems
 from ..intake.rows import read_rows
-from ..jsonl import hash_stream, read_lines
+from ..jsonl import read_lines
 from ..road.context import Context
-from ..road.input import open_input
 from ..road.records import read_record
 from ..state.base import Hint
 from ..state.items import Batch
@@ -25,7 +24,7 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
     The new batch's id is that of the old one with `-retry`, so that the same rows are not paid for twice by mistake.
 
     Raises:
-        ValidationError: no row failed, they were sent again before, or the input file changed or is missing.
+        ValidationError: no row failed, or they were sent again before.
     """
     failed = {result.custom_id for result in results if not result.is_successful()}
     if not failed:
@@ -33,19 +32,18 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
     batch_id = f"{batch.id[:58]}-retry"  # an id has at most 64 characters
     if context.store.get_batch(batch_id) is not None:
         raise ValidationError(f"the failed rows of {batch.id} were sent again before, as {batch_id}; retry that one")
-    with open_input(context.storage, batch.input) as stream:
-        unchanged = hash_stream(stream) == batch.input.hash
-    if not unchanged:
-        source = batch.input.path or batch.input.stored
-        raise ValidationError(f"{source} changed after it was submitted; send the rows that you want again yourself")
     options = read_record(context.storage, batch.id, batch.submission, Options)
     again = msgspec.structs.replace(options, batch_id=batch_id, idempotency_key=None)
-    rows = Rows(requests=_requests(open_input(context.storage, batch.input), options, failed))
-    return submit_rows(context, batch.provider, rows, again)
+    return submit_rows(context, batch.provider, Rows(requests=_requests(context, batch, options, failed)), again)
 
 
-def _requests(stream: BinaryIO, options: Options, wanted: set[str]) -> Iterator[UnifiedRequest]:
-    with stream:
-        for _, request in read_rows(read_lines(stream), options, Problems()):
+def _requests(context: Context, batch: Batch, options: Options, wanted: set[str]) -> Iterator[UnifiedRequest]:
+    bounds = context.settings.of(Bounds)
+    missing = set(wanted)
+    with context.storage.open(batch.input.stored) as stream:
+        for _, request in read_rows(read_lines(stream, bounds.max_row_bytes), options, Problems(), bounds):
             if request.custom_id in wanted:
+                missing.discard(request.custom_id)
                 yield request
+    if missing:
+        raise ValidationError(f"{len(missing)} of the rows are no longer in the storage; submit them yourself")

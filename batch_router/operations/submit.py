@@ -1,25 +1,31 @@
 """Submits a batch: checks it, stores its rows, adds it to the store. Runs in the caller's process."""
 
-import os
 import secrets
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
 
 import msgspec
 from xxhash import xxh3_128
 
+from ..bounds import Bounds, beyond
 from ..core import UnifiedRequest
 from ..exceptions import StoreUnavailableError, ValidationError
-from ..intake.check import RowCheck, check_file, readable
+from ..intake.check import RowCheck, at_most, check_rows, input_file
+from ..intake.encode import check_model
+from ..intake.limits import check_limits
 from ..intake.options import Options, Rows, SubmitOptions, read_submission
-from ..intake.rows import request_from
-from ..jsonl import hash_file
+from ..intake.problems import BadRow
+from ..intake.rows import request_from, too_large
+from ..jsonl import TOO_DEEP
 from ..providers import Provider
 from ..road.context import Context
 from ..security.paths import batch_folder
 from ..state.base import Hint
 from ..state.items import Batch, InputFile
 from ..state.table import State
+
+_BLOCK = 1 << 20
 
 
 def submit(context: Context, provider: str, options: SubmitOptions, *, message_follows: bool = False) -> Hint:
@@ -95,7 +101,9 @@ def _check_options(context: Context, kind: Provider, options: Options) -> str | 
     """The queue of the batch, if the provider takes its options."""
     if options.credential is not None and not kind.takes_credential():
         raise ValidationError(f"credential: {kind.name} needs no key; leave it out")
+    check_limits(options, context.settings.of(Bounds))
     kind.check_engine_options(options.engine_options, context.settings)
+    check_model(options.model)
     return kind.queue_of(options.model, context.settings)
 
 
@@ -132,41 +140,70 @@ def _taken(batch_id: str) -> ValidationError:
 def _store_rows(context: Context, name: str, kind: Provider, rows: Rows, options: Options) -> InputFile:
     if rows.file is None:
         return _store_requests(context, name, kind, rows.requests or (), options)
-    check_file(rows.file, kind, options, context.settings, rows.check_rows)
-    with readable(rows.file) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        return InputFile(path=str(rows.file), size=size, hash=hash_file(rows.file))
+    stored = _store_file(context, name, rows.file)
+    # What is checked is what will be sent, whatever becomes of the user's file.
+    with context.storage.open(name) as stream:
+        check_rows(stream, RowCheck(kind, options, context.settings, rows.file, rows.check_rows), rows.file)
+    return stored
+
+
+def _store_file(context: Context, name: str, path: Path) -> InputFile:
+    copied = _Written(context)
+    with input_file(path, context.settings) as file, context.storage.write(name) as into:
+        while block := file.read(_BLOCK):
+            copied.add(block)
+            into.write(block)
+    return InputFile(stored=name, size=copied.size, hash=copied.digest.hexdigest(), source=str(path))
 
 
 def _store_requests(
     context: Context, name: str, kind: Provider, requests: Iterable[object], options: Options
 ) -> InputFile:
+    bounds = context.settings.of(Bounds)
     check = RowCheck(kind, options, context.settings)
-    size, number = 0, 0
-    digest = xxh3_128()
+    written, number = _Written(context), 0
     with context.storage.write(name) as stream:
-        for number, value in enumerate(requests, 1):
+        for number, value in enumerate(at_most(bounds.max_rows, requests), 1):
             try:
                 request = _to_request(value)
-                line = _encode(request)
+                line = _encode(request, bounds)
                 check.check(request)
-            except ValidationError as error:
+            except BadRow as error:
                 check.refuse(number, error)
                 line = b"\n"  # so that the lines below keep their numbers
+            written.add(line)
             stream.write(line)
-            digest.update(line)
-            size += len(line)
     if number == 0:
         raise ValidationError("requests is empty: there is nothing to send")
     check.finish(lambda: context.storage.open(name))
-    return InputFile(stored=name, size=size, hash=digest.hexdigest())
+    return InputFile(stored=name, size=written.size, hash=written.digest.hexdigest())
 
 
-def _encode(request: UnifiedRequest) -> bytes:
+class _Written:
+    """Counts and hashes the rows that are written."""
+
+    def __init__(self, context: Context) -> None:
+        self._most = context.settings.of(Bounds).max_input_bytes
+        self.size = 0
+        self.digest = xxh3_128()
+
+    def add(self, block: bytes) -> None:
+        self.size += len(block)
+        self.digest.update(block)
+        if self.size > self._most:
+            raise ValidationError(f"input: {beyond('max_input_bytes', self._most)} bytes; split the batch")
+
+
+def _encode(request: UnifiedRequest, bounds: Bounds) -> bytes:
     try:
-        return msgspec.json.encode(request) + b"\n"
-    except (TypeError, ValueError, RecursionError) as error:  # what JSON does not have; a lone surrogate
+        line = msgspec.json.encode(request) + b"\n"
+    except RecursionError:
+        raise ValidationError(TOO_DEEP) from None
+    except (TypeError, ValueError) as error:  # what JSON does not have; a lone surrogate
         raise ValidationError(f"cannot be written as JSON: {error}") from None
+    if problem := too_large(line, bounds):
+        raise ValidationError(problem)
+    return line
 
 
 def _to_request(value: object) -> UnifiedRequest:

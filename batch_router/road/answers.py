@@ -1,11 +1,17 @@
 """Where each row's answer lies among the answers of a shard, and how it reads."""
 
+import re
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
+from ..bounds import Bounds, beyond
 from ..core import ErrorType, ResultError, ResultStatus, UnifiedResult
+from ..jsonl import LARGE_LINE, Line, LongLine, bounded_lines, has_more_values
 from ..providers import Codec
 from ..state.items import Shard
 from ..storage import ReadRange, Storage
@@ -13,6 +19,8 @@ from ..storage import ReadRange, Storage
 _NOWHERE = -1
 _MOST_DIGITS = 9
 _QUOTE = 200  # bytes of an unreadable answer that its error shows
+# What the result of a row without an answer keeps of the provider's words: characters of a message, bytes of JSON.
+_LONGEST_MESSAGE, _LONGEST_RAW = 2000, 8 << 10
 
 
 class Located(NamedTuple):
@@ -23,8 +31,8 @@ class Located(NamedTuple):
     unexpected: int
 
 
-def locate(storage: Storage, shard: Shard, codec: Codec) -> Located:
-    """One pass over the answers; 16 bytes per row."""
+def locate(storage: Storage, shard: Shard, codec: Codec, bounds: Bounds) -> Located:
+    """One pass over the answers; 16 bytes per row, and one answer within the bounds."""
     offsets = array("q", [_NOWHERE]) * shard.rows
     lengths = array("q", [0]) * shard.rows
     unexpected = 0
@@ -33,16 +41,32 @@ def locate(storage: Storage, shard: Shard, codec: Codec) -> Located:
     prefix = f"{shard.label}-"
     offset = 0
     with storage.open(shard.answers) as stream:
-        for line in stream:  # a binary file splits on \n only
-            length = len(line)
-            row = _row_number(codec.read_row_id(line), prefix, shard.rows)
+        for line in bounded_lines(stream, bounds.max_answer_bytes):
+            if isinstance(line, LongLine) or len(line) > LARGE_LINE:
+                row_id = row_id_of(line, shard, codec, bounds)
+                length = line.size if isinstance(line, LongLine) else len(line)
+            else:
+                row_id, length = codec.read_row_id(line), len(line)
+            row = _row_number(row_id, prefix, shard.rows)
             if row is not None and offsets[row] == _NOWHERE:
                 offsets[row] = offset
                 lengths[row] = length
-            elif not line.isspace():
+            elif isinstance(line, LongLine) or not line.isspace():
                 unexpected += 1
             offset += length
     return Located(offsets, lengths, unexpected)
+
+
+def row_id_of(line: Line, shard: Shard, codec: Codec, bounds: Bounds) -> str | None:
+    """The row id of any answer; one that is beyond a bound is not parsed for it.
+
+    A quote within a text has a backslash in front of it, so what is found is no part of a text.
+    """
+    if isinstance(line, bytes) and not has_more_values(line, bounds.max_values):
+        return codec.read_row_id(line)
+    ends = b"\n".join((line.head, line.tail)) if isinstance(line, LongLine) else line
+    found = re.search(rb'"(%b-[0-9]+)"' % re.escape(shard.label.encode()), ends)
+    return found[1].decode() if found else None
 
 
 def _row_number(row_id: str | None, prefix: str, rows: int) -> int | None:
@@ -62,10 +86,12 @@ class AnswerReader:
         repaired: answers so far that were not valid JSON.
     """
 
-    def __init__(self, read: ReadRange, located: Located, codec: Codec) -> None:
+    def __init__(self, read: ReadRange, located: Located, codec: Codec, bounds: Bounds) -> None:
         self._read = read
         self._offsets, self._lengths, _ = located
         self._decode = codec.decode
+        self._bounds = bounds
+        self._small = min(LARGE_LINE, bounds.max_answer_bytes)
         self.repaired = 0
 
     def result(self, row: int, custom_id: str) -> UnifiedResult | None:
@@ -73,27 +99,64 @@ class AnswerReader:
         offset = self._offsets[row]
         if offset == _NOWHERE:
             return None
-        line = self._read(offset, self._lengths[row])
+        length = self._lengths[row]
+        if length > self._small and (too_large := self._refuse(offset, length)):
+            return unreadable(custom_id, too_large)
+        line = self._read(offset, length)
         try:
             result, repaired = self._decode(line, custom_id)
         except ValueError as error:
-            return _malformed(line, custom_id, error)
+            return unreadable(custom_id, str(error), line)
         self.repaired += repaired
         return result
 
+    def _refuse(self, offset: int, length: int) -> str | None:
+        bounds = self._bounds
+        if length > bounds.max_answer_bytes + 1:  # with its newline
+            return f"it has {length:,} bytes, {beyond('max_answer_bytes', bounds.max_answer_bytes)}"
+        if has_more_values(self._read(offset, length), bounds.max_values):
+            return f"it has too many JSON values, {beyond('max_values', bounds.max_values)}"
+        return None
+
 
 @contextmanager
-def open_answers(storage: Storage, shard: Shard, codec: Codec, located: Located) -> Iterator[AnswerReader]:
+def open_answers(
+    storage: Storage, shard: Shard, codec: Codec, located: Located, bounds: Bounds
+) -> Iterator[AnswerReader]:
     """A reader of the shard's answers, if it has any."""
     if shard.answers is None:
-        yield AnswerReader(lambda *_: b"", located, codec)
+        yield AnswerReader(lambda *_: b"", located, codec, bounds)
         return
     with storage.ranges(shard.answers) as read:
-        yield AnswerReader(read, located, codec)
+        yield AnswerReader(read, located, codec, bounds)
 
 
-def _malformed(line: bytes, custom_id: str, error: ValueError) -> UnifiedResult:
-    quoted = line[:_QUOTE].decode(errors="replace")
-    message = f"the provider's answer cannot be read: {error}"
-    malformed = ResultError(type=ErrorType.MALFORMED, message=message, retryable=True, raw=quoted)
-    return UnifiedResult(custom_id=custom_id, status=ResultStatus.ERRORED, error=malformed)
+def unreadable(custom_id: str, why: str, line: bytes = b"") -> UnifiedResult:
+    """The result of a row whose answer cannot be read; the answer itself stays in the storage."""
+    error = ResultError(
+        type=ErrorType.MALFORMED,
+        message=f"the provider's answer cannot be read: {why}; the storage keeps it as it came",
+        retryable=bool(line),
+        raw=line[:_QUOTE].decode(errors="replace") or None,
+    )
+    return UnifiedResult(custom_id=custom_id, status=ResultStatus.ERRORED, error=error)
+
+
+def bounded(result: UnifiedResult) -> UnifiedResult:
+    """A result without an answer, with a bounded part of the provider's words: the answers in the storage have all."""
+    if result.error is None:
+        return result
+    error = replace(result.error, message=result.error.message[:_LONGEST_MESSAGE], raw=_start_of(result.error.raw))
+    response = result.response if _start_of(result.response) is result.response else None
+    return replace(result, error=error, response=response)
+
+
+def _start_of(value: Any) -> Any:
+    """The value, or a text with the start of its JSON if it is large."""
+    if value is None:
+        return None
+    try:
+        encoded = msgspec.json.encode(value)
+    except RecursionError:
+        return None
+    return value if len(encoded) <= _LONGEST_RAW else encoded[:_LONGEST_MESSAGE].decode(errors="replace")

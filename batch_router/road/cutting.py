@@ -8,6 +8,7 @@ from types import TracebackType
 
 import msgspec
 
+from ..bounds import Bounds, beyond
 from ..core import Endpoint, UnifiedRequest
 from ..exceptions import FileOperationError, ValidationError
 from ..intake.options import Options
@@ -64,7 +65,11 @@ class ShardWriter:
             return False
         buffer = self._buffer
         start = len(buffer)
-        _encode_into(self._encode(request, f"{self.label}-{self.rows}"), buffer, -1)
+        try:
+            _encode_into(self._encode(request, f"{self.label}-{self.rows}"), buffer, -1)
+        except BaseException:
+            del buffer[start:]  # what was written of it until then
+            raise
         buffer += b"\n"
         end = len(buffer)
         if self.size + end - start > self._most_bytes:
@@ -103,6 +108,7 @@ class Cutter:
         self._batch = batch
         self._encode = encode
         self._limits = limits
+        self._most_shards = context.settings.of(Bounds).max_shards
         self._open: dict[tuple[str | None, Endpoint], ShardWriter] = {}
         self._current: ShardWriter | None = None  # of the row before: the next one is mostly of its kind
         self._made = 0
@@ -162,6 +168,8 @@ class Cutter:
         if len(self._open) >= MAX_KINDS:
             raise ValidationError(f"model: more than {MAX_KINDS} different models in one batch; split it")
         name = object_prefix(self._batch.provider, self._batch.id, self._made, self._batch.version)
+        if self._made >= self._most_shards:
+            raise ValidationError(f"shards: {beyond('max_shards', self._most_shards)}; split the batch")
         self._made += 1
         shard = ShardWriter(self._context, name, model, endpoint, self.rows, self._encode, self._limits)
         self._names += (shard.requests, shard.row_ids)

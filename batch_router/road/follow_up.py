@@ -8,7 +8,6 @@ from typing import NamedTuple
 import msgspec
 
 from ..core import ErrorType, ResultStatus, UnifiedResult
-from ..jsonl import read_lines
 from ..state.items import Shard
 from ..state.table import FIRST_OF_SHARD
 from .context import Context
@@ -51,8 +50,8 @@ def split_off(context: Context, shard: Shard, again: "array[int]") -> FollowUp:
     with ExitStack() as files:
         read, write = context.storage.open, context.storage.write
         rows = zip(
-            read_lines(files.enter_context(read(shard.requests))),
-            read_lines(files.enter_context(read(shard.row_ids))),
+            files.enter_context(read(shard.requests)),
+            files.enter_context(read(shard.row_ids)),
             strict=True,
         )
         kept_ids, new_requests, new_ids = (files.enter_context(write(name)) for name in (kept, requests, row_ids))

@@ -19,23 +19,23 @@ from ..core.jobs import Account, EngineOption, Failure, Job, Progress
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
-SCHEMA = 2
+SCHEMA = 3
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a batch as they were when it was submitted.
 
     Attributes:
-        path: of the user's own file, which every worker can read; None: the rows are in storage.
-        stored: storage name of the rows that were given as a list; None: they are in the user's file.
+        stored: storage name of the rows.
         size: bytes.
-        hash: of all of them, as `jsonl.hash_file` gives it.
+        hash: of all of them, as `jsonl.HashingReader` gives it.
+        source: what the user's file was called that they are copied from, for messages only: it is never opened again.
     """
 
+    stored: str
     size: int
     hash: str
-    path: str | None = None
-    stored: str | None = None
+    source: str | None = None
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

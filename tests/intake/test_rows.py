@@ -1,5 +1,6 @@
 """Input rows: three forms, one request; an error names the field."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_router.bounds import Bounds
 from batch_router.core import GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import InvalidInputError, ValidationError
 from batch_router.intake.options import Defaults
 from batch_router.intake.problems import DuplicateFinder, Problems
-from batch_router.intake.rows import fill_defaults, read_custom_ids, read_rows, request_from
+from batch_router.intake.rows import fill_defaults, read_rows, request_from
 from batch_router.jsonl import read_lines
 
 CHAT = "/v1/chat/completions"
 HI = {"role": "user", "content": "hi"}
 SYSTEM = {"role": "system", "content": "be brief"}
 MODEL = Defaults(model="m")
+BOUNDS = Bounds()
 
 
 def parse(row: Any, defaults: Defaults = MODEL) -> UnifiedRequest:
@@ -28,7 +31,7 @@ def parse(row: Any, defaults: Defaults = MODEL) -> UnifiedRequest:
 
 def parse_line(line: bytes, defaults: Defaults = MODEL) -> UnifiedRequest:
     problems = Problems(Path("in.jsonl"))
-    requests = [request for _, request in read_rows([line], defaults, problems)]
+    requests = [request for _, request in read_rows([line], defaults, problems, BOUNDS)]
     problems.raise_any()
     return requests[0]
 
@@ -228,12 +231,10 @@ ODD_FILES = {
 
 
 @pytest.mark.parametrize("name", ODD_FILES)
-def test_odd_files_are_read(tmp_path: Path, name: str) -> None:
+def test_odd_files_are_read(name: str) -> None:
     """What editors and other systems leave around a row is not part of it."""
-    path = tmp_path / "in.jsonl"
-    path.write_bytes(ODD_FILES[name])
-    assert list(read_custom_ids(path.open("rb"), MODEL)) == [(1, "a"), (2, "b")]
-    assert list(read_custom_ids(path.open("rb"), MODEL, limit=1)) == [(1, "a")]
+    lines = read_lines(io.BytesIO(ODD_FILES[name]), 1000)
+    assert [(line, row.custom_id) for line, row in read_rows(lines, MODEL, Problems(), BOUNDS)] == [(1, "a"), (2, "b")]
 
 
 @pytest.mark.parametrize("text", ["a\u2028b", "a\u2029b", "a\x85b", "a\x1cb", "\ufeff"])
@@ -244,7 +245,7 @@ def test_only_newlines_end_a_row(tmp_path: Path, text: str) -> None:
     path.write_text(f"{row}\n{row}\n", encoding="utf-8", newline="")
     problems = Problems(Path("in.jsonl"))
     with path.open("rb") as stream:
-        requests = [request for _, request in read_rows(read_lines(stream), MODEL, problems)]
+        requests = [request for _, request in read_rows(read_lines(stream, 1000), MODEL, problems, BOUNDS)]
     assert [(request.custom_id, request.messages[0].content) for request in requests] == [(text, text)] * 2
     assert problems.total == 0
 
@@ -253,7 +254,10 @@ def test_blank_lines_count_but_hold_no_row() -> None:
     """The numbers of the lines are those that an editor shows."""
     problems = Problems(Path("in.jsonl"))
     lines = [b"", b'{"custom_id": "a", "prompt": "1"}', b" \t\r", b"x", b'{"custom_id": "b", "prompt": "2"}']
-    assert [(line, request.custom_id) for line, request in read_rows(lines, MODEL, problems)] == [(2, "a"), (5, "b")]
+    assert [(line, request.custom_id) for line, request in read_rows(lines, MODEL, problems, BOUNDS)] == [
+        (2, "a"),
+        (5, "b"),
+    ]
     with pytest.raises(InvalidInputError, match=r"^in.jsonl, line 4: not valid JSON"):
         problems.raise_any()
 
@@ -262,7 +266,7 @@ def test_blank_lines_count_but_hold_no_row() -> None:
 def test_the_first_problems_are_described(bad: int) -> None:
     """Twenty are described in order, the rest is counted; none is no error."""
     problems = Problems(Path("in.jsonl"))
-    assert list(read_rows([b"x"] * bad, MODEL, problems)) == []
+    assert list(read_rows([b"x"] * bad, MODEL, problems, BOUNDS)) == []
     error = None
     try:
         problems.raise_any()

@@ -16,7 +16,6 @@ from batch_router.intake.options import Options, SubmitOptions, read_options
 from batch_router.operations.submit import submit
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
-from batch_router.road.input import open_input
 from batch_router.settings import Settings
 from batch_router.state.items import Batch
 from batch_router.state.table import State
@@ -41,7 +40,7 @@ def in_store(context: Context, batch_id: str) -> Batch:
 
 
 def content_of(context: Context, batch: Batch) -> bytes:
-    with open_input(context.storage, batch.input) as rows:
+    with context.storage.open(batch.input.stored) as rows:
         return rows.read()
 
 
@@ -107,13 +106,14 @@ def test_the_input_is_sealed(context: Context, tmp_path: Path) -> None:
         assert (batch.input.size, batch.input.hash) == (len(content), xxhash.xxh3_128(content).hexdigest())
 
 
-def test_a_file_is_used_where_it_lies(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative path is resolved in the caller's folder, and the file is not copied."""
+def test_a_file_is_copied(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is resolved in the caller's folder; what becomes of the file afterwards is no matter."""
     (tmp_path / "in.jsonl").write_bytes(LINES)
     monkeypatch.chdir(tmp_path)
     batch = in_store(context, submit(context, "openai", {"input": "in.jsonl", "model": "m"}).id)
-    assert batch.input.path == str(tmp_path / "in.jsonl")
-    assert Path("in.jsonl").read_bytes() == LINES
+    assert batch.input.source == str(tmp_path / "in.jsonl")
+    Path("in.jsonl").unlink()
+    assert content_of(context, batch) == LINES
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_bad_files_leave_nothing(refused: Any, tmp_path: Path, content: bytes, c
     [
         ("missing.jsonl", "missing.jsonl cannot be read: No such file or directory"),
         ("missing/in.jsonl", "missing/in.jsonl cannot be read: No such file or directory"),
-        ("folder", "folder cannot be read: Is a directory"),
+        ("folder", "folder cannot be read: it is a folder; only a regular file is read"),
         ("in.jsonl/in.jsonl", "in.jsonl/in.jsonl cannot be read: Not a directory"),
         ("a\0b.jsonl", "cannot be read: .*null"),
         ("x" * 5000, "cannot be read: File name too long"),
@@ -416,7 +416,6 @@ def test_a_file_can_be_checked_alone(tmp_path: Path) -> None:
     path.write_bytes(LINES)
     check_file(path, find_provider("openai"), Options(model="m"), Settings())
     path.write_bytes(LINES + LINES)
-    check_file(path, find_provider("openai"), Options(model="m"), Settings(), limit=2)
     with pytest.raises(InvalidInputError, match="line 3: custom_id: 'a' was used before, at line 1; make it unique"):
         check_file(path, find_provider("openai"), Options(model="m"), Settings())
 

@@ -65,7 +65,7 @@ def test_a_batch_in_time_knows_nothing_of_it(tmp_path: Path) -> None:
 
 
 def batch(**facts: Any) -> Batch:
-    rows = InputFile(path="in", size=1, hash="0")
+    rows = InputFile(stored="in", size=1, hash="0")
     common: dict[str, Any] = {"id": "b", "version": 2, "provider": "openai", "input": rows, "submission": "s"}
     return Batch(**(common | {"state": State.RUNNING, "created_at": NOW - 10} | facts))
 

@@ -47,7 +47,7 @@ STEPS = [state for state in State if state.step and state is not S.RUNNING]
 def item(state: State, attempts: int = 0, **facts: Any) -> Batch | Shard:
     common: dict[str, Any] = {"state": state, "version": 2, "provider": "openai", "attempts": attempts, **facts}
     if state in (S.QUEUED, S.RUNNING, S.FINISHING):
-        return Batch(id="b", input=InputFile(path="/in", size=1, hash="0"), submission="s", **common)
+        return Batch(id="b", input=InputFile(stored="in", size=1, hash="0"), submission="s", **common)
     names: dict[str, Any] = {"label": "t", "model": "m", "requests": "r", "row_ids": "i"}
     return Shard(id="b.0", batch="b", rows=1, size=1, first_row=0, **names, **common)
 

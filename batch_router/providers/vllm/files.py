@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ...exceptions import FileOperationError, JobInterruptedError
-from ...jsonl import read_lines
 from ...security.files import open_regular
 from ...security.paths import FOLDERS, path_below
 from .codec import read_row_id
@@ -79,7 +78,7 @@ class JobFiles:
         """The rows without an answer, in their order."""
         answered = self.answered()
         with open(self.rows, "rb", opener=open_regular) as rows:
-            for line in read_lines(rows):
+            for line in rows:
                 if read_row_id(line) not in answered:
                     yield line
 

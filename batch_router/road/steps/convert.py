@@ -6,6 +6,7 @@ from pathlib import Path
 from ...exceptions import ValidationError
 from ...intake.check import RowCheck
 from ...intake.options import Options
+from ...intake.problems import BadRow
 from ...jsonl import HashingReader
 from ...providers import Limits
 from ...state.items import Batch, BatchFacts
@@ -13,7 +14,6 @@ from ...state.table import State
 from ..context import Context
 from ..cutting import Cutter
 from ..deadline import seconds_left, timed_out
-from ..input import open_input
 from ..outcome import BatchOutcome, batch_to
 from ..records import read_record
 from ..step import Step
@@ -25,30 +25,30 @@ def convert(context: Context, batch: Batch) -> BatchOutcome:
     """Cut the batch into shards. No shard starts before every row was found good.
 
     Raises:
-        InvalidInputError: rows were refused, or the file is not what was submitted; no shard is left.
-        FileOperationError: the input cannot be read, or the shards not be written.
+        InvalidInputError: rows were refused, or those in the storage are not what was submitted; no shard is left.
+        FileOperationError: the rows cannot be read, or the shards not be written.
     """
     left = seconds_left(context, batch)
     if left is not None and left <= 0:
         return batch_to(State.FINISHING, failure=timed_out(batch))
     provider = context.clients.provider(batch.provider)
     options = read_record(context.storage, batch.id, batch.submission, Options)
-    source = Path(batch.input.path) if batch.input.path else None
+    source = Path(batch.input.source) if batch.input.source else None
     check = RowCheck(provider, options, context.settings, source)
     limits = _limits(context, provider.limits)
     with (
         Cutter(context, batch, check.encode, limits, options) as cutter,
-        open_input(context.storage, batch.input) as file,
+        context.storage.open(batch.input.stored) as file,
     ):
         reader = HashingReader(file)
         for line, request in check.read(io.BufferedReader(reader, _BLOCK)):
             try:
                 cutter.add(check.accept(request))
-            except ValidationError as error:
+            except BadRow as error:
                 check.refuse(line, error)
         if reader.hexdigest() != batch.input.hash:
-            raise ValidationError(f"{source or 'requests'} changed after it was submitted; submit it again")
-        check.finish(lambda: open_input(context.storage, batch.input))
+            raise ValidationError("the rows in the storage are not those that were submitted; submit them again")
+        check.finish(lambda: context.storage.open(batch.input.stored))
         shards = cutter.finish()
     facts = BatchFacts(rows=cutter.rows)
     if check.dropped:

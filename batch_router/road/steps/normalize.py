@@ -6,13 +6,14 @@ from functools import partial
 
 import msgspec
 
+from ...bounds import Bounds
 from ...core import BatchStatus, ErrorType, ResultError, ResultStatus, UnifiedResult
 from ...core.jobs import Failure
 from ...exceptions import FileOperationError
-from ...jsonl import read_lines
+from ...jsonl import TOO_DEEP
 from ...state.items import Part, Shard
 from ...state.table import State
-from ..answers import locate, open_answers
+from ..answers import bounded, locate, open_answers, unreadable
 from ..context import Context
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
@@ -50,7 +51,8 @@ def _is_whole(context: Context, shard: Shard) -> bool:
 def _write_results(context: Context, shard: Shard) -> tuple[Part, "array[int]"]:
     """The part, and the numbers of the rows that go again: they have no result here."""
     codec = context.clients.provider(shard.provider).codec
-    located = locate(context.storage, shard, codec)
+    bounds = context.settings.of(Bounds)
+    located = locate(context.storage, shard, codec, bounds)
     unanswered = partial(_unanswered, *_why_unanswered(shard))
     may_retry = shard.retries_left > 0 and not shard.cancel
     counts: Counter[str] = Counter()
@@ -61,20 +63,27 @@ def _write_results(context: Context, shard: Shard) -> tuple[Part, "array[int]"]:
     with (
         context.storage.write(name) as results,
         context.storage.open(shard.row_ids) as row_ids,
-        open_answers(context.storage, shard, codec, located) as answers,
+        open_answers(context.storage, shard, codec, located, bounds) as answers,
     ):
-        for row, line in enumerate(read_lines(row_ids)):
+        for row, line in enumerate(row_ids):
             custom_id = _decode_row_id(line)[1]
             result = answers.result(row, custom_id) or unanswered(custom_id)
+            if result.status is not ResultStatus.SUCCEEDED:
+                if may_retry and is_passing(result):
+                    again.append(row)
+                    continue
+                result = bounded(result)
+            try:
+                _encode_into(result, buffer, -1)
+            except RecursionError:
+                del buffer[buffer.rfind(b"\n") + 1 :]  # what was written of it until then
+                result = unreadable(custom_id, TOO_DEEP)
+                _encode_into(result, buffer, -1)
+            buffer += b"\n"
             if result.status is ResultStatus.SUCCEEDED:
                 succeeded += 1
-            elif may_retry and is_passing(result):
-                again.append(row)
-                continue
             else:
                 counts[result.status] += 1
-            _encode_into(result, buffer, -1)
-            buffer += b"\n"
             if len(buffer) > _BUFFER:
                 results.write(buffer)
                 buffer.clear()
