@@ -1,6 +1,6 @@
 # Everything a developer runs. `make .venv` alone makes the environment, with .venv/bin/batch-router in it.
 
-.PHONY: demo test check bench drill test-vllm bench-vllm demo-vllm clean
+.PHONY: demo test check fuzz bench drill test-vllm bench-vllm demo-vllm clean
 
 # The newest of these that is there; 3.11 is the oldest that will do.
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -21,6 +21,12 @@ check: .venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.house
+
+# SEED= repeats an earlier run, EXAMPLES= says how many each fuzzer tries.
+fuzz: SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import random; print(random.randrange(1 << 32))'))
+fuzz: .venv
+	@echo "make fuzz SEED=$(SEED)"
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) FUZZ_SEED=$(SEED) FUZZ_SECONDS=600 $(BIN)/pytest -n 2 --timeout 0 tests/fuzz --hypothesis-seed=$(SEED)
 
 # SMALL=1 goes through every part in seconds, without figures that count.
 bench: .venv

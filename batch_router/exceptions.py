@@ -38,6 +38,8 @@ from typing import ClassVar
 
 #: At most this many bad rows are described; the rest is counted.
 MAX_PROBLEMS = 20
+# Characters of a name that an error shows.
+_LONGEST_NAME = 100
 
 
 class BatchRouterError(Exception):
@@ -106,7 +108,7 @@ class ProviderNotFoundError(BatchRouterError):
     def __init__(self, provider_name: str, known: tuple[str, ...] = ()) -> None:
         self.provider_name = provider_name
         hint = f"; known: {', '.join(known)}" if known else ""
-        super().__init__(f"Provider '{provider_name}' not found{hint}")
+        super().__init__(f"Provider {provider_name[:_LONGEST_NAME]!r} not found{hint}")
 
 
 class BatchNotFoundError(BatchRouterError):
@@ -116,7 +118,9 @@ class BatchNotFoundError(BatchRouterError):
 
     def __init__(self, batch_id: str) -> None:
         self.batch_id = batch_id
-        super().__init__(f"No batch '{batch_id}' in this store; `batch-router list` shows those that are")
+        super().__init__(
+            f"No batch {batch_id[:_LONGEST_NAME]!r} in this store; `batch-router list` shows those that are"
+        )
 
 
 class BatchTimeoutError(BatchRouterError):

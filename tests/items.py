@@ -16,7 +16,8 @@ def new_batch(batch_id: str = "b", **facts: Any) -> Batch:
     values: dict[str, Any] = {"state": State.QUEUED, "provider": "openai"} | facts
     folder = batch_folder(values["provider"], batch_id)
     rows = InputFile(stored=f"{folder}/input.jsonl", size=1, hash="0")
-    return Batch(**({"input": rows, "submission": f"{folder}/submission.json"} | values | {"id": batch_id}))
+    own: dict[str, Any] = {"input": rows, "submission": f"{folder}/submission.json"}
+    return Batch(**(own | values | {"id": batch_id}))
 
 
 def new_shard(batch_id: str = "b", **facts: Any) -> Shard:

@@ -47,7 +47,7 @@ def locate(storage: Storage, shard: Shard, codec: Codec, bounds: Bounds) -> Loca
                 length = line.size if isinstance(line, LongLine) else len(line)
             else:
                 row_id, length = codec.read_row_id(line), len(line)
-            row = _row_number(row_id, prefix, shard.rows)
+            row = _row_number(row_id or _quoted_id(line, shard.label), prefix, shard.rows)
             if row is not None and offsets[row] == _NOWHERE:
                 offsets[row] = offset
                 lengths[row] = length
@@ -58,14 +58,16 @@ def locate(storage: Storage, shard: Shard, codec: Codec, bounds: Bounds) -> Loca
 
 
 def row_id_of(line: Line, shard: Shard, codec: Codec, bounds: Bounds) -> str | None:
-    """The row id of any answer; one that is beyond a bound is not parsed for it.
-
-    A quote within a text has a backslash in front of it, so what is found is no part of a text.
-    """
+    """The row id of any answer; one that is beyond a bound is not parsed for it."""
     if isinstance(line, bytes) and not has_more_values(line, bounds.max_values):
         return codec.read_row_id(line)
-    ends = b"\n".join((line.head, line.tail)) if isinstance(line, LongLine) else line
-    found = re.search(rb'"(%b-[0-9]+)"' % re.escape(shard.label.encode()), ends)
+    return _quoted_id(line, shard.label)
+
+
+def _quoted_id(line: Line, label: str) -> str | None:
+    """The first row id in a line that is not parsed. In a text its quotes have backslashes, so it is no part of one."""
+    looked_at = b"\n".join((line.head, line.tail)) if isinstance(line, LongLine) else line
+    found = re.search(rb'"(%b-[0-9]+)"' % re.escape(label.encode()), looked_at)
     return found[1].decode() if found else None
 
 

@@ -23,7 +23,7 @@ _prefixes = itertools.count()
 
 
 def batch_record(batch_id: str = "b", model: str = "gpt-5-mini", schema: int = SCHEMA) -> Batch:
-    rows = InputFile(stored="in.jsonl", size=10, hash="00")
+    rows = InputFile(stored=f"generated/openai/{batch_id}/input.jsonl", size=10, hash="00")
     return Batch(
         id=batch_id,
         state=State.QUEUED,
