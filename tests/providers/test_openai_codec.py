@@ -138,12 +138,13 @@ def test_rows_become_requests(fields: dict[str, Any], body: dict[str, Any]) -> N
 def test_the_users_own_keys_come_last() -> None:
     """`provider_kwargs` win over what we would send, in the body and in a message."""
     message = UnifiedMessage(role="user", content="hi", provider_kwargs={"content": "ho"})
-    own = {"model": "other", "max_completion_tokens": 9}
+    own = {"store": True, "max_completion_tokens": 9}
     row = request(messages=[message], provider_kwargs=own, generation_config=GenerationConfig(max_tokens=5))
     assert wire(row)["body"] == {
-        "model": "other",
+        "model": "m",
         "messages": [{"role": "user", "content": "ho"}],
         "max_completion_tokens": 9,
+        "store": True,
     }
 
 
