@@ -36,6 +36,7 @@ from .provider_calls import (
     call,
     client_of,
     job_answer,
+    job_of,
     says,
     spec_of,
 )
@@ -70,6 +71,47 @@ def test_no_call_follows_a_redirect(provider: str, rows: FileRows) -> None:
             assert caught.value.ambiguous  # a job that is being created may exist
     assert server.asked
     assert other.asked == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_what_is_fetched_may_lie_elsewhere_at_the_same_service(status: int) -> None:
+    """Google's service downloads by a redirect: to `/download/v1beta/...`, which wants the key, too."""
+
+    def answer(asked: Asked) -> bytes:
+        if asked.path.startswith("/v1beta/"):
+            return reply(status, b"<html>", location=f"/download{asked.path}")
+        return reply(200, b'{"key": "t-0"}\n')
+
+    answers = io.BytesIO()
+    with HostileServer(answer) as server:
+        client_of("google", server.url).download(job_of("google"), answers)
+    assert answers.getvalue() == b'{"key": "t-0"}\n'
+    path = "/v1beta/files/2:download?alt=media"
+    assert [asked.path for asked in server.asked] == [path, f"/download{path}"]
+    assert all(KEY.encode() in asked.head for asked in server.asked)
+
+
+@pytest.mark.parametrize(
+    "location", ["/", "x", "/v1", "/api/v1/../x", "/api/v1/%2e%2e/x", "//[", "http://127.0.0.1:1/api/v1/x"]
+)
+def test_no_redirect_leads_out_of_the_base_url(location: str) -> None:
+    with HostileServer(lambda _: reply(302, b"", location=location)) as server:
+        client = client_of("openai", f"{server.url}/api/v1")
+        with pytest.raises(ProtocolError, match="a redirect to"):
+            client.get("batch_1")
+    assert {asked.path.partition("?")[0] for asked in server.asked} <= {"/api/v1/batches/batch_1", "/api/v1/batches/x"}
+    assert len(server.asked) <= 4
+
+
+@pytest.mark.parametrize("name", ["upload", "create", "cancel", "delete"])
+def test_what_changes_something_follows_no_redirect_at_all(name: str, rows: FileRows) -> None:
+    """Not within the same service either: rows and creates are sent once, to one place."""
+    with (
+        HostileServer(lambda asked: reply(307, b"", location=f"/v1{asked.path}")) as server,
+        pytest.raises(ProtocolError, match="a redirect to"),
+    ):
+        call(name, "openai", client_of("openai", server.url), rows)
+    assert len(server.asked) == 1
 
 
 def test_rows_go_to_no_upload_url_of_another_host(rows: FileRows) -> None:
@@ -115,7 +157,7 @@ def test_no_path_leaves_the_api(provider: str, way: str) -> None:
 
 # --- names that become URLs -----------------------------------------------------------------------------------------
 
-HOSTILE_NAMES = ("../../other", "..", "a/../b", "a/b", "a%2f..", "a?b", "a#b", "a b", "", "x" * 201, "\x1b[2J", "a\n")
+HOSTILE_NAMES = ("../../other", "..", "a/../b", "a/b", "a%2f..", "a?b", "a#b", "a b", "", "x" * 1001, "\x1b[2J", "a\n")
 
 
 NAMED: list[tuple[str, str, Callable[[str], dict[str, Any]]]] = [

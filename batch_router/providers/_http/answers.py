@@ -8,9 +8,9 @@ import msgspec
 
 from .errors import Errors
 
-# Names of jobs and files become parts of URLs. No service makes longer or stranger ones.
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]{0,199}")
-_LONGEST_NAME = 200
+# Names of jobs and files become parts of URLs. Those of a gateway may say where they lead, as LiteLLM's with 300.
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]{0,999}")
+_LONGEST_LABEL = 200
 # Cursors of pages become parameters of URLs.
 _CURSOR = re.compile(r"[!-~]{1,2000}")
 # No job has more rows, and no file more bytes.
@@ -100,7 +100,7 @@ def count_of(value: Any) -> int:
 
 def label_of(value: Any) -> str | None:
     """A label; none of ours is as long as a text can be."""
-    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else None
+    return value if isinstance(value, str) and len(value) <= _LONGEST_LABEL else None
 
 
 def moment_of(value: Any) -> float | None:

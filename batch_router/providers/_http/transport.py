@@ -2,7 +2,7 @@
 
 Whatever an SDK or a provider's answer asks for, a client of these
 
-* sends to its one address and nowhere else, and follows no redirect;
+* sends to its one address and nowhere else; a redirect is followed only there, and only for what is fetched;
 * verifies certificates, with the CAs of the system or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`;
 * goes through the proxies of the environment;
 * takes answers of a bounded size, in a bounded time.
@@ -21,7 +21,7 @@ from .address import Address
 from .body import ENCODING, bounded, decompressed, is_compressed, of_few_values, start_of
 from .network import PacedBackend, PacedStream
 from .proxies import proxy_of
-from .refused import RefusedError
+from .refused import NotSentError, RefusedError
 
 #: Bytes of an answer that is read whole. A list of a hundred jobs has less than one megabyte.
 MOST_BYTES: Final = 8 << 20
@@ -35,6 +35,8 @@ _KEEP_ALIVE = 5.0
 _MOST_IDLE = 20
 _SHOWN = 100
 _REMEDY = "set the base URL to that of the API itself"
+# Google's files are downloaded by one: from `/v1beta/files/...` to `/download/v1beta/files/...`.
+_REDIRECTS, _MOST_REDIRECTS = frozenset({301, 302, 303, 307, 308}), 3
 # Key of a request's `extensions`: whether its answer is read piece by piece.
 _STREAMED = "batch_router.streamed"
 
@@ -90,23 +92,43 @@ class _Transport(httpx2.BaseTransport):
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        self._address.check(request.url)
         request.headers["accept-encoding"] = ENCODING
+        url, answer = request.url, self._ask(request, request.url)
+        try:
+            for _ in range(_MOST_REDIRECTS):
+                if (target := self._target(request.method, url, answer)) is None:
+                    break
+                answer.close()
+                url, answer = target, self._ask(request, target)
+            return self._take(answer, is_streamed=bool(request.extensions.get(_STREAMED)))
+        except BaseException:
+            answer.close()
+            raise
+
+    def _ask(self, request: httpx2.Request, url: httpx2.URL) -> httpcore2.Response:
+        self._address.check(url)
         with _as_httpx():
-            answer = self._pool.handle_request(
+            return self._pool.handle_request(
                 httpcore2.Request(
                     request.method,
-                    _url(request.url),
+                    _url(url),
                     headers=request.headers.raw,
                     content=request.stream,
                     extensions=request.extensions,
                 )
             )
+
+    def _target(self, method: str, url: httpx2.URL, answer: httpcore2.Response) -> httpx2.URL | None:
+        """Where a redirect leads that is followed: nothing is sent along but what the same service was sent already."""
+        where = httpx2.Headers(answer.headers).get("location")
+        if method != "GET" or answer.status not in _REDIRECTS or where is None:
+            return None
         try:
-            return self._take(answer, is_streamed=bool(request.extensions.get(_STREAMED)))
-        except BaseException:
-            answer.close()
-            raise
+            target = url.join(where)
+            self._address.check(target)
+        except (httpx2.InvalidURL, NotSentError):
+            return None
+        return target
 
     def _take(self, answer: httpcore2.Response, *, is_streamed: bool) -> httpx2.Response:
         headers = httpx2.Headers(answer.headers)
