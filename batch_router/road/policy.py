@@ -4,7 +4,7 @@ import random
 from typing import NamedTuple
 
 from ..core.jobs import Failure
-from ..exceptions import BatchRouterError, InvalidInputError, NotFoundError, ProviderAPIError
+from ..exceptions import BatchRouterError, CorruptItemError, InvalidInputError, NotFoundError, ProviderAPIError
 from ..state.items import Batch, Shard
 from ..state.table import State
 
@@ -33,6 +33,8 @@ class Decision(NamedTuple):
 
 def decide(item: Batch | Shard, error: Exception) -> Decision:
     """Whether to try the step again, and when; or where to go instead."""
+    if isinstance(error, CorruptItemError) and error.item_id != item.id:  # another one, which may be restored
+        return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))
     limit = MAX_ATTEMPTS if isinstance(error, BatchRouterError) else MAX_SURPRISES
     if _is_worth_a_retry(item, error) and item.attempts + 1 < limit:
         return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))

@@ -9,6 +9,7 @@ from batch_router.core import BatchStatus
 from batch_router.core.jobs import Failure, Job
 from batch_router.exceptions import (
     BatchRouterError,
+    CorruptItemError,
     CredentialsError,
     FileOperationError,
     InvalidInputError,
@@ -73,6 +74,17 @@ def test_what_may_pass_is_tried_again(state: State, error: Exception) -> None:
 def test_what_will_not_pass_is_given_up(state: State, error: Exception) -> None:
     """The first failure is the last: the item goes on at once, and says why."""
     assert decide(item(state), error) == (state.given_up, 0, describe(error, retryable=False))
+
+
+@pytest.mark.parametrize("state", STEPS)
+def test_what_is_broken_in_another_item_is_waited_for(state: State) -> None:
+    """It may be restored from a backup: no paid answer is given up because of it. An item's own ends the item."""
+    error = CorruptItemError("b.7", "state is none")
+    decision = decide(item(state, MAX_ATTEMPTS), error)
+    assert (decision.state, decision.failure) == (state, describe(error, retryable=True))
+    assert decision.delay > 0
+    own = CorruptItemError(item(state).id, "state is none")
+    assert decide(item(state), own).state is state.given_up
 
 
 @pytest.mark.parametrize("state", STEPS)

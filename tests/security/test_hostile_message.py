@@ -100,9 +100,11 @@ def test_a_message_that_is_not_ours_is_refused(kind: str) -> None:
 
 
 def test_a_message_beyond_the_bound_is_refused() -> None:
-    """`BATCH_ROUTER_MAX_MESSAGE_BYTES` holds for the whole of it, before any of it is read."""
-    with pytest.raises(Refused, match=r"too_large: more than 16,777,216 \(BATCH_ROUTER_MAX_MESSAGE_BYTES\)"):
-        read_queued(b" " * (bounds().max_message_bytes + 1), "io", "fleet")
+    """`BATCH_ROUTER_MAX_MESSAGE_BYTES` holds for the whole of it; beyond twice that, none of it is read."""
+    most = bounds().max_message_bytes
+    for message in (b" " * (2 * most + (1 << 14)), wire.submission("a", "openai", requests=["x" * most])):
+        with pytest.raises(Refused, match=r"too_large: more than 16,777,216 \(BATCH_ROUTER_MAX_MESSAGE_BYTES\)"):
+            read_queued(message, "io", "fleet")
 
 
 def test_a_message_of_too_many_values_is_refused() -> None:
@@ -172,6 +174,16 @@ def test_what_was_read_can_be_read_again(message: bytes) -> None:
     assert without_tag(read_queued(once, "io", "fleet")) == without_tag(once)
     kept = b'[%b,"","io"]' % once
     assert without_tag(json.dumps(json.loads(read_unacked(kept, "fleet"))[0]).encode()) == without_tag(once)
+
+
+def test_a_large_batch_by_name_can_be_read_again() -> None:
+    """What was taken is not refused for its size when a worker gives it back, where its quotes are escaped."""
+    message = wire.submission("a", "openai", requests=['"' * (bounds().max_message_bytes * 3 // 8 - 1000)])
+    assert 0 < bounds().max_message_bytes - len(message) < 1 << 14
+    once = read_queued(message, "io", "fleet")
+    assert len(once) > bounds().max_message_bytes
+    read_queued(once, "io", "fleet")
+    read_unacked(b'[%b,"","io"]' % once, "fleet")
 
 
 @pytest.mark.parametrize(

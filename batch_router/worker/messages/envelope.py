@@ -17,6 +17,8 @@ Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.-]{1,100}\Z")]
 #: The name of a worker.
 Node = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.@:+-]{1,200}\Z")]
 
+# Bytes of a sealed message besides its body.
+_AROUND = 4096
 # Of all that msgspec raises: no JSON, no text, another form, a number beyond its type, nested too deeply.
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 
@@ -59,14 +61,17 @@ def parse(raw: bytes | Raw, kind: Any) -> Any:
         raise Refused("malformed") from None
 
 
-def open_envelope(raw: bytes) -> tuple[Raw, bytes]:
+def open_envelope(raw: bytes, *, quoted: bool = False) -> tuple[Raw, bytes]:
     """The headers and the body of a message, as JSON.
+
+    Args:
+        raw: the message.
+        quoted: whether it may be one that was read before, whose body has the rows as a text: see `check_size`.
 
     Raises:
         Refused: it is too large, or none of kombu's with a body of JSON.
     """
-    if len(raw) > (most := bounds().max_message_bytes):
-        raise Refused(f"too_large: {beyond('max_message_bytes', most)}")
+    check_size(len(raw) // 2 - _AROUND if quoted else len(raw))
     envelope: _Envelope = parse(raw, _Envelope)
     try:
         body = binascii.a2b_base64(envelope.body, strict_mode=True)
@@ -75,6 +80,12 @@ def open_envelope(raw: bytes) -> tuple[Raw, bytes]:
     if _values(body) > (most := bounds().max_values):
         raise Refused(f"too_many_values: {beyond('max_values', most)}")
     return envelope.headers, body
+
+
+def check_size(size: int) -> None:
+    """Refuse a message of more bytes than are taken."""
+    if size > (most := bounds().max_message_bytes):
+        raise Refused(f"too_large: {beyond('max_message_bytes', most)}")
 
 
 def _values(body: bytes) -> int:

@@ -9,7 +9,7 @@ from msgspec import Meta, Raw
 from ...road.advance import LONGEST_COUNTDOWN
 from ...state.table import State
 from ..queues import is_queue
-from .envelope import Id, Nothing, Refused, open_envelope, parse, seal
+from .envelope import Id, Nothing, Refused, check_size, open_envelope, parse, seal
 
 SUBMIT = "batch_router.submit_batch"
 STEPS = frozenset(f"batch_router.{state.step}" for state in State if state.step)
@@ -86,10 +86,10 @@ def read_task(raw: bytes, queue: str) -> bytes:
     Raises:
         Refused: it is none.
     """
-    opened, body = open_envelope(raw)
+    opened, body = open_envelope(raw, quoted=True)
     headers: _Headers = parse(opened, _Headers)
     if headers.task == SUBMIT:
-        return _sealed(headers, queue, "...", _submission(body))
+        return _sealed(headers, queue, "...", _submission(body, len(raw)))
     if headers.task not in STEPS:
         raise Refused("not_our_task")
     step = _step(body)
@@ -107,12 +107,16 @@ def _step(body: bytes) -> _Step:
     return step
 
 
-def _submission(body: bytes) -> object:
-    """The rows travel on as a text, which Celery neither reads nor shows; `submit_from_message` reads it."""
+def _submission(body: bytes, size: int) -> object:
+    """The rows travel on as a text, which Celery neither reads nor shows; `submit_from_message` reads it.
+
+    In a text each quote takes two bytes: so what comes back may be twice as large as what was taken.
+    """
     args, kwargs, alone = parse(body, tuple[Raw, Raw, _Alone])
     try:
         text = parse(kwargs, _Brought).submission
     except Refused:
+        check_size(size)
         text = f"[{bytes(args).decode()},{bytes(kwargs).decode()}]"
     return [], {"submission": text}, alone
 
