@@ -77,11 +77,20 @@ def folder_below(root: Path, name: str, *, make: bool = False) -> Iterator[tuple
             if make:
                 with suppress(FileExistsError):
                     os.mkdir(part, 0o700, dir_fd=folder)
-            passed, folder = folder, os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            passed, folder = folder, _open_folder(part, folder)
             os.close(passed)
         yield folder, path.name
     finally:
         os.close(folder)
+
+
+def _open_folder(name: str, parent: int) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except NotADirectoryError as error:
+        raise NotADirectoryError(
+            error.errno, f"{name} is no folder; no symbolic link is followed in the storage"
+        ) from None
 
 
 def _shown(name: str) -> str:

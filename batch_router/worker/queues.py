@@ -17,7 +17,14 @@ DEFAULT_QUEUES = ("io", "cpu", "poll")
 
 def is_queue(name: str) -> bool:
     """Whether a fleet may have a queue of that name, whatever the settings of this process."""
-    return name in DEFAULT_QUEUES or any(find_provider(each).owns_queue(name) for each in provider_names())
+    return name in DEFAULT_QUEUES or any(_owns(each, name) for each in provider_names())
+
+
+def _owns(provider: str, queue: str) -> bool:
+    try:
+        return find_provider(provider).owns_queue(queue)
+    except Exception:  # a package that cannot be imported has no queue, and no message ends a worker because of it
+        return False
 
 
 class Queues(amqp.Queues):

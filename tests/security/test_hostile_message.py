@@ -17,8 +17,10 @@ from batch_router.client import BatchClient
 from batch_router.connect import broker_server, open_context
 from batch_router.core import BatchStatusResponse
 from batch_router.exceptions import BatchNotFoundError
+from batch_router.providers import Provider, find_provider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
+from batch_router.worker import queues
 from batch_router.worker.app import GuestApp
 from batch_router.worker.broker import AMQP
 from batch_router.worker.loader import Loader
@@ -240,6 +242,21 @@ def test_an_event_that_is_not_as_ours_is_refused(changes: dict[str, Any]) -> Non
         with pytest.raises(Refused):
             read_published(wire.envelope({}, body), "/1.fleetev/task.multi", "fleet")
     assert read_published(wire.envelope({}, [EVENT]), "/1.fleetev/task.multi", "fleet")
+
+
+def test_a_provider_that_cannot_be_imported_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a queue is ours is asked of each provider: a broken package has none, whatever a message names."""
+
+    def find(name: str) -> type[Provider]:
+        if name == "broken":
+            raise ModuleNotFoundError(name)
+        return find_provider(name)
+
+    monkeypatch.setattr(queues, "provider_names", lambda: ("broken", "vllm"))
+    monkeypatch.setattr(queues, "find_provider", find)
+    assert read_queued(wire.chained(wire.link(queue="gpu")), "io", "fleet")
+    with pytest.raises(Refused, match="not_our_chain"):
+        read_queued(wire.chained(wire.link(queue="nowhere")), "io", "fleet")
 
 
 def test_one_place_reads_messages() -> None:

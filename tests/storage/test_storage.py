@@ -259,7 +259,9 @@ def test_a_link_leads_nowhere(storage: FolderStorage, link: str, tmp_path: Path)
     there.symlink_to(moved)
     before = sorted(tmp_path.rglob("*"))
     for method in ("open", "ranges", "size"):
-        with pytest.raises(FileOperationError):
+        with pytest.raises(
+            FileOperationError, match=r"no symbolic link is followed in the storage|symbolic link; only"
+        ):
             exhaust(getattr(storage, method)(name))
     assert list(found_names(storage)) == []
     for change in (storage.delete_all, storage.delete, lambda name: put(storage, name, b"theirs")):
