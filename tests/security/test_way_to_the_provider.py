@@ -3,6 +3,7 @@
 import shutil
 import ssl
 import subprocess
+import traceback
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,28 @@ def test_the_proxies_of_the_environment_are_used(provider: str, monkeypatch: pyt
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert client_of(provider, server.url).get(job_id).status is BatchStatus.COMPLETED
         assert (len(proxy.asked), len(server.asked)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+        ("HTTPS_PROXY", "ftp://user:hush@proxy"),
+        ("HTTPS_PROXY", "http://user:hush@[::1"),
+    ],
+)
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_wrong_environment_is_waited_out(
+    provider: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is started with a misspelt proxy or CA gives up no job that is paid for: the error may pass."""
+    for name in ("SSL_CERT_DIR", "https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ProviderUnavailableError, match=f"{variable}.* cannot be used") as caught:
+        client_of(provider, "https://service.example")
+    assert caught.value.retryable
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_no_cookie_is_kept() -> None:

@@ -18,6 +18,7 @@ class Address:
         base_url: an `http://` or `https://` URL; may have a user and a password.
 
     Attributes:
+        provider: its name.
         url: the base URL without user and password: clients show their requests' URLs in logs and errors.
         login: user and password.
 
@@ -30,6 +31,7 @@ class Address:
         if url is None or url.scheme not in ("http", "https") or not url.host:
             message = f"the base URL {mask_url(base_url)!r} does not begin with https:// or http:// and a host"
             raise ProviderUnavailableError(provider, 0, message)
+        self.provider = provider
         self.login = (url.username, url.password) if url.userinfo else None
         self.url = str(url.copy_with(username=None, password=None))
         self._origin = _origin(url)

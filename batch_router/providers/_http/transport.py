@@ -10,12 +10,14 @@ Whatever an SDK or a provider's answer asks for, a client of these
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Final
 
 import httpcore2
 import httpx2
 
 from ...bounds import beyond
+from ...exceptions import ProviderUnavailableError
 from ...security.printable import printable
 from .address import Address
 from .body import ENCODING, bounded, decompressed, is_compressed, of_few_values, start_of
@@ -60,6 +62,9 @@ def open_client(
         most_streamed: bytes of an answer that is read piece by piece: `Bounds.max_answers_bytes`.
         use_proxies: whether those of the environment are between us and the service.
         hooks: called with each answer before its body is read.
+
+    Raises:
+        ProviderUnavailableError: the environment's proxy or CA cannot be used; jobs wait until it is set right.
     """
     proxy = proxy_of(address.url) if use_proxies else None
     return _Client(
@@ -82,9 +87,13 @@ class _Transport(httpx2.BaseTransport):
     def __init__(self, address: Address, timeout: float, most_streamed: int, proxy: str | None) -> None:
         self._address = address
         self._most_streamed = most_streamed
+        with _usable(address, "SSL_CERT_FILE or SSL_CERT_DIR"):
+            trusted = httpx2.create_ssl_context() if address.url.startswith("https:") else None
+        with _usable(address, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"):
+            between = None if proxy is None else _as_httpcore(httpx2.Proxy(proxy))
         self._pool = httpcore2.ConnectionPool(
-            ssl_context=httpx2.create_ssl_context() if address.url.startswith("https:") else None,
-            proxy=None if proxy is None else _as_httpcore(httpx2.Proxy(proxy)),
+            ssl_context=trusted,
+            proxy=between,
             max_connections=None,
             max_keepalive_connections=_MOST_IDLE,
             keepalive_expiry=_KEEP_ALIVE,
@@ -200,9 +209,21 @@ def _as_httpx() -> Iterator[None]:
         raise kind(str(error)) from error
 
 
+@contextmanager
+def _usable(address: Address, variables: str) -> Iterator[None]:
+    """What is wrong with an environment is set right later: it is no reason to give up a job that is paid for."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
+        message = f"{variables} in the environment of this process cannot be used: {type(error).__name__}"
+        raise ProviderUnavailableError(address.provider, 0, message) from None  # a proxy's URL may have a password
+
+
 def _url(url: httpx2.URL) -> httpcore2.URL:
     return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 def _as_httpcore(proxy: httpx2.Proxy) -> httpcore2.Proxy:
+    if proxy.url.scheme.startswith("socks"):
+        import_module("socksio")  # of the extra `httpx2[socks]`; `httpcore2` would miss it at the first request
     return httpcore2.Proxy(_url(proxy.url), auth=proxy.raw_auth, headers=proxy.headers.raw)
