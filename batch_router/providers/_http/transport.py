@@ -2,7 +2,7 @@
 
 Whatever an SDK or a provider's answer asks for, a client of these
 
-* sends to its one address and nowhere else; a redirect is followed only there, and only for what is fetched;
+* sends to its one address and nowhere else, and follows no redirect, but for the downloads of a service that needs it;
 * verifies certificates, with the CAs of the system or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`;
 * goes through the proxies of the environment;
 * takes answers of a bounded size, in a bounded time.
@@ -37,7 +37,6 @@ _KEEP_ALIVE = 5.0
 _MOST_IDLE = 20
 _SHOWN = 100
 _REMEDY = "set the base URL to that of the API itself"
-# Google's files are downloaded by one: from `/v1beta/files/...` to `/download/v1beta/files/...`.
 _REDIRECTS, _MOST_REDIRECTS = frozenset({301, 302, 303, 307, 308}), 3
 # Key of a request's `extensions`: whether its answer is read piece by piece.
 _STREAMED = "batch_router.streamed"
@@ -50,6 +49,7 @@ def open_client(
     *,
     timeout: float,
     most_streamed: int = MOST_BYTES,
+    redirects_downloads: bool = False,
     use_proxies: bool = True,
     hooks: Iterable[Hook] = (),
 ) -> httpx2.Client:
@@ -60,6 +60,8 @@ def open_client(
         timeout: seconds that connecting, sending a request and receiving its answer may take each; a body may take a
             second more for each KiB.
         most_streamed: bytes of an answer that is read piece by piece: `Bounds.max_answers_bytes`.
+        redirects_downloads: whether the service sends from one of its addresses to another for what is read piece by
+            piece; then that is followed, below `address`.
         use_proxies: whether those of the environment are between us and the service.
         hooks: called with each answer before its body is read.
 
@@ -71,7 +73,7 @@ def open_client(
         base_url=address.url,
         auth=address.login,
         timeout=timeout,
-        transport=_Transport(address, timeout, most_streamed, proxy),
+        transport=_Transport(address, timeout, most_streamed, proxy, redirects_downloads),
         event_hooks={"response": list(hooks)},
     )
 
@@ -84,8 +86,11 @@ class _Client(httpx2.Client):
 
 class _Transport(httpx2.BaseTransport):
     # Of its own, because that of `httpx2` takes no network backend.
-    def __init__(self, address: Address, timeout: float, most_streamed: int, proxy: str | None) -> None:
+    def __init__(
+        self, address: Address, timeout: float, most_streamed: int, proxy: str | None, redirects_downloads: bool
+    ) -> None:
         self._address = address
+        self._most_redirects = _MOST_REDIRECTS if redirects_downloads else 0
         self._most_streamed = most_streamed
         with _usable(address, "SSL_CERT_FILE or SSL_CERT_DIR"):
             trusted = httpx2.create_ssl_context() if address.url.startswith("https:") else None
@@ -104,8 +109,8 @@ class _Transport(httpx2.BaseTransport):
         request.headers["accept-encoding"] = ENCODING
         url, answer = request.url, self._ask(request, request.url)
         try:
-            for _ in range(_MOST_REDIRECTS):
-                if (target := self._target(request.method, url, answer)) is None:
+            for _ in range(self._most_redirects):
+                if (target := self._target(request, url, answer)) is None:
                     break
                 answer.close()
                 url, answer = target, self._ask(request, target)
@@ -127,10 +132,11 @@ class _Transport(httpx2.BaseTransport):
                 )
             )
 
-    def _target(self, method: str, url: httpx2.URL, answer: httpcore2.Response) -> httpx2.URL | None:
+    def _target(self, request: httpx2.Request, url: httpx2.URL, answer: httpcore2.Response) -> httpx2.URL | None:
         """Where a redirect leads that is followed: nothing is sent along but what the same service was sent already."""
+        is_download = request.method == "GET" and request.extensions.get(_STREAMED)
         where = httpx2.Headers(answer.headers).get("location")
-        if method != "GET" or answer.status not in _REDIRECTS or where is None:
+        if not is_download or answer.status not in _REDIRECTS or where is None:
             return None
         try:
             target = url.join(where)

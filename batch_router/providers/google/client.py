@@ -97,6 +97,7 @@ class GoogleClient:
             address,
             timeout=settings.http_timeout,
             most_streamed=settings.of(Bounds).max_answers_bytes,
+            redirects_downloads=True,  # from `/v1beta/files/...` to `/download/v1beta/files/...`
             hooks=[self._recorder.record],
         )
         self.close = http.close  # the SDK closes only what it has made itself
