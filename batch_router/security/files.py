@@ -42,7 +42,8 @@ def open_input(path: Path, most_bytes: int) -> BinaryIO:
         with _following(path) as (folder, name):
             file = open_regular(name, os.O_RDONLY, folder)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        _refuse_input(path, f"cannot be read: {_reason(error)}")
+        why = "it is a FIFO; only a regular file is read" if _is_pipe(path) else _reason(error)
+        _refuse_input(path, f"cannot be read: {why}")
     try:
         if (size := os.fstat(file).st_size) > most_bytes:
             _refuse_input(path, f"has {size:,} bytes, more than {most_bytes:,} (BATCH_ROUTER_MAX_INPUT_BYTES)")
@@ -252,6 +253,14 @@ def _check_regular(found: os.stat_result) -> None:
     kind = stat.S_IFMT(found.st_mode)
     if kind != stat.S_IFREG:
         raise _RefusedError(f"it is {kinds.get(kind, 'a device')}; only a regular file is read")
+
+
+def _is_pipe(path: Path) -> bool:
+    """Whether this leads to a pipe, as `/dev/stdin` and `<(command)` do by a link whose text is no path."""
+    try:
+        return path.is_fifo()
+    except OSError:
+        return False
 
 
 def _check_private(path: Path | str, found: os.stat_result) -> None:

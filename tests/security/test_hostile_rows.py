@@ -81,6 +81,15 @@ def test_only_a_regular_file_is_read(context: Context, stored: Stored, no_file: 
     assert "only a regular file is read" in refused(context, stored, input=no_file, model="m")
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
+def test_a_pipe_is_called_so(context: Context, stored: Stored) -> None:
+    """`--input <(command)` and `/dev/stdin` behind a pipe: the link to one leads to a name that is not there."""
+    read, write = os.pipe()
+    assert "it is a FIFO; only a regular file is read" in refused(context, stored, input=f"/dev/fd/{read}", model="m")
+    os.close(read)
+    os.close(write)
+
+
 def test_a_file_of_many_gigabytes_is_not_copied(make_context: MakeContext, stored: Stored, tmp_path: Path) -> None:
     """One that takes no space on the disk is refused by its size."""
     path = tmp_path / "in.jsonl"

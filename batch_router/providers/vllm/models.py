@@ -16,7 +16,8 @@ ModelTable = Mapping[str, str | bool]
 OTHERS = "*"
 _LONGEST = 200
 _SHOWN = 100
-# The Hub's own names; `..` stands in none of them. A relative path with two parts looks the same: see `place.py`.
+# The Hub's own names; `..` stands in none of them. A relative path with two parts looks the same: `process/folder.py`
+# sees to it that it leads nowhere.
 _HUB_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]*(?:/[A-Za-z0-9][A-Za-z0-9_.-]*)?")
 # What a server elsewhere calls its models is its own matter: often the path from which it loaded them.
 _SERVED_NAME = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_.:@+/-]*")
