@@ -77,7 +77,7 @@ class ModelJob:
     error: Failure | None = None
 
     def seen(self) -> Job:
-        return Job(id=self.id, status=self.status, created_at=self.created_at, error=self.error)
+        return Job(id=self.id, status=self.status, created_at=self.created_at, label=self.label, error=self.error)
 
     def end(
         self, how: End, silent: Collection[int] = (), busy: Collection[int] = (), again: Collection[int] = ()

@@ -57,12 +57,13 @@ def prepare(home: Path, redis_url: str, text: str) -> dict[str, str]:
 def commands(text: str) -> str:
     """Command lines that show all of it."""
     row_options = ["--provider", "openai", "--model", text]
+    good = ["good.jsonl", "--provider", "openai", "--model", "m"]  # the name of a model must be printable
     lines = [
         *(["status", "b"], ["status", "b", "--json"], ["list"], ["list", "--json"], ["watch", "b", "--timeout", "0.3"]),
         *(["results", "b", "--partial"], ["doctor"], ["doctor", "--json"], ["cancel", "b"]),
         *(["status", text], ["watch", text], ["retry", text], ["purge", text], ["resolve", text, "--recreate"]),
-        *(["submit", name, *row_options] for name in ("bad.jsonl", f"{text[:16]}.jsonl", "good.jsonl", text)),
-        ["convert", "good.jsonl", *row_options],
+        *(["submit", name, *row_options] for name in ("bad.jsonl", f"{text[:16]}.jsonl", text)),
+        *(["submit", *good], ["convert", *good]),
         *(["convert", "good.jsonl", "--provider", text], ["list", f"--{text}"], [text], ["list", "--limit", text]),
         *(["convert", "good.jsonl", "--endpoint", text], ["submit", "good.jsonl", "--metadata", text, *row_options]),
     ]
