@@ -59,7 +59,7 @@ def locate(storage: Storage, shard: Shard, codec: Codec, bounds: Bounds) -> Loca
 
 def row_id_of(line: Line, shard: Shard, codec: Codec, bounds: Bounds) -> str | None:
     """The row id of any answer; one that is beyond a bound is not parsed for it."""
-    if isinstance(line, bytes) and not has_more_values(line, bounds.max_values):
+    if isinstance(line, bytes) and not has_more_values(line, bounds.max_answer_values):
         return codec.read_row_id(line)
     return _quoted_id(line, shard.label)
 
@@ -116,8 +116,8 @@ class AnswerReader:
         bounds = self._bounds
         if length > bounds.max_answer_bytes + 1:  # with its newline
             return f"it has {length:,} bytes, {beyond('max_answer_bytes', bounds.max_answer_bytes)}"
-        if has_more_values(self._read(offset, length), bounds.max_values):
-            return f"it has too many JSON values, {beyond('max_values', bounds.max_values)}"
+        if has_more_values(self._read(offset, length), bounds.max_answer_values):
+            return f"it has too many JSON values, {beyond('max_answer_values', bounds.max_answer_values)}"
         return None
 
 

@@ -49,13 +49,11 @@ def _is_worth_a_retry(item: Batch | Shard, error: Exception) -> bool:
 
 
 def _is_paid_for(item: Batch | Shard, error: Exception) -> bool:
-    """Whether giving up would abandon a job that costs money: a key may be replaced, a proxy mended.
+    """Whether giving up would abandon a job that costs money: a key may be replaced, a proxy or a setting mended.
 
     Only NotFound is conclusive.
     """
-    if not isinstance(item, Shard) or item.job is None:
-        return False
-    return isinstance(error, ProviderAPIError) and not isinstance(error, NotFoundError)
+    return isinstance(item, Shard) and item.job is not None and not isinstance(error, NotFoundError)
 
 
 def describe(error: Exception, *, retryable: bool) -> Failure:

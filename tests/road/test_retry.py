@@ -112,9 +112,10 @@ def test_every_step_has_a_way_out() -> None:
 
 @pytest.mark.parametrize("state", [S.POLLING, S.DOWNLOADING])
 def test_a_job_that_costs_money_is_not_left_alone(state: State) -> None:
-    """A refused key or request is tried again while there is a job; only that the job is gone ends it."""
+    """Whatever is refused is tried again while there is a job; only that the job is gone ends it."""
     job = Job(id="j", status=BatchStatus.IN_PROGRESS, created_at=0)
-    for error in (CredentialsError("openai", 401, "bad key"), RequestRefusedError("openai", 400, "<html>")):
+    key, request = CredentialsError("openai", 401, "bad key"), RequestRefusedError("openai", 400, "<html>")
+    for error in (key, request, ValidationError("a setting is wrong")):
         assert decide(item(state, job=job), error).state is state
         assert decide(item(state), error).state is S.NORMALIZING
     assert decide(item(state, job=job), NotFoundError("openai", 404, "gone")).state is S.NORMALIZING

@@ -123,11 +123,11 @@ def test_an_answer_of_many_values_is_an_error_of_its_row(normalized: Normalize, 
     many = b"[" + value * (2 * MB // len(value)) + b"0]"
     lines = [answer(provider, row, many if row == 1 else "fine") for row in range(3)]
     lines[1] = lines[1].replace(b"{", b'{"first":NaN,', 1)
-    results, part, _ = normalized(provider, lines, 3, max_values=200_000)
+    results, part, _ = normalized(provider, lines, 3, max_answer_values=200_000)
     assert [result.text for result in results] == ["fine", None, "fine"]
     error = results[1].error
     assert error is not None
-    assert "too many JSON values, more than 200,000 (BATCH_ROUTER_MAX_VALUES)" in error.message
+    assert "too many JSON values, more than 200,000 (BATCH_ROUTER_MAX_ANSWER_VALUES)" in error.message
     assert part.unexpected == 0
 
 
