@@ -1,7 +1,7 @@
 """The one place that opens what others on this machine may have prepared: input files, the home, private files in it.
 
-Whoever may write a folder on the way decides what a name in it means. So a path is followed part by part, each one by
-the folder that is already open, and a symbolic link only if it belongs to this user or to root.
+A user who may write a folder on the way decides what a name in it means. So a path is followed part by part, each one
+by the folder that is already open, and a symbolic link only if it belongs to this user or to root.
 """
 
 import errno

@@ -16,5 +16,5 @@ CREDENTIAL: Final = re.compile(r"(?!sk-)[a-z0-9-]{1,64}")
 #: Of a queue of the broker.
 QUEUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
-#: Of a job at a provider: random, so that it is nobody else's.
+#: Of a job at a provider: random, so that no other deployment has it.
 LABEL: Final = re.compile(r"[0-9a-f]{16}")

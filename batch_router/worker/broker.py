@@ -53,7 +53,7 @@ class _Client(PrefixedStrictRedis):
 
 
 class _Pipeline(PrefixedRedisPipeline):
-    """The same for messages that nobody acknowledged; kombu reads a hash for no other reason."""
+    """The same for messages that no worker acknowledged; kombu reads a hash for no other reason."""
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
         """A reply of the server."""
@@ -76,7 +76,7 @@ class _PubSub(PrefixedRedisPubSub):
 
 
 class _QoS(RedisQoS):
-    """Puts back what nobody acknowledged, unless another has made something else of its keys."""
+    """Puts back what no worker acknowledged, unless another client has made something else of its keys."""
 
     def restore_visible(self, *arguments: Any, **options: Any) -> Any:
         """Put back what is older than the visibility timeout."""
