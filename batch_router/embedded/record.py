@@ -119,5 +119,5 @@ def _is_our_port(port: int) -> bool:
         table = Path("/proc/net/tcp").read_text()
     except OSError:
         return True
-    rows = (line.split() for line in table.splitlines()[1:])
+    rows = (line.split() for line in table.strip().split("\n")[1:])
     return any(row[1] == address and row[3] == _LISTENING and int(row[7]) == os.geteuid() for row in rows)

@@ -242,7 +242,7 @@ class EmbeddedServer:
     def _failed(self, how: str, password: str) -> StoreUnavailableError:
         with open(self._folder / "server.log", "rb", opener=open_private) as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_END))
-            lines = log.read().decode(errors="replace").splitlines()
+            lines = log.read().decode(errors="replace").rstrip("\n").split("\n")
         end = mask("\n".join(lines[-10:]), password)
         return StoreUnavailableError(f"the embedded server {how}; its log ends:\n{end}")
 

@@ -32,7 +32,7 @@ def open_input(path: Path, most_bytes: int) -> BinaryIO:
     """A file that the user of this process names, for reading.
 
     Args:
-        path: of a regular file, whoever owns it.
+        path: of a regular file; its owner does not matter.
         most_bytes: that it may have now; it may grow while it is read.
 
     Raises:

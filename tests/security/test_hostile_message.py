@@ -110,7 +110,7 @@ def test_a_message_beyond_the_bound_is_refused() -> None:
 
 
 def test_a_message_of_too_many_values_is_refused() -> None:
-    """Each takes fifty times its bytes in memory: rows of nothing, options without end, answers to nobody."""
+    """Each takes fifty times its bytes in memory: empty rows, endless options, replies that no client waits for."""
     many = b"[" + b"0," * 1_000_001 + b"0]"
     for body in (b'[[],{"requests":%b},{}]' % many, b'[[],{"metadata":%b},{}]' % many):
         with pytest.raises(Refused, match=r"too_many_values: more than 1,000,000 \(BATCH_ROUTER_MAX_VALUES\)"):

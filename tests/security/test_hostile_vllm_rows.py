@@ -131,7 +131,7 @@ def test_no_code_of_any_model_is_run(runs: Runs, dump: Dump, monkeypatch: pytest
 
 
 def test_a_server_elsewhere_has_models_of_its_own() -> None:
-    """Often it calls them by the path that it loaded them from; an option is no name all the same."""
+    """It often calls a model by the path that it was loaded from; a name that looks like an option is still refused."""
     settings = Settings(base_urls={"vllm": "http://gpus:8000"}, sections=(VLLMSettings(models={"tiny": "/m"}),))
     VLLMProvider.queue_of("/models/large", settings)
     with pytest.raises(ValidationError, match="is not the name of a model"):

@@ -22,7 +22,7 @@ from batch_router.exceptions import StoreUnavailableError, ValidationError
 from batch_router.security.files import check_home, make_home, open_input, read_private
 from batch_router.settings import Settings
 
-NOBODY = 65534  # a real user: in a user namespace this number would be everybody outside
+NOBODY = 65534  # a real user: in a user namespace this number stands for all users outside
 MOST = 1 << 20
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
@@ -154,7 +154,7 @@ def test_a_file_of_another_user_is_an_input(tmp_path: Path) -> None:
 
 
 def test_what_is_private_is_read(tmp_path: Path) -> None:
-    """A file of ours that nobody else may read is read, up to its bound."""
+    """A private file of ours is read, up to its bound."""
     path = tmp_path / "secret"
     path.write_bytes(b"12345678")
     path.chmod(0o600)

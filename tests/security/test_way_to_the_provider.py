@@ -1,4 +1,4 @@
-"""Whoever is between us and a provider: certificates, proxies, cookies."""
+"""What stands between us and a provider: certificates, proxies, cookies."""
 
 import shutil
 import ssl
@@ -32,7 +32,7 @@ def certificate(folder: Path, name: str) -> Path:
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
 def test_certificates_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that nobody trusts is refused, and so is another host's; a CA of `SSL_CERT_FILE` is trusted."""
+    """One of an unknown CA is refused, and so is another host's; a CA of `SSL_CERT_FILE` is trusted."""
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     monkeypatch.setenv("PYTHONHTTPSVERIFY", "0")
     own, foreign = certificate(tmp_path, "IP:127.0.0.1"), certificate(tmp_path, "DNS:other.example")
