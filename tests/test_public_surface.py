@@ -13,7 +13,7 @@ AsyncBatchClient BatchClient BatchRouter
 SendOptions Settings SubmitOptions
 
 GenerationConfig NamedTool OutputSchema Tool
-Content DocumentContent ImageContent TextContent ToolCallContent ToolResultContent
+Content DocumentContent ImageContent TextContent ThinkingContent ToolCallContent ToolResultContent
 UnifiedBatchMetadata UnifiedMessage UnifiedRequest
 
 BatchError BatchStatusResponse Failure RequestCounts ShardStatus

@@ -1,7 +1,15 @@
 """The records that travel the road: no I/O, no clock."""
 
 from .config import GenerationConfig, NamedTool, OutputSchema, Tool
-from .content import Content, DocumentContent, ImageContent, TextContent, ToolCallContent, ToolResultContent
+from .content import (
+    Content,
+    DocumentContent,
+    ImageContent,
+    TextContent,
+    ThinkingContent,
+    ToolCallContent,
+    ToolResultContent,
+)
 from .enums import BatchStatus, Endpoint, ErrorType, FinishReason, ResultStatus
 from .jobs import Failure
 from .manifest import Manifest, ManifestCounts, ManifestPart, ResultCounts
@@ -33,6 +41,7 @@ __all__ = [
     "ResultStatus",
     "ShardStatus",
     "TextContent",
+    "ThinkingContent",
     "Tool",
     "ToolCallContent",
     "ToolResultContent",

@@ -8,7 +8,7 @@ from msgspec import Meta
 from .record import JsonObject, Record, to_plain
 
 #: How long the model thinks before it answers; each provider has its own meaning of it in tokens.
-ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class Tool(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -17,12 +17,14 @@ class Tool(Record, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         parameters: the arguments, as a JSON schema of an object, or a pydantic class.
         strict: whether the arguments must fit the schema exactly, where the provider can promise that.
+        cache_control: the end of a prompt's part that the provider should cache: `{"type": "ephemeral"}`.
     """
 
     name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
     description: str | None = None
     parameters: JsonObject = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
+    cache_control: JsonObject | None = None
 
 
 class NamedTool(Record, frozen=True, kw_only=True):
@@ -37,11 +39,13 @@ class OutputSchema(Record, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         schema: a JSON schema, or a pydantic class.
         name: of the form, which the model sees.
+        description: of the form, which the model sees, where the provider has a place for it.
         strict: whether the provider must enforce it; OpenAI then wants every property required and no others allowed.
     """
 
     schema: JsonObject
     name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")] = "output"
+    description: str | None = None
     strict: bool | None = None
 
 
@@ -55,6 +59,8 @@ class GenerationConfig(Record, frozen=True, kw_only=True, omit_defaults=True):
         tools: what the model may call; the calls come back in `UnifiedResult.tool_calls`.
         tool_choice: whether it may (`auto`), must not (`none`), must (`required`), or must call the one that is named.
         output_schema: the form of the answer.
+        json_object: the answer is a JSON object of any form.
+        service_tier: the provider's word for how soon and at what price it answers.
     """
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -69,6 +75,8 @@ class GenerationConfig(Record, frozen=True, kw_only=True, omit_defaults=True):
     tools: Annotated[list[Tool], Meta(min_length=1)] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
     output_schema: OutputSchema | None = None
+    json_object: bool | None = None
+    service_tier: str | None = None
 
     def to_dict(self) -> JsonObject:
         """The parameters that are set, as plain data."""

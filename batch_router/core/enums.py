@@ -23,11 +23,18 @@ class BatchStatus(StrEnum):
 
 
 class Endpoint(StrEnum):
-    """What a request asks for."""
+    """What a request asks for. Unified requests have the first three; the others are for native rows."""
 
     CHAT = "chat"
     RESPONSES = "responses"  # the same as chat, over OpenAI's newer API
     EMBEDDINGS = "embeddings"  # the text of the user's turn as numbers
+    COMPLETIONS = "completions"
+    MODERATIONS = "moderations"
+    IMAGES = "images"
+    IMAGE_EDITS = "image_edits"
+    VIDEOS = "videos"
+    SCORE = "score"
+    RERANK = "rerank"
 
 
 class ResultStatus(StrEnum):

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from ..exceptions import ValidationError
 from .config import GenerationConfig
+from .content import TextContent
 from .enums import Endpoint
 from .messages import UnifiedMessage
 from .record import JsonObject, Record, to_plain
@@ -21,7 +22,7 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
         model: the provider's model id; where it is left out, the batch's model.
         endpoint: what is asked for; where it is left out, the batch's endpoint, or `chat`. A batch may mix them.
         messages: the turns so far.
-        system_prompt: a text, or several that are joined by a blank line.
+        system_prompt: a text, or several (texts or text parts) that are joined by a blank line.
         generation_config: parameters; where one is left out, the batch's.
         provider_kwargs: keys that are merged into the provider's request body last.
         openai_kwargs: keys of an OpenAI batch file's row that have no name here, for providers with that dialect.
@@ -31,10 +32,18 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
     model: Annotated[str, Meta(min_length=1)] | None = None
     endpoint: Endpoint | None = None
     messages: Annotated[list[UnifiedMessage], Meta(min_length=1)]
-    system_prompt: str | list[str] | None = None
+    system_prompt: str | list[str | TextContent] | None = None
     generation_config: GenerationConfig | None = None
     provider_kwargs: JsonObject = msgspec.field(default_factory=dict)
     openai_kwargs: JsonObject | None = None
+
+    @property
+    def system_text(self) -> str | None:
+        """The system prompt as one text."""
+        prompt = self.system_prompt
+        if prompt is None or isinstance(prompt, str):
+            return prompt
+        return "\n\n".join(part if isinstance(part, str) else part.text for part in prompt)
 
     def to_dict(self) -> JsonObject:
         """The request as plain data; what is at its default is left out."""

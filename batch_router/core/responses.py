@@ -11,12 +11,22 @@ from .shown import Shown
 
 
 class Usage(Shown, frozen=True, kw_only=True):
-    """Tokens of one request; None where the provider does not report them."""
+    """Tokens of one request; None where the provider does not report them.
+
+    Attributes:
+        input_tokens: of the prompt, those read from and written to the provider's cache included.
+        cached_tokens: of the input, those read from the cache.
+        cache_write_tokens: of the input, those written to the cache.
+        output_tokens: of the answer, reasoning included.
+        server_tools: how often the provider ran tools of its own, by its name for them.
+    """
 
     input_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    server_tools: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ResultError(Shown, frozen=True, kw_only=True):
@@ -24,12 +34,14 @@ class ResultError(Shown, frozen=True, kw_only=True):
 
     Attributes:
         retryable: whether the same request may succeed another time.
+        code: the provider's own word or number for it.
         raw: the provider's own error, unchanged.
     """
 
     type: ErrorType
     message: str
     retryable: bool = False
+    code: str | None = None
     raw: Any = None
 
 
@@ -40,7 +52,14 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
         custom_id: the `custom_id` of the request.
         text: the answer's text.
         tool_calls: `{"id", "name", "arguments"}` each; `arguments` is an object, or what the model wrote if it is not.
-        embedding: the numbers, in results of embeddings only.
+            A `signature` is the provider's seal of the thought behind the call.
+        thoughts: the parts of `reasoning` with the provider's seals, in the form of `ThinkingContent`: put them
+            in front of the assistant's turn when the conversation goes on.
+        images: `{"media_type", "data"}` each, `data` in base64; or `{"url"}`.
+        citations: the sources that the answer names, each as the provider has it.
+        parsed: the text as data, where a schema or JSON was asked for; None if it does not fit: `parse_error` says why.
+        embedding: the numbers of the (first) input, in results of embeddings only.
+        embeddings: the numbers of each input, where there were several.
         finish_reason: why the model stopped; `finish_reason_raw` is the provider's word for it.
         request_id: the provider's id of the call, for its support desk.
         response: the provider's body, whole.
@@ -51,6 +70,11 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
     text: str | None = None
     tool_calls: list[JsonObject] = msgspec.field(default_factory=list)
     reasoning: str | None = None
+    thoughts: list[JsonObject] = msgspec.field(default_factory=list)
+    images: list[JsonObject] = msgspec.field(default_factory=list)
+    citations: list[JsonObject] = msgspec.field(default_factory=list)
+    parsed: Any = None
+    parse_error: str | None = None
     refusal: str | None = None
     finish_reason: FinishReason | None = None
     finish_reason_raw: str | None = None
@@ -60,6 +84,7 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
     error: ResultError | None = None
     response: Any = None
     embedding: list[float] | msgspec.UnsetType = msgspec.UNSET
+    embeddings: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if self.status is ResultStatus.SUCCEEDED and self.response is None:

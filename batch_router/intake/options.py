@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypedDict
 import msgspec
 from msgspec import Meta
 
-from ..core import Endpoint, GenerationConfig, UnifiedRequest
+from ..core import Endpoint, GenerationConfig, TextContent, UnifiedRequest
 from ..core.jobs import EngineOption
 from ..core.record import JsonObject
 from ..exceptions import ValidationError
@@ -60,7 +60,7 @@ class SendOptions(TypedDict, total=False):
 
     model: str | None
     endpoint: Endpoint | Literal["chat", "responses", "embeddings"] | None
-    system_prompt: str | list[str] | None
+    system_prompt: str | list[str | TextContent] | None
     generation_config: GenerationConfig | Mapping[str, object] | None
     unsupported: Unsupported
     row_retries: int
@@ -97,7 +97,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     model: str | None = None
     endpoint: Endpoint | None = None
-    system_prompt: str | list[str] | None = None
+    system_prompt: str | list[str | TextContent] | None = None
     generation_config: GenerationConfig | None = None
 
 

@@ -87,8 +87,7 @@ def encode_messages(request: UnifiedRequest) -> list[object]:
     """The turns, with the system prompt in front of them."""
     messages: list[object] = []
     if request.system_prompt:
-        prompt = request.system_prompt
-        messages.append(_SystemMessage(prompt if isinstance(prompt, str) else "\n\n".join(prompt)))
+        messages.append(_SystemMessage(request.system_text or ""))
     for message in request.messages:
         # A plain text already has the provider's shape; most rows hold nothing else.
         if message.content.__class__ is str and not message.provider_kwargs:
@@ -113,7 +112,7 @@ def _encode_message(message: UnifiedMessage) -> list[dict[str, object]]:
     calls: list[dict[str, object]] = []
     for part in message.content:
         if isinstance(part, ToolResultContent):
-            encoded.append({"role": "tool", "tool_call_id": part.tool_call_id, "content": part.content})
+            encoded.append({"role": "tool", "tool_call_id": part.tool_call_id, "content": part.get_text()})
         elif isinstance(part, ToolCallContent):
             function = {"name": part.name, "arguments": msgspec.json.encode(part.arguments).decode()}
             calls.append({"id": part.id, "type": "function", "function": function})

@@ -46,7 +46,9 @@ def encode_params(request: UnifiedRequest) -> Params | dict[str, object]:
     params = Params(model=request.model, messages=_encode_messages(request.messages))
     if request.system_prompt:
         prompt = request.system_prompt
-        params.system = prompt if isinstance(prompt, str) else [_text(part) for part in prompt]
+        params.system = (
+            prompt if isinstance(prompt, str) else [_text(part) if isinstance(part, str) else part for part in prompt]
+        )
     if config is not None:
         _add_config(params, config)
     if params.max_tokens is None and "max_tokens" not in request.provider_kwargs:
@@ -142,7 +144,7 @@ def _encode_part(part: Content | str, role: str) -> dict[str, object]:
             return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
         case ToolResultContent():
             failed = {"is_error": True} if part.is_error else {}
-            return {"type": "tool_result", "tool_use_id": part.tool_call_id, "content": part.content, **failed}
+            return {"type": "tool_result", "tool_use_id": part.tool_call_id, "content": part.get_text(), **failed}
     raise _unsupported("such part", "leave it out")
 
 

@@ -67,9 +67,7 @@ def encode_request(request: UnifiedRequest) -> ContentRequest | dict[str, object
     """
     body = ContentRequest(contents=_encode_messages(request))
     if request.system_prompt:
-        prompt = request.system_prompt
-        text = prompt if isinstance(prompt, str) else "\n\n".join(prompt)
-        body.system_instruction = {"parts": [{"text": text}]}
+        body.system_instruction = {"parts": [{"text": request.system_text}]}
     if request.generation_config is not None:
         _encode_config(body, request.generation_config, request.model or "")
     if not request.provider_kwargs:
@@ -144,8 +142,9 @@ def _encode_part(part: Content, names: dict[str, str]) -> dict[str, object]:
                     f"messages: the result of tool call {part.tool_call_id!r} needs the tool's name; "
                     "give its `name`, or put the call itself in an earlier turn"
                 )
-            response = {"error": part.content} if part.is_error else _object_of(part.content)
+            response = {"error": part.get_text()} if part.is_error else _object_of(part.get_text())
             return {"functionResponse": {"id": part.tool_call_id, "name": name, "response": response}}
+    raise ValidationError(f"messages: google takes no {part.type} part; leave it out")
 
 
 def _object_of(content: str) -> dict[str, object]:

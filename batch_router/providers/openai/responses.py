@@ -28,8 +28,7 @@ def encode_response_body(request: UnifiedRequest) -> dict[str, object]:
     """The body, with the turns as items: a tool's call and its result are items of their own."""
     body: dict[str, object] = {"model": request.model}
     if request.system_prompt:
-        prompt = request.system_prompt
-        body["instructions"] = prompt if isinstance(prompt, str) else "\n\n".join(prompt)
+        body["instructions"] = request.system_text
     body["input"] = [item for message in request.messages for item in _items(message)]
     if request.generation_config is not None:
         config = request.generation_config
@@ -64,7 +63,7 @@ def _items(message: UnifiedMessage) -> list[dict[str, object]]:
     parts: list[dict[str, object]] = []
     for part in message.content:
         if isinstance(part, ToolResultContent):
-            items.append({"type": "function_call_output", "call_id": part.tool_call_id, "output": part.content})
+            items.append({"type": "function_call_output", "call_id": part.tool_call_id, "output": part.get_text()})
         elif isinstance(part, ToolCallContent):
             arguments = msgspec.json.encode(part.arguments).decode()
             items.append({"type": "function_call", "call_id": part.id, "name": part.name, "arguments": arguments})
