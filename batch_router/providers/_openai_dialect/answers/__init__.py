@@ -1,0 +1,1 @@
+"""Answers of OpenAI's endpoints to results."""
