@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         prefix: what all keys, queues and exchanges of this fleet begin with; several fleets may share a server.
         celery_config: a module with Celery settings that override ours.
         credentials: a TOML file of keys by name.
+        services: a TOML file of services that speak OpenAI's wire; each is a provider by its name.
         lease: how long a claim holds without being renewed.
         renew_every: how often it is renewed.
         grace: how long a message may take before the sweep sends another.
@@ -71,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prefix: Prefix = "batch_router"
     celery_config: str | None = None
     credentials: Path | None = None
+    services: Path | None = None
     lease: float = 15
     renew_every: float = 5
     grace: float = 5

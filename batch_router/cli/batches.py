@@ -101,7 +101,7 @@ def submit(
     options["metadata"] = _read_metadata(metadata)
     options["engine_options"] = _read_engine_options(engine_option)
     settings = Settings.from_env()
-    kind = find_provider(provider)
+    kind = find_provider(provider, settings)
     checked = read_options(options)
     queue = kind.queue_of(checked.model, settings) or str(State.QUEUED.queue)
     kind.check_engine_options(checked.engine_options, settings)
@@ -127,9 +127,9 @@ def submit(
 @_row_options
 def convert(file: Path, provider: str, **given: Unpack[_RowOptions]) -> int:
     """Print the rows of a JSONL FILE in the provider's format. Sends nothing and needs no server."""
-    kind = find_provider(provider)
-    options = read_options(_options(given))
     settings = Settings.from_env()
+    kind = find_provider(provider, settings)
+    options = read_options(_options(given))
     check = RowCheck(kind, options, settings, file)
     encode = msgspec.json.Encoder().encode
     check_file(file, kind, options, settings)

@@ -92,13 +92,13 @@ def _workers(settings: Settings) -> Iterator[Finding]:
 
 
 def _model_queues(settings: Settings) -> Iterator[str]:
-    for name in provider_names():
-        yield from find_provider(name).model_queues(settings)
+    for name in provider_names(settings):
+        yield from find_provider(name, settings).model_queues(settings)
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:
-    for name in provider_names():
-        yield from find_provider(name).examine(settings)
+    for name in provider_names(settings):
+        yield from find_provider(name, settings).examine(settings)
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:
@@ -111,8 +111,8 @@ def _storage(settings: Settings) -> Iterator[Finding]:
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
-    for name in provider_names():
-        variables = find_provider(name).key_variables
+    for name in provider_names(settings):
+        variables = find_provider(name, settings).key_variables
         if not variables:
             continue
         url = settings.base_urls.get(name)

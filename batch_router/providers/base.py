@@ -159,6 +159,8 @@ class Provider(ABC):
     key_variables: ClassVar[tuple[str, ...]] = ()
     #: A Celery queue for all steps of this provider, where the usual ones will not do.
     queue: ClassVar[str | None] = None
+    #: The completion windows that a job may have, the first by default; none: the provider does not ask.
+    windows: ClassVar[tuple[str, ...]] = ()
     codec: ClassVar[Codec]
 
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:

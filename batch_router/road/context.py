@@ -31,7 +31,7 @@ class Clients:
         """A provider as this process was given it, or as the settings have it."""
         if name in self._providers:
             return self._providers[name]
-        return find_provider(name)(base_url=self._settings.base_urls.get(name))
+        return find_provider(name, self._settings)(base_url=self._settings.base_urls.get(name))
 
     def get(self, name: str, credential: str | None = None) -> Client:
         """The client of a provider, with the key of that name or the process's own; threads share it.

@@ -6,6 +6,7 @@ from ...core import Endpoint, GenerationConfig
 from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
+from .service import OPENAI, Service
 
 _ONLY_CHAT = "leave it out, or use the endpoint 'chat'"
 
@@ -13,7 +14,8 @@ _ONLY_CHAT = "leave it out, or use the endpoint 'chat'"
 class OpenAIProvider(Provider):
     """OpenAI's Batch API: chat completions, responses, embeddings."""
 
-    name = "openai"
+    name = OPENAI.name
+    service: ClassVar[Service] = OPENAI
     # developers.openai.com/api/docs/guides/batch: 50,000 requests and 200 MB per input file.
     limits = Limits(rows=50_000, bytes=200_000_000)
     endpoints = {  # noqa: RUF012 - data
@@ -32,6 +34,7 @@ class OpenAIProvider(Provider):
     }
     key_variables = ("OPENAI_API_KEY",)
     speaks_openai = True
+    windows = OPENAI.windows
     codec: ClassVar[Codec] = codec
 
     def connect(self, settings: Settings) -> Client:
@@ -40,7 +43,7 @@ class OpenAIProvider(Provider):
             OpenAIClient,  # the SDK takes half a second to import, and only processes that call it need it
         )
 
-        return OpenAIClient(self._key(), base_url=self.base_url, settings=settings)
+        return OpenAIClient(self._key(), base_url=self.base_url, settings=settings, service=self.service)
 
 
 PROVIDER = OpenAIProvider

@@ -31,10 +31,8 @@ from .._http import (
 from .._openai_dialect.rows import URLS
 from ..access import Access
 from ..base import Rows
+from .service import OPENAI, Service
 
-NAME = "openai"
-# Where the SDK sends to, if it is given no address.
-_URL_VARIABLE, _URL = "OPENAI_BASE_URL", "https://api.openai.com/v1"
 LABEL_KEY = "batch_router_label"
 _PAGE = 100
 _OK = 200
@@ -55,11 +53,14 @@ _STATUSES = {
 class OpenAIClient:
     """See `Client`."""
 
-    def __init__(self, api_key: str, *, base_url: str | None, settings: Settings) -> None:
-        self._errors = Errors(NAME, api_key, openai.APIStatusError, _describe, unanswered=(openai.APIConnectionError,))
+    def __init__(self, api_key: str, *, base_url: str | None, settings: Settings, service: Service = OPENAI) -> None:
+        name = service.name
+        self._errors = Errors(name, api_key, openai.APIStatusError, _describe, unanswered=(openai.APIConnectionError,))
         self._answers = Answers(self._errors)
-        address = Address(NAME, base_url or os.environ.get(_URL_VARIABLE) or _URL)
-        self.access = Access(NAME, address.url, api_key)
+        self._window: Any = service.windows[0]  # the SDK knows OpenAI's alone
+        self._statuses = {**_STATUSES, **service.statuses}
+        address = Address(name, base_url or os.environ.get(service.url_variable or "") or service.url)
+        self.access = Access(name, address.url, api_key)
         http = open_client(address, timeout=settings.http_timeout, most_streamed=settings.of(Bounds).max_answers_bytes)
         # The SDK's own retries would send a second create after a lost answer: two jobs, both paid.
         self._sdk = openai.OpenAI(
@@ -68,6 +69,7 @@ class OpenAIClient:
             timeout=settings.http_timeout,
             max_retries=0,
             http_client=http,
+            default_headers=None if service is OPENAI else _without_openais(api_key),
         )
 
     def upload(self, rows: Rows, spec: JobSpec) -> str:
@@ -85,7 +87,7 @@ class OpenAIClient:
             answer = self._sdk.batches.with_raw_response.create(
                 input_file_id=str(spec.upload),
                 endpoint=URLS[spec.endpoint],
-                completion_window="24h",
+                completion_window=self._window,
                 metadata={LABEL_KEY: spec.label},
             )
             return self._job(self._answers.read(answer.http_response.content))
@@ -156,7 +158,7 @@ class OpenAIClient:
 
     def _job(self, batch: dict[str, Any]) -> Job:
         word = self._answers.text(batch, "status")
-        status = _STATUSES.get(word)
+        status = self._statuses.get(word)
         if status is None:
             raise self._errors.unknown_status(word)
         counts = batch.get("request_counts")
@@ -182,6 +184,14 @@ class OpenAIClient:
         more = f", and {len(known) - 1} more" if len(known) > 1 else ""
         message = self._errors.why_failed(first.get("message"))
         return Failure(type=code, message=f"{message}{line}{more}", retryable=code == "token_limit_exceeded")
+
+
+def _without_openais(api_key: str) -> dict[str, str]:
+    """The headers that keep what the SDK reads from the environment for OpenAI from another service."""
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    names = ["OpenAI-Organization", "OpenAI-Project", *(line.partition(":")[0].strip() for line in lines)]
+    kept_back: Any = {name: openai.Omit() for name in names if name.lower() not in ("", "authorization")}
+    return {**kept_back, "Authorization": f"Bearer {api_key}"}
 
 
 def _describe(error: openai.APIStatusError) -> Refusal:

@@ -47,10 +47,11 @@ class Batches:
             input_file_id=stored.id,
             metadata=body.get("metadata"),
             created_at=time.time(),
+            window=body["completion_window"],
         )
         await asyncio.to_thread(validate, job, stored.path, self._account.scenario)
         self._jobs[job.id] = job
-        request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets)}
+        request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets), "window": job.window}
         # However fast the job is, the answer to create says `validating`.
         return web.json_response(describe(job, self._account.scenario, job.created_at - 1))
 

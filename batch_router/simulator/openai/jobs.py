@@ -37,6 +37,7 @@ class Job:
     input_file_id: str
     metadata: dict[str, str] | None
     created_at: float
+    window: str = "24h"
     model: str | None = None
     offsets: list[int] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
@@ -95,7 +96,7 @@ def describe(job: Job, scenario: Scenario, now: float) -> dict[str, Any]:
         "model": job.model if is_read else None,
         "errors": {"object": "list", "data": job.errors} if status == "failed" else None,
         "input_file_id": job.input_file_id,
-        "completion_window": "24h",
+        "completion_window": job.window,
         "status": status,
         "output_file_id": job.output_file_id,
         "error_file_id": job.error_file_id,
