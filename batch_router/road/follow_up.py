@@ -2,8 +2,9 @@
 
 import secrets
 from array import array
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -26,37 +27,71 @@ def is_passing(result: UnifiedResult) -> bool:
     return error.retryable and error.type in _PASSING
 
 
-class FollowUp(NamedTuple):
-    """Attributes: `kept`, the storage name of the row ids that stay with the old shard; `shard`, the new one."""
+class FollowUps(NamedTuple):
+    """Attributes: `kept`, the storage name of the row ids that stay with the old shard; `shards`, the new ones."""
 
     kept: str
-    shard: Shard
+    shards: list[Shard]
 
 
-def split_off(context: Context, shard: Shard, again: "array[int]") -> FollowUp:
-    """Write the rows of a follow-up shard, under its own label.
+class _Slice(NamedTuple):
+    """Some of the rows, as they lie in the storage: what a follow-up is born with."""
+
+    label: str
+    requests: str
+    row_ids: str
+    rows: int
+    size: int
+    first_row: int
+
+
+def split_off(
+    context: Context, shard: Shard, again: "array[int]", parts: int = 1, *, retries_left: int = 0
+) -> FollowUps:
+    """Write the rows of follow-up shards, each under a label of its own.
 
     Args:
         context: of the step.
         shard: whose rows they are.
         again: their numbers within the shard, ascending.
+        parts: how many follow-ups share the rows; each gets at least one.
+        retries_left: how often rows of theirs that fail for a passing reason may be sent again.
     """
-    label = secrets.token_hex(8)
     prefix = shard_prefix(shard)
-    kept, requests, row_ids = f"{prefix}-kept-row-ids.jsonl", f"{prefix}-again.jsonl", f"{prefix}-again-row-ids.jsonl"
-    first_row, size, number = -1, 0, 0
-    wanted = iter(again)
-    following = next(wanted)
+    kept = f"{prefix}-kept-row-ids.jsonl"
+    share = -(-len(again) // parts)
+    slices = [again[start : start + share] for start in range(0, len(again), share)]
     with ExitStack() as files:
         read, write = context.storage.open, context.storage.write
-        rows = zip(
-            files.enter_context(read(shard.requests)),
-            files.enter_context(read(shard.row_ids)),
-            strict=True,
+        rows = enumerate(
+            zip(files.enter_context(read(shard.requests)), files.enter_context(read(shard.row_ids)), strict=True)
         )
-        kept_ids, new_requests, new_ids = (files.enter_context(write(name)) for name in (kept, requests, row_ids))
-        for row, (request, row_id) in enumerate(rows):
-            if row != following:
+        kept_ids = files.enter_context(write(kept))
+        written = [
+            _write_slice(context, shard, wanted, rows, kept_ids, f"{prefix}-again-{number}")
+            for number, wanted in enumerate(slices)
+        ]
+        for _, (_, row_id) in rows:
+            kept_ids.write(row_id)
+    return FollowUps(kept, [_born(shard, each, retries_left) for each in written])
+
+
+def _write_slice(
+    context: Context,
+    shard: Shard,
+    wanted: "array[int]",
+    rows: Iterator[tuple[int, tuple[bytes, bytes]]],
+    kept_ids: BinaryIO,
+    prefix: str,
+) -> _Slice:
+    """Read the shard's rows up to the last one that is wanted."""
+    label = secrets.token_hex(8)
+    requests, row_ids = f"{prefix}.jsonl", f"{prefix}-row-ids.jsonl"
+    first_row, size, number = -1, 0, 0
+    with context.storage.write(requests) as new_requests, context.storage.write(row_ids) as new_ids:
+        while number < len(wanted):
+            row, (request, row_id) = next(rows)
+            if row != wanted[number]:
                 kept_ids.write(row_id)
                 continue
             # The label is random, so this is the row id's place and no other.
@@ -66,23 +101,20 @@ def split_off(context: Context, shard: Shard, again: "array[int]") -> FollowUp:
             first_row = _decode_row_id(row_id)[0] if number == 0 else first_row
             size += len(renamed)
             number += 1
-            following = next(wanted, -1)
-    born = Shard(
+    return _Slice(label, requests, row_ids, number, size, first_row)
+
+
+def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
+    return Shard(
         state=FIRST_OF_SHARD,
         provider=shard.provider,
         queue=shard.queue,
         credential=shard.credential,
         batch=shard.batch,
-        label=label,
         model=shard.model,
         endpoint=shard.endpoint,
-        rows=number,
-        size=size,
-        first_row=first_row,
-        requests=requests,
-        row_ids=row_ids,
-        retries_left=shard.retries_left - 1,
+        retries_left=retries_left,
         engine_options=shard.engine_options,
         keep_remote=shard.keep_remote,
+        **rows._asdict(),
     )
-    return FollowUp(kept, born)

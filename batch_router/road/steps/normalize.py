@@ -34,9 +34,9 @@ def normalize(context: Context, shard: Shard) -> ShardOutcome:
     part, again = _write_results(context, shard)
     if not again:
         return shard_to(shard.state.onward, part=part)
-    kept, follow_up = split_off(context, shard, again)
+    kept, follow_ups = split_off(context, shard, again, retries_left=shard.retries_left - 1)
     part = msgspec.structs.replace(part, row_ids=kept)
-    return shard_to(shard.state.onward, spawn=[follow_up], part=part, retried=len(again))
+    return shard_to(shard.state.onward, spawn=follow_ups, part=part, retried=len(again))
 
 
 def _is_whole(context: Context, shard: Shard) -> bool:
