@@ -3,11 +3,13 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from .received import Received
 from .scenario import Fault, Scenario
 
 #: Bodies are streamed to disk in pieces of this size.
@@ -33,10 +35,12 @@ class Account(ABC):
 
     Attributes:
         scenario: how the provider behaves; may be replaced while the server runs.
+        received: the rows of its jobs.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, received: Path) -> None:
         self.scenario = scenario
+        self.received = Received(received)
         self._locks: dict[str, asyncio.Lock] = {}
 
     @abstractmethod

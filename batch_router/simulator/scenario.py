@@ -83,6 +83,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
         crash_after: how many rows each run of a local engine answers before the engine crashes.
         poison: a local engine crashes on rows whose prompt matches this regular expression.
         keys: the valid keys; empty accepts any.
+        received: a file to which a local engine appends each row that it reads, byte for byte.
     """
 
     seed: int = 0
@@ -98,6 +99,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     crash_after: Annotated[int, Meta(ge=0)] | None = None
     poison: str | None = None
     keys: tuple[str, ...] = ()
+    received: str | None = None
     faults: tuple[Fault, ...] = ()
 
 

@@ -17,9 +17,11 @@ from .faults import Faults
 from .google import Google
 from .log import RequestLog
 from .openai import OpenAI
+from .received import ReceivedRow, received_rows
 from .scenario import Scenario
 
 _LOG = "requests.jsonl"
+_RECEIVED = "received"
 
 
 class _Site(NamedTuple):
@@ -30,10 +32,11 @@ class _Site(NamedTuple):
 
 
 def _open_accounts(scenario: Scenario, folder: Path) -> dict[str, Account]:
+    received = folder / _RECEIVED
     return {
-        "/openai/v1": OpenAI(scenario, folder / "openai"),
-        "/anthropic": Anthropic(scenario, folder / "anthropic"),
-        "/google": Google(scenario, folder / "google"),
+        "/openai/v1": OpenAI(scenario, folder / "openai", received / "openai"),
+        "/anthropic": Anthropic(scenario, folder / "anthropic", received / "anthropic"),
+        "/google": Google(scenario, folder / "google", received / "google"),
     }
 
 
@@ -123,6 +126,10 @@ class Simulator:
     def requests(self) -> list[dict[str, Any]]:
         """The requests so far, from the log."""
         return RequestLog(self.folder / _LOG).read()
+
+    def received(self) -> list[ReceivedRow]:
+        """The rows of all jobs so far, byte for byte as they came in."""
+        return list(received_rows(self.folder / _RECEIVED))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -171,9 +171,14 @@ def test_embeddings_are_numbers_of_the_text(start: Any) -> None:
     job = service.batches.create_embeddings(
         model="gemini-embedding-001", src={"file_name": service.upload(lines(rows)).name}
     )
-    values = {each["key"]: each["response"]["embedding"]["values"] for each in service.answers(job)}
+    answers = service.answers(job)
+    values = {each["key"]: each["response"]["embedding"]["values"] for each in answers}
     assert values["0"] == values["2"] != values["1"]
     assert {len(each) for each in values.values()} == {4}
+    # As recorded: a count as text, and no `usageMetadata`.
+    assert [(set(each["response"]), each["response"]["tokenCount"]) for each in answers] == [
+        ({"tokenCount", "embedding"}, "1")
+    ] * 3
 
 
 def test_refused_rows_are_among_the_others(start: Any) -> None:

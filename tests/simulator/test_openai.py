@@ -1,6 +1,8 @@
 """OpenAI's Files and Batches as the unmodified SDK sees them."""
 
+import base64
 import json
+import struct
 import subprocess
 import sys
 import time
@@ -174,6 +176,28 @@ def test_answers_are_the_scenarios(connect: Any) -> None:
     batch = client.batches.retrieve(send(client, lines([row("a", "7 + 0"), row("b", "hey")])).id)
     said = {each["custom_id"]: each["response"]["body"] for each in read(client, batch.output_file_id)}
     assert {key: body["choices"][0]["message"]["content"] for key, body in said.items()} == {"a": "7", "b": "hey"}
+
+
+@pytest.mark.parametrize(("given", "count"), [("a", 1), (["a", "b", "a"], 3), ([1, 2, 3], 1), ([[1, 2], [3]], 2)])
+def test_each_input_has_an_embedding(connect: Any, given: Any, count: int) -> None:
+    """A text, a list of tokens, or a list of either; in base64 when asked, of as many dimensions as were asked for."""
+    client = connect()
+    body = {"model": "text-embedding-3-small", "input": given, "dimensions": 5}
+    plain, packed = (
+        {"custom_id": name, "method": "POST", "url": "/v1/embeddings", "body": body | {"encoding_format": name}}
+        for name in ("float", "base64")
+    )
+    file = client.files.create(file=("rows.jsonl", lines([plain, packed])), purpose="batch")
+    made = client.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h")
+    said = {
+        answer["custom_id"]: [each["embedding"] for each in answer["response"]["body"]["data"]]
+        for answer in read(client, client.batches.retrieve(made.id).output_file_id)
+    }
+    unpacked = [struct.unpack("<5f", base64.b64decode(each)) for each in said["base64"]]
+    assert [len(each) for each in said["float"]] == [5] * count
+    assert unpacked == [pytest.approx(each, abs=1e-6) for each in said["float"]]
+    if count == 3:
+        assert said["float"][0] == said["float"][2] != said["float"][1]
 
 
 def test_a_wrong_key_is_refused_without_repeating_it(connect: Any) -> None:

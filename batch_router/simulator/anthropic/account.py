@@ -16,8 +16,8 @@ from .errors import api_error, error_body
 class Anthropic(Account):
     """One workspace's batches."""
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
-        super().__init__(scenario)
+    def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
+        super().__init__(scenario, received)
         self._batches = Batches(self, folder)
         self._requests = itertools.count(1)
 

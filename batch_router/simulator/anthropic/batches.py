@@ -54,6 +54,7 @@ class Batches:
         )
         await self._read_rows(request, batch)
         self._batches[batch.id] = batch
+        self._account.received.keep(batch.id, batch.rows)
         request[MADE] = {"job": batch.id, "first_row": batch.first_row, "rows": len(batch.offsets)}
         return web.json_response(self._describe(request, batch))
 

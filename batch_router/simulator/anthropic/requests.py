@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..account import CHUNK
-from ..rows import encode_line, seeded
+from ..rows import seeded
 from .jobs import MessageBatch
 
 _MOST_ROWS = 100_000
@@ -24,7 +24,9 @@ class BadBatchError(Exception):
 
 
 def split_requests(body: Path, batch: MessageBatch, seed: int) -> None:
-    """Check the body of a create, and write its requests to `batch.rows`, one per line.
+    """Check the body of a create, and write its requests to `batch.rows`, one per line, each as it came.
+
+    Line feeds between the tokens of a request become spaces.
 
     Raises:
         BadBatchError: one bad request refuses them all.
@@ -32,12 +34,12 @@ def split_requests(body: Path, batch: MessageBatch, seed: int) -> None:
     seen: set[str] = set()
     offset = 0
     with body.open("rb") as stream, batch.rows.open("wb") as rows:
-        for number, row in enumerate(_RequestReader(stream)):
+        for number, (row, text) in enumerate(_RequestReader(stream)):
             custom_id = _checked_id(row, number, seen)
             seen.add(custom_id)
             batch.first_row = batch.first_row or custom_id
             batch.offsets.append(offset)
-            offset += rows.write(encode_line(row))
+            offset += rows.write(text.replace("\n", " ").encode() + b"\n")
     if not batch.offsets:
         raise BadBatchError("requests: List should have at least 1 item after validation, not 0")
     if len(batch.offsets) > _MOST_ROWS:
@@ -58,7 +60,7 @@ def _checked_id(row: Any, number: int, seen: set[str]) -> str:
 
 
 class _RequestReader:
-    """The members of `requests`, one by one: a body may have 256 MB, and is never whole in memory.
+    """The members of `requests` and their texts, one by one: a body may have 256 MB, and is never whole in memory.
 
     A member that ends beyond the text read so far does not parse; the reader then reads more and parses again.
     """
@@ -71,7 +73,7 @@ class _RequestReader:
         self._at = 0
         self._all_read = False
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[tuple[Any, str]]:
         while not (beginning := _BEGINNING.match(self._text)):
             self._read_more()
         self._at = beginning.end()
@@ -83,7 +85,7 @@ class _RequestReader:
             except ValueError:
                 self._read_more()
             else:
-                yield row
+                yield row, self._text[start.end() : self._at]
 
     def _is_at_end(self) -> bool:
         return self._all_read and _END.fullmatch(self._text, self._at) is not None

@@ -23,8 +23,8 @@ _BAD_KEY = {
 class Google(Account):
     """One project's files and batches."""
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
-        super().__init__(scenario)
+    def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
+        super().__init__(scenario, received)
         store = FileStore(folder)
         self._files = Files(store)
         self._batches = Batches(self, store)

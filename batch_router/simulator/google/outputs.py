@@ -97,6 +97,7 @@ def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any
 
 
 def _embedding(scenario: Scenario, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
-    """An EmbedContentResponse."""
+    """A row of a batch of embeddings, as recorded: its count of tokens is text, and there is no `usageMetadata`."""
     size = request.get("outputDimensionality") or request.get("output_dimensionality") or 8
-    return {"embedding": {"values": vector_for(scenario, prompt, int(size))}}
+    values = vector_for(scenario, prompt, int(size))
+    return {"tokenCount": str(count_tokens(prompt)), "embedding": {"values": values}}

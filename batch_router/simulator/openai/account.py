@@ -16,8 +16,8 @@ from .files import Files
 class OpenAI(Account):
     """One account's files and batches."""
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
-        super().__init__(scenario)
+    def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
+        super().__init__(scenario, received)
         store = FileStore(folder)
         self._files = Files(store)
         self._batches = Batches(self, store)

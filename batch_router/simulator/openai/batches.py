@@ -51,6 +51,7 @@ class Batches:
         )
         await asyncio.to_thread(validate, job, stored.path, self._account.scenario)
         self._jobs[job.id] = job
+        self._account.received.keep(job.id, stored.path)
         request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets), "window": job.window}
         # However fast the job is, the answer to create says `validating`.
         return web.json_response(describe(job, self._account.scenario, job.created_at - 1))

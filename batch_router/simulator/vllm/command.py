@@ -35,7 +35,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 def _run_batch(arguments: argparse.Namespace) -> None:
     scenario = _read_scenario()
-    rows = read_rows(arguments.input_file, arguments.output_file)
+    rows = read_rows(scenario, arguments.input_file, arguments.output_file)
     with run_engine(arguments.output_file):
         load_model(scenario)
         answer_all(scenario, rows, arguments)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from ..scenario import Scenario
@@ -22,6 +23,13 @@ def run_engine(name: str) -> Iterator[int]:
             yield engine.pid
         finally:
             engine.terminate()
+
+
+def note_received(scenario: Scenario, content: bytes) -> None:
+    """Append what came in to the file that the scenario names."""
+    if scenario.received:
+        with Path(scenario.received).open("ab") as received:
+            received.write(content.rstrip(b"\n") + b"\n")
 
 
 def load_model(scenario: Scenario) -> None:

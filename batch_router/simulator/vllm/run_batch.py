@@ -10,15 +10,16 @@ from typing import Any
 from ..answers import prompt_of, refusal_for
 from ..openai_answers import answer_for
 from ..scenario import Scenario
-from .engine import CRASH, give_up, is_crash
+from .engine import CRASH, give_up, is_crash, note_received
 
 _URLS = ("/v1/chat/completions", "/v1/embeddings")
 
 
-def read_rows(path: str, output: str) -> list[dict[str, Any]]:
+def read_rows(scenario: Scenario, path: str, output: str) -> list[dict[str, Any]]:
     """All rows of the input; one bad row ends the process, and so does an output that is the input."""
     if path == output:
         give_up("ValueError: the input and the output are the same file")
+    note_received(scenario, Path(path).read_bytes())
     with Path(path).open("rb") as lines:
         return [_read_row(line, number) for number, line in enumerate(lines, 1) if line.strip()]
 

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from ..answers import prompt_of, refusal_for
 from ..openai_answers import answer_for
 from ..scenario import Scenario
-from .engine import CRASH, is_crash
+from .engine import CRASH, is_crash, note_received
 
 _ROWS = 100
 
@@ -67,6 +67,7 @@ class _Server:
 
     async def answer(self, request: web.Request) -> web.Response:
         body, scenario = await request.json(), self._read()
+        note_received(scenario, await request.read())
         row_id = request.headers.get("x-request-id", "row")
         async with self._turn:
             await asyncio.sleep(scenario.latency.in_progress / _ROWS)
