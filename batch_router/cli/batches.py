@@ -30,6 +30,7 @@ class _RowOptions(TypedDict):
     """What `_row_options` adds to a command, besides the file and the provider."""
 
     model: str | None
+    replace_model: bool
     endpoint: Literal["chat", "responses", "embeddings"] | None
     system_prompt: str | None
     temperature: float | None
@@ -55,6 +56,7 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
             click.argument("file", type=click.Path(path_type=Path)),
             click.option("--provider", required=True, help="openai, anthropic, google, vllm ..."),
             click.option("--model", help="The model of rows without one."),
+            click.option("--replace-model", is_flag=True, help="Take --model for all rows, whatever they name."),
             click.option("--endpoint", type=click.Choice(_ENDPOINTS), help="The endpoint of rows without one."),
             click.option("--system-prompt", help="The system prompt of rows without one."),
             click.option("--temperature", type=float, help="For rows without one."),
@@ -134,8 +136,8 @@ def convert(file: Path, provider: str, **given: Unpack[_RowOptions]) -> int:
     encode = msgspec.json.Encoder().encode
     check_file(file, kind, options, settings)
     with input_file(file, settings) as stream:
-        requests = enumerate(check.accept(request) for _, request in check.read(stream))
-        tell_lines(encode(check.encode(request, str(number))) + b"\n" for number, request in requests)
+        rows = enumerate(check.accept(row) for _, row in check.read(stream))
+        tell_lines(encode(check.encode(row, str(number))) + b"\n" for number, row in rows)
     for what, count in check.dropped.items():
         say(f"dropped: {what} in {count} places, which {provider} does not take")
     return ExitCode.OK

@@ -14,6 +14,7 @@ from .enums import BatchStatus, Endpoint, ErrorType, FinishReason, ResultStatus
 from .jobs import Failure
 from .manifest import Manifest, ManifestCounts, ManifestPart, ResultCounts
 from .messages import UnifiedMessage
+from .native import NativeRow
 from .requests import UnifiedBatchMetadata, UnifiedRequest
 from .responses import ResultError, UnifiedResult, Usage
 from .status import BatchError, BatchStatusResponse, RequestCounts, ShardStatus
@@ -34,6 +35,7 @@ __all__ = [
     "ManifestCounts",
     "ManifestPart",
     "NamedTool",
+    "NativeRow",
     "OutputSchema",
     "RequestCounts",
     "ResultCounts",

@@ -28,7 +28,7 @@ class _Checked(msgspec.StructMeta):
         def __call__(cls, **fields: Any) -> Any:  # noqa: N805 - of a metaclass
             """The record with these fields; dicts in place of nested records, pydantic classes in place of schemas."""
             try:
-                return msgspec.convert({name: _schema_of(value) for name, value in fields.items()}, cls)
+                return msgspec.convert({name: schema_of(value) for name, value in fields.items()}, cls)
             except msgspec.ValidationError as error:
                 raise ValidationError(explain(error)) from None
 
@@ -40,7 +40,7 @@ class Record(msgspec.Struct, metaclass=_Checked, frozen=True, forbid_unknown_fie
     """
 
 
-def _schema_of(value: Any) -> Any:
+def schema_of(value: Any) -> Any:
     """The JSON schema of a pydantic class, known by its method: pydantic need not be there. All else as it is."""
     schema = getattr(value, "model_json_schema", None) if isinstance(value, type) else None
     return schema() if callable(schema) else value

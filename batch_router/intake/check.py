@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from ..bounds import Bounds, beyond
-from ..core import UnifiedRequest
 from ..exceptions import ValidationError
 from ..jsonl import Line, is_blank, read_lines
 from ..providers import Provider
@@ -17,7 +16,7 @@ from ..settings import Settings
 from .encode import RowEncoder
 from .options import Options
 from .problems import BadRow, DuplicateFinder, Problems
-from .rows import fill_defaults, read_rows
+from .rows import Row, RowReader
 
 _LONGEST_PATH = 500
 _T = TypeVar("_T")
@@ -34,7 +33,7 @@ class RowCheck:
         limit: how many lines to check; None: all.
 
     Attributes:
-        encode: the row to send, of a request that `accept` gave.
+        encode: what is sent of a row that `accept` gave.
         dropped: what was left out because the provider does not take it, by name, and how often.
     """
 
@@ -47,6 +46,7 @@ class RowCheck:
         limit: int | None = None,
     ) -> None:
         self._options = options
+        self._native = provider.native
         self._bounds = settings.of(Bounds)
         self._limit = limit
         self._problems = Problems(source)
@@ -57,34 +57,29 @@ class RowCheck:
         self.encode = encoder.encode_fitting
         self.dropped = encoder.dropped
 
-    def read(self, stream: BinaryIO) -> Iterator[tuple[int, UnifiedRequest]]:
-        """`(line, request)` of each row that is a request, with the batch's defaults; all others are noted.
+    def read(self, stream: BinaryIO) -> Iterator[tuple[int, Row]]:
+        """`(line, row)` of each row that is one, with the batch's defaults; all others are noted.
 
         Raises:
             ValidationError: there are more lines than a batch may have rows.
         """
-        return read_rows(self._lines(stream), self._options, self._problems, self._bounds)
+        return self._read(stream, self._problems)
+
+    def _read(self, stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, Row]]:
+        return RowReader(self._native, self._options, problems, self._bounds).read(self._lines(stream))
 
     def _lines(self, stream: BinaryIO) -> Iterator[Line]:
         lines = read_lines(stream, self._bounds.max_row_bytes)
         return at_most(self._bounds.max_rows, lines) if self._limit is None else islice(lines, self._limit)
 
-    def accept(self, request: UnifiedRequest) -> UnifiedRequest:
-        """A request that has the batch's defaults, as the provider takes it.
+    def accept(self, row: Row) -> Row:
+        """A row that has the batch's defaults, as the provider takes it.
 
         Raises:
             ValidationError: the provider does not take it; says which field, and what to do.
         """
-        self._add_id(request.custom_id)
-        return self._fit(request)
-
-    def check(self, request: UnifiedRequest) -> None:
-        """Check a request that was given in the call.
-
-        Raises:
-            ValidationError: says which field is wrong, and what to do.
-        """
-        self.encode(self.accept(fill_defaults(request, self._options)), "0")
+        self._add_id(row.custom_id)
+        return self._fit(row)
 
     def refuse(self, line: int, error: Exception) -> None:
         """Note what is wrong with a row; lines are counted from 1."""
@@ -104,8 +99,8 @@ class RowCheck:
 
     def _custom_ids(self, stream: BinaryIO) -> Iterator[tuple[int, str]]:
         with stream:
-            for line, request in read_rows(self._lines(stream), self._options, Problems(), self._bounds):
-                yield line, request.custom_id
+            for line, row in self._read(stream, Problems()):
+                yield line, row.custom_id
 
 
 def check_file(path: Path, provider: Provider | type[Provider], options: Options, settings: Settings) -> None:
@@ -124,9 +119,18 @@ def check_rows(stream: BinaryIO, check: RowCheck, source: Path) -> None:
     if is_blank(stream):
         raise ValidationError(f"input: {_shown(source)} is empty: there is nothing to send")
     stream.seek(0)
-    for line, request in check.read(stream):
+    check_lines(stream, check)
+
+
+def check_lines(stream: BinaryIO, check: RowCheck) -> None:
+    """Check all lines of an open file, which is at its start and is closed if ids repeat.
+
+    Raises:
+        InvalidInputError: with all bad rows; each names its place, field and remedy.
+    """
+    for line, row in check.read(stream):
         try:
-            check.encode(check.accept(request), "0")
+            check.encode(check.accept(row), "0")
         except BadRow as error:
             check.refuse(line, error)
     stream.seek(0)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from ..core import Endpoint, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
+from ..core import Endpoint, GenerationConfig, NativeRow, TextContent, UnifiedMessage, UnifiedRequest
 from ..core.content import Content
 from ..exceptions import UnsupportedContentTypeError, ValidationError
 from ..providers import Provider
@@ -44,8 +44,8 @@ class RowEncoder:
         self._queue_of = provider.queue_of
         self._settings = settings
         self._queued: set[str | None] = set()  # models that some queue serves
-        #: The row to send, of a request that `fit` returned. Called directly: one call less for each row.
-        self.encode_fitting = provider.codec.encode
+        self._encode = provider.codec.encode
+        self._frame = provider.native.frame if provider.native is not None else None
         self._drop = unsupported == "drop"
         self._speaks_openai = provider.speaks_openai
         self._endpoints = provider.endpoints
@@ -56,22 +56,32 @@ class RowEncoder:
         self._kinds: frozenset[str] = frozenset()
         self.dropped: Counter[str] = Counter()
 
-    def encode(self, request: UnifiedRequest, row_id: str) -> object:
+    def encode(self, row: UnifiedRequest | NativeRow, row_id: str) -> object:
         """The row to send.
 
         Raises:
             ValidationError: the provider does not take it; says which field, and what to do.
         """
-        return self.encode_fitting(self.fit(request), row_id)
+        return self.encode_fitting(self.fit(row), row_id)
 
-    def fit(self, request: UnifiedRequest) -> UnifiedRequest:
-        """The request as the provider takes it: the very same one, unless something had to be dropped.
+    def encode_fitting(self, row: UnifiedRequest | NativeRow, row_id: str) -> object:
+        """The same of a row that `fit` returned."""
+        if isinstance(row, NativeRow):
+            assert self._frame is not None
+            return self._frame(row, row_id)
+        return self._encode(row, row_id)
+
+    def fit(self, row: UnifiedRequest | NativeRow) -> UnifiedRequest | NativeRow:
+        """The row as the provider takes it: the very same one, unless something had to be dropped.
 
         Raises:
             ValidationError: the provider does not take it; says which field, and what to do.
         """
-        if request.model not in self._queued:
-            self._check_model(request.model)
+        if row.model not in self._queued:
+            self._check_model(row.model)
+        return row if isinstance(row, NativeRow) else self._fit_request(row)
+
+    def _fit_request(self, request: UnifiedRequest) -> UnifiedRequest:
         if request.provider_kwargs and not _RESERVED.isdisjoint(request.provider_kwargs):
             _refuse_reserved("provider_kwargs.", request.provider_kwargs)
         endpoint = request.endpoint or _CHAT

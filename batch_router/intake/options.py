@@ -31,7 +31,7 @@ CHECK_ROWS = 1000
 class PydanticModel(Protocol):
     """What a pydantic model offers; pydantic itself need not be installed."""
 
-    def model_dump(self, *, exclude_none: bool) -> JsonObject:
+    def model_dump(self, *, mode: str, by_alias: bool, exclude_none: bool) -> JsonObject:
         """The model as plain data."""
 
 
@@ -40,6 +40,7 @@ class SendOptions(TypedDict, total=False):
 
     Attributes:
         model: the model of rows without one.
+        replace_model: whether `model` takes the place of the model that a row names; by default (False) it does not.
         endpoint: the endpoint of rows without one: "chat" (the default), "responses" or "embeddings".
         system_prompt: the system prompt of rows without one: a text, or several that are joined by a blank line.
         generation_config: parameters for rows without them: a `GenerationConfig`, or a dict with its names.
@@ -59,6 +60,7 @@ class SendOptions(TypedDict, total=False):
     """
 
     model: str | None
+    replace_model: bool
     endpoint: Endpoint | Literal["chat", "responses", "embeddings"] | None
     system_prompt: str | list[str | TextContent] | None
     generation_config: GenerationConfig | Mapping[str, object] | None
@@ -96,6 +98,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What holds for rows that leave it out."""
 
     model: str | None = None
+    replace_model: bool = False
     endpoint: Endpoint | None = None
     system_prompt: str | list[str | TextContent] | None = None
     generation_config: GenerationConfig | None = None
@@ -115,6 +118,8 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     engine_options: Annotated[dict[_Name, EngineOption], Meta(max_length=64)] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.replace_model and not self.model:
+            raise ValidationError("replace_model: in place of what? give the model, too")
         if self.batch_id is not None and not BATCH_ID.fullmatch(self.batch_id):
             raise ValidationError("batch_id must be 1 to 64 letters, digits, '_' or '-'")
         if self.credential is not None and not CREDENTIAL.fullmatch(self.credential):

@@ -1,11 +1,12 @@
-"""An input row, in any of its three forms, to a `UnifiedRequest` with the batch's defaults filled in.
+"""An input row, in any of its forms, as it goes on: native, or as a unified request; with the batch's defaults.
 
+a row of the provider's own batch files        goes as it stands: see `providers.NativeFormat`
 {"custom_id", "messages", ...}                 a unified request; leading system messages become its system_prompt
 {"custom_id", "prompt", ...}                   the short form
-{"custom_id", "method", "url", "body"}         a row of an OpenAI batch file
+{"custom_id", "method", "url", "body"}         a row of an OpenAI batch file, for another provider
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Any
 
@@ -13,45 +14,135 @@ import msgspec
 from msgspec.structs import replace
 
 from ..bounds import Bounds, beyond
-from ..core import UnifiedRequest
+from ..core import Endpoint, NativeRow, UnifiedRequest
 from ..core.record import explain
 from ..exceptions import ValidationError
-from ..jsonl import LARGE_LINE, TOO_DEEP, Line, LongLine, has_more_values
+from ..jsonl import LARGE_LINE, TOO_DEEP, Line, LongLine, has_more_values, is_clean
+from ..providers import NativeFormat
 from .openai_rows import READERS
 from .options import Defaults
-from .problems import Problems
+from .problems import BadRow, Problems
+
+#: A row as it goes on to be encoded.
+Row = UnifiedRequest | NativeRow
 
 _decode_request = msgspec.json.Decoder(UnifiedRequest).decode
+_UNREAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_NOT_UTF8 = "not valid UTF-8; save the file as UTF-8"
+_NO_MODEL = "model: missing; give it in the row, or for the whole batch with model="
 
 
-def read_rows(
-    lines: Iterable[Line], defaults: Defaults, problems: Problems, bounds: Bounds
-) -> Iterator[tuple[int, UnifiedRequest]]:
-    """`(line, request)` of each good row; bad ones go to `problems`, blank lines are passed over."""
-    anything = defaults != Defaults(model=defaults.model)
-    for number, line in enumerate(lines, 1):
-        if isinstance(line, LongLine) or len(line) > LARGE_LINE:
-            if problem := too_large(line, bounds):
-                problems.add(number, problem)
+class RowReader:
+    """Reads the rows of one batch.
+
+    Args:
+        native: the form of rows that go to the provider as they stand, if it has one.
+        defaults: what holds for rows that leave it out.
+        problems: takes what is wrong with rows.
+        bounds: of a row.
+    """
+
+    def __init__(self, native: NativeFormat | None, defaults: Defaults, problems: Problems, bounds: Bounds) -> None:
+        self._native = native
+        self._defaults = defaults
+        self._problems = problems
+        self._bounds = bounds
+        self._endpoint = defaults.endpoint or Endpoint.CHAT
+        self._fills = _says_more_than_a_model(defaults)
+        # Reads the form of the row before: most rows of a batch have one form.
+        self._usual: Callable[[bytes], Row | None] = _decode_request
+
+    def read(self, lines: Iterable[Line]) -> Iterator[tuple[int, Row]]:
+        """`(line, row)` of each good row; bad ones go to `problems`, blank lines are passed over."""
+        for number, line in enumerate(lines, 1):
+            if isinstance(line, LongLine) or len(line) > LARGE_LINE:
+                if problem := too_large(line, self._bounds):
+                    self._problems.add(number, problem)
+                    continue
+                assert isinstance(line, bytes)
+            try:
+                row = self._read(line)
+            except BadRow as error:
+                self._problems.add(number, error)
                 continue
-            assert isinstance(line, bytes)
+            if row is not None:
+                yield number, row
+
+    def _read(self, line: bytes) -> Row | None:
+        row: Row | None
         try:
-            request = _decode_request(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            row = self._usual(line)
+        except _UNREAD:
+            row = None
+        if row is None:
             if not line or line.isspace():
-                continue
+                return None
+            row = self._read_another_form(line)
+        if isinstance(row, NativeRow):
+            return self._complete(row)
+        if row.model is None or self._fills:
+            return fill_defaults(row, self._defaults)
+        return row
+
+    def _read_another_form(self, line: bytes) -> Row:
+        """A row that has another form than the one before; or the same, for a better word on what is wrong."""
+        native = self._native
+        wrong: Exception | None = None
+        if native is not None:
             try:
-                request = _parse_other_form(line)  # or the same form, for a better word on what is wrong
-            except ValidationError as error:
-                problems.add(number, error)
-                continue
-        if request.model is None or anything:
-            try:
-                request = fill_defaults(request, defaults)
-            except ValidationError as error:
-                problems.add(number, error)
-                continue
-        yield number, request
+                row = self._read_native(line)
+            except _UNREAD as error:
+                wrong = error
+            else:
+                self._usual = self._read_native
+                if row is not None:
+                    return row
+        value = _parse(line)
+        if native is not None and isinstance(wrong, msgspec.ValidationError) and _has(value, native.body):
+            raise ValidationError(explain(wrong))
+        self._usual = _decode_request
+        return request_from(value)
+
+    def _read_native(self, line: bytes) -> NativeRow | None:
+        assert self._native is not None
+        row = self._native.read(line, self._endpoint)
+        if not is_clean(line):  # what the reader passes over is sent, too
+            raise ValidationError(_NOT_UTF8)
+        return row
+
+    def _complete(self, row: NativeRow) -> NativeRow:
+        """The row with the batch's model, if it lacks one, or if the batch's counts.
+
+        Raises:
+            ValidationError: there is no model; or the batch says what only the row can say.
+        """
+        native, model = self._native, self._defaults.model
+        assert native is not None
+        if self._fills and (given := _beside_a_model(self._defaults)):
+            raise ValidationError(f"{given}: a row {native.form} is sent as it stands; put that into its {native.body}")
+        if model and (row.model is None or self._defaults.replace_model):
+            return replace(row, model=model, body=native.with_model(row, model))
+        if row.model is None and row.needs_model:
+            raise ValidationError(_NO_MODEL)
+        return row
+
+
+def _has(value: Any, name: str) -> bool:
+    return isinstance(value, dict) and name in value
+
+
+def _says_more_than_a_model(defaults: Defaults) -> bool:
+    return defaults.replace_model or defaults.endpoint is not None or _beside_a_model(defaults) is not None
+
+
+def _beside_a_model(defaults: Defaults) -> str | None:
+    """The default that no native row can take."""
+    if defaults.system_prompt is not None:
+        return "system_prompt"
+    config = defaults.generation_config
+    if config is None:
+        return None
+    return next((f"generation_config.{name}" for name in config.to_dict()), None)
 
 
 def too_large(line: Line, bounds: Bounds) -> str | None:
@@ -71,9 +162,9 @@ def fill_defaults(request: UnifiedRequest, defaults: Defaults) -> UnifiedRequest
         ValidationError: neither says which model.
     """
     filled: dict[str, Any] = {}
-    if request.model is None:
+    if request.model is None or defaults.replace_model:
         if not defaults.model:
-            raise ValidationError("model: missing; give it in the row, or for the whole batch with model=")
+            raise ValidationError(_NO_MODEL)
         filled["model"] = defaults.model
     if request.endpoint is None and defaults.endpoint is not None:
         filled["endpoint"] = defaults.endpoint
@@ -99,16 +190,15 @@ def request_from(value: Any) -> UnifiedRequest:
         raise ValidationError(explain(error)) from None
 
 
-def _parse_other_form(line: bytes) -> UnifiedRequest:
+def _parse(line: bytes) -> Any:
     try:
-        value = msgspec.json.decode(line)
+        return msgspec.json.decode(line)
     except msgspec.MsgspecError as error:
         raise ValidationError(f"not valid JSON: {error}; each line must be one JSON object") from None
     except UnicodeDecodeError:
-        raise ValidationError("not valid UTF-8; save the file as UTF-8") from None
+        raise ValidationError(_NOT_UTF8) from None
     except RecursionError:
         raise ValidationError(TOO_DEEP) from None
-    return request_from(value)
 
 
 def _to_unified(value: dict[str, Any]) -> dict[str, Any]:

@@ -9,23 +9,28 @@ import msgspec
 from xxhash import xxh3_128
 
 from ..bounds import Bounds, beyond
-from ..core import UnifiedRequest
 from ..exceptions import StoreUnavailableError, ValidationError
-from ..intake.check import RowCheck, at_most, check_rows, input_file
+from ..intake.check import RowCheck, at_most, check_lines, check_rows, input_file
 from ..intake.encode import check_model
+from ..intake.given import line_of
 from ..intake.limits import check_limits
 from ..intake.options import Options, Rows, SubmitOptions, read_submission
-from ..intake.problems import BadRow
-from ..intake.rows import request_from, too_large
-from ..jsonl import TOO_DEEP
-from ..providers import Provider
+from ..intake.problems import BadRow, Problems
+from ..providers import Limits, Provider
 from ..road.context import Context
+from ..road.submission import Submission
+from ..security.logs import get_logger
 from ..security.paths import batch_folder
+from ..settings import Settings
 from ..state.base import Hint
 from ..state.items import Batch, InputFile
 from ..state.table import State
 
+log = get_logger(__name__)
+
 _BLOCK = 1 << 20
+# The way in which `_hash_content` hashes.
+_WAY = "2"
 
 
 def submit(context: Context, provider: str, options: SubmitOptions, *, message_follows: bool = False) -> Hint:
@@ -64,8 +69,17 @@ def submit_rows(
         undo.callback(context.storage.delete, f"{name}-submission.json")
         undo.callback(context.storage.delete, f"{name}-input.jsonl")
         stored = _store_rows(context, f"{name}-input.jsonl", kind, rows, options)
+        submission = Submission(
+            batch_id=batch_id,
+            provider=provider,
+            options=options,
+            input=stored,
+            submitted_at=context.store.now(),
+            seed=secrets.token_hex(16),
+            limits=_limits(context.settings, kind.limits),
+        )
         with context.storage.write(f"{name}-submission.json") as stream:
-            stream.write(msgspec.json.encode(options))
+            stream.write(msgspec.json.encode(submission))
         batch = Batch(
             id=batch_id,
             state=State.QUEUED,
@@ -118,7 +132,10 @@ def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
     """The batch that an earlier submission with this key made."""
     if options.idempotency_key is None:
         raise _taken(batch.id)
-    if batch.content != content:
+    way, _, _ = batch.content.rpartition(":")
+    if way != _WAY:  # an earlier version hashed in another way: what it was given cannot be compared
+        log.warning("action=compare_content batch=%s known=%s; taken for the same batch", batch.id, way or "1")
+    elif batch.content != content:
         raise ValidationError(
             f"idempotency_key {options.idempotency_key!r} was used for other requests or options; "
             "use another key for these"
@@ -130,7 +147,14 @@ def _hash_content(provider: str, options: Options, rows: InputFile) -> str:
     digest = xxh3_128(provider.encode())
     digest.update(msgspec.json.encode(options, order="deterministic"))
     digest.update(rows.hash.encode())
-    return digest.hexdigest()
+    return f"{_WAY}:{digest.hexdigest()}"
+
+
+def _limits(settings: Settings, limits: Limits) -> Limits:
+    return Limits(
+        rows=min(limits.rows, settings.max_shard_rows or limits.rows),
+        bytes=min(limits.bytes, settings.max_shard_bytes or limits.bytes),
+    )
 
 
 def _taken(batch_id: str) -> ValidationError:
@@ -138,12 +162,17 @@ def _taken(batch_id: str) -> ValidationError:
 
 
 def _store_rows(context: Context, name: str, kind: Provider, rows: Rows, options: Options) -> InputFile:
-    if rows.file is None:
-        return _store_requests(context, name, kind, rows.requests or (), options)
-    stored = _store_file(context, name, rows.file)
+    source = rows.file
+    stored = (
+        _store_requests(context, name, rows.requests or ()) if source is None else _store_file(context, name, source)
+    )
     # What is checked is what will be sent, whatever becomes of the user's file.
     with context.storage.open(name) as stream:
-        check_rows(stream, RowCheck(kind, options, context.settings, rows.file, rows.check_rows), rows.file)
+        check = RowCheck(kind, options, context.settings, source, None if source is None else rows.check_rows)
+        if source is None:
+            check_lines(stream, check)
+        else:
+            check_rows(stream, check, source)
     return stored
 
 
@@ -156,26 +185,22 @@ def _store_file(context: Context, name: str, path: Path) -> InputFile:
     return InputFile(stored=name, size=copied.size, hash=copied.digest.hexdigest(), source=str(path))
 
 
-def _store_requests(
-    context: Context, name: str, kind: Provider, requests: Iterable[object], options: Options
-) -> InputFile:
+def _store_requests(context: Context, name: str, requests: Iterable[object]) -> InputFile:
     bounds = context.settings.of(Bounds)
-    check = RowCheck(kind, options, context.settings)
+    problems = Problems()
     written, number = _Written(context), 0
     with context.storage.write(name) as stream:
-        for number, value in enumerate(at_most(bounds.max_rows, requests), 1):
+        for number, request in enumerate(at_most(bounds.max_rows, requests), 1):
             try:
-                request = _to_request(value)
-                line = _encode(request, bounds)
-                check.check(request)
+                line = line_of(request) + b"\n"
             except BadRow as error:
-                check.refuse(number, error)
-                line = b"\n"  # so that the lines below keep their numbers
+                problems.add(number, error)
+                continue
             written.add(line)
             stream.write(line)
     if number == 0:
         raise ValidationError("requests is empty: there is nothing to send")
-    check.finish(lambda: context.storage.open(name))
+    problems.raise_any()
     return InputFile(stored=name, size=written.size, hash=written.digest.hexdigest())
 
 
@@ -192,22 +217,3 @@ class _Written:
         self.digest.update(block)
         if self.size > self._most:
             raise ValidationError(f"input: {beyond('max_input_bytes', self._most)} bytes; split the batch")
-
-
-def _encode(request: UnifiedRequest, bounds: Bounds) -> bytes:
-    try:
-        line = msgspec.json.encode(request) + b"\n"
-    except RecursionError:
-        raise ValidationError(TOO_DEEP) from None
-    except (TypeError, ValueError) as error:  # what JSON does not have; a lone surrogate
-        raise ValidationError(f"cannot be written as JSON: {error}") from None
-    if problem := too_large(line, bounds):
-        raise ValidationError(problem)
-    return line
-
-
-def _to_request(value: object) -> UnifiedRequest:
-    if isinstance(value, UnifiedRequest):
-        return value
-    dump = getattr(value, "model_dump", None)  # a pydantic model
-    return request_from(dump(exclude_none=True) if callable(dump) else value)

@@ -14,7 +14,7 @@ from ..exceptions import ProviderNotFoundError, ValidationError
 from ..settings import Settings
 from .access import Access
 from .anthropic import AnthropicProvider
-from .base import Client, Codec, Limits, Loaded, LocalClient, Provider, Rows
+from .base import Client, Codec, Limits, Loaded, LocalClient, NativeFormat, Provider, Rows
 from .google import GoogleProvider
 from .openai import OpenAIProvider
 from .services import read_services
@@ -34,6 +34,7 @@ __all__ = [
     "Limits",
     "Loaded",
     "LocalClient",
+    "NativeFormat",
     "OpenAIProvider",
     "Provider",
     "Rows",

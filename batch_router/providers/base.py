@@ -8,7 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
 
-from ..core import Endpoint, UnifiedRequest, UnifiedResult
+import msgspec
+
+from ..core import Endpoint, NativeRow, UnifiedRequest, UnifiedResult
 from ..core.finding import Finding
 from ..core.jobs import EngineOption, Job, JobSpec
 from ..exceptions import CredentialsError, ValidationError
@@ -48,6 +50,36 @@ class Codec(Protocol):
         Raises:
             ValueError: the line is not JSON.
         """
+
+
+class NativeFormat(Protocol):
+    """Rows of the provider's own batch files, which are sent as they stand. Pure.
+
+    Attributes:
+        form: the names of a row, for messages.
+        body: the name of the member that holds the request.
+    """
+
+    form: str
+    body: str
+
+    def read(self, line: bytes, endpoint: Endpoint) -> NativeRow | None:
+        """The row of a line; None: one of the same dialect that the provider does not take as it stands.
+
+        Args:
+            line: one JSON object.
+            endpoint: of a row that does not say what it asks for.
+
+        Raises:
+            msgspec.MsgspecError: the line is no such row.
+            ValidationError: it is one that cannot be sent; says which field, and what to do.
+        """
+
+    def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
+        """The body with another model, or with one that it lacks; all else in it stays as it is."""
+
+    def frame(self, row: NativeRow, row_id: str) -> object:
+        """The row to send, as something that msgspec encodes: the body with our row id beside it."""
 
 
 class Rows(Protocol):
@@ -150,6 +182,8 @@ class Provider(ABC):
     #: The endpoints that it has, and what each of them does not take: a `GenerationConfig` field ("top_k") or a kind of
     #: content part ("document.url"), with what the user can do instead.
     endpoints: ClassVar[Mapping[Endpoint, Mapping[str, str]]] = {Endpoint.CHAT: {}}
+    #: The rows that are sent as they stand; None: all rows are translated.
+    native: ClassVar[NativeFormat | None] = None
     #: Whether a request body is one of OpenAI's, so that the keys of an OpenAI batch file can go along as they are.
     speaks_openai: ClassVar[bool] = False
     #: Whether jobs run elsewhere: a request may then still arrive after we gave up on it. Where they do not, the client

@@ -1,6 +1,5 @@
 """Cutting rows into shards: the rows in the provider's format, and whose they are."""
 
-import secrets
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -9,18 +8,19 @@ from types import TracebackType
 import msgspec
 
 from ..bounds import Bounds, beyond
-from ..core import Endpoint, UnifiedRequest
+from ..core import Endpoint, NativeRow
 from ..exceptions import FileOperationError, ValidationError
-from ..intake.options import Options
+from ..intake.rows import Row
 from ..providers import Limits
 from ..state.items import Batch, Shard
 from ..state.table import FIRST_OF_SHARD
 from .context import Context
 from .layout import object_prefix
+from .submission import Kind, Submission
 
 #: Each model, and each endpoint of it, has its own shards, and while they are cut each holds two open files.
 MAX_KINDS = 100
-_Encode = Callable[[UnifiedRequest, str], object]
+_Encode = Callable[[Row, str], object]
 
 _encode_into = msgspec.json.Encoder().encode_into
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -35,18 +35,17 @@ class ShardWriter:
         self,
         context: Context,
         name: str,
-        model: str | None,
-        endpoint: Endpoint,
+        label: str,
+        kind: Kind,
         first_row: int,
         encode: _Encode,
         limits: Limits,
     ) -> None:
-        self.model = model
-        self.endpoint = endpoint
-        # Random, not derived: another deployment on the same account may use the same batch ids.
-        self.label = secrets.token_hex(8)
+        self.kind = kind
+        self.label = label
         self.first_row = first_row
         self.rows = 0
+        self.inputs = 0
         self.size = 0
         self.requests = f"{name}-requests.jsonl"
         self.row_ids = f"{name}-row-ids.jsonl"
@@ -59,14 +58,15 @@ class ShardWriter:
         self._encode = encode
         self._most_rows, self._most_bytes = limits
 
-    def add(self, request: UnifiedRequest, row: int) -> bool:
-        """Add a request, the batch's row number `row`; False, and nothing is added, if there is no room for it."""
-        if self.rows == self._most_rows:
+    def add(self, row: Row, number: int) -> bool:
+        """Add the batch's row of this number; False, and nothing is added, if there is no room for it."""
+        inputs = row.inputs if isinstance(row, NativeRow) else 1
+        if self.inputs + inputs > self._most_rows:
             return False
         buffer = self._buffer
         start = len(buffer)
         try:
-            _encode_into(self._encode(request, f"{self.label}-{self.rows}"), buffer, -1)
+            _encode_into(self._encode(row, f"{self.label}-{self.rows}"), buffer, -1)
         except BaseException:
             del buffer[start:]  # what was written of it until then
             raise
@@ -77,7 +77,8 @@ class ShardWriter:
             return False
         self.size += end - start
         self.rows += 1
-        self._custom_ids.append((row, request.custom_id))
+        self.inputs += inputs
+        self._custom_ids.append((number, row.custom_id))
         if end > _BLOCK:
             self._flush()
         return True
@@ -101,15 +102,14 @@ class Cutter:
         rows: how many rows were added.
     """
 
-    def __init__(self, context: Context, batch: Batch, encode: _Encode, limits: Limits, options: Options) -> None:
-        self._options = options
+    def __init__(self, context: Context, batch: Batch, submission: Submission, encode: _Encode) -> None:
+        self._submission = submission
         self._provider = context.clients.provider(batch.provider)
         self._context = context
         self._batch = batch
         self._encode = encode
-        self._limits = limits
         self._most_shards = context.settings.of(Bounds).max_shards
-        self._open: dict[tuple[str | None, Endpoint], ShardWriter] = {}
+        self._open: dict[Kind, ShardWriter] = {}
         self._current: ShardWriter | None = None  # of the row before: the next one is mostly of its kind
         self._made = 0
         self._names: list[str] = []
@@ -118,21 +118,22 @@ class Cutter:
         self._ended: list[Shard] = []
         self.rows = 0
 
-    def add(self, request: UnifiedRequest) -> None:
-        """Put a request into the open shard of its kind, or into a new one.
+    def add(self, row: Row) -> None:
+        """Put a row into the open shard of its kind, or into a new one.
 
         Raises:
             ValidationError: the provider does not take it, or not even alone in a job.
         """
         shard = self._current
-        endpoint = request.endpoint or _CHAT
-        if shard is None or shard.endpoint is not endpoint or shard.model != request.model:
-            shard = self._current = self._open.get((request.model, endpoint)) or self._begin(request.model, endpoint)
-        if not shard.add(request, self.rows):
+        model, endpoint = row.model or "", row.endpoint or _CHAT
+        if shard is None or shard.kind.endpoint is not endpoint or shard.kind.model != model:
+            kind = Kind(model, endpoint)
+            shard = self._current = self._open.get(kind) or self._begin(kind)
+        if not shard.add(row, self.rows):
             if not shard.rows:
-                raise ValidationError(f"the row is larger than a job may be, {self._limits.bytes} bytes; shorten it")
+                raise ValidationError(_larger_than_a_job(self._submission.limits))
             self._end(shard)
-            self.add(request)
+            self.add(row)
             return
         self.rows += 1
 
@@ -164,41 +165,48 @@ class Cutter:
             with suppress(FileOperationError):  # what cannot be deleted either is never read
                 self._context.storage.delete(name)
 
-    def _begin(self, model: str | None, endpoint: Endpoint) -> ShardWriter:
+    def _begin(self, kind: Kind) -> ShardWriter:
         if len(self._open) >= MAX_KINDS:
             raise ValidationError(f"model: more than {MAX_KINDS} different models in one batch; split it")
         name = object_prefix(self._batch.provider, self._batch.id, self._made, self._batch.version)
         if self._made >= self._most_shards:
             raise ValidationError(f"shards: {beyond('max_shards', self._most_shards)}; split the batch")
         self._made += 1
-        shard = ShardWriter(self._context, name, model, endpoint, self.rows, self._encode, self._limits)
+        label = self._submission.label(kind, self.rows)
+        shard = ShardWriter(self._context, name, label, kind, self.rows, self._encode, self._submission.limits)
         self._names += (shard.requests, shard.row_ids)
-        self._open[model, endpoint] = shard
+        self._open[kind] = shard
         return shard
 
     def _end(self, shard: ShardWriter) -> None:
         # Syncing 200 MB takes a while, and lets go of the interpreter lock: the next shard is cut meanwhile.
         self._closed.append(self._thread.submit(shard.close))
-        del self._open[shard.model, shard.endpoint]
+        del self._open[shard.kind]
         self._current = None
         self._ended.append(self._born(shard))
 
     def _born(self, shard: ShardWriter) -> Shard:
+        options = self._submission.options
         return Shard(
             state=FIRST_OF_SHARD,
             provider=self._batch.provider,
-            queue=self._provider.queue_of(shard.model, self._context.settings),
+            queue=self._provider.queue_of(shard.kind.model or None, self._context.settings),
             credential=self._batch.credential,
             batch=self._batch.id,
             label=shard.label,
-            model=str(shard.model),
-            endpoint=shard.endpoint,
+            submitted_at=self._submission.submitted_at,
+            model=shard.kind.model,
+            endpoint=shard.kind.endpoint,
             rows=shard.rows,
             size=shard.size,
             first_row=shard.first_row,
             requests=shard.requests,
             row_ids=shard.row_ids,
-            retries_left=self._options.row_retries,
-            engine_options=self._options.engine_options,
-            keep_remote=self._options.keep_remote,
+            retries_left=options.row_retries,
+            engine_options=options.engine_options,
+            keep_remote=options.keep_remote,
         )
+
+
+def _larger_than_a_job(limits: Limits) -> str:
+    return f"the row is larger than a job may be, {limits.bytes} bytes or {limits.rows} inputs; shorten it"

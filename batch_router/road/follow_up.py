@@ -1,6 +1,5 @@
 """Rows that failed for a passing reason go again, as a follow-up shard of the same batch."""
 
-import secrets
 from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from ..state.items import Shard
 from ..state.table import FIRST_OF_SHARD
 from .context import Context
 from .layout import shard_prefix
+from .submission import follow_up_label
 
 #: A retry may succeed, and the provider does not charge for the failed try.
 _PASSING = frozenset({ErrorType.EXPIRED, ErrorType.RATE_LIMIT, ErrorType.TIMEOUT, ErrorType.SERVER, ErrorType.MISSING})
@@ -57,8 +57,7 @@ def split_off(
         parts: how many follow-ups share the rows; each gets at least one.
         retries_left: how often rows of theirs that fail for a passing reason may be sent again.
     """
-    prefix = shard_prefix(shard)
-    kept = f"{prefix}-kept-row-ids.jsonl"
+    kept = f"{shard_prefix(shard)}-kept-row-ids.jsonl"
     share = -(-len(again) // parts)
     slices = [again[start : start + share] for start in range(0, len(again), share)]
     with ExitStack() as files:
@@ -67,10 +66,7 @@ def split_off(
             zip(files.enter_context(read(shard.requests)), files.enter_context(read(shard.row_ids)), strict=True)
         )
         kept_ids = files.enter_context(write(kept))
-        written = [
-            _write_slice(context, shard, wanted, rows, kept_ids, f"{prefix}-again-{number}")
-            for number, wanted in enumerate(slices)
-        ]
+        written = [_write_slice(context, shard, part, wanted, rows, kept_ids) for part, wanted in enumerate(slices)]
         for _, (_, row_id) in rows:
             kept_ids.write(row_id)
     return FollowUps(kept, [_born(shard, each, retries_left) for each in written])
@@ -79,13 +75,14 @@ def split_off(
 def _write_slice(
     context: Context,
     shard: Shard,
+    part: int,
     wanted: "array[int]",
     rows: Iterator[tuple[int, tuple[bytes, bytes]]],
     kept_ids: BinaryIO,
-    prefix: str,
 ) -> _Slice:
     """Read the shard's rows up to the last one that is wanted."""
-    label = secrets.token_hex(8)
+    label = follow_up_label(shard.label, part)
+    prefix = f"{shard_prefix(shard)}-again-{part}"
     requests, row_ids = f"{prefix}.jsonl", f"{prefix}-row-ids.jsonl"
     first_row, size, number = -1, 0, 0
     with context.storage.write(requests) as new_requests, context.storage.write(row_ids) as new_ids:
@@ -94,7 +91,7 @@ def _write_slice(
             if row != wanted[number]:
                 kept_ids.write(row_id)
                 continue
-            # The label is random, so this is the row id's place and no other.
+            # A row's own id stands first; its body may have anything.
             renamed = request.replace(f'"{shard.label}-{row}"'.encode(), f'"{label}-{number}"'.encode(), 1)
             new_requests.write(renamed)
             new_ids.write(row_id)
@@ -111,6 +108,7 @@ def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
         queue=shard.queue,
         credential=shard.credential,
         batch=shard.batch,
+        submitted_at=shard.submitted_at,
         model=shard.model,
         endpoint=shard.endpoint,
         retries_left=retries_left,

@@ -44,7 +44,7 @@ def job_spec(shard: Shard) -> JobSpec:
         round=shard.round,
         upload=shard.upload,
         engine_options=shard.engine_options,
-        since=shard.intent.at if shard.intent else shard.created_at,
+        since=shard.submitted_at,
     )
 
 

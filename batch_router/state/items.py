@@ -19,7 +19,7 @@ from ..core.jobs import Account, EngineOption, Failure, Job, Progress
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
-SCHEMA = 3
+SCHEMA = 4
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,8 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     Attributes:
         model: the model of the rows that name none.
         submission: storage name of the options (they may hold a prompt, so they are not in here).
-        content: hash of rows, options and provider: whether another submission with its key is the same.
+        content: hash of rows, options and provider as the user gave them: whether another submission with its key is
+            the same. What is in front of the colon names the way of hashing.
         timeout: seconds from its submission until it is cancelled; None: never.
         rows: how many requests; None until they are counted.
         shards: how many shards were ever made.
@@ -141,6 +142,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     Attributes:
         batch: id of its batch.
         label: names the job at the provider; every wire row id starts with it.
+        submitted_at: when its batch was submitted: no job of this label is older.
         endpoint: what its requests ask for; a text, so that the item can be read where the endpoint is not known.
         rows: how many requests.
         size: bytes of `requests`.
@@ -170,6 +172,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
 
     batch: str
     label: str
+    submitted_at: float = 0
     model: str
     endpoint: str = Endpoint.CHAT
     rows: int

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from batch_router.core import GenerationConfig, TextContent, UnifiedMessage, Uni
 from batch_router.exceptions import InvalidInputError, ValidationError
 from batch_router.intake.options import Defaults
 from batch_router.intake.problems import DuplicateFinder, Problems
-from batch_router.intake.rows import fill_defaults, read_rows, request_from
-from batch_router.jsonl import read_lines
+from batch_router.intake.rows import RowReader, fill_defaults, request_from
+from batch_router.jsonl import Line, read_lines
 
 CHAT = "/v1/chat/completions"
 HI = {"role": "user", "content": "hi"}
@@ -31,9 +31,16 @@ def parse(row: Any, defaults: Defaults = MODEL) -> UnifiedRequest:
 
 def parse_line(line: bytes, defaults: Defaults = MODEL) -> UnifiedRequest:
     problems = Problems(Path("in.jsonl"))
-    requests = [request for _, request in read_rows([line], defaults, problems, BOUNDS)]
+    requests = [request for _, request in read_rows([line], defaults, problems)]
     problems.raise_any()
     return requests[0]
+
+
+def read_rows(lines: Iterable[Line], defaults: Defaults, problems: Problems) -> Iterator[tuple[int, UnifiedRequest]]:
+    """As for a provider without rows of its own: each row is translated."""
+    for line, row in RowReader(None, defaults, problems, BOUNDS).read(lines):
+        assert isinstance(row, UnifiedRequest)
+        yield line, row
 
 
 def openai_row(**body: Any) -> dict[str, Any]:
@@ -234,7 +241,7 @@ ODD_FILES = {
 def test_odd_files_are_read(name: str) -> None:
     """What editors and other systems leave around a row is not part of it."""
     lines = read_lines(io.BytesIO(ODD_FILES[name]), 1000)
-    assert [(line, row.custom_id) for line, row in read_rows(lines, MODEL, Problems(), BOUNDS)] == [(1, "a"), (2, "b")]
+    assert [(line, row.custom_id) for line, row in read_rows(lines, MODEL, Problems())] == [(1, "a"), (2, "b")]
 
 
 @pytest.mark.parametrize("text", ["a\u2028b", "a\u2029b", "a\x85b", "a\x1cb", "\ufeff"])
@@ -245,7 +252,7 @@ def test_only_newlines_end_a_row(tmp_path: Path, text: str) -> None:
     path.write_text(f"{row}\n{row}\n", encoding="utf-8", newline="")
     problems = Problems(Path("in.jsonl"))
     with path.open("rb") as stream:
-        requests = [request for _, request in read_rows(read_lines(stream, 1000), MODEL, problems, BOUNDS)]
+        requests = [request for _, request in read_rows(read_lines(stream, 1000), MODEL, problems)]
     assert [(request.custom_id, request.messages[0].content) for request in requests] == [(text, text)] * 2
     assert problems.total == 0
 
@@ -254,7 +261,7 @@ def test_blank_lines_count_but_hold_no_row() -> None:
     """The numbers of the lines are those that an editor shows."""
     problems = Problems(Path("in.jsonl"))
     lines = [b"", b'{"custom_id": "a", "prompt": "1"}', b" \t\r", b"x", b'{"custom_id": "b", "prompt": "2"}']
-    assert [(line, request.custom_id) for line, request in read_rows(lines, MODEL, problems, BOUNDS)] == [
+    assert [(line, request.custom_id) for line, request in read_rows(lines, MODEL, problems)] == [
         (2, "a"),
         (5, "b"),
     ]
@@ -266,7 +273,7 @@ def test_blank_lines_count_but_hold_no_row() -> None:
 def test_the_first_problems_are_described(bad: int) -> None:
     """Twenty are described in order, the rest is counted; none is no error."""
     problems = Problems(Path("in.jsonl"))
-    assert list(read_rows([b"x"] * bad, MODEL, problems, BOUNDS)) == []
+    assert list(read_rows([b"x"] * bad, MODEL, problems)) == []
     error = None
     try:
         problems.raise_any()

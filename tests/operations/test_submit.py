@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 import xxhash
 
@@ -29,8 +30,8 @@ LINES = b"".join(json.dumps(row).encode() + b"\n" for row in GOOD)
 class Dumps:
     """What a pydantic model offers."""
 
-    def model_dump(self, *, exclude_none: bool) -> dict[str, Any]:
-        return {"custom_id": "c", "prompt": "3"} if exclude_none else {}
+    def model_dump(self, *, mode: str, by_alias: bool, exclude_none: bool) -> dict[str, Any]:
+        return {"custom_id": "c", "prompt": "3"} if (mode, by_alias, exclude_none) == ("json", True, True) else {}
 
 
 def in_store(context: Context, batch_id: str) -> Batch:
@@ -62,7 +63,10 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
     assert [row["custom_id"] for row in rows_of(context, batch)] == ["a", "b"]
     assert "hush" not in repr(batch)
     with context.storage.open(batch.submission) as stream:
-        assert json.loads(stream.read()) == {"model": "m", "system_prompt": "hush", "metadata": {"who": "ada"}}
+        submission = json.loads(stream.read())
+    assert submission["options"] == {"model": "m", "system_prompt": "hush", "metadata": {"who": "ada"}}
+    assert submission["input"] == msgspec.to_builtins(batch.input)
+    assert (submission["batch_id"], submission["provider"]) == (batch.id, "openai")
     assert len(stored()) == 2
     assert all(name.startswith(f"generated/openai/{batch.id}/") for name in stored())
 

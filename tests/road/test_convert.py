@@ -125,13 +125,21 @@ def test_every_row_is_in_one_shard(
 
 
 def test_labels_are_unique(make_context: MakeContext) -> None:
-    """Another shard, another batch, another attempt: no two share a label, and a label has no dash."""
+    """Another shard, another batch: no two share a label, and a label has no dash."""
     context = make_context(max_shard_rows=1)
-    batch = submitted(context, requests=rows(*"mmm"))
-    outcomes = [convert(context, batch), convert(context, batch)]
-    labels = [spawn.label for outcome in outcomes for spawn in outcome.spawn]
+    batches = [submitted(context, requests=rows(*"mmm")), submitted(context, requests=rows(*"mmm"))]
+    labels = [spawn.label for batch in batches for spawn in convert(context, batch).spawn]
     assert len(set(labels)) == 6
     assert all(re.fullmatch("[0-9a-z]{8,50}", label) for label in labels)
+
+
+def test_a_convert_that_runs_twice_makes_the_same_labels(make_context: MakeContext) -> None:
+    """Whatever the worker's own limits are: so a job that the first one's shard paid for is found by the second's."""
+    context, other = make_context(max_shard_rows=2), make_context(max_shard_rows=1)
+    batch = submitted(context, requests=rows(*"mmnmm"))
+    once, again = ([(each.label, each.rows) for each in convert(here, batch).spawn] for here in (context, other))
+    assert once == again
+    assert len(once) == 3
 
 
 def test_the_fence_is_in_every_name(context: Context) -> None:

@@ -360,7 +360,8 @@ def test_a_row_of_any_depth_is_sent_or_refused(context: Context, tmp_path: Path,
     """Where the parser reads it and the writer cannot write it, too: nothing but a problem of that row comes of it."""
     path = tmp_path / "in.jsonl"
     with path.open("w") as stream:
-        for depth in (10, *range(800, 1010), 100_000):
+        limit = sys.getrecursionlimit()  # other libraries raise it
+        for depth in (10, *range(limit - 200, limit + 10), 100_000):
             value = '{"a":' * depth + "1" + "}" * depth
             if field == "generation_config":
                 value = f'{{"output_schema": {{"schema": {value}}}}}'
@@ -394,13 +395,11 @@ def test_a_row_cannot_change_its_model(provider: str, endpoint: Any, key: str) -
         RowEncoder(kind, "drop", Settings()).encode(request, "0")
 
 
-@pytest.mark.parametrize("body", [{"stream": True}, {"stream_options": {}}])
-def test_a_row_of_an_openai_file_does_not_stream(context: Context, stored: Stored, body: dict[str, Any]) -> None:
-    """Where it says that it does not, it says what holds in any case."""
+def test_a_row_of_an_openai_file_does_not_stream(context: Context, stored: Stored) -> None:
+    """One that asks for it is refused; one that says that it does not goes as it stands."""
     whole = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": False}
     row = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions"}
-    said = refused(context, stored, requests=[row | {"body": whole | body}])
-    assert re.search(r"body\.stream\w*: a batch has no streams; leave it out", said)
+    said = refused(context, stored, requests=[row | {"body": whole | {"stream": True}}])
+    assert re.search(r"body\.stream: a batch has no streams; leave it out", said)
     outcome = convert(context, submitted(context, requests=[row | {"body": whole}]))
     assert sent(context, outcome) == ["x"]
-    assert b"stream" not in content(context, outcome.spawn[0].requests)

@@ -6,6 +6,7 @@ from ...core import Endpoint
 from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
+from .native import AnthropicRows
 
 # platform.claude.com/docs/en/api/versioning: removed by version 2026-10-21, which the SDK asks for.
 _REMOVED = "leave it out: the API no longer has it"
@@ -30,6 +31,7 @@ class AnthropicProvider(Provider):
         },
     }
     key_variables = ("ANTHROPIC_API_KEY",)
+    native = AnthropicRows()
     codec: ClassVar[Codec] = codec
 
     def connect(self, settings: Settings) -> Client:

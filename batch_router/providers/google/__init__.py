@@ -7,6 +7,7 @@ from ...core import Endpoint
 from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
+from .native import GeminiRows
 
 _EMBEDDINGS_TAKE_NONE = "leave it out: embeddings have no such parameter"
 _EMBEDDINGS_TAKE_TEXT = "send its text"
@@ -45,6 +46,7 @@ class GoogleProvider(Provider):
         },
     }
     key_variables = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the SDK's own order
+    native = GeminiRows()
     codec: ClassVar[Codec] = codec
 
     @classmethod

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from ...core import Endpoint, GenerationConfig
 from ...settings import Settings
+from .._openai_dialect.native import OpenAIRows
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 from .service import OPENAI, Service
@@ -33,6 +34,7 @@ class OpenAIProvider(Provider):
         Endpoint.EMBEDDINGS: dict.fromkeys(GenerationConfig.__struct_fields__, "embeddings have no such parameter"),
     }
     key_variables = ("OPENAI_API_KEY",)
+    native = OpenAIRows(set(Endpoint) - {Endpoint.SCORE, Endpoint.RERANK})
     speaks_openai = True
     windows = OPENAI.windows
     codec: ClassVar[Codec] = codec

@@ -86,7 +86,7 @@ class OpenAIClient:
         with self._errors.translated():
             answer = self._sdk.batches.with_raw_response.create(
                 input_file_id=str(spec.upload),
-                endpoint=URLS[spec.endpoint],
+                endpoint=URLS[spec.endpoint],  # type: ignore[arg-type] # the SDK has them as literals
                 completion_window=self._window,
                 metadata={LABEL_KEY: spec.label},
             )

@@ -5,10 +5,8 @@ from pathlib import Path
 
 from ...exceptions import ValidationError
 from ...intake.check import RowCheck
-from ...intake.options import Options
 from ...intake.problems import BadRow
 from ...jsonl import HashingReader
-from ...providers import Limits
 from ...state.items import Batch, BatchFacts
 from ...state.table import State
 from ..context import Context
@@ -17,6 +15,7 @@ from ..deadline import seconds_left, timed_out
 from ..outcome import BatchOutcome, batch_to
 from ..records import read_record
 from ..step import Step
+from ..submission import Submission
 
 _BLOCK = 1 << 18
 
@@ -32,18 +31,17 @@ def convert(context: Context, batch: Batch) -> BatchOutcome:
     if left is not None and left <= 0:
         return batch_to(State.FINISHING, failure=timed_out(batch))
     provider = context.clients.provider(batch.provider)
-    options = read_record(context.storage, batch.id, batch.submission, Options)
+    submission = read_record(context.storage, batch.id, batch.submission, Submission)
     source = Path(batch.input.source) if batch.input.source else None
-    check = RowCheck(provider, options, context.settings, source)
-    limits = _limits(context, provider.limits)
+    check = RowCheck(provider, submission.options, context.settings, source)
     with (
-        Cutter(context, batch, check.encode, limits, options) as cutter,
+        Cutter(context, batch, submission, check.encode) as cutter,
         context.storage.open(batch.input.stored) as file,
     ):
         reader = HashingReader(file)
-        for line, request in check.read(io.BufferedReader(reader, _BLOCK)):
+        for line, row in check.read(io.BufferedReader(reader, _BLOCK)):
             try:
-                cutter.add(check.accept(request))
+                cutter.add(check.accept(row))
             except BadRow as error:
                 check.refuse(line, error)
         if reader.hexdigest() != batch.input.hash:
@@ -54,14 +52,6 @@ def convert(context: Context, batch: Batch) -> BatchOutcome:
     if check.dropped:
         facts["dropped"] = dict(check.dropped)
     return batch_to(batch.state.onward, seconds_left(context, batch), spawn=shards, **facts)
-
-
-def _limits(context: Context, limits: Limits) -> Limits:
-    settings = context.settings
-    return Limits(
-        rows=min(limits.rows, settings.max_shard_rows or limits.rows),
-        bytes=min(limits.bytes, settings.max_shard_bytes or limits.bytes),
-    )
 
 
 STEP = Step(convert)

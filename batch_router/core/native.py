@@ -1,0 +1,41 @@
+"""Rows in the dialect of the provider that they go to: what they say is not looked at, and sent as it stands."""
+
+import msgspec
+
+from .enums import Endpoint
+
+
+class NativeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A row of one of the provider's own batch files.
+
+    Attributes:
+        custom_id: the user's name for it.
+        model: the provider's model id; None: the row names none.
+        endpoint: what it asks for.
+        body: the request, one JSON object: the very bytes that the user wrote.
+        needs_model: whether the provider wants a model for it.
+        inputs: how many it counts as, where the provider limits how many inputs a job may have.
+    """
+
+    custom_id: str
+    model: str | None
+    endpoint: Endpoint
+    body: msgspec.Raw
+    needs_model: bool = True
+    inputs: int = 1
+
+
+def with_member(body: msgspec.Raw, name: str, value: object) -> msgspec.Raw:
+    """A JSON object with this member; all else stays as it is.
+
+    A member that it lacks is put in front, and every byte behind it stays. In place of one that it has, the object's
+    members are written again, their values byte for byte.
+    """
+    content = bytes(body)
+    if f'"{name}"'.encode() in content:
+        members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        if name in members:
+            return msgspec.Raw(msgspec.json.encode({**members, name: value}))
+    rest = content[1:]
+    comma = b"" if rest.lstrip().startswith(b"}") else b","
+    return msgspec.Raw(b"{" + msgspec.json.encode({name: value})[1:-1] + comma + rest)

@@ -1,0 +1,42 @@
+"""Rows that were given in the call, as the lines of a file: from there on both go the same way."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from ..core.record import schema_of, to_plain
+from ..exceptions import ValidationError
+from ..jsonl import TOO_DEEP
+
+
+def line_of(request: object) -> bytes:
+    """A request as JSON, on one line, without its end.
+
+    It is written as it was given, with numbers of any size and whatever only the provider knows. A line of a file
+    (`msgspec.Raw`) stays what it is.
+
+    Raises:
+        ValidationError: JSON cannot hold it; says why.
+    """
+    if isinstance(request, msgspec.Raw):
+        return bytes(request)
+    try:
+        text = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        return text.encode()
+    except RecursionError:
+        raise ValidationError(TOO_DEEP) from None
+    except (TypeError, ValueError) as error:  # what JSON does not have: NaN, a set, a lone surrogate
+        raise ValidationError(f"cannot be written as JSON: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has, in place of a record, a pydantic model, or a class that stands for its schema."""
+    if (schema := schema_of(value)) is not value:
+        return schema
+    if isinstance(value, msgspec.Struct):
+        return to_plain(value)
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return dump(mode="json", by_alias=True, exclude_none=True)
+    raise TypeError(f"a value of the type {type(value).__name__}")

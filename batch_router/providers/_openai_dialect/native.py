@@ -1,0 +1,117 @@
+"""Rows of OpenAI's batch files, sent as they stand: to OpenAI itself, and to what speaks its dialect."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from ...core import Endpoint
+from ...core.native import NativeRow, with_member
+from ...exceptions import ValidationError
+from ...security.printable import printable
+from .rows import URLS, NativeWireRow
+
+_SHOWN = 200
+_LONGEST_URL = 2000
+# Without a model the service takes one of its own; in a stored prompt (`prompt`) there is one.
+_CHOOSES_MODEL = frozenset({Endpoint.MODERATIONS, Endpoint.IMAGES, Endpoint.IMAGE_EDITS, Endpoint.VIDEOS})
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    custom_id: Annotated[str, Meta(min_length=1, max_length=512)]
+    body: msgspec.Raw
+    url: str | None = None
+    method: str | None = None
+
+
+class _Body(msgspec.Struct, gc=False):
+    """All that is read of a body."""
+
+    model: str | None = None
+    stream: bool | None = None
+    prompt: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Inputs(msgspec.Struct, gc=False):
+    input: str | list[Any] | None = None
+
+
+_decode_row = msgspec.json.Decoder(_Row).decode
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_inputs = msgspec.json.Decoder(_Inputs).decode
+
+
+class OpenAIRows:
+    """See `NativeFormat`.
+
+    Args:
+        endpoints: those whose rows the provider takes; rows of others are translated.
+    """
+
+    form = '{"custom_id", "method", "url", "body"}'
+    body = "body"
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self._endpoints = frozenset(endpoints)
+
+    def read(self, line: bytes, endpoint: Endpoint) -> NativeRow | None:
+        """See `NativeFormat.read`."""
+        row = _decode_row(line)
+        body = _decode_body(row.body)
+        if row.method is not None and row.method.upper() != "POST":
+            raise ValidationError(f"method: must be 'POST', not {printable(row.method, _SHOWN)!r}")
+        if row.url is not None:
+            endpoint = endpoint_of(row.url)
+        if endpoint not in self._endpoints:
+            return None
+        if body.stream:
+            raise ValidationError("body.stream: a batch has no streams; leave it out")
+        chooses = body.model is None and (endpoint in _CHOOSES_MODEL or body.prompt is not msgspec.UNSET)
+        return NativeRow(
+            custom_id=row.custom_id,
+            model=body.model,
+            endpoint=endpoint,
+            body=row.body,
+            needs_model=not chooses,
+            inputs=_count_inputs(row.body) if endpoint is Endpoint.EMBEDDINGS else 1,
+        )
+
+    def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
+        """See `NativeFormat.with_model`."""
+        return with_member(row.body, "model", model)
+
+    def frame(self, row: NativeRow, row_id: str) -> NativeWireRow:
+        """See `NativeFormat.frame`."""
+        return NativeWireRow(row_id, row.body, url=URLS[row.endpoint])
+
+
+_PATHS = {url.removeprefix("/v1"): endpoint for endpoint, url in URLS.items()}
+
+
+@lru_cache(1000)
+def endpoint_of(url: str) -> Endpoint:
+    """What a row's `url` asks for: a path, with or without `/v1`, alone or at the end of a whole URL.
+
+    Raises:
+        ValidationError: it is none that is known.
+    """
+    try:
+        path = urlsplit(url[:_LONGEST_URL].strip()).path.rstrip("/").lower()
+    except ValueError:
+        path = ""
+    for known, endpoint in _PATHS.items():
+        if f"/{path.lstrip('/')}".endswith(known):
+            return endpoint
+    shown = printable(url, _SHOWN)
+    raise ValidationError(f"url: {shown!r} is not supported; these are: {', '.join(URLS.values())}")
+
+
+def _count_inputs(body: msgspec.Raw) -> int:
+    """How many inputs a body of embeddings has: a list of numbers is one, as tokens."""
+    given = _decode_inputs(body).input
+    if not isinstance(given, list) or not given or isinstance(given[0], int):
+        return 1
+    return len(given)

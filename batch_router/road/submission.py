@@ -1,0 +1,58 @@
+"""What was submitted, as it lies in storage beside its rows: enough to know what was asked, and to cut it again."""
+
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+
+from ..core import Endpoint
+from ..intake.options import Options
+from ..providers import Limits
+from ..state.items import InputFile
+
+_DIGEST = 8  # bytes of a label
+
+
+class Kind(NamedTuple):
+    """What all rows of a shard have in common; `model` is empty where the provider takes one of its own."""
+
+    model: str
+    endpoint: Endpoint
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A submission.
+
+    Attributes:
+        batch_id: of the batch that it made.
+        provider: where the rows go.
+        options: as the user gave them; a schema in them is the user's own.
+        input: the rows.
+        submitted_at: by the store's clock, seconds since 1970.
+        seed: random; what is derived from it (labels) is another deployment's by no chance.
+        limits: of a shard. They are fixed here, so that a repeated `convert` cuts the same shards.
+    """
+
+    batch_id: str
+    provider: str
+    options: Options
+    input: InputFile
+    submitted_at: float
+    seed: str
+    limits: Limits
+
+    def label(self, kind: Kind, first_row: int) -> str:
+        """The label of the shard of this kind that begins with the batch's row of this number.
+
+        A `convert` that runs again gives each shard the label that it had, so a job that was paid for is found.
+        """
+        return _hash(self.seed, *kind, first_row, *self.limits)
+
+
+def follow_up_label(parent: str, number: int) -> str:
+    """The label of a shard that takes rows over from another one, its follow-up of this number."""
+    return _hash(parent, number)
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=_DIGEST).hexdigest()
