@@ -9,17 +9,27 @@ from .scenario import Refusal, Scenario
 
 _WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "juniper", "kelp", "larch"]
 
+#: Where endpoints without messages have what stands for the prompt.
+_PROMPTS = ("input", "prompt", "query", "text_1", "queries", "data_1", "file_url")
+
 
 def prompt_of(body: dict[str, Any]) -> str:
-    """The last message of a body with `messages`, or its `input`, as text."""
+    """The last message of a body with `messages`, or what else stands for it, as text."""
     messages = body.get("messages")
-    last = messages[-1].get("content") if isinstance(messages, list) and messages else body.get("input")
+    given = next((body[name] for name in _PROMPTS if name in body), None)
+    last = messages[-1].get("content") if isinstance(messages, list) and messages else given
     if isinstance(last, list) and last and isinstance(last[-1], dict) and "content" in last[-1]:
         last = last[-1]["content"]  # the items of `/v1/responses`
     if isinstance(last, list):
         texts = (part.get("text") if isinstance(part, dict) else part for part in last)
         return " ".join(str(text) for text in texts if text is not None)
     return str(last)
+
+
+def inputs_of(given: Any) -> list[str]:
+    """The inputs of an endpoint that takes several, as text: one text, one list of tokens, or a list of either."""
+    is_list = isinstance(given, list) and not all(isinstance(each, int) for each in given)
+    return [str(each) for each in (given if is_list else [given])]
 
 
 def refusal_for(scenario: Scenario, prompt: str, row_id: str) -> Refusal | None:

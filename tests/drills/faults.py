@@ -15,7 +15,7 @@ from .invariants import check, left_behind, remote_objects
 from .stack import DAY, HTTP_TIMEOUT, Stack, requests_of
 
 _REMOTE = ("openai", "anthropic", "google")
-_GET_ANSWERS = r"GET /(files/[^/]+/content|v1/messages/batches/[^/]+/results|.*:download)"
+_GET_ANSWERS = r"GET /(files/[^/]+/content|v1/messages/batches/[^/]+/results|download/.*:download)"
 _EVERYWHERE = (UPLOAD, CREATE, GET_JOB, _GET_ANSWERS)
 _WAIT = 6.0
 

@@ -247,7 +247,7 @@ def test_a_bad_minute_at_google_makes_one_job(tmp_path: Path) -> None:
             ("POST /v1beta/models/.*", 'do = "status"\nstatus = 429\nretry_after = "1"'),
             ("POST /v1beta/models/.*", 'do = "reset_after"'),
             ("GET /v1beta/batches/.*", 'do = "html"'),
-            ("GET /v1beta/files/.*:download", 'do = "truncate"\nbytes = 30'),
+            ("GET /download/v1beta/files/.*:download", 'do = "truncate"\nbytes = 30'),
         )
     )
     with run_stack(tmp_path / "home", faults, "io", "cpu") as stack:

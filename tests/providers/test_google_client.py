@@ -233,7 +233,9 @@ def test_a_silent_provider_is_ambiguous(connect: Connect, rows: Path, how: dict[
 
 def test_a_broken_download_is_an_error(connect: Connect, rows: Path) -> None:
     """What arrived is not taken for the whole."""
-    client, _ = connect(Scenario(faults=(Fault(match="GET /v1beta/files/.*:download", do="truncate", bytes=10),)))
+    client, _ = connect(
+        Scenario(faults=(Fault(match="GET /download/v1beta/files/.*:download", do="truncate", bytes=10),))
+    )
     job = client.get(create(client, rows).id)
     with pytest.raises(ProviderUnavailableError):
         client.download(job, io.BytesIO())

@@ -49,7 +49,7 @@ class Files:
             web.get(f"/{version}/files", self.list_all),
             web.get(file, self.get),
             web.delete(file, self.delete),
-            web.get(f"{file}:download", self.download),
+            web.get(f"{file}:download", self.redirect),
             web.get(f"/download{file}:download", self.download),
         ]
 
@@ -112,11 +112,15 @@ class Files:
         request[MADE] = {"deleted": stored.id}
         return web.json_response({})
 
+    async def redirect(self, request: web.Request) -> web.Response:
+        """GET /V/files/{id}:download: as at the service, the file is at the address for downloads."""
+        self._find_generated(request)
+        prefix, _, path = str(request.url).partition("/v1")
+        return web.Response(status=302, headers={"location": f"{prefix}/download/v1{path}"})
+
     async def download(self, request: web.Request) -> web.StreamResponse:
-        """GET /V/files/{id}:download, streamed; uploaded files cannot be downloaded."""
-        stored = self._find(request)
-        if stored.purpose != "GENERATED":
-            raise api_error(400, "Only generated files can be downloaded.")
+        """GET /download/V/files/{id}:download, streamed."""
+        stored = self._find_generated(request)
         return web.FileResponse(stored.path, headers={"content-type": "application/jsonl"}, chunk_size=CHUNK)
 
     async def _describe(self, stored: StoredFile) -> dict[str, Any]:
@@ -137,6 +141,13 @@ class Files:
             "source": stored.purpose,
             **({"downloadUri": f"{uri}:download?alt=media"} if stored.purpose == "GENERATED" else {}),
         }
+
+    def _find_generated(self, request: web.Request) -> StoredFile:
+        """The file in the request's path; uploaded files cannot be downloaded."""
+        stored = self._find(request)
+        if stored.purpose != "GENERATED":
+            raise api_error(400, "Only generated files can be downloaded.")
+        return stored
 
     def _find(self, request: web.Request) -> StoredFile:
         name = f"files/{request.match_info['id']}"

@@ -10,13 +10,12 @@ from aiohttp import web
 from ..account import Account
 from ..files import FileStore, StoredFile
 from ..log import MADE
+from ..openai_answers import ENDPOINTS
 from ..progress import Progress
 from .errors import api_error
 from .jobs import Job, describe, validate
 from .outputs import write_outputs
 from .pages import page
-
-_ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/moderations")
 
 
 class Batches:
@@ -60,7 +59,7 @@ class Batches:
         for name in ("input_file_id", "endpoint", "completion_window"):
             if name not in body:
                 raise api_error(400, f"Missing required parameter: '{name}'.", param=name)
-        if body["endpoint"] not in _ENDPOINTS:
+        if body["endpoint"] not in ENDPOINTS:
             raise api_error(400, f"Invalid value: '{body['endpoint']}'.", param="endpoint")
         stored = self._store.files.get(body["input_file_id"])
         if stored is None:

@@ -67,7 +67,7 @@ def _row_errors(job: Job, line: Line, seen: set[str]) -> list[dict[str, Any]]:
     """What is wrong with a row; adds its `custom_id` to `seen`, and takes the batch's model from the first row."""
     try:
         row = json.loads(line.content)
-        custom_id, url, body = row["custom_id"], row["url"], row["body"]
+        custom_id, url, body = str(row["custom_id"]), row["url"], dict(row["body"])
     except (ValueError, KeyError, TypeError):
         return [_error("invalid_json_line", "This line is not parseable as a request.", line.number)]
     job.model = job.model or body.get("model")

@@ -4,7 +4,7 @@ import base64
 import struct
 from typing import Any
 
-from ..answers import count_tokens, vector_for
+from ..answers import count_tokens, inputs_of, vector_for
 from ..scenario import Scenario
 
 _SIZE = 8
@@ -12,7 +12,7 @@ _SIZE = 8
 
 def embeddings(scenario: Scenario, body: dict[str, Any]) -> dict[str, Any]:
     """A vector for each input; inputs that are alike have the same one."""
-    texts = _inputs(body.get("input"))
+    texts = inputs_of(body.get("input"))
     vectors = [vector_for(scenario, text, body.get("dimensions") or _SIZE) for text in texts]
     is_packed = body.get("encoding_format") == "base64"
     tokens = sum(count_tokens(text) for text in texts)
@@ -25,12 +25,6 @@ def embeddings(scenario: Scenario, body: dict[str, Any]) -> dict[str, Any]:
         "model": body.get("model"),
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
-
-
-def _inputs(given: Any) -> list[str]:
-    """The inputs as text: one text, one list of tokens, or a list of either."""
-    is_list = isinstance(given, list) and not all(isinstance(each, int) for each in given)
-    return [str(each) for each in (given if is_list else [given])]
 
 
 def _packed(vector: list[float]) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..answers import prompt_of, refusal_for
-from ..openai_answers import answer_for
 from ..scenario import Scenario
+from .answers import answer
 from .engine import CRASH, give_up, is_crash, note_received
 
-_URLS = ("/v1/chat/completions", "/v1/embeddings")
+_URLS = ("/v1/chat/completions", "/v1/embeddings", "/v1/audio/transcriptions", "/v1/audio/translations")
+_URL_ENDS = ("/score", "/rerank")
 
 
 def read_rows(scenario: Scenario, path: str, output: str) -> list[dict[str, Any]]:
@@ -68,7 +69,7 @@ def _answer(scenario: Scenario, row: dict[str, Any], number: int, served: str) -
     response: dict[str, Any] = {"status_code": status, "request_id": f"vllm-batch-{row_id}", "body": None}
     error: Any = None
     if status == 200:
-        response["body"] = _with_own_fields(answer_for(scenario, row["url"], body, row_id, int(time.time())))
+        response["body"] = answer(scenario, row["url"], body, row_id, int(time.time()))
     else:
         known = {"message": message, "type": "BadRequestError", "param": None, "code": status}
         error = {"error": known} if number % 2 == 0 else message  # the real one has both forms
@@ -78,23 +79,13 @@ def _answer(scenario: Scenario, row: dict[str, Any], number: int, served: str) -
 def _status_of(scenario: Scenario, row: dict[str, Any], served: str) -> tuple[int, str]:
     """The HTTP status of the row's answer, and the message of an error."""
     body = row["body"]
-    if row["url"] not in _URLS:
-        return 400, f"URL {row['url']} was used. Supported endpoints: {', '.join(_URLS)}"
+    if row["url"] not in _URLS and not row["url"].endswith(_URL_ENDS):
+        return 400, f"URL {row['url']} was used. Supported endpoints: {', '.join(_URLS + _URL_ENDS)}"
     if body.get("model") not in (None, served):
         return 404, f"The model `{body['model']}` does not exist."
     if body.get("stream"):
         return 400, "Request must not be sent in stream mode"
     if body.get("messages") == []:
         return 400, "list index out of range"
-    refusal = refusal_for(scenario, str(body.get("messages") or body.get("input")), row["custom_id"])
+    refusal = refusal_for(scenario, str(body.get("messages") or prompt_of(body)), row["custom_id"])
     return (refusal.status, refusal.message) if refusal else (200, "")
-
-
-def _with_own_fields(body: dict[str, Any]) -> dict[str, Any]:
-    """A completion with the fields that the real one has beyond OpenAI's; embeddings have none."""
-    if body["object"] == "chat.completion":
-        for choice in body["choices"]:
-            choice["message"] |= {"annotations": None, "tool_calls": [], "reasoning": None}
-            choice["stop_reason"] = None
-        body |= {"service_tier": None, "prompt_logprobs": None, "kv_transfer_params": None}
-    return body

@@ -12,11 +12,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ..answers import prompt_of, refusal_for
-from ..openai_answers import answer_for
 from ..scenario import Scenario
+from .answers import answer
 from .engine import CRASH, is_crash, note_received
 
 _ROWS = 100
+_PATHS = (
+    *("/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings"),
+    *("/score", "/v1/score", "/rerank", "/v1/rerank", "/v2/rerank"),
+)
 
 
 def serve(read: Callable[[], Scenario], arguments: argparse.Namespace, engine: int) -> None:
@@ -33,8 +37,7 @@ def serve(read: Callable[[], Scenario], arguments: argparse.Namespace, engine: i
         [
             web.get("/health", server.health),
             web.get("/v1/models", server.models),
-            web.post("/v1/chat/completions", server.answer),
-            web.post("/v1/embeddings", server.answer),
+            *(web.post(path, server.answer) for path in _PATHS),
         ]
     )
     # Like the real one, it closes connections that were idle for that long.
@@ -80,7 +83,7 @@ class _Server:
             return _error(400, "list index out of range")
         if refusal := refusal_for(scenario, prompt_of(body), row_id):
             return _error(refusal.status, refusal.message)
-        return web.json_response(answer_for(scenario, request.path, body, row_id, int(time.time())))
+        return web.json_response(answer(scenario, request.path, body, row_id, int(time.time())))
 
     def _die(self) -> None:
         sys.stderr.write(f"{CRASH}\n")
