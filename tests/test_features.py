@@ -74,6 +74,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "presence penalty": config(presence_penalty=0.3),
     "frequency penalty": config(frequency_penalty=0.3),
     "seed": config(seed=3),
+    "service tier": config(service_tier="auto"),
     "other keys (`provider_kwargs`)": {"provider_kwargs": {"another": 1}},
     "keys of a message": {"messages": [UnifiedMessage(role="user", content="hi", provider_kwargs={"another": 1})]},
 }

@@ -26,6 +26,7 @@ def right(client: BatchClient) -> None:
     client.submit("openai", requests=ROWS, model="m", timeout=60)
     client.submit("openai", requests=[REQUEST], generation_config=GenerationConfig(max_tokens=5), metadata={"a": "b"})
     client.submit("openai", requests=[Row(custom_id="a", prompt="b")], generation_config={"max_tokens": 5})
+    client.submit("groq", requests=ROWS, completion_window="7d", headers={"x-run": "7"}, betas=("some-beta",))
     client.submit(provider="vllm", input="in.jsonl", check_rows=None, unsupported="drop", engine_options={"seed": 4})
 
 

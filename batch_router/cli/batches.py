@@ -47,6 +47,7 @@ class _BatchOptions(_RowOptions):
     credential: str | None
     timeout: float | None
     keep_remote: bool
+    completion_window: str | None
 
 
 def _row_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -57,7 +58,11 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
             click.option("--provider", required=True, help="openai, anthropic, google, vllm ..."),
             click.option("--model", help="The model of rows without one."),
             click.option("--replace-model", is_flag=True, help="Take --model for all rows, whatever they name."),
-            click.option("--endpoint", type=click.Choice(_ENDPOINTS), help="The endpoint of rows without one."),
+            click.option(
+                "--endpoint",
+                type=click.Choice(_ENDPOINTS, case_sensitive=False),
+                help="The endpoint of rows without one.",
+            ),
             click.option("--system-prompt", help="The system prompt of rows without one."),
             click.option("--temperature", type=float, help="For rows without one."),
             click.option("--max-tokens", type=int, help="For rows without one."),
@@ -84,6 +89,9 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A note that status shows; can be repeated.")
 @click.option("--timeout", type=float, help="Cancel the batch after this many seconds; finished answers are kept.")
 @click.option("--keep-remote", is_flag=True, help="Leave uploaded files and result files at the provider.")
+@click.option("--completion-window", metavar="TIME", help="The time that the provider may take, in its words: 24h.")
+@click.option("--header", multiple=True, metavar="NAME=VALUE", help="A header of the request that creates a job.")
+@click.option("--beta", multiple=True, metavar="NAME", help="A feature of Anthropic's that is not yet for all.")
 @click.option(
     "--engine-option", multiple=True, metavar="NAME[=VALUE]", help="An option of a vLLM engine; can be repeated."
 )
@@ -94,19 +102,24 @@ def submit(
     provider: str,
     metadata: Sequence[str],
     engine_option: Sequence[str],
+    header: Sequence[str],
+    beta: Sequence[str],
     wait: bool,
     as_json: bool,
     **given: Unpack[_BatchOptions],
 ) -> int:
     """Send the requests in a JSONL FILE. Every row is checked before anything is sent."""
     options = _options(given)
-    options["metadata"] = _read_metadata(metadata)
+    options["metadata"] = _read_pairs("--metadata", metadata)
+    options["headers"] = _read_pairs("--header", header)
+    options["betas"] = beta
     options["engine_options"] = _read_engine_options(engine_option)
     settings = Settings.from_env()
     kind = find_provider(provider, settings)
     checked = read_options(options)
     queue = kind.queue_of(checked.model, settings) or str(State.QUEUED.queue)
     kind.check_engine_options(checked.engine_options, settings)
+    kind.check_job_options(checked.job_options)
     check_file(file, kind, checked, settings)
     client = BatchClient()
     if not client.listeners(queue):
@@ -281,11 +294,11 @@ def _read_engine_options(options: Sequence[str]) -> dict[str, str | bool]:
     return {name: value if equals else True for name, equals, value in pairs}
 
 
-def _read_metadata(pairs: Sequence[str]) -> dict[str, str]:
+def _read_pairs(option: str, pairs: Sequence[str]) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs]
     for key, equals, _ in split:
         if not key or not equals:
-            raise click.UsageError(f"--metadata takes KEY=VALUE, not {key!r}")
+            raise click.UsageError(f"{option} takes KEY=VALUE, not {key!r}")
     return {key: value for key, _, value in split}
 
 

@@ -2,15 +2,23 @@
 
 import hmac
 from hashlib import pbkdf2_hmac
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from ..security.headers import check_headers
 from .enums import BatchStatus, Endpoint
 from .shown import Shown
 
 #: The value of an engine's option; True: a flag.
 EngineOption = bool | int | float | str
 
+
+#: A provider's word for the time that a job may take: "24h".
+CompletionWindow = Annotated[str, Meta(pattern="^[0-9]{1,4}[a-z]{1,2}$")]
+#: A provider's name of a feature that is not yet for all: "output-300k-2026-03-24".
+Beta = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 #: Rounds of the digest of a key: some 20 ms, once per client. Keys of one's own servers may be short enough to guess.
 _DIGEST_ROUNDS = 50_000
@@ -106,6 +114,32 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return (self.completed - self.before) / max(1e-3, self.at - self.since)
 
 
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a batch asks of its jobs, where the provider has it; all of it goes with the call that creates a job.
+
+    Attributes:
+        completion_window: the time that the job may take; None: the provider's usual one.
+        headers: extra headers of the request.
+        betas: features that are not yet for all.
+
+    Raises:
+        ValidationError: a header is one that a batch may not set.
+    """
+
+    completion_window: CompletionWindow | None = None
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    betas: Annotated[list[Beta], Meta(max_length=32)] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_headers(self.headers)
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """The headers as a client sends them, the betas among them: small letters, as in the SDKs' own defaults."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return headers | ({"anthropic-beta": ",".join(self.betas)} if self.betas else {})
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a client needs to create a job, or to find one that was created.
 
@@ -115,6 +149,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         upload: the provider's name of the uploaded rows.
         since: no job with this label is older (seconds since 1970).
         engine_options: of the batch, for the engine of a job that runs in the worker.
+        options: what the batch asks of its jobs.
         taken: ids of jobs that belong to other shards, for a provider that cannot tell running jobs apart.
     """
 
@@ -126,4 +161,5 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     upload: str | None
     since: float
     engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
+    options: JobOptions = JobOptions()
     taken: frozenset[str] = frozenset()

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypedDict
 
@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from ..core import Endpoint, GenerationConfig, TextContent, UnifiedRequest
-from ..core.jobs import EngineOption
+from ..core.jobs import Beta, CompletionWindow, EngineOption, JobOptions
 from ..core.record import JsonObject
 from ..exceptions import ValidationError
+from ..security.headers import check_headers
 from ..security.names import BATCH_ID, CREDENTIAL
 from ..security.printable import printable
 from .encode import Unsupported
@@ -56,6 +57,11 @@ class SendOptions(TypedDict, total=False):
         timeout: seconds from the submission until the batch is cancelled; it keeps the answers that it has by then. By
             default it is never cancelled.
         keep_remote: leave the uploaded and the result files at the provider; by default (False) they are deleted.
+        completion_window: the time that the provider may take, in its own words ("24h"), where it has a choice: OpenAI
+            and services like it. By default its usual one.
+        headers: extra HTTP headers of the request that creates a job, by name: no keys and nothing that is secret, for
+            they are kept in the store. `{"anthropic-version": "2023-06-01"}` asks for another version of that API.
+        betas: Anthropic's features that are not yet for all: `["output-300k-2026-03-24"]`.
         engine_options: options of the vLLM engine without their dashes, True for a flag: `{"max-model-len": 4096}`.
     """
 
@@ -71,6 +77,9 @@ class SendOptions(TypedDict, total=False):
     credential: str | None
     timeout: float | None
     keep_remote: bool
+    completion_window: str | None
+    headers: Mapping[str, str]
+    betas: Sequence[str]
     engine_options: Mapping[str, EngineOption]
 
 
@@ -115,6 +124,9 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     metadata: Annotated[dict[_Name, str], Meta(max_length=64)] = msgspec.field(default_factory=dict)
     timeout: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     keep_remote: bool = False
+    completion_window: CompletionWindow | None = None
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    betas: Annotated[list[Beta], Meta(max_length=32)] = msgspec.field(default_factory=list)
     engine_options: Annotated[dict[_Name, EngineOption], Meta(max_length=64)] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -126,6 +138,12 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
             raise ValidationError("credential is the name of a key, no key: 1 to 64 lower-case letters, digits or '-'")
         if self.batch_id is not None and self.idempotency_key is not None:
             raise ValidationError("give either batch_id or idempotency_key: the key makes the id")
+        check_headers(self.headers)
+
+    @property
+    def job_options(self) -> JobOptions:
+        """Those that go to the provider with each job."""
+        return JobOptions(completion_window=self.completion_window, headers=self.headers, betas=self.betas)
 
     def choose_id(self) -> str:
         """The id of the batch; that of a key is always the same."""

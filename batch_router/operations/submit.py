@@ -117,6 +117,7 @@ def _check_options(context: Context, kind: Provider, options: Options) -> str | 
         raise ValidationError(f"credential: {kind.name} needs no key; leave it out")
     check_limits(options, context.settings.of(Bounds))
     kind.check_engine_options(options.engine_options, context.settings)
+    kind.check_job_options(options.job_options)
     check_model(options.model)
     return kind.queue_of(options.model, context.settings)
 

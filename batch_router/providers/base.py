@@ -12,7 +12,7 @@ import msgspec
 
 from ..core import Endpoint, NativeRow, UnifiedRequest, UnifiedResult
 from ..core.finding import Finding
-from ..core.jobs import EngineOption, Job, JobSpec
+from ..core.jobs import EngineOption, Job, JobOptions, JobSpec
 from ..exceptions import CredentialsError, ValidationError
 from ..settings import Settings
 from .access import Access
@@ -193,6 +193,8 @@ class Provider(ABC):
     key_variables: ClassVar[tuple[str, ...]] = ()
     #: A Celery queue for all steps of this provider, where the usual ones will not do.
     queue: ClassVar[str | None] = None
+    #: What of `JobOptions` its jobs take.
+    job_options: ClassVar[frozenset[str]] = frozenset()
     #: The completion windows that a job may have, the first by default; none: the provider does not ask.
     windows: ClassVar[tuple[str, ...]] = ()
     codec: ClassVar[Codec]
@@ -240,6 +242,20 @@ class Provider(ABC):
         """
         if options:
             raise ValidationError(f"engine_options: {cls.name} has no engine of ours; leave them out")
+
+    @classmethod
+    def check_job_options(cls, options: JobOptions) -> None:
+        """Refuse what no batch may ask of a job.
+
+        Raises:
+            ValidationError: says which option, and what to do instead.
+        """
+        for name in options.__struct_fields__:
+            if getattr(options, name) and name not in cls.job_options:
+                raise ValidationError(f"{name}: {cls.name} has no such option; leave it out")
+        window = options.completion_window
+        if window is not None and window not in cls.windows:
+            raise ValidationError(f"completion_window: {cls.name} has {', '.join(cls.windows)}, and not {window!r}")
 
     @classmethod
     def queue_of(cls, model: str | None, settings: Settings) -> str | None:  # noqa: ARG003 - mostly one for all models

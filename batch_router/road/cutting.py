@@ -204,6 +204,7 @@ class Cutter:
             row_ids=shard.row_ids,
             retries_left=options.row_retries,
             engine_options=options.engine_options,
+            job_options=options.job_options,
             keep_remote=options.keep_remote,
         )
 

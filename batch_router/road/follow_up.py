@@ -113,6 +113,7 @@ def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
         endpoint=shard.endpoint,
         retries_left=retries_left,
         engine_options=shard.engine_options,
+        job_options=shard.job_options,
         keep_remote=shard.keep_remote,
         **rows._asdict(),
     )

@@ -44,6 +44,7 @@ def job_spec(shard: Shard) -> JobSpec:
         round=shard.round,
         upload=shard.upload,
         engine_options=shard.engine_options,
+        options=shard.job_options,
         since=shard.submitted_at,
     )
 

@@ -15,7 +15,7 @@ from typing import ClassVar, TypedDict
 import msgspec
 
 from ..core import BatchStatus, Endpoint
-from ..core.jobs import Account, EngineOption, Failure, Job, Progress
+from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progress
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
@@ -156,6 +156,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         retries_left: how often rows that fail for a passing reason may be sent again.
         retried: how many of its rows went on to a follow-up shard; their results are there.
         engine_options: of the batch, for a job that runs in the worker.
+        job_options: what the batch asks of its jobs.
         progress: how far such a job is, while it runs.
         polls: how often a worker looked at the job.
         queue_waits: how often the provider had no room for the job's tokens.
@@ -189,6 +190,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     intent: Intent | None = None
     job: Job | None = None
     engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
+    job_options: JobOptions = JobOptions()
     progress: Progress | None = None
     polls: int = 0
     queue_waits: int = 0

@@ -34,6 +34,8 @@ ALONE: list[dict[str, Any]] = [
     {"idempotency_key": "k"},
     {"credential": "c"},
     {"engine_options": {"max-model-len": 9}},
+    {"completion_window": "24h", "headers": {"x-run": "7"}},
+    {"betas": ["output-300k-2026-03-24"]},
 ]
 OPTION_NAMES: list[str] = [*SubmitOptions.__annotations__]
 NAMES = [*OPTION_NAMES, *GenerationConfig.__struct_fields__]

@@ -133,6 +133,8 @@ SHARDS: dict[str, Poison] = {
     "batch that is another": field("batch", "good"),
     "engine option that is none": field("engine_options", {"--tool-parser-plugin": "x"}),
     "engine option that is a list": field("engine_options", {"seed": ["x"]}),
+    "header that frames a request": field("job_options", {"headers": {"content-length": "0"}}),
+    "header with a line end": field("job_options", {"headers": {"x-run": "1\r\nx-api-key: k"}}),
     "negative size": field("size", -1),
     "job in another shape": field("job", [1]),
     "a batch": field("kind", "batch"),

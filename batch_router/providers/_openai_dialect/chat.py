@@ -46,6 +46,7 @@ class ChatBody(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     tools: list[object] | None = None
     tool_choice: str | dict[str, object] | None = None
     response_format: dict[str, object] | None = None
+    service_tier: str | None = None
 
 
 def encode_body(request: UnifiedRequest) -> ChatBody:
@@ -63,6 +64,7 @@ def encode_body(request: UnifiedRequest) -> ChatBody:
         frequency_penalty=config.frequency_penalty,
         seed=config.seed,
         reasoning_effort=config.reasoning_effort,
+        service_tier=config.service_tier,
     )
     if config.tools is not None:
         body.tools = [_encode_tool(tool) for tool in config.tools]

@@ -31,6 +31,7 @@ class AnthropicProvider(Provider):
         },
     }
     key_variables = ("ANTHROPIC_API_KEY",)
+    job_options = frozenset({"headers", "betas"})
     native = AnthropicRows()
     codec: ClassVar[Codec] = codec
 

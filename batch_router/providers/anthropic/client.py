@@ -37,6 +37,9 @@ from .codec import read_row_id
 NAME = "anthropic"
 # Where the SDK sends to, if it is given no address.
 _URL_VARIABLE, _URL = "ANTHROPIC_BASE_URL", "https://api.anthropic.com"
+#: The version of the API that this client and the codec are written for; the SDK 2.12 asks for it, too. A later SDK may
+#: ask for another one, which takes other parameters and answers otherwise. A batch may choose one by its `headers`.
+API_VERSION = "2026-10-21"
 _PATH = "/v1/messages/batches"
 _PAGE = 100
 # An overloaded service has not let the request in.
@@ -73,19 +76,20 @@ class AnthropicClient:
             timeout=settings.http_timeout,
             max_retries=0,
             http_client=http,
+            default_headers={"anthropic-version": API_VERSION},
         )
 
     def upload(self, rows: Rows, spec: JobSpec) -> None:
         """Nothing to do: the rows go with `create`."""
 
-    def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the row ids carry the label
+    def create(self, rows: Rows, spec: JobSpec) -> Job:
         """Create the job; its one request is streamed, never whole in memory."""
         with self._errors.translated(), rows.open() as stream:
             answer = self._sdk.post(
                 _PATH,
                 content=_body(stream, rows.size),
                 cast_to=httpx2.Response,
-                options={"headers": {"content-length": str(_body_size(rows.size))}},
+                options={"headers": {**spec.options.all_headers, "content-length": str(_body_size(rows.size))}},
             )
             return self._job(self._answers.read(answer.content))
 

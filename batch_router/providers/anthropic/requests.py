@@ -32,6 +32,7 @@ class Params(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     tool_choice: dict[str, object] | None = None
     output_config: dict[str, object] | None = None
     thinking: dict[str, object] | None = None
+    service_tier: str | None = None
 
 
 def encode_params(request: UnifiedRequest) -> Params | dict[str, object]:
@@ -65,6 +66,7 @@ def encode_params(request: UnifiedRequest) -> Params | dict[str, object]:
 def _add_config(params: Params, config: GenerationConfig) -> None:
     params.max_tokens = config.max_tokens
     params.stop_sequences = config.stop_sequences
+    params.service_tier = config.service_tier
     if config.tools is not None:
         params.tools = [_encode_tool(tool) for tool in config.tools]
     if (choice := config.tool_choice) is not None:

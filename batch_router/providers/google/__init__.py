@@ -20,7 +20,7 @@ class GoogleProvider(Provider):
     # ai.google.dev/gemini-api/docs/batch-api: 2 GB per input file. It names no limit of rows; 50,000 is our own.
     limits = Limits(rows=50_000, bytes=2_000_000_000)
     endpoints = {  # noqa: RUF012 - data
-        Endpoint.CHAT: {},
+        Endpoint.CHAT: {"service_tier": "leave it out"},
         Endpoint.EMBEDDINGS: {
             **dict.fromkeys(
                 (
@@ -36,6 +36,7 @@ class GoogleProvider(Provider):
                     "tools",
                     "tool_choice",
                     "output_schema",
+                    "service_tier",
                 ),
                 _EMBEDDINGS_TAKE_NONE,
             ),
@@ -46,6 +47,7 @@ class GoogleProvider(Provider):
         },
     }
     key_variables = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the SDK's own order
+    job_options = frozenset({"headers"})
     native = GeminiRows()
     codec: ClassVar[Codec] = codec
 

@@ -137,7 +137,9 @@ class GoogleClient:
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the label as its display name."""
-        config = {"display_name": spec.label}
+        config: dict[str, Any] = {"display_name": spec.label}
+        if headers := spec.options.all_headers:
+            config["http_options"] = {"headers": headers}
         if spec.endpoint is Endpoint.EMBEDDINGS:
             source = {"file_name": str(spec.upload)}
             return self._job(

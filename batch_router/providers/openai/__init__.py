@@ -36,6 +36,7 @@ class OpenAIProvider(Provider):
     key_variables = ("OPENAI_API_KEY",)
     native = OpenAIRows(set(Endpoint) - {Endpoint.SCORE, Endpoint.RERANK})
     speaks_openai = True
+    job_options = frozenset({"completion_window", "headers"})
     windows = OPENAI.windows
     codec: ClassVar[Codec] = codec
 

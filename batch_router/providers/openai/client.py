@@ -57,7 +57,7 @@ class OpenAIClient:
         name = service.name
         self._errors = Errors(name, api_key, openai.APIStatusError, _describe, unanswered=(openai.APIConnectionError,))
         self._answers = Answers(self._errors)
-        self._window: Any = service.windows[0]  # the SDK knows OpenAI's alone
+        self._window = service.windows[0]
         self._statuses = {**_STATUSES, **service.statuses}
         address = Address(name, base_url or os.environ.get(service.url_variable or "") or service.url)
         self.access = Access(name, address.url, api_key)
@@ -83,12 +83,14 @@ class OpenAIClient:
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
         """Create the job with the label in its metadata."""
+        window: Any = spec.options.completion_window or self._window  # the SDK knows OpenAI's alone
         with self._errors.translated():
             answer = self._sdk.batches.with_raw_response.create(
                 input_file_id=str(spec.upload),
                 endpoint=URLS[spec.endpoint],  # type: ignore[arg-type] # the SDK has them as literals
-                completion_window=self._window,
+                completion_window=window,
                 metadata={LABEL_KEY: spec.label},
+                extra_headers=spec.options.all_headers,
             )
             return self._job(self._answers.read(answer.http_response.content))
 

@@ -30,6 +30,7 @@ def encode_response_body(request: UnifiedRequest) -> dict[str, object]:
             "reasoning": {"effort": config.reasoning_effort} if config.reasoning_effort else None,
             "tools": [_tool(msgspec.to_builtins(tool)) for tool in config.tools or ()] or None,
             "tool_choice": _tool_choice(config.tool_choice),
+            "service_tier": config.service_tier,
         }
         body |= {name: value for name, value in known.items() if value is not None}
         if config.output_schema is not None:

@@ -54,6 +54,7 @@ class VLLMProvider(Provider):
         Endpoint.CHAT: {
             "document.base64": "send its text",
             "document.url": "send its text",
+            "service_tier": "leave it out: an engine serves all requests alike",
         },
         Endpoint.EMBEDDINGS: dict.fromkeys(
             GenerationConfig.__struct_fields__, "leave it out: embeddings have no such parameter"
