@@ -69,28 +69,61 @@ class Failure(Shown, frozen=True, kw_only=True):
     status_code: int = 0
 
 
+class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row for which a provider refused a whole job.
+
+    Attributes:
+        row: its number within the job, from 0.
+        message: the provider's words.
+        code: the provider's word for the error; None: it has none.
+    """
+
+    row: int
+    message: str
+    code: str | None = None
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's batch, as it was last seen.
 
     Attributes:
-        created_at: seconds since 1970, by the provider's clock.
+        word: the provider's word for the status, where its meaning is not known: such a job counts as running.
+        created_at: seconds since 1970, by the provider's clock; 0: unknown.
         completed: rows answered so far.
         failed: rows refused so far.
+        unanswered: rows that the provider counts as neither; None: its counts do not say so.
         expires_at: when the provider gives up the rows that are not done, seconds since 1970.
         outputs: the provider's names of the result files, in the order in which they are read.
+        unnamed: whether the job has ended with answers, and names no file of them yet.
         label: ours or another's; None: it has none, or the provider does not show it.
         error: why the job ended without doing its work, in the provider's words.
+        refused: the rows that it was refused for.
     """
 
     id: str
     status: BatchStatus
+    word: str | None = None
     created_at: float
     completed: int = 0
     failed: int = 0
+    unanswered: int | None = None
     expires_at: float | None = None
     outputs: tuple[str, ...] = ()
+    unnamed: bool = False
     label: str | None = None
     error: Failure | None = None
+    refused: tuple[RefusedRow, ...] = ()
+
+    @property
+    def did_nothing(self) -> bool:
+        """Whether the job was refused as a whole: it answered no row, and costs nothing."""
+        return self.status is BatchStatus.FAILED and not (self.completed or self.outputs)
+
+    def promised(self, rows: int) -> int:
+        """How many of its rows have an answer or a refusal that can be fetched, by its status and counts."""
+        if self.status is BatchStatus.COMPLETED:
+            return max(0, rows - (self.unanswered or 0))
+        return min(rows, self.completed + self.failed)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

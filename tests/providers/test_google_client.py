@@ -386,7 +386,7 @@ def state(word: str) -> dict[str, Any]:
         (operation(response={}, metadata={"output": {"responsesFile": "files/a"}}), {"outputs": ("files/a",)}),
         (operation(metadata={"batchStats": {"successfulRequestCount": "4"}}), {"completed": 4, "failed": 0}),
         (operation(metadata={"batchStats": {"failedRequestCount": "many"}}), {"completed": 0, "failed": 0}),
-        (operation(metadata={"createTime": 5}), {"created_at": 0.0, "expires_at": None}),
+        (operation(metadata={"createTime": [5]}), {"created_at": 0.0, "expires_at": None}),
         (operation(**state("BATCH_STATE_PARTIALLY_SUCCEEDED")), {"status": "completed"}),
         (operation(**state("JOB_STATE_RUNNING")), {"status": "in_progress"}),
         ({"name": "batches/x"}, {"status": "validating", "error": None}),
@@ -402,9 +402,11 @@ def test_what_is_left_out_is_zero(say: Any, said: dict[str, Any], expected: dict
     assert {name: getattr(job, name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("said", [operation(**state("BATCH_STATE_DREAMING")), {}, {"name": 5}, [], "text"])
+@pytest.mark.parametrize(
+    "said", [{}, {"name": 5}, {"name": ""}, {"metadata": {"state": "BATCH_STATE_RUNNING"}}, [], "text"]
+)
 def test_an_answer_without_a_meaning_is_an_error(say: Any, said: Any) -> None:
-    """An unknown state is not taken for one that we know."""
+    """What has no name of a job describes none."""
     with pytest.raises(ProtocolError) as caught:
         say(said).get("batches/x")
     assert caught.value.ambiguous

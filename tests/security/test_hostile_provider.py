@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from batch_router.core import BatchStatus
-from batch_router.core.jobs import Job
 from batch_router.exceptions import (
     ProtocolError,
     ProviderAPIError,
@@ -133,16 +131,21 @@ def test_rows_go_to_no_upload_url_of_another_host(rows: FileRows) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_answers_are_fetched_from_no_other_host(scheme: str) -> None:
-    """Anthropic's service names the URL that the answers are at; the error names that host, in printable text."""
-    with HostileServer(lambda _: reply()) as other, HostileServer(lambda _: reply()) as server:
-        client = client_of("anthropic", server.url)
+    """Anthropic's service names the URL that the answers are at: they come from below the base URL."""
+    with (
+        HostileServer(lambda _: reply()) as other,
+        HostileServer(
+            lambda asked: reply(200, b'{"custom_id":"t-0"}') if "/results" in asked.path else ended
+        ) as server,
+    ):
         url = f"{scheme}://127.0.0.1:{other.port}/results"
-        job = Job(id="msgbatch_1", status=BatchStatus.COMPLETED, created_at=0.0, outputs=(url,))
-        with pytest.raises(ProtocolError) as caught:
-            client.download(job, io.BytesIO())
-    assert f"a request to '{scheme}://127.0.0.1:{other.port}' was not sent" in str(caught.value)
-    assert not caught.value.ambiguous
-    assert other.asked == server.asked == []
+        ended = says(job_answer("anthropic", results_url=url))(Asked("", "", b"", b""))
+        client = client_of("anthropic", server.url)
+        answers = io.BytesIO()
+        client.download(client.get("msgbatch_1"), answers)
+    assert answers.getvalue() == b'{"custom_id":"t-0"}\n'
+    assert server.asked[-1].path == "/v1/messages/batches/msgbatch_1/results"
+    assert other.asked == []
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -163,33 +166,45 @@ def test_no_path_leaves_the_api(provider: str, way: str) -> None:
 HOSTILE_NAMES = ("../../other", "..", "a/../b", "a/b", "a%2f..", "a?b", "a#b", "a b", "", "x" * 1001, "\x1b[2J", "a\n")
 
 
-NAMED: list[tuple[str, str, Callable[[str], dict[str, Any]]]] = [
-    ("openai", "", lambda name: {"id": name}),
-    ("openai", "", lambda name: {"output_file_id": name}),
-    ("openai", "", lambda name: {"error_file_id": name}),
-    ("anthropic", "", lambda name: {"id": name}),
-    ("google", "batches/", lambda name: {"name": name}),
-    ("google", "files/", lambda name: {"response": {"responsesFile": name}}),
-]
-
-
-@pytest.mark.parametrize(("provider", "folder", "fields"), NAMED)
-def test_a_name_is_no_way_elsewhere(
-    provider: str, folder: str, fields: Callable[[str], dict[str, Any]], rows: FileRows
-) -> None:
-    """A name of a job or of a file that would change the path of a URL is refused, and goes out in none."""
+@pytest.mark.parametrize(
+    ("provider", "folder", "field"), [("openai", "", "id"), ("anthropic", "", "id"), ("google", "batches/", "name")]
+)
+def test_the_name_of_a_job_is_no_way_elsewhere(provider: str, folder: str, field: str) -> None:
+    """A name that would change the path of a URL is refused, and goes out in none."""
     name = ""
-    with HostileServer(lambda asked: says(job_answer(provider, **fields(folder + name)))(asked)) as server:
+    with HostileServer(lambda asked: says(job_answer(provider, **{field: folder + name}))(asked)) as server:
         client = client_of(provider, server.url)
         for name in HOSTILE_NAMES:  # noqa: B007 - the server says it
             server.asked.clear()
-            with pytest.raises(ProtocolError, match="a name that is not one") as caught:
+            with pytest.raises(ProtocolError, match=r"a name that is not one|without a usable") as caught:
                 client.get(str(NAMES[provider][0]))
             assert len(server.asked) == 1
             assert len(str(caught.value)) < 400
             assert "\x1b" not in str(caught.value)
         name = "a-Z_0.9"
         assert client.get(str(NAMES[provider][0]))
+
+
+NAMED: list[tuple[str, str, Callable[[str], dict[str, Any]]]] = [
+    ("openai", "", lambda name: {"output_file_id": name}),
+    ("openai", "", lambda name: {"output_file_id": "", "error_file_id": name}),
+    ("google", "files/", lambda name: {"response": {"responsesFile": name}}),
+]
+
+
+@pytest.mark.parametrize(("provider", "folder", "fields"), NAMED)
+def test_the_name_of_a_file_is_no_way_elsewhere(
+    provider: str, folder: str, fields: Callable[[str], dict[str, Any]]
+) -> None:
+    """A name that would change the path of a URL is none: the job has named no file, and is known."""
+    name = ""
+    with HostileServer(lambda asked: says(job_answer(provider, **fields(folder + name)))(asked)) as server:
+        client = client_of(provider, server.url)
+        for name in HOSTILE_NAMES:  # noqa: B007 - the server says it
+            job = client.get(str(NAMES[provider][0]))
+            assert (job.outputs, job.unnamed) == ((), True)
+        name = "a-Z_0.9"
+        assert client.get(str(NAMES[provider][0])).outputs == (folder + name,)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -201,7 +216,7 @@ def test_a_list_ends(provider: str) -> None:
         client = client_of(provider, server.url)
         with pytest.raises(ProtocolError, match="twice"):
             list(client.list(100))
-        assert len(server.asked) == 2
+        assert len([asked for asked in server.asked if "/results" not in asked.path]) == 2
         if provider == "google":
             cursor = "a\x1bb"
             with pytest.raises(ProtocolError, match="a cursor that is not one"):

@@ -1,7 +1,7 @@
 """What the clients over HTTP have in common; each client adds its SDK's calls and its provider's vocabulary."""
 
 from .address import Address
-from .answers import Answers, count_of, label_of, moment_of, seconds_of
+from .answers import Answers, Counts, fields_of, is_name
 from .errors import Errors, Refusal
 from .lines import LineJoiner
 from .paging import newest_until, unless_ended, walk_pages
@@ -12,17 +12,16 @@ from .transport import open_client
 __all__ = [
     "Address",
     "Answers",
+    "Counts",
     "Errors",
     "LineJoiner",
     "Refusal",
-    "count_of",
-    "label_of",
-    "moment_of",
+    "fields_of",
+    "is_name",
     "newest_until",
     "open_client",
     "proxy_of",
     "read_retry_after",
-    "seconds_of",
     "unless_ended",
     "walk_pages",
 ]

@@ -1,22 +1,61 @@
-"""Reading a provider's JSON answers leniently: only the fields that the road needs, and none of the SDK's models."""
+"""Reading a provider's JSON answers leniently: only the fields that the road needs, and none of the SDK's models.
+
+This is the one border for what the clients are answered. A text that becomes a part of a URL must be one that can; all
+else is coerced (`core.coerce`), and what means nothing is left out: an odd field costs neither a job nor its id.
+"""
 
 import re
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
+from ...core import BatchStatus
+from ...core.coerce import count_of, status_of
 from .errors import Errors
 
 # Names of jobs and files become parts of URLs. Those of a gateway may say where they lead, as LiteLLM's with 300.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]{0,999}")
-_LONGEST_LABEL = 200
 # Cursors of pages become parameters of URLs.
 _CURSOR = re.compile(r"[!-~]{1,2000}")
-# No job has more rows, and no file more bytes.
-_HIGHEST_COUNT = 10**12
-# Seconds since 1970: the year 5138.
-_LATEST = 1e11
+# What some services wrap an object in: Together's answer to a create is `{"job": {...}, "warning": ...}`.
+_WRAPPERS = ("job", "batch", "data", "result")
+
+
+class Counts(NamedTuple):
+    """How many rows of a job are done; None: the provider does not say, or nothing that can be.
+
+    Attributes:
+        completed: answered.
+        failed: refused one by one.
+        unanswered: neither.
+    """
+
+    completed: int | None
+    failed: int | None
+    unanswered: int | None
+
+    @classmethod
+    def of(cls, total: object, completed: object, failed: object) -> "Counts":
+        """From values of any type. What does not add up says nothing of the rest."""
+        rows, answered, refused = count_of(total), count_of(completed), count_of(failed)
+        if not rows or answered is None or refused is None or answered + refused > rows:
+            return cls(answered, refused, None)
+        return cls(answered, refused, rows - answered - refused)
+
+    def lacks_answers(self, status: BatchStatus, *, has_answers: bool, has_refusals: bool) -> bool:
+        """Whether a job has ended with answers that it names no file of.
+
+        Args:
+            status: of the job.
+            has_answers: whether it names where answers are.
+            has_refusals: whether it names a file of nothing but refusals.
+        """
+        if not status.is_final or has_answers:
+            return False
+        if self.completed:
+            return True
+        return status is BatchStatus.COMPLETED and not (has_refusals or self.failed)
 
 
 class Answers:
@@ -43,16 +82,27 @@ class Answers:
             raise self._errors.not_an_object(content)
         return value
 
-    def text(self, answer: dict[str, Any], field: str) -> str:
-        """A field that must be a text.
+    def read_page(self, content: bytes, field: str) -> dict[str, Any]:
+        """The page of a list; some services answer with the bare list.
 
         Raises:
-            ProtocolError: it is not.
+            ProtocolError: it is none; quotes its start.
         """
-        value = answer.get(field)
-        if not isinstance(value, str):
-            raise self._errors.protocol(f"answered without a usable {field!r}")
-        return value
+        if content.lstrip()[:1] != b"[":
+            return self.read(content)
+        return self.read(b'{"%b":%b}' % (field.encode(), content))
+
+    def unwrapped(self, answer: dict[str, Any], identity: str) -> dict[str, Any]:
+        """The object itself, which a service may have wrapped in another one.
+
+        Args:
+            answer: one or the other.
+            identity: the field that has the object's name.
+        """
+        if answer.get(identity):
+            return answer
+        inner = (answer.get(name) for name in _WRAPPERS)
+        return next((each for each in inner if isinstance(each, dict) and each.get(identity)), answer)
 
     def name(self, answer: dict[str, Any], field: str, folder: str = "") -> str:
         """A field that must be a name of a job or of a file.
@@ -65,17 +115,26 @@ class Answers:
         Raises:
             ProtocolError: it is none that can be a part of a URL.
         """
-        return self.known_name(self.text(answer, field), folder)
+        value = answer.get(field)
+        name = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(name, str) or not name:
+            raise self._errors.protocol(f"answered without a usable {field!r}")
+        if not is_name(name, folder):
+            raise self._errors.protocol(f"answered with a name that is not one: {self._errors.quote(name)}")
+        return name
 
-    def known_name(self, name: str, folder: str = "") -> str:
-        """The same of a name that is at hand."""
-        if name.startswith(folder) and ".." not in name and _NAME.fullmatch(name, len(folder)):
-            return name
-        raise self._errors.protocol(f"answered with a name that is not one: {self._errors.quote(name)}")
+    def status(self, word: object, words: Mapping[str, BatchStatus] | None = None) -> tuple[BatchStatus, str | None]:
+        """What a job's status means, and the word for it if that is not known: then the job is taken to run.
 
-    def names(self, *found: Any, folder: str = "") -> tuple[str, ...]:
-        """The same of those that are there."""
-        return tuple(self.known_name(name, folder) for name in found if isinstance(name, str))
+        Args:
+            word: the provider's.
+            words: what some words mean to this provider alone.
+        """
+        own = (words or {}).get(word) if isinstance(word, str) else None
+        status = own or status_of(word)
+        if status is not None:
+            return status, None
+        return BatchStatus.IN_PROGRESS, self._errors.word(word) or "none that can be read"
 
     def cursor(self, page: dict[str, Any], field: str) -> str | None:
         """The cursor of the next page; None: this is the last.
@@ -83,34 +142,21 @@ class Answers:
         Raises:
             ProtocolError: it is none that can be a parameter of a URL.
         """
-        if not page.get(field):
+        cursor = page.get(field)
+        if not cursor:
             return None
-        cursor = self.text(page, field)
-        if not _CURSOR.fullmatch(cursor):
-            raise self._errors.protocol(f"answered with a cursor that is not one: {self._errors.quote(cursor)}")
+        if not isinstance(cursor, str) or not _CURSOR.fullmatch(cursor):
+            raise self._errors.protocol(f"answered with a cursor that is not one: {self._errors.quote(str(cursor))}")
         return cursor
 
 
-def count_of(value: Any) -> int:
-    """A count, which Google's JSON has as a text; 0 for anything else."""
-    if isinstance(value, str) and value.isdecimal() and len(value) <= len(str(_HIGHEST_COUNT)):
-        value = int(value)
-    return value if isinstance(value, int) and 0 <= value <= _HIGHEST_COUNT else 0
+def is_name(name: object, folder: str = "") -> TypeGuard[str]:
+    """Whether this can be the name of a job or of a file, below a folder; `""` is none."""
+    if not isinstance(name, str) or not name.startswith(folder) or ".." in name:
+        return False
+    return _NAME.fullmatch(name, len(folder)) is not None
 
 
-def label_of(value: Any) -> str | None:
-    """A label; none of ours is as long as a text can be."""
-    return value if isinstance(value, str) and len(value) <= _LONGEST_LABEL else None
-
-
-def moment_of(value: Any) -> float | None:
-    """Seconds since 1970; None for anything else."""
-    return value if isinstance(value, int | float) and 0 <= value <= _LATEST else None
-
-
-def seconds_of(time: Any) -> float | None:
-    """RFC 3339 in seconds since 1970; None for anything else."""
-    try:
-        return moment_of(datetime.fromisoformat(time).timestamp())
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
+def fields_of(value: object) -> dict[str, Any]:
+    """An object of an answer; an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}

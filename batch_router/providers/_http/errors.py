@@ -146,10 +146,6 @@ class Errors(Generic[SDKError]):
         """The error of an answer that should be a JSON object."""
         return self.protocol(f"answered something that is not a JSON object: {self.quote(content)}")
 
-    def unknown_status(self, word: str) -> ProtocolError:
-        """The error of a job status that the contract does not have."""
-        return self.protocol(f"unknown job status {self.quote(word)}")
-
     def message_of(self, message: object, content: bytes | str) -> str:
         """The text of an error: the provider's message, or the start of an answer that has none."""
         if isinstance(message, str) and message:

@@ -55,16 +55,21 @@ def walk_pages(
 
 
 def newest_until(
-    since: float, newest_first: Iterator[dict[str, Any]], created_at: Callable[[dict[str, Any]], float]
+    since: float, newest_first: Iterator[dict[str, Any]], created_at: Callable[[dict[str, Any]], float | None]
 ) -> Iterator[dict[str, Any]]:
     """The objects that may have been created at `since` or later, whatever the provider's clock is worth.
 
     Args:
         since: seconds since 1970.
         newest_first: a list of the provider's.
-        created_at: when an object of it was created, in seconds since 1970.
+        created_at: when an object of it was created, in seconds since 1970; None, if it does not say: it may be newer.
     """
-    return takewhile(lambda each: created_at(each) >= since - CLOCK_SKEW, newest_first)
+
+    def may_be_newer(each: dict[str, Any]) -> bool:
+        at = created_at(each)
+        return at is None or at >= since - CLOCK_SKEW
+
+    return takewhile(may_be_newer, newest_first)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import msgspec
 
 from ...bounds import Bounds
 from ...core import BatchStatus
-from ...core.jobs import Job, JobSpec
+from ...core.coerce import count_of, moment_of
+from ...core.jobs import Failure, Job, JobSpec
 from ...exceptions import NotFoundError, ProtocolError, RateLimitedError, UndecidedError
 from ...settings import Settings
 from .._http import (
@@ -21,11 +22,11 @@ from .._http import (
     Errors,
     LineJoiner,
     Refusal,
-    count_of,
+    fields_of,
+    is_name,
     newest_until,
     open_client,
     read_retry_after,
-    seconds_of,
     unless_ended,
     walk_pages,
 )
@@ -46,11 +47,6 @@ _PAGE = 100
 _OVERLOADED = 529
 _BLOCK = 1 << 18
 _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
-
-_STATUSES = {
-    "in_progress": BatchStatus.IN_PROGRESS,
-    "canceling": BatchStatus.CANCELLING,
-}
 
 
 class AnthropicClient:
@@ -105,12 +101,16 @@ class AnthropicClient:
         running = []
         for batch in newest_until(spec.since, self._newest_first(), _created_at):
             job = self._job(batch)
-            if job.id in spec.taken or sum(_counts(batch)) != spec.rows:
+            rows = sum(_counts(batch).values())
+            if job.id in spec.taken or rows not in (0, spec.rows):  # 0: the answer has no counts
                 continue
+            try:
+                if job.status.is_final and self._first_row_id(job).startswith(f"{spec.label}-"):
+                    return job
+            except NotFoundError:  # not there yet
+                running.append(job.id)
             if not job.status.is_final:
                 running.append(job.id)
-            elif self._first_row_id(job).startswith(f"{spec.label}-"):
-                return job
         if running:
             message = f"the job may be one of {len(running)} that still run ({running[0]}); it is known when they end"
             raise UndecidedError(NAME, 0, message)
@@ -140,7 +140,7 @@ class AnthropicClient:
         return islice((self._labelled(self._job(batch)) for batch in self._newest_first()), limit)
 
     def _labelled(self, job: Job) -> Job:
-        if not job.status.is_final or not job.outputs:
+        if not job.status.is_final:
             return job
         try:
             label = self._first_row_id(job).rpartition("-")[0]
@@ -169,20 +169,24 @@ class AnthropicClient:
             with self._errors.translated():
                 batches = self._sdk.messages.batches.with_raw_response
                 answer = batches.list(limit=_PAGE, after_id=cursor or anthropic.omit)
-                return self._answers.read(answer.http_response.content)
+                return self._answers.read_page(answer.http_response.content, "data")
 
         def following(page: dict[str, Any], found: list[dict[str, Any]]) -> str | None:
             return self._answers.name(found[-1], "id") if page.get("has_more") and found else None
 
-        return walk_pages(self._errors, fetch, "data", following)
+        listed = walk_pages(self._errors, fetch, "data", following)
+        unwrapped = (self._answers.unwrapped(each, "id") for each in listed)
+        return (batch for batch in unwrapped if is_name(batch.get("id")))
 
     @contextmanager
     def _results(self, job: Job) -> Iterator[httpx2.Response]:
-        """The answer that the results come in. The SDK's own reader takes rows apart at more than line ends."""
-        if not job.outputs:
-            raise self._errors.protocol(f"{job.id} has ended, and does not say where its results are")
+        """The answer that the results come in, from below the base URL.
+
+        A gateway passes `results_url` on as the service wrote it: with the service's own host, which the key for the
+        gateway does not belong to. The SDK's own reader takes rows apart at more than line ends.
+        """
         with self._sdk.get(
-            job.outputs[0],
+            f"{_PATH}/{job.id}/results",
             cast_to=object,
             options={"headers": {"accept": "application/binary"}},
             stream=True,
@@ -202,22 +206,27 @@ class AnthropicClient:
             raise self._errors.protocol(f"the first result of {job.id} does not say which row it belongs to")
         return row_id
 
-    def _job(self, batch: dict[str, Any]) -> Job:
-        word = self._answers.text(batch, "processing_status")
-        status = _ended_as(batch) if word == "ended" else _STATUSES.get(word)
-        if status is None:
-            raise self._errors.unknown_status(word)
-        _, succeeded, errored, _, _ = _counts(batch)
-        url = batch.get("results_url")
+    def _job(self, answer: dict[str, Any]) -> Job:
+        batch = self._answers.unwrapped(answer, "id")
+        status, word = self._answers.status(batch.get("processing_status", batch.get("status")))
+        counts = _counts(batch)
+        created_at, expires_at = _created_at(batch), moment_of(batch.get("expires_at"))
         return Job(
             id=self._answers.name(batch, "id"),
-            status=status,
-            created_at=_created_at(batch),
-            completed=succeeded,
-            failed=errored,
-            expires_at=seconds_of(batch.get("expires_at")),
-            outputs=(url,) if isinstance(url, str) else (),
+            status=_ended_as(batch, counts) if status is BatchStatus.COMPLETED else status,
+            word=word,
+            created_at=created_at or 0.0,
+            completed=counts.get("succeeded", 0),
+            failed=counts.get("errored", 0),
+            unanswered=_unanswered(counts),
+            expires_at=expires_at,
+            error=self._failure(batch) if status is BatchStatus.FAILED else None,
         )
+
+    def _failure(self, batch: dict[str, Any]) -> Failure:
+        """The service's own jobs do not fail; those of a gateway may."""
+        error = fields_of(batch.get("error"))
+        return Failure(type="job_failed", message=self._errors.why_failed(error.get("message")))
 
 
 def _describe(error: anthropic.APIStatusError) -> Refusal:
@@ -227,8 +236,8 @@ def _describe(error: anthropic.APIStatusError) -> Refusal:
     return Refusal(error.status_code, message, error.response.content, read_retry_after(error.response.headers))
 
 
-def _created_at(batch: dict[str, Any]) -> float:
-    return seconds_of(batch.get("created_at")) or 0.0
+def _created_at(batch: dict[str, Any]) -> float | None:
+    return moment_of(batch.get("created_at"))
 
 
 _HEAD, _TAIL = b'{"requests":[', b"]}"
@@ -248,15 +257,21 @@ def _body_size(size: int) -> int:
     return len(_HEAD) + size - 1 + len(_TAIL)
 
 
-def _ended_as(batch: dict[str, Any]) -> BatchStatus:
+def _ended_as(batch: dict[str, Any], counts: dict[str, int]) -> BatchStatus:
     """Ended does not say how: that is in the counts."""
-    _, _, _, canceled, expired = _counts(batch)
-    if canceled and batch.get("cancel_initiated_at"):
+    if counts.get("canceled") and batch.get("cancel_initiated_at"):
         return BatchStatus.CANCELLED
-    return BatchStatus.EXPIRED if expired else BatchStatus.COMPLETED
+    return BatchStatus.EXPIRED if counts.get("expired") else BatchStatus.COMPLETED
 
 
-def _counts(batch: dict[str, Any]) -> tuple[int, ...]:
-    counts = batch.get("request_counts")
-    counts = counts if isinstance(counts, dict) else {}
-    return tuple(count_of(counts.get(name)) for name in _COUNTS)
+def _counts(batch: dict[str, Any]) -> dict[str, int]:
+    """Those that are there."""
+    named = fields_of(batch.get("request_counts"))
+    counts = {name: count_of(named.get(name)) for name in _COUNTS}
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+def _unanswered(counts: dict[str, int]) -> int | None:
+    if not {"succeeded", "errored"} <= counts.keys():
+        return None
+    return sum(counts.values()) - counts["succeeded"] - counts["errored"]

@@ -20,21 +20,22 @@ from google.genai import errors, types
 
 from ...bounds import Bounds
 from ...core import BatchStatus, Endpoint
+from ...core.coerce import count_of, label_of, moment_of
 from ...core.jobs import Failure, Job, JobSpec
 from ...exceptions import CredentialsError, NotFoundError, ProviderAPIError
 from ...settings import Settings
 from .._http import (
     Address,
     Answers,
+    Counts,
     Errors,
     LineJoiner,
     Refusal,
-    count_of,
-    label_of,
+    fields_of,
+    is_name,
     newest_until,
     open_client,
     read_retry_after,
-    seconds_of,
     unless_ended,
     walk_pages,
 )
@@ -47,8 +48,8 @@ NAME = "google"
 _API_VERSION = "v1beta"
 # Where the SDK sends to, if it is given no address.
 _URL_VARIABLE, _URL = "GOOGLE_GEMINI_BASE_URL", "https://generativelanguage.googleapis.com/"
-# What names of files begin with.
-_FILES = "files/"
+# What names of files and of jobs begin with.
+_FILES, _BATCHES = "files/", "batches/"
 _MIME_TYPE = "application/jsonl"
 _PAGE = 100
 _OK = 200
@@ -58,17 +59,6 @@ _LIFETIME = 48 * 3600.0
 
 # google.rpc.Code
 _RESOURCE_EXHAUSTED = 8
-
-_STATUSES = {
-    "UNSPECIFIED": BatchStatus.VALIDATING,
-    "PENDING": BatchStatus.VALIDATING,
-    "RUNNING": BatchStatus.IN_PROGRESS,
-    "SUCCEEDED": BatchStatus.COMPLETED,
-    "PARTIALLY_SUCCEEDED": BatchStatus.COMPLETED,
-    "FAILED": BatchStatus.FAILED,
-    "CANCELLED": BatchStatus.CANCELLED,
-    "EXPIRED": BatchStatus.EXPIRED,
-}
 
 
 class _Recorder(threading.local):
@@ -158,7 +148,7 @@ class GoogleClient:
 
     def list(self, limit: int) -> Iterator[Job]:
         """The newest jobs of the account."""
-        return islice((self._job(batch) for batch in self._newest_first()), limit)
+        return islice(map(self._job, self._newest_first()), limit)
 
     def cancel(self, job_id: str) -> None:
         """Ask for cancellation; a job that has ended already is left as it is."""
@@ -207,9 +197,11 @@ class GoogleClient:
             config = types.ListBatchJobsConfig(page_size=_PAGE, page_token=cursor)
             return self._ask(self._sdk.batches.list, config=config)
 
-        return walk_pages(
+        listed = walk_pages(
             self._errors, fetch, "operations", lambda page, _: self._answers.cursor(page, "nextPageToken")
         )
+        unwrapped = (self._answers.unwrapped(each, "name") for each in listed)
+        return (batch for batch in unwrapped if is_name(batch.get("name"), _BATCHES))
 
     def _ask(self, call: Callable[..., object], **arguments: Any) -> dict[str, Any]:
         """The service's answer to a call of the SDK's."""
@@ -230,26 +222,30 @@ class GoogleClient:
             recorder.recording = False
         return self._answers.read(recorder.body)
 
-    def _job(self, batch: dict[str, Any]) -> Job:
+    def _job(self, answer: dict[str, Any]) -> Job:
         """A job from its operation, which leaves out zero counts, an unspecified state, and `done` before the end."""
-        metadata = _metadata(batch)
-        word = str(metadata.get("state") or "BATCH_STATE_UNSPECIFIED")
-        status = _STATUSES.get(word.rpartition("_STATE_")[2])
-        if status is None:
-            raise self._errors.unknown_status(word)
+        batch = self._answers.unwrapped(answer, "name")
+        metadata = fields_of(batch.get("metadata"))
+        status, word = self._answers.status(metadata.get("state") or "BATCH_STATE_UNSPECIFIED")
         if batch.get("error") and not status.is_final:
-            status = BatchStatus.FAILED
-        stats = metadata.get("batchStats")
-        stats = stats if isinstance(stats, dict) else {}
+            status, word = BatchStatus.FAILED, None
+        counts = _counts(fields_of(metadata.get("batchStats")))
         created_at = _created_at(batch)
+        output = _output(batch)
+        file = output.get("responsesFile")
         return Job(
-            id=self._answers.name(batch, "name", "batches/"),
+            id=self._answers.name(batch, "name", _BATCHES),
             status=status,
-            created_at=created_at,
-            completed=count_of(stats.get("successfulRequestCount")),
-            failed=count_of(stats.get("failedRequestCount")),
+            word=word,
+            created_at=created_at or 0.0,
+            completed=counts.completed or 0,
+            failed=counts.failed or 0,
+            unanswered=counts.unanswered,
             expires_at=created_at + _LIFETIME if created_at else None,
-            outputs=self._answers.names(_output(batch).get("responsesFile"), folder=_FILES),
+            outputs=(file,) if is_name(file, _FILES) else (),
+            unnamed=counts.lacks_answers(
+                status, has_answers=is_name(file, _FILES) or "inlinedResponses" in output, has_refusals=False
+            ),
             label=_label(batch),
             error=self._failure(batch.get("error")) if status is BatchStatus.FAILED else None,
         )
@@ -278,23 +274,27 @@ def _file_name(label: str, number: int) -> str:
     return f"{_FILES}br-{label}-{number}"
 
 
-def _metadata(batch: dict[str, Any]) -> dict[str, Any]:
-    metadata = batch.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _created_at(batch: dict[str, Any]) -> float:
-    return seconds_of(_metadata(batch).get("createTime")) or 0.0
+def _created_at(batch: dict[str, Any]) -> float | None:
+    return moment_of(fields_of(batch.get("metadata")).get("createTime"))
 
 
 def _label(batch: dict[str, Any]) -> str | None:
-    return label_of(_metadata(batch).get("displayName"))
+    return label_of(fields_of(batch.get("metadata")).get("displayName"))
+
+
+def _counts(stats: dict[str, Any]) -> Counts:
+    """A count that is zero is left out; so only together with others that are there do they say anything."""
+    completed, failed = stats.get("successfulRequestCount"), stats.get("failedRequestCount")
+    if completed is None and failed is None:
+        return Counts(None, None, count_of(stats.get("pendingRequestCount")))
+    return Counts.of(stats.get("requestCount"), completed or 0, failed or 0)
 
 
 def _output(batch: dict[str, Any]) -> dict[str, Any]:
-    """Where the results are. The service names it in two places, either of which may be missing."""
-    for output in (batch.get("response"), _metadata(batch).get("output")):
-        if isinstance(output, dict) and ("responsesFile" in output or "inlinedResponses" in output):
+    """Where the results are. The service names it in two places, either of which may be missing, or empty."""
+    for place in (batch.get("response"), fields_of(batch.get("metadata")).get("output")):
+        output = fields_of(place)
+        if output.get("responsesFile") or "inlinedResponses" in output:
             return output
     return {}
 
@@ -306,7 +306,7 @@ def _inlined(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
         rows = rows.get("inlinedResponses") if isinstance(rows, dict) else rows
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
-            yield {"key": _metadata(row).get("key"), **row}
+            yield {"key": fields_of(row.get("metadata")).get("key"), **row}
 
 
 def _details(body: Any) -> list[dict[str, Any]]:

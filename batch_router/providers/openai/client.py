@@ -1,7 +1,7 @@
 """OpenAI's Files and Batches through the official SDK, retries off, answers read leniently."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, BinaryIO
@@ -10,18 +10,19 @@ import openai
 
 from ...bounds import Bounds
 from ...core import BatchStatus
-from ...core.jobs import Failure, Job, JobSpec
+from ...core.coerce import count_of, label_of, moment_of
+from ...core.jobs import Failure, Job, JobSpec, RefusedRow
 from ...exceptions import NotFoundError
 from ...settings import Settings
 from .._http import (
     Address,
     Answers,
+    Counts,
     Errors,
     LineJoiner,
     Refusal,
-    count_of,
-    label_of,
-    moment_of,
+    fields_of,
+    is_name,
     newest_until,
     open_client,
     read_retry_after,
@@ -38,16 +39,8 @@ _PAGE = 100
 _OK = 200
 _BLOCK = 1 << 16
 
-_STATUSES = {
-    "validating": BatchStatus.VALIDATING,
-    "in_progress": BatchStatus.IN_PROGRESS,
-    "finalizing": BatchStatus.IN_PROGRESS,
-    "cancelling": BatchStatus.CANCELLING,
-    "completed": BatchStatus.COMPLETED,
-    "failed": BatchStatus.FAILED,
-    "cancelled": BatchStatus.CANCELLED,
-    "expired": BatchStatus.EXPIRED,
-}
+# The road names to the user so many of the rows that a job was refused for; the service itself names twenty.
+_MOST_REFUSED = 1000
 
 
 class OpenAIClient:
@@ -58,7 +51,7 @@ class OpenAIClient:
         self._errors = Errors(name, api_key, openai.APIStatusError, _describe, unanswered=(openai.APIConnectionError,))
         self._answers = Answers(self._errors)
         self._window = service.windows[0]
-        self._statuses = {**_STATUSES, **service.statuses}
+        self._statuses = service.statuses
         address = Address(name, base_url or os.environ.get(service.url_variable or "") or service.url)
         self.access = Access(name, address.url, api_key)
         http = open_client(address, timeout=settings.http_timeout, most_streamed=settings.of(Bounds).max_answers_bytes)
@@ -77,8 +70,10 @@ class OpenAIClient:
         with self._errors.translated(), rows.open() as stream:
             answer = self._sdk.files.with_raw_response.create(file=(_file_name(spec), stream), purpose="batch")
             file = self._answers.read(answer.http_response.content)
-        if file.get("bytes") not in (None, rows.size):
-            raise self._errors.protocol(f"{rows.size} bytes were uploaded, {file['bytes']} are there")
+        file = self._answers.unwrapped(file, "id")
+        size = count_of(file.get("bytes"))
+        if size not in (None, rows.size):
+            raise self._errors.protocol(f"{rows.size} bytes were uploaded, {size} are there")
         return self._answers.name(file, "id")
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:  # noqa: ARG002 - the rows were uploaded before
@@ -95,9 +90,12 @@ class OpenAIClient:
             return self._job(self._answers.read(answer.http_response.content))
 
     def find(self, spec: JobSpec) -> Job | None:
-        """Look through the jobs that are not older than the intent."""
+        """Look through the jobs that are not older than the intent.
+
+        Not every service with this wire lists what we wrote into the metadata; the file of the rows is ours alone, too.
+        """
         batches = newest_until(spec.since, self._batches(), _created_at)
-        return next((self._job(batch) for batch in batches if _label(batch) == spec.label), None)
+        return next((self._job(batch) for batch in batches if _is_of(batch, spec)), None)
 
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
@@ -121,7 +119,7 @@ class OpenAIClient:
 
     def list(self, limit: int) -> Iterator[Job]:
         """The newest jobs of the account."""
-        return islice((self._job(batch) for batch in self._batches()), limit)
+        return islice(map(self._job, self._batches()), limit)
 
     def delete(self, job: Job) -> None:
         """Delete the output and the error file; a batch itself cannot be deleted."""
@@ -148,7 +146,7 @@ class OpenAIClient:
         def fetch(cursor: str | None) -> dict[str, Any]:
             with self._errors.translated():
                 answer = list_page(limit=_PAGE, after=cursor or openai.omit, **arguments)
-                return self._answers.read(answer.http_response.content)
+                return self._answers.read_page(answer.http_response.content, "data")
 
         def following(page: dict[str, Any], found: list[dict[str, Any]]) -> str | None:
             return self._answers.name(found[-1], "id") if page.get("has_more") and found else None
@@ -156,36 +154,46 @@ class OpenAIClient:
         return walk_pages(self._errors, fetch, "data", following)
 
     def _batches(self) -> Iterator[dict[str, Any]]:
-        return self._newest_first(self._sdk.batches.with_raw_response.list)
+        """The jobs of a list; what has no id is none."""
+        listed = self._newest_first(self._sdk.batches.with_raw_response.list)
+        unwrapped = (self._answers.unwrapped(each, "id") for each in listed)
+        return (batch for batch in unwrapped if is_name(batch.get("id")))
 
-    def _job(self, batch: dict[str, Any]) -> Job:
-        word = self._answers.text(batch, "status")
-        status = self._statuses.get(word)
-        if status is None:
-            raise self._errors.unknown_status(word)
-        counts = batch.get("request_counts")
-        counts = counts if isinstance(counts, dict) else {}
+    def _job(self, answer: dict[str, Any]) -> Job:
+        batch = self._answers.unwrapped(answer, "id")
+        status, word = self._answers.status(batch.get("status"), self._statuses)
+        named = fields_of(batch.get("request_counts"))
+        counts = Counts.of(*map(named.get, ("total", "completed", "failed")))
+        output, refusals = batch.get("output_file_id"), batch.get("error_file_id")
+        errors = _errors_of(batch) if status is BatchStatus.FAILED else None
         return Job(
             id=self._answers.name(batch, "id"),
             status=status,
-            created_at=_created_at(batch),
-            completed=count_of(counts.get("completed")),
-            failed=count_of(counts.get("failed")),
+            word=word,
+            created_at=_created_at(batch) or 0.0,
+            completed=counts.completed or 0,
+            failed=counts.failed or 0,
+            unanswered=counts.unanswered,
             expires_at=moment_of(batch.get("expires_at")),
-            outputs=self._answers.names(batch.get("output_file_id"), batch.get("error_file_id")),
+            outputs=tuple(file for file in (output, refusals) if is_name(file)),
+            unnamed=counts.lacks_answers(status, has_answers=is_name(output), has_refusals=is_name(refusals)),
             label=_label(batch),
-            error=self._failure(batch.get("errors")) if status is BatchStatus.FAILED else None,
+            error=None if errors is None else self._failure(errors),
+            refused=() if errors is None else tuple(islice(self._refused(errors), _MOST_REFUSED)),
         )
 
-    def _failure(self, errors: Any) -> Failure:
-        data = errors.get("data") if isinstance(errors, dict) else None
-        known = [error for error in data if isinstance(error, dict)] if isinstance(data, list) else []
-        first = known[0] if known else {}
+    def _failure(self, errors: Sequence[dict[str, Any]]) -> Failure:
+        first = errors[0] if errors else {}
         code = self._errors.word(first.get("code")) or "job_failed"
-        line = f" (line {count_of(first['line'])})" if first.get("line") is not None else ""
-        more = f", and {len(known) - 1} more" if len(known) > 1 else ""
+        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         message = self._errors.why_failed(first.get("message"))
-        return Failure(type=code, message=f"{message}{line}{more}", retryable=code == "token_limit_exceeded")
+        return Failure(type=code, message=f"{message}{more}", retryable=code == "token_limit_exceeded")
+
+    def _refused(self, errors: Sequence[dict[str, Any]]) -> Iterator[RefusedRow]:
+        for error in errors:
+            if line := count_of(error.get("line")):  # counted from 1
+                message = self._errors.why_failed(error.get("message"))
+                yield RefusedRow(row=line - 1, message=message, code=self._errors.word(error.get("code")))
 
 
 def _without_openais(api_key: str) -> dict[str, str]:
@@ -202,8 +210,8 @@ def _describe(error: openai.APIStatusError) -> Refusal:
     return Refusal(error.status_code, body.get("message"), error.response.content, read_retry_after(headers))
 
 
-def _created_at(listed: dict[str, Any]) -> float:
-    return moment_of(listed.get("created_at")) or 0.0
+def _created_at(listed: dict[str, Any]) -> float | None:
+    return moment_of(listed.get("created_at"))
 
 
 def _file_name(spec: JobSpec) -> str:
@@ -211,5 +219,16 @@ def _file_name(spec: JobSpec) -> str:
 
 
 def _label(batch: dict[str, Any]) -> str | None:
-    metadata = batch.get("metadata")
-    return label_of(metadata.get(LABEL_KEY)) if isinstance(metadata, dict) else None
+    return label_of(fields_of(batch.get("metadata")).get(LABEL_KEY))
+
+
+def _is_of(batch: dict[str, Any], spec: JobSpec) -> bool:
+    label = _label(batch)
+    return label == spec.label if label else spec.upload is not None and batch.get("input_file_id") == spec.upload
+
+
+def _errors_of(batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """Why a job failed; some services have the list without the object around it."""
+    errors = batch.get("errors")
+    data = errors if isinstance(errors, list) else fields_of(errors).get("data")
+    return [error for error in data if isinstance(error, dict)] if isinstance(data, list) else []
