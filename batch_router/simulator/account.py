@@ -4,11 +4,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from .odd import OddReplies, Wire
 from .received import Received
 from .scenario import Fault, Scenario
 
@@ -34,14 +35,24 @@ class Account(ABC):
     """One customer's account at a provider.
 
     Attributes:
-        scenario: how the provider behaves; may be replaced while the server runs.
+        wire: its wire format.
+        scenario: how the provider behaves.
         received: the rows of its jobs.
     """
 
+    wire: ClassVar[Wire]
+    scenario: Scenario
+
     def __init__(self, scenario: Scenario, received: Path) -> None:
-        self.scenario = scenario
         self.received = Received(received)
+        self._odd = OddReplies(self.wire, lambda status: self.fault_body(Fault(match=".*", do="status", status=status)))
+        self.change(scenario)
         self._locks: dict[str, asyncio.Lock] = {}
+
+    def change(self, scenario: Scenario) -> None:
+        """Behave like this from here on."""
+        self.scenario = scenario
+        self._odd.start(scenario.odd)
 
     @abstractmethod
     def routes(self) -> list[web.RouteDef]:
@@ -63,7 +74,7 @@ class Account(ABC):
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await self.respond(request, handler)
+        return await self._odd.turn(request, await self.respond(request, handler))
 
     async def respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check the request, then handle it; an `ApiError` becomes its answer."""

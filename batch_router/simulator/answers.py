@@ -32,10 +32,11 @@ def inputs_of(given: Any) -> list[str]:
     return [str(each) for each in (given if is_list else [given])]
 
 
-def refusal_for(scenario: Scenario, prompt: str, row_id: str) -> Refusal | None:
-    """Why the scenario refuses this row, or None."""
+def refusal_for(scenario: Scenario, prompt: str, row_id: str, *, job: bool = False) -> Refusal | None:
+    """Why the scenario refuses this row, or (with `job`) the whole job for it; or None."""
     for refusal in scenario.refuse:
-        if re.search(refusal.match, prompt) and _chance(scenario.seed, row_id) < refusal.share:
+        is_meant = refusal.job == job and re.search(refusal.match, prompt)
+        if is_meant and _chance(scenario.seed, row_id) < refusal.share:
             return refusal
     return None
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import re
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -10,7 +9,9 @@ from aiohttp.typedefs import Handler
 
 from .account import Account
 from .log import RequestLog
+from .odd.replies import content_of
 from .scenario import Fault, Scenario
+from .turns import PATH, Turns
 
 #: The status in the log of a request whose connection was cut.
 _CUT = 499
@@ -31,30 +32,19 @@ class Faults:
 
     def start(self, scenario: Scenario) -> None:
         """Apply this scenario's faults from here on; matching requests are counted from zero."""
-        self._faults = scenario.faults
-        self._matched = [0] * len(scenario.faults)
+        self._turns = Turns(scenario.faults)
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer one request, with its fault if it meets one."""
         request_id = f"req_{next(self._ids):08d}"
-        fault = self._next_fault(request)
+        request[PATH] = request.path.removeprefix(self._prefix(request))
+        fault = next(self._turns.of(request), None)
         answer = await (self._with_fault(request, handler, fault) if fault else handler(request))
         self._log.write(request, answer.status, fault.do if fault else None)
         if not answer.prepared:
             answer.headers["x-request-id"] = request_id
         return answer
-
-    def _next_fault(self, request: web.Request) -> Fault | None:
-        path = request.path.removeprefix(self._prefix(request))
-        for number, fault in enumerate(self._faults):
-            method, _, pattern = fault.match.partition(" ")
-            if method != request.method or not re.fullmatch(pattern, path):
-                continue
-            self._matched[number] += 1
-            if fault.after < self._matched[number] <= fault.after + fault.times:
-                return fault
-        return None
 
     def _prefix(self, request: web.Request) -> str:
         return next((prefix for prefix in self._accounts if request.path.startswith(prefix)), "")
@@ -93,7 +83,7 @@ def _cut(request: web.Request) -> web.Response:
 
 async def _truncate(request: web.Request, answer: web.StreamResponse, length: int) -> web.StreamResponse:
     """Announce the whole answer, send its beginning, and cut the connection."""
-    content = await _content(answer)
+    content = await content_of(answer)
     short = web.StreamResponse(status=200, headers={"content-length": str(len(content))})
     await short.prepare(request)
     await short.write(content[:length])
@@ -103,7 +93,7 @@ async def _truncate(request: web.Request, answer: web.StreamResponse, length: in
 
 async def _drip(request: web.Request, answer: web.StreamResponse, fault: Fault) -> web.StreamResponse:
     """Send the whole answer slowly."""
-    content = await _content(answer)
+    content = await content_of(answer)
     slow = web.StreamResponse(status=answer.status, headers={"content-length": str(len(content))})
     slow.content_type = answer.content_type
     await slow.prepare(request)
@@ -111,10 +101,3 @@ async def _drip(request: web.Request, answer: web.StreamResponse, fault: Fault) 
         await asyncio.sleep(fault.seconds)
         await slow.write(content[start : start + fault.bytes])
     return slow
-
-
-async def _content(answer: web.StreamResponse) -> bytes:
-    if isinstance(answer, web.FileResponse):
-        return await asyncio.to_thread(answer._path.read_bytes)
-    body = getattr(answer, "body", b"")
-    return body if isinstance(body, bytes) else b""

@@ -9,6 +9,8 @@ from aiohttp import web
 
 #: What a request created or deleted; the routes set it, the log shows it.
 MADE = web.RequestKey("made", dict[str, Any])
+#: The kinds of oddities that a reply was looked at for.
+ODD = web.RequestKey("odd", list[str])
 
 
 class RequestLog:
@@ -21,6 +23,7 @@ class RequestLog:
         """Append a request, the status of its answer, and the fault that it met."""
         entry = {"at": time.time(), "method": request.method, "path": request.path, "status": status}
         entry |= {"fault": fault} if fault else {}
+        entry |= {"odd": kinds} if (kinds := request.get(ODD)) else {}
         with self._path.open("a") as log:
             log.write(json.dumps(entry | request.get(MADE, {})) + "\n")
 

@@ -7,14 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Seconds = Annotated[float, Meta(ge=0)]
+from .oddities import AnyOdd
+from .parts import Calls, Part, Seconds
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the file; an unknown key is an error."""
-
-
-class Latency(_Part, frozen=True, kw_only=True):
+class Latency(Part, frozen=True, kw_only=True):
     """How long a job stays in each state, in seconds."""
 
     validating: Seconds = 0
@@ -23,19 +20,21 @@ class Latency(_Part, frozen=True, kw_only=True):
     cancelling: Seconds = 0
 
 
-class Answer(_Part, frozen=True, kw_only=True):
+class Answer(Part, frozen=True, kw_only=True):
     """The text for prompts in which the regular expression `match` is found; `{0}`, `{1}` ... are its groups."""
 
     match: str
     text: str
 
 
-class Refusal(_Part, frozen=True, kw_only=True):
+class Refusal(Part, frozen=True, kw_only=True):
     """Rows that the API refuses one by one, as it refuses a bad parameter.
 
     Attributes:
         match: a regular expression over the prompt; empty matches all rows.
         share: the share of the matching rows that is refused, from 0 to 1.
+        job: refuse the whole job for such rows, naming their lines: OpenAI and Google fail it, Anthropic refuses to
+            create it.
     """
 
     match: str = ""
@@ -44,15 +43,13 @@ class Refusal(_Part, frozen=True, kw_only=True):
     type: str = "invalid_request_error"
     code: str | None = None
     message: str = "This request was refused by the scenario."
+    job: bool = False
 
 
-class Fault(_Part, frozen=True, kw_only=True):
-    """What goes wrong with HTTP requests, and with which.
+class Fault(Calls, frozen=True, kw_only=True):
+    """What goes wrong with HTTP requests: by default with one of those that match.
 
     Attributes:
-        match: method and path below the provider's prefix, e.g. `POST /batches`; the path as a regular expression.
-        after: how many matching requests succeed first.
-        times: how many fail after that.
         do: `status`: answer with that status; `html`: answer 200 with an HTML page; `reset_before`: cut the connection
             without handling the request; `reset_after`: handle it, then cut the connection without an answer;
             `truncate`: cut the answer after `bytes`; `delay`: wait `seconds` first; `drip`: send the answer `bytes`
@@ -61,15 +58,14 @@ class Fault(_Part, frozen=True, kw_only=True):
 
     match: str
     do: Literal["status", "html", "reset_before", "reset_after", "truncate", "delay", "drip"]
-    after: int = 0
-    times: int = 1
+    times: int | None = 1
     status: int = 503
     retry_after: str | None = None
     bytes: int = 100
     seconds: Seconds = 1
 
 
-class Scenario(_Part, frozen=True, kw_only=True):
+class Scenario(Part, frozen=True, kw_only=True):
     """How the simulated providers behave.
 
     Attributes:
@@ -79,6 +75,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
         drop: rows that are never returned (a regular expression over the prompt).
         repeat: rows that are returned twice (a regular expression over the prompt).
         fail_job: the code with which every job fails after validation; Anthropic's jobs do not fail, so every row does.
+        queued_tokens: how many tokens all running jobs may have together, a token for every four bytes; a job that goes
+            beyond it fails at OpenAI, and is refused with 429 at Google.
         expire_after: the share of the rows that is answered before every job expires.
         crash_after: how many rows each run of a local engine answers before the engine crashes.
         poison: a local engine crashes on rows whose prompt matches this regular expression.
@@ -95,12 +93,14 @@ class Scenario(_Part, frozen=True, kw_only=True):
     drop: str | None = None
     repeat: str | None = None
     fail_job: str | None = None
+    queued_tokens: int | None = None
     expire_after: Annotated[float, Meta(ge=0, le=1)] | None = None
     crash_after: Annotated[int, Meta(ge=0)] | None = None
     poison: str | None = None
     keys: tuple[str, ...] = ()
     received: str | None = None
     faults: tuple[Fault, ...] = ()
+    odd: tuple[AnyOdd, ...] = ()
 
 
 def load_scenario(path: Path | None) -> Scenario:

@@ -53,7 +53,7 @@ async def _running(scenario: Scenario, folder: Path, host: str, port: int) -> As
     def change(changed: Scenario) -> None:
         faults.start(changed)
         for account in accounts.values():
-            account.scenario = changed
+            account.change(changed)
 
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()

@@ -16,6 +16,7 @@ import pytest
 
 from batch_router.simulator import Scenario, Simulator, load_scenario
 from batch_router.simulator.scenario import Answer, Fault, Latency, Refusal
+from tests.simulator.services import with_null
 
 URL: Final = "/v1/chat/completions"
 ROOT = Path(__file__).parents[2]
@@ -344,17 +345,7 @@ print(peak_memory())
 
 def schema_of(shared: Path, name: str) -> dict[str, Any]:
     document = json.loads((shared / "contracts" / "openai.openapi.json").read_text())
-    return {"$ref": f"#/components/schemas/{name}", "components": _with_null(document["components"])}
-
-
-def _with_null(node: Any) -> Any:
-    """OpenAPI's `nullable` as JSON Schema has it."""
-    if isinstance(node, list):
-        return [_with_null(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    changed = {key: _with_null(value) for key, value in node.items()}
-    return {"anyOf": [changed, {"type": "null"}]} if changed.pop("nullable", False) else changed
+    return {"$ref": f"#/components/schemas/{name}", "components": with_null(document["components"])}
 
 
 def _without_nulls(batch: dict[str, Any]) -> dict[str, Any]:

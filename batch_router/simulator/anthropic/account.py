@@ -8,13 +8,33 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ..account import Account, ApiError
+from ..odd import Wire
 from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
 
+_WIRE = Wire(
+    id=("id",),
+    prefix="msgbatch_",
+    status=("processing_status",),
+    ended=frozenset({"ended"}),
+    counts=("request_counts",),
+    succeeded="succeeded",
+    failed="errored",
+    times=(),
+    time_suffix="_at",
+    label=(),  # a Message Batch has none
+    output=(("results_url",),),
+    error=(),
+    page="data",
+    row_id="custom_id",
+)
+
 
 class Anthropic(Account):
     """One workspace's batches."""
+
+    wire = _WIRE
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)

@@ -62,7 +62,7 @@ class Batches:
         body = self._folder / f"{batch.id}.json"
         try:
             await _save(request, body)
-            await asyncio.to_thread(split_requests, body, batch, self._account.scenario.seed)
+            await asyncio.to_thread(split_requests, body, batch, self._account.scenario)
         except BadBatchError as error:
             raise api_error(400, str(error)) from error
         finally:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..account import CHUNK
+from ..answers import prompt_of, refusal_for
 from ..rows import seeded
+from ..scenario import Scenario
 from .jobs import MessageBatch
 
 _MOST_ROWS = 100_000
@@ -23,7 +25,7 @@ class BadBatchError(Exception):
     """Why a batch is refused as a whole."""
 
 
-def split_requests(body: Path, batch: MessageBatch, seed: int) -> None:
+def split_requests(body: Path, batch: MessageBatch, scenario: Scenario) -> None:
     """Check the body of a create, and write its requests to `batch.rows`, one per line, each as it came.
 
     Line feeds between the tokens of a request become spaces.
@@ -37,6 +39,8 @@ def split_requests(body: Path, batch: MessageBatch, seed: int) -> None:
         for number, (row, text) in enumerate(_RequestReader(stream)):
             custom_id = _checked_id(row, number, seen)
             seen.add(custom_id)
+            if refusal := refusal_for(scenario, prompt_of(row["params"]), custom_id, job=True):
+                raise BadBatchError(f"requests.{number}.params: {refusal.message}")
             batch.first_row = batch.first_row or custom_id
             batch.offsets.append(offset)
             offset += rows.write(text.replace("\n", " ").encode() + b"\n")
@@ -44,7 +48,7 @@ def split_requests(body: Path, batch: MessageBatch, seed: int) -> None:
         raise BadBatchError("requests: List should have at least 1 item after validation, not 0")
     if len(batch.offsets) > _MOST_ROWS:
         raise BadBatchError(f"requests: List should have at most {_MOST_ROWS} items after validation")
-    seeded(seed, batch.id).shuffle(batch.offsets)
+    seeded(scenario.seed, batch.id).shuffle(batch.offsets)
 
 
 def _checked_id(row: Any, number: int, seen: set[str]) -> str:

@@ -7,11 +7,29 @@ from aiohttp import web
 
 from ..account import Account
 from ..files import FileStore
+from ..odd import Wire
 from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
 from .files import Files
 
+_WIRE = Wire(
+    id=("name",),
+    prefix="batches/",
+    status=("metadata", "state"),
+    ended=frozenset(f"BATCH_STATE_{state}" for state in ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")),
+    counts=("metadata", "batchStats"),
+    succeeded="successfulRequestCount",
+    failed="failedRequestCount",
+    times=("metadata",),
+    time_suffix="Time",
+    label=("metadata", "displayName"),
+    output=(("response", "responsesFile"), ("metadata", "output", "responsesFile")),
+    error=(),
+    page="operations",
+    row_id="key",
+    has_nulls=False,
+)
 _VERSIONS = ("v1", "v1beta")
 _BAD_KEY = {
     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -22,6 +40,8 @@ _BAD_KEY = {
 
 class Google(Account):
     """One project's files and batches."""
+
+    wire = _WIRE
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)

@@ -64,11 +64,20 @@ class Batches:
             created_at=time.time(),
         )
         await asyncio.to_thread(validate, job, self._account.scenario)
+        self._check_queue(job)
         self._jobs[job.name] = job
         self._account.received.keep(job.name, job.rows)
         request[MADE] = {"job": job.name, "metadata": {"displayName": job.display_name}, "rows": len(job.offsets)}
         # However fast the job is, the answer to create says PENDING.
         return web.json_response(describe(job, self._account.scenario, job.created_at - 1))
+
+    def _check_queue(self, job: Job) -> None:
+        """Refuse a job whose tokens go beyond the limit of those that run together."""
+        now, scenario = time.time(), self._account.scenario
+        others = [each for each in self._jobs.values() if not is_done(state_of(each, scenario, now))]
+        queued = sum(each.tokens for each in [*others, job])
+        if scenario.queued_tokens is not None and queued > scenario.queued_tokens:
+            raise api_error(429, "You exceeded your current quota, please check your plan and billing details.")
 
     def _input_of(self, body: Any) -> _Input:
         if not isinstance(body, dict):

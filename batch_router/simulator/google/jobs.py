@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..answers import refusal_for
 from ..progress import Progress
 from ..rows import read_lines, seeded
 from ..scenario import Scenario
 from .codes import INVALID_ARGUMENT
+from .prompts import prompt_of
 
 _STATES = {
     "validating": "PENDING",
@@ -30,6 +32,7 @@ class Job:
         rows: its requests, one per line; also those that came inline.
         input: `inputConfig` as the operation repeats it; None for inline requests, which it does not repeat.
         embeds: whether it makes embeddings.
+        tokens: how many its rows have.
         offsets: where the rows begin, in the order in which they are answered.
         errors: why it fails, if it does; the operation shows only the first.
         counts: answered and failed rows, once the outputs are written.
@@ -42,6 +45,7 @@ class Job:
     input: dict[str, Any] | None
     embeds: bool
     created_at: float
+    tokens: int = 0
     offsets: list[int] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     cancelled_at: float | None = None
@@ -54,8 +58,10 @@ def validate(job: Job, scenario: Scenario) -> None:
     """Read the input: note where the rows are, or what is wrong with them."""
     for line in read_lines(job.rows):
         job.offsets.append(line.offset)
-        if not job.errors and not _is_request(line.content, embeds=job.embeds):
-            job.errors.append(_invalid(f"Line {line.number} is not a request."))
+        job.tokens += len(line.content) // 4 + 1
+        problem = None if job.errors else _problem_of(job, line.content, scenario)
+        if problem:
+            job.errors.append(_invalid(f"Line {line.number}: {problem}"))
     if not job.offsets:
         job.errors.append(_invalid("The input has no requests."))
     if scenario.fail_job:
@@ -65,11 +71,17 @@ def validate(job: Job, scenario: Scenario) -> None:
     seeded(scenario.seed, job.name).shuffle(job.offsets)
 
 
-def _is_request(content: bytes, *, embeds: bool) -> bool:
+def _problem_of(job: Job, content: bytes, scenario: Scenario) -> str | None:
+    """Why a row is refused, and the job with it."""
     try:
-        return ("content" if embeds else "contents") in json.loads(content)["request"]
+        row = json.loads(content)
+        is_request = ("content" if job.embeds else "contents") in row["request"]
     except (ValueError, KeyError, TypeError):
-        return False
+        is_request = False
+    if not is_request:
+        return "This is not a request."
+    refusal = refusal_for(scenario, prompt_of(row["request"]), str(row.get("key")), job=True)
+    return refusal.message if refusal else None
 
 
 def _invalid(message: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ..rows import encode_line, read_rows, seeded
 from ..scenario import Scenario
 from .codes import BY_STATUS, CANCELLED, INTERNAL
 from .jobs import Job, state_of
+from .prompts import prompt_of
 
 _NOT_RUN = {"error": {"code": CANCELLED, "message": "The batch was cancelled before this request ran."}}
 
@@ -69,14 +70,6 @@ def _shuffled(value: Any, chooser: random.Random) -> Any:
     keys = list(value)
     chooser.shuffle(keys)
     return {key: _shuffled(value[key], chooser) for key in keys}
-
-
-def prompt_of(request: dict[str, Any]) -> str:
-    """The texts of the last turn."""
-    contents = request.get("contents")
-    last = contents[-1] if isinstance(contents, list) and contents else contents or request.get("content") or {}
-    parts = last.get("parts") or [] if isinstance(last, dict) else []
-    return " ".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
 
 
 def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -7,14 +7,34 @@ from aiohttp import web
 
 from ..account import Account
 from ..files import FileStore
+from ..odd import Wire
 from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
 from .files import Files
 
+_WIRE = Wire(
+    id=("id",),
+    prefix="batch_",
+    status=("status",),
+    ended=frozenset({"completed", "failed", "expired", "cancelled"}),
+    counts=("request_counts",),
+    succeeded="completed",
+    failed="failed",
+    times=(),
+    time_suffix="_at",
+    label=("metadata",),
+    output=(("output_file_id",),),
+    error=(("error_file_id",),),
+    page="data",
+    row_id="custom_id",
+)
+
 
 class OpenAI(Account):
     """One account's files and batches."""
+
+    wire = _WIRE
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)
@@ -37,5 +57,5 @@ class OpenAI(Account):
 
     def fault_body(self, fault: Fault) -> dict[str, Any]:
         """The body of an error that the scenario asks for."""
-        del fault  # the body is the same for every status
-        return error_body("server_error", "The scenario says no.")
+        kind = "server_error" if fault.status >= 500 else "invalid_request_error"
+        return error_body(kind, "The scenario says no.")

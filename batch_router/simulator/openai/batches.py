@@ -48,12 +48,17 @@ class Batches:
             created_at=time.time(),
             window=body["completion_window"],
         )
-        await asyncio.to_thread(validate, job, stored.path, self._account.scenario)
+        await asyncio.to_thread(validate, job, stored.path, self._account.scenario, self._queued_tokens())
         self._jobs[job.id] = job
         self._account.received.keep(job.id, stored.path)
         request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets), "window": job.window}
         # However fast the job is, the answer to create says `validating`.
         return web.json_response(describe(job, self._account.scenario, job.created_at - 1))
+
+    def _queued_tokens(self) -> int:
+        """The tokens of the jobs that run."""
+        now, scenario = time.time(), self._account.scenario
+        return sum(job.tokens for job in self._jobs.values() if not _is_over(Progress(job, scenario, now).status))
 
     def _check_body(self, body: dict[str, Any]) -> StoredFile:
         for name in ("input_file_id", "endpoint", "completion_window"):
@@ -85,7 +90,7 @@ class Batches:
         job = self._find(request)
         now = time.time()
         status = Progress(job, self._account.scenario, now).status
-        if status in ("completed", "failed", "expired", "cancelled"):
+        if _is_over(status):
             raise api_error(409, f"Cannot cancel a batch with status '{status}'.")
         job.cancelled_at = job.cancelled_at or now
         return web.json_response(describe(job, self._account.scenario, now))
@@ -95,3 +100,7 @@ class Batches:
         if job_id not in self._jobs:
             raise api_error(404, f"No batch found with id '{job_id}'.")
         return self._jobs[job_id]
+
+
+def _is_over(status: str) -> bool:
+    return status in ("completed", "failed", "expired", "cancelled")

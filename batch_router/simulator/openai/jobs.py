@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..answers import prompt_of, refusal_for
 from ..progress import Progress
 from ..rows import Line, read_lines, seeded
 from ..scenario import Scenario
@@ -29,6 +30,7 @@ class Job:
     Attributes:
         offsets: where the rows of the input begin, in the order in which they are answered.
         errors: why validation fails, if it does.
+        tokens: how many its rows have.
         counts: answered and refused rows, once the outputs are written.
     """
 
@@ -39,6 +41,7 @@ class Job:
     created_at: float
     window: str = "24h"
     model: str | None = None
+    tokens: int = 0
     offsets: list[int] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     cancelled_at: float | None = None
@@ -47,23 +50,37 @@ class Job:
     counts: tuple[int, int] | None = None
 
 
-def validate(job: Job, rows: Path, scenario: Scenario) -> None:
-    """Read the input as the service does while `validating`: note where the rows are, or what is wrong with them."""
+def validate(job: Job, rows: Path, scenario: Scenario, queued: int) -> None:
+    """Read the input as the service does while `validating`: note where the rows are, or what is wrong with them.
+
+    `queued` is how many tokens the running jobs have.
+    """
     seen: set[str] = set()
     for line in read_lines(rows):
         job.offsets.append(line.offset)
+        job.tokens += len(line.content) // 4 + 1
         if len(job.errors) < _MOST_ERRORS:
-            job.errors += _row_errors(job, line, seen)
+            job.errors += _row_errors(job, line, seen, scenario)
     if not job.offsets:
         job.errors.append(_error("empty_file", "The input file is empty."))
     if len(job.offsets) > _MOST_ROWS:
         job.errors.append(_error("too_many_tasks", f"The batch has more than {_MOST_ROWS} requests."))
+    if scenario.queued_tokens is not None and job.tokens + queued > scenario.queued_tokens:
+        job.errors.append(_error("token_limit_exceeded", _too_many_tokens(job, scenario.queued_tokens)))
     if scenario.fail_job:
         job.errors.append(_error(scenario.fail_job, "The job was failed by the scenario."))
     seeded(scenario.seed, job.id).shuffle(job.offsets)
 
 
-def _row_errors(job: Job, line: Line, seen: set[str]) -> list[dict[str, Any]]:
+def _too_many_tokens(job: Job, most: int) -> str:
+    """The words of the service."""
+    return (
+        f"Enqueued token limit reached for {job.model} in organization org-simulated. Limit: {most:,} enqueued tokens. "
+        "Please try again once some in_progress batches have been completed."
+    )
+
+
+def _row_errors(job: Job, line: Line, seen: set[str], scenario: Scenario) -> list[dict[str, Any]]:
     """What is wrong with a row; adds its `custom_id` to `seen`, and takes the batch's model from the first row."""
     try:
         row = json.loads(line.content)
@@ -77,6 +94,8 @@ def _row_errors(job: Job, line: Line, seen: set[str]) -> list[dict[str, Any]]:
         "model_mismatch": (body.get("model") != job.model, "All requests of a batch must have the same model."),
     }
     seen.add(custom_id)
+    if refusal := refusal_for(scenario, prompt_of(body), custom_id, job=True):
+        checks[refusal.code or refusal.type] = (True, refusal.message)
     return [_error(code, message, line.number) for code, (is_wrong, message) in checks.items() if is_wrong]
 
 
