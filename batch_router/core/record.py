@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..exceptions import ValidationError
+from .classes import is_class, schema_of_class
 
 #: A JSON object whose names are not ours: a schema, a tool's arguments, a provider's own keys; or a record as data.
 JsonObject = dict[str, Any]
@@ -26,9 +27,9 @@ class _Checked(msgspec.StructMeta):
     if not TYPE_CHECKING:  # for a type checker the fields are the signature
 
         def __call__(cls, **fields: Any) -> Any:  # noqa: N805 - of a metaclass
-            """The record with these fields; dicts in place of nested records, pydantic classes in place of schemas."""
+            """The record with these fields; dicts in place of nested records, classes in place of schemas."""
             try:
-                return msgspec.convert({name: schema_of(value) for name, value in fields.items()}, cls)
+                return msgspec.convert(cls._written(fields), cls)
             except msgspec.ValidationError as error:
                 raise ValidationError(explain(error)) from None
 
@@ -39,11 +40,19 @@ class Record(msgspec.Struct, metaclass=_Checked, frozen=True, forbid_unknown_fie
     The garbage collector does not look at them (`gc=False`): they hold plain data, which makes no cycles.
     """
 
+    @classmethod
+    def _written(cls, fields: dict[str, object]) -> dict[str, object]:
+        """The fields as JSON has them, where callers may write them in another way."""
+        return fields
+
 
 def schema_of(value: Any) -> Any:
-    """The JSON schema of a pydantic class, known by its method: pydantic need not be there. All else as it is."""
-    schema = getattr(value, "model_json_schema", None) if isinstance(value, type) else None
-    return schema() if callable(schema) else value
+    """The JSON schema of a class that describes data; all else as it is.
+
+    Raises:
+        ValidationError: the class has none.
+    """
+    return schema_of_class(value) if is_class(value) else value
 
 
 def explain(error: msgspec.ValidationError) -> str:

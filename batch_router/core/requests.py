@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ..exceptions import ValidationError
-from .config import GenerationConfig
+from .config import GenerationConfig, written_config
 from .content import TextContent
 from .enums import Endpoint
 from .messages import UnifiedMessage
@@ -37,6 +37,10 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
     provider_kwargs: JsonObject = msgspec.field(default_factory=dict)
     openai_kwargs: JsonObject | None = None
 
+    @classmethod
+    def _written(cls, fields: dict[str, object]) -> dict[str, object]:
+        return written_request(fields)
+
     @property
     def system_text(self) -> str | None:
         """The system prompt as one text."""
@@ -48,6 +52,16 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
     def to_dict(self) -> JsonObject:
         """The request as plain data; what is at its default is left out."""
         return to_plain(self)
+
+
+def written_request(request: dict[str, object]) -> dict[str, object]:
+    """A request's fields as JSON has them, where classes or JSON schemas stand for output schemas and in tools.
+
+    Raises:
+        ValidationError: a class has no JSON schema.
+    """
+    config = request.get("generation_config")
+    return {**request, "generation_config": written_config(config)} if isinstance(config, dict) else request
 
 
 class UnifiedBatchMetadata(Record, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from ..core.record import schema_of, to_plain
+from ..core.requests import written_request
 from ..exceptions import ValidationError
 from ..jsonl import TOO_DEEP
 
@@ -22,6 +23,7 @@ def line_of(request: object) -> bytes:
     if isinstance(request, msgspec.Raw):
         return bytes(request)
     try:
+        request = written_request(request) if isinstance(request, dict) else request
         text = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
         return text.encode()
     except RecursionError:

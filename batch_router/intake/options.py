@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypedDict
 import msgspec
 from msgspec import Meta
 
-from ..core import Endpoint, GenerationConfig, TextContent, UnifiedRequest
+from ..core import Endpoint, GenerationConfig, OutputSchema, TextContent, UnifiedRequest
+from ..core.config import written_config
 from ..core.jobs import Beta, CompletionWindow, EngineOption, JobOptions
-from ..core.record import JsonObject
+from ..core.record import JsonObject, to_plain
 from ..exceptions import ValidationError
 from ..security.headers import check_headers
 from ..security.names import BATCH_ID, CREDENTIAL
@@ -45,6 +46,8 @@ class SendOptions(TypedDict, total=False):
         endpoint: the endpoint of rows without one: "chat" (the default), "responses" or "embeddings".
         system_prompt: the system prompt of rows without one: a text, or several that are joined by a blank line.
         generation_config: parameters for rows without them: a `GenerationConfig`, or a dict with its names.
+        output_schema: the form of the answers to rows without one: a class (a pydantic model, a dataclass, a TypedDict,
+            a msgspec.Struct, `list[...]` of one), a JSON schema, or an `OutputSchema`.
         unsupported: where the provider does not take a parameter or a part: "error" (the default) refuses the batch,
             "drop" leaves it out and counts it in the manifest.
         row_retries: how often a row is sent again that failed for a passing reason (expired, overloaded, missing...):
@@ -70,6 +73,7 @@ class SendOptions(TypedDict, total=False):
     endpoint: Endpoint | Literal["chat", "responses", "embeddings"] | None
     system_prompt: str | list[str | TextContent] | None
     generation_config: GenerationConfig | Mapping[str, object] | None
+    output_schema: OutputSchema | Mapping[str, object] | type | None
     unsupported: Unsupported
     row_retries: int
     batch_id: str | None
@@ -184,16 +188,30 @@ def read_options(options: Mapping[str, object]) -> Options:
         ValidationError: one is unknown or wrong; names it.
     """
     for name in options:
-        if name not in Options.__struct_fields__:
-            raise unknown_option(name, {*Options.__struct_fields__, *_ABOUT_ROWS})
+        if name not in Options.__struct_fields__ and name != _SCHEMA:
+            raise unknown_option(name, {*Options.__struct_fields__, *_ABOUT_ROWS, _SCHEMA})
     try:
-        return msgspec.convert(options, Options, from_attributes=True)
+        return msgspec.convert(_with_config(options), Options, from_attributes=True)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$.")
         raise ValidationError(_shown(f"{where.rstrip('`') or 'options'}: {message}")) from None
 
 
 _ABOUT_ROWS = frozenset({"requests", "input", "check_rows"})
+_SCHEMA = "output_schema"
+
+
+def _with_config(options: Mapping[str, object]) -> Mapping[str, object]:
+    """The options with a schema as a part of `generation_config`, and no class in it."""
+    config, schema = options.get("generation_config"), options.get(_SCHEMA)
+    if schema is not None:
+        config = to_plain(config) if isinstance(config, GenerationConfig) else config or {}
+        if isinstance(config, dict) and config.get(_SCHEMA) is not None:
+            raise ValidationError("output_schema: given twice, as an option and in generation_config; keep one")
+    if isinstance(config, dict):
+        config = written_config(config if schema is None else config | {_SCHEMA: schema})
+    rest = {name: value for name, value in options.items() if name not in ("generation_config", _SCHEMA)}
+    return rest if config is None else rest | {"generation_config": config}
 
 
 def _shown(value: object) -> str:

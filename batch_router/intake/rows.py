@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from ..bounds import Bounds, beyond
 from ..core import Endpoint, NativeRow, UnifiedRequest
 from ..core.record import explain
+from ..core.requests import written_request
 from ..exceptions import ValidationError
 from ..jsonl import LARGE_LINE, TOO_DEEP, Line, LongLine, has_more_values, is_clean
 from ..providers import NativeFormat
@@ -209,7 +210,7 @@ def _to_unified(value: dict[str, Any]) -> dict[str, Any]:
             raise ValidationError("prompt: must be a text, or a list of content parts, that is not empty")
         rest = {key: each for key, each in value.items() if key != "prompt"}
         value = rest | {"messages": [{"role": "user", "content": value["prompt"]}]}
-    return _lift_system_messages(value)
+    return _lift_system_messages(written_request(value))
 
 
 def _from_openai_row(value: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_callers_write_what_is_stored() -> None:
     """`SubmitOptions` has the names of the stored record, and those that are about the rows."""
-    assert SubmitOptions.__annotations__.keys() == {*Options.__struct_fields__, "requests", "input", "check_rows"}
-    assert SendOptions.__annotations__.keys() == {*Options.__struct_fields__} - {"metadata"}
+    stored = {*Options.__struct_fields__, "output_schema"}  # which becomes a part of `generation_config`
+    assert SubmitOptions.__annotations__.keys() == {*stored, "requests", "input", "check_rows"}
+    assert SendOptions.__annotations__.keys() == stored - {"metadata"}
 
 
 def explained(kind: type) -> dict[str, str]:

@@ -110,18 +110,6 @@ def test_a_tools_result_is_a_message_of_its_own() -> None:
     ]
 
 
-def test_a_pydantic_class_is_a_schema() -> None:
-    """What has a JSON schema can stand in its place, in an output form and in a tool."""
-
-    class Weather:  # pydantic's method, without the package
-        @staticmethod
-        def model_json_schema() -> dict[str, Any]:
-            return SCHEMA
-
-    assert OutputSchema(schema=Weather) == OutputSchema(schema=SCHEMA)  # type: ignore[arg-type]
-    assert Tool(name="a", parameters=Weather) == Tool(name="a", parameters=SCHEMA)  # type: ignore[arg-type]
-
-
 # --- responses ------------------------------------------------------------------------------------------------------
 
 
