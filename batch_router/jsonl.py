@@ -6,6 +6,7 @@ JSON string: rows with them would be torn. Iterating over a binary file splits o
 
 import io
 import json
+import math
 import sys
 from collections.abc import Iterator
 from itertools import chain
@@ -124,22 +125,39 @@ def is_clean(line: bytes) -> bool:
 def decode_leniently(line: bytes) -> tuple[Any, bool]:
     """A JSON value, and whether it had to be repaired.
 
-    What strict JSON refuses and providers send (NaN, lone surrogates, invalid UTF-8) is read, and
-    replaced by null or U+FFFD: a paid answer is not lost over a character.
-
     Raises:
         ValueError: the line is not JSON at all.
     """
     try:
         return _decode(line), False
     except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
+        return _decode(repair(line)), True
     except RecursionError as error:
         raise ValueError(TOO_DEEP) from error
+
+
+def repair(line: bytes) -> bytes:
+    """The line as valid JSON.
+
+    What strict JSON refuses and providers send (NaN, lone surrogates, invalid UTF-8, numbers that no computer has) is
+    replaced by null or U+FFFD: a paid answer is not lost over a character.
+
+    Raises:
+        ValueError: the line is not JSON at all.
+    """
     try:
-        value = json.loads(line.decode("utf-8", errors="replace"), parse_constant=lambda _: None)
-        # A lone surrogate cannot be written as UTF-8 again: let it pass once, and replace what it left.
-        text = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-        return json.loads(text), True
+        value = json.loads(line.decode("utf-8", "replace"), parse_constant=lambda _: None, parse_float=_finite)
+        text = json.dumps(value, ensure_ascii=False)
     except RecursionError as error:
         raise ValueError(TOO_DEEP) from error
+    del value  # of a large line it is large, too
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate cannot be written as UTF-8 again: let it pass once, and replace what it left.
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None

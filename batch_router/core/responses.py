@@ -5,9 +5,14 @@ from typing import Any
 import msgspec
 
 from ..exceptions import ValidationError
+from .content import Content, TextContent, ThinkingContent, ToolCallContent
 from .enums import ErrorType, FinishReason, ResultStatus
+from .messages import UnifiedMessage
 from .record import JsonObject
 from .shown import Shown
+
+# Python takes 0.1 µs to find a member of an enumeration, and each row needs these.
+_SUCCEEDED, _ERRORED = ResultStatus.SUCCEEDED, ResultStatus.ERRORED
 
 
 class Usage(Shown, frozen=True, kw_only=True):
@@ -87,15 +92,35 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
     embeddings: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        if self.status is ResultStatus.SUCCEEDED and self.response is None:
+        if self.response is None and self.status is _SUCCEEDED:
             raise ValidationError("a succeeded result needs a response")
-        if self.status is ResultStatus.ERRORED and self.error is None:
+        if self.error is None and self.status is _ERRORED:
             raise ValidationError("an errored result needs an error")
 
     def is_successful(self) -> bool:
         """Whether the request was answered."""
-        return self.status is ResultStatus.SUCCEEDED
+        return self.status is _SUCCEEDED
 
     def get_content(self) -> str | None:
         """The answer's text; None where there is none."""
         return self.text
+
+    def to_message(self) -> UnifiedMessage:
+        """The answer as the assistant's turn, so that the conversation can go on: its thoughts, text and tool calls.
+
+        Arguments that are no object (a custom tool's input) are put in one: `{"input": ...}`.
+
+        Raises:
+            ValidationError: the answer has none of them, or a call without an id or a name.
+        """
+        parts: list[Content] = [ThinkingContent(**thought) for thought in self.thoughts]
+        if self.text:
+            parts.append(TextContent(text=self.text))
+        parts += [ToolCallContent(**call | {"arguments": _object(call.get("arguments"))}) for call in self.tool_calls]
+        if not parts:
+            raise ValidationError("the answer has no text, no thoughts and no tool calls: it makes no turn")
+        return UnifiedMessage(role="assistant", content=parts)
+
+
+def _object(arguments: Any) -> JsonObject:
+    return arguments if isinstance(arguments, dict) else {"input": arguments}

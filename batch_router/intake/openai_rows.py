@@ -5,7 +5,7 @@ from typing import Any
 
 from ..core import Endpoint
 from ..exceptions import UnsupportedContentTypeError, ValidationError
-from ..providers._openai_dialect.answers.chat import read_arguments
+from ..providers._openai_dialect.answers.calls import read_arguments
 
 #: Name in a chat body -> name in `GenerationConfig`, where the value is the same.
 _CHAT_CONFIG = {

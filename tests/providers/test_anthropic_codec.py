@@ -316,7 +316,7 @@ def test_an_answer_is_read() -> None:
         "usage": {
             "input_tokens": 331,
             "cached_tokens": 300,
-            "cache_write_tokens": None,
+            "cache_write_tokens": 20,
             "output_tokens": 7,
             "reasoning_tokens": 5,
         },

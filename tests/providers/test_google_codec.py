@@ -409,7 +409,12 @@ def test_an_embedding_is_read() -> None:
         (14, ErrorType.SERVER, True),
         (16, ErrorType.AUTHENTICATION, False),
         (99, ErrorType.OTHER, False),
-        ("3", ErrorType.OTHER, False),
+        ("3", ErrorType.INVALID_REQUEST, False),
+        (429, ErrorType.RATE_LIMIT, True),
+        (503, ErrorType.SERVER, True),
+        (502, ErrorType.SERVER, True),
+        (504, ErrorType.TIMEOUT, True),
+        (403, ErrorType.PERMISSION, False),
         ([3], ErrorType.OTHER, False),
     ],
 )

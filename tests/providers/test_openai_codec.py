@@ -277,7 +277,9 @@ REFUSED: list[tuple[int, Any, ErrorType, bool]] = [
     (500, {"message": "no"}, ErrorType.SERVER, True),
     (503, {"message": "no"}, ErrorType.SERVER, True),
     (418, {"message": "no"}, ErrorType.OTHER, False),
-    (0, {"message": "no"}, ErrorType.OTHER, False),
+    (0, {"message": "no"}, ErrorType.SERVER, True),
+    (402, {"message": "no"}, ErrorType.QUOTA, False),
+    (413, {"message": "no"}, ErrorType.INVALID_REQUEST, False),
 ]
 
 
@@ -325,7 +327,7 @@ def test_a_row_that_never_ran_says_why(
         (ok("<html>busy</html>"), "<html>busy</html>"),
         (answer({"status_code": 502, "body": "<html>busy</html>"}), "<html>busy</html>"),
         (answer({"status_code": 502, "body": None}), "HTTP 502"),
-        (answer({"status_code": "502", "body": {}}), "HTTP 0"),
+        (answer({"status_code": "502", "body": {}}), "HTTP 502"),
         (answer({"status_code": 400, "body": {"error": {"message": None}}}), "HTTP 400"),
         (ok(COMPLETION, error={"code": "server_error", "message": "half done"}), "half done"),
     ],

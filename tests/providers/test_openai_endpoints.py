@@ -22,6 +22,7 @@ from batch_router.core import (
     ToolResultContent,
     UnifiedMessage,
     UnifiedRequest,
+    UnifiedResult,
     Usage,
 )
 from batch_router.exceptions import ValidationError
@@ -161,6 +162,10 @@ def test_a_request_goes_out_as_a_response() -> None:
     }
 
 
+def plain(result: UnifiedResult) -> Any:
+    return json.loads(msgspec.json.encode(result))
+
+
 def answered(**fields: Any) -> bytes:
     answer = {"object": "response", "status": "completed", "model": "m-1", "output": []} | fields
     row = {"id": "b", "custom_id": "t-0", "response": {"status_code": 200, "request_id": "r", "body": answer}}
@@ -189,7 +194,7 @@ def test_a_response_is_read() -> None:
     assert ToolCallContent(**result.tool_calls[0]) == CALL
     assert (result.finish_reason, result.finish_reason_raw) == (FinishReason.TOOL_CALLS, "completed")
     assert result.usage == Usage(input_tokens=5, cached_tokens=1, output_tokens=7, reasoning_tokens=2)
-    assert (result.model, result.response["output"]) == ("m-1", output)
+    assert (result.model, plain(result)["response"]["output"]) == ("m-1", output)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +234,7 @@ def test_a_failed_response_is_an_error() -> None:
 def test_no_shape_of_a_response_loses_it(field: str, value: Any) -> None:
     """Whatever a field holds, the body is in the result."""
     line = answered(**{field: value})
-    assert codec.decode(line, "q1")[0].response == json.loads(line)["response"]["body"]
+    assert plain(codec.decode(line, "q1")[0])["response"] == json.loads(line)["response"]["body"]
 
 
 # --- embeddings -----------------------------------------------------------------------------------------------------
@@ -245,7 +250,7 @@ def test_a_text_is_embedded() -> None:
     assert (result.embedding, result.text, result.model) == ([0.5, -1.0], None, "m-1")
     assert result.usage == Usage(input_tokens=4)
     assert b'"embedding":[0.5,-1.0]' in msgspec.json.encode(result)
-    assert b'"embedding"' not in msgspec.json.encode(codec.decode(answered(), "q1")[0])
+    assert "embedding" not in plain(codec.decode(answered(), "q1")[0])
 
 
 @pytest.mark.parametrize(
@@ -313,4 +318,4 @@ def test_recorded_rows_of_the_other_endpoint_go_through(shared: Path) -> None:
         assert result.text == answer["output"][0]["content"][0]["text"]
         assert result.usage is not None
         assert result.usage.output_tokens == answer["usage"]["output_tokens"]
-        assert result.response == answer
+        assert plain(result)["response"] == answer

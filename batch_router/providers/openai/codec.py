@@ -1,11 +1,10 @@
-"""Rows of an OpenAI batch file. `answers.py` reads what comes back."""
+"""Rows of an OpenAI batch file. The answers are read in `_openai_dialect/answers`."""
 
 from ...core import Endpoint, UnifiedRequest
-from .._openai_dialect.answers.rows import read_row_id
+from .._openai_dialect.answers.rows import decode, read_row_id
 from .._openai_dialect.chat import encode_body, merge_body
 from .._openai_dialect.embeddings import encode_embedding_body
 from .._openai_dialect.rows import URLS, WireRow
-from .answers import decode
 from .responses import encode_response_body
 
 __all__ = ["decode", "encode", "read_row_id"]

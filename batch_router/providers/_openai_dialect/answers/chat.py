@@ -1,11 +1,18 @@
-"""Chat completions to results."""
+"""Chat completions, and the older text completions, to results."""
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
-from ....core import FinishReason, ResultStatus, UnifiedResult, Usage
+from ....core import FinishReason, ResultStatus, UnifiedResult
+from ..._rows.shapes import NULL, Shape
+from .calls import Call, Function, function_call, unified_call
+from .images import Link, image_at
+from .usage import WireUsage, unified_usage
 
+# Members of an enumeration are slow to find.
+_SUCCEEDED, _OTHER = ResultStatus.SUCCEEDED, FinishReason.OTHER
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
@@ -15,115 +22,91 @@ _FINISH_REASONS = {
 }
 
 
-class _Message(msgspec.Struct):
-    content: str | None = None
+class _Part(msgspec.Struct, gc=False):
+    text: str | None = None
+    refusal: str | None = None
+    image_url: Link | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    content: str | list[_Part | str] | None = None
     refusal: str | None = None
     reasoning: str | None = None  # vLLM since 0.33
     reasoning_content: str | None = None  # vLLM before
-    tool_calls: list[Any] | None = None
+    tool_calls: list[Call] | None = None
+    function_call: Function | None = None  # before `tool_calls`
+    annotations: list[Any] | None = None
+    images: list[_Part] | None = None  # OpenRouter and other gateways
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     message: _Message | None = None
+    text: str | None = None  # of `/v1/completions`
     finish_reason: str | None = None
 
 
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
+class Completion(msgspec.Struct, gc=False):
+    """The parts of a completion that a result is made of, and what tells it from other bodies."""
 
-
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
-class _Completion(msgspec.Struct):
-    """The parts of a completion that a result is made of."""
-
-    object: Literal["chat.completion"] | None = None  # OpenAI's other endpoints answer something else
+    object: str | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: WireUsage | None = None
+    error: Any = None
+    output: msgspec.Raw = NULL
 
 
-_decode_completion = msgspec.json.Decoder(_Completion).decode
+completions = Shape(Completion)
 
 
-def decode_completion(custom_id: str, body: msgspec.Raw | dict[str, Any], request_id: str | None) -> UnifiedResult:
-    """The result that a chat completion holds. Of several choices the first is the text; `response` has them all.
-
-    Args:
-        custom_id: of the request that it answers.
-        body: the completion; raw JSON is passed on as it is, without being taken apart.
-        request_id: the provider's id of the call.
-
-    Raises:
-        msgspec.ValidationError: a raw body has a shape that only the lenient reading of a dict can deal with.
-    """
-    completion = _read_leniently(body) if isinstance(body, dict) else _decode_completion(body)
+def decode_completion(
+    custom_id: str, completion: Completion, body: msgspec.Raw, request_id: str | None
+) -> UnifiedResult:
+    """The result of a completion. Of several choices the first is the text; `response` has them all."""
     choice = completion.choices[0] if completion.choices else _Choice()
     message = choice.message or _Message()
+    text, refusal, images = message.content, message.refusal, message.images or []
+    if text.__class__ is not str:  # else it is the usual answer
+        parts = _parts(message.content)
+        text = choice.text if (joined := _join(part.text for part in parts)) is None else joined
+        refusal = refusal or _join(part.refusal for part in parts)
+        images = parts + images
     raw = choice.finish_reason
-    reason = _FINISH_REASONS.get(raw, FinishReason.OTHER) if raw else None
+    reason = _FINISH_REASONS.get(raw, _OTHER) if raw else None
     return UnifiedResult(
         custom_id=custom_id,
-        status=ResultStatus.SUCCEEDED,
-        text=message.content,
-        tool_calls=[_tool_call(call) for call in message.tool_calls] if message.tool_calls else [],
+        status=_SUCCEEDED,
+        text=text,
+        tool_calls=_tool_calls(message) if message.tool_calls or message.function_call else [],
         reasoning=message.reasoning or message.reasoning_content,
-        refusal=message.refusal,
-        finish_reason=FinishReason.REFUSAL if message.refusal else reason,
+        images=_images(images) if images else [],
+        citations=message.annotations or [],
+        refusal=refusal,
+        finish_reason=FinishReason.REFUSAL if refusal else reason,
         finish_reason_raw=raw,
-        usage=_unified_usage(completion.usage) if completion.usage else None,
+        usage=unified_usage(completion.usage) if completion.usage else None,
         model=completion.model,
         request_id=request_id,
         response=body,
     )
 
 
-def _read_leniently(body: dict[str, Any]) -> _Completion:
-    """What can be read of a completion; each part that has another shape is left out (`response` keeps it)."""
-    known: dict[str, Any] = {}
-    for name in ("model", "choices", "usage"):
-        try:
-            part = msgspec.convert({name: body.get(name)}, _Completion)
-        except msgspec.ValidationError:
-            continue
-        known[name] = getattr(part, name)
-    return _Completion(**known)
+def _parts(content: str | list[_Part | str] | None) -> list[_Part]:
+    listed = content if isinstance(content, list) else []
+    return [_Part(text=part) if isinstance(part, str) else part for part in listed]
 
 
-def _tool_call(call: Any) -> dict[str, Any]:
-    call = call if isinstance(call, dict) else {}
-    function = call.get("function")
-    function = function if isinstance(function, dict) else {}
-    return {
-        "id": call.get("id"),
-        "name": function.get("name"),
-        "arguments": read_arguments(function.get("arguments")),
-    }
+def _images(parts: list[_Part]) -> list[dict[str, Any]]:
+    return [image_at(part.image_url.url) for part in parts if part.image_url and part.image_url.url]
 
 
-def read_arguments(arguments: Any) -> Any:
-    """A tool call's arguments: the object that their text holds, or what the model wrote where it is none."""
-    try:
-        value = msgspec.json.decode(arguments)
-    except (msgspec.DecodeError, TypeError, UnicodeError, RecursionError):
-        return arguments
-    return value if isinstance(value, dict) else arguments
+def _join(texts: Iterable[str | None]) -> str | None:
+    found = [text for text in texts if text is not None]
+    return "".join(found) if found else None
 
 
-def _unified_usage(usage: _Usage) -> Usage:
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    return Usage(
-        input_tokens=usage.prompt_tokens,
-        cached_tokens=prompt.cached_tokens if prompt else None,
-        output_tokens=usage.completion_tokens,
-        reasoning_tokens=completion.reasoning_tokens if completion else None,
-    )
+def _tool_calls(message: _Message) -> list[dict[str, Any]]:
+    """The calls; one in the old form has no id and gets one, for its result must name it."""
+    if message.tool_calls or message.function_call is None:
+        return [unified_call(call) for call in message.tool_calls or ()]
+    return [function_call("call_0", message.function_call)]

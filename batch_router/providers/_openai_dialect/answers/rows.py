@@ -1,66 +1,75 @@
-"""The lines of an output file in the format of OpenAI and vLLM."""
+"""The lines of the output and error files of OpenAI and vLLM."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ....core import UnifiedResult
-from ....jsonl import decode_leniently, is_clean
-from .chat import decode_completion
-
-
-class _RowId(msgspec.Struct):
-    custom_id: str
-
-
-_decode_row_id = msgspec.json.Decoder(_RowId).decode
+from ..._rows.ids import RowIds
+from ..._rows.lines import decode_line
+from ..._rows.shapes import NULL, Shape, says_something
+from .bodies import decode_body
+from .errors import read_error
 
 # How the service begins each line. An id without escapes is read without parsing the row.
 _BEGINNING = re.compile(rb'\{"id": ?"[^"\\]*", ?"custom_id": ?"([^"\\]*)"')
 
-
-class _Response(msgspec.Struct):
-    status_code: int
-    request_id: str | None
-    body: msgspec.Raw
+read_row_id = RowIds("custom_id", _BEGINNING.match).read
 
 
-class _Answer(msgspec.Struct):
-    response: _Response
-    error: None = None
+class _Response(msgspec.Struct, gc=False):
+    status_code: int = 0
+    request_id: str | None = None
+    body: msgspec.Raw = NULL
 
 
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+class _Row(msgspec.Struct, gc=False):
+    response: _Response | None = None
+    error: Any = None
 
 
-def read_row_id(line: bytes) -> str | None:
-    """See `Codec.read_row_id`."""
-    if beginning := _BEGINNING.match(line):
-        return beginning[1].decode(errors="replace")
-    try:
-        return _decode_row_id(line).custom_id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        row, _ = decode_leniently(line)
-    except ValueError:
-        return None
-    row_id = row.get("custom_id") if isinstance(row, dict) else None
-    return row_id if isinstance(row_id, str) else None
+class _Refused(msgspec.Struct, gc=False):
+    error: Any = None
 
 
-def decode_row(
-    line: bytes, custom_id: str, read: Callable[[dict[str, Any], str], UnifiedResult]
-) -> tuple[UnifiedResult, bool]:
-    """See `Codec.decode`. The usual completion is read by its known fields; `read` takes any other row apart."""
-    try:
-        if is_clean(line):
-            answer = _decode_answer(line)
-            if answer.response.status_code == 200:
-                return decode_completion(custom_id, answer.response.body, answer.response.request_id), False
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    row, repaired = decode_leniently(line)
-    return read(row if isinstance(row, dict) else {}, custom_id), repaired
+_EMPTY = (NULL, msgspec.Raw(b"{}"))
+_rows = Shape(_Row)
+_refused = Shape(_Refused)
+
+
+def decode(line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
+    """See `Codec.decode`."""
+    return decode_line(line, custom_id, _read)
+
+
+def _read(line: bytes, custom_id: str) -> UnifiedResult:
+    """Any row: an answer, a refusal, or a row that never ran, which has an `error` and no response."""
+    row = _rows.read(line)
+    response = row.response
+    if response is not None and _is_answered(response, row.error):
+        result = decode_body(custom_id, response.body, response.request_id)
+        if result is not None:
+            return result
+    return _decode_refusal(custom_id, row)
+
+
+def _is_answered(response: _Response, error: Any) -> bool:
+    """An empty error is none. A row without a status is answered if it has a body."""
+    if error is not None and says_something(error):
+        return False
+    return 200 <= response.status_code < 300 or (response.status_code == 0 and response.body not in _EMPTY)
+
+
+def _decode_refusal(custom_id: str, row: _Row) -> UnifiedResult:
+    """OpenAI has the error in the body, and `error` is null; vLLM has it in `error`, an object or a text."""
+    if row.response is None:
+        error, status = read_error(row.error, None, raw=row.error)
+        return UnifiedResult(custom_id=custom_id, status=status, error=error)
+    response = row.response
+    body = msgspec.json.decode(response.body)
+    said = filter(says_something, (_refused.read(response.body).error, row.error, body))
+    reason = next(said, None)
+    raw = {"status_code": response.status_code, "error": reason}
+    error, status = read_error(reason, response.status_code, raw)
+    return UnifiedResult(custom_id=custom_id, status=status, request_id=response.request_id, error=error, response=body)
