@@ -5,7 +5,7 @@ import msgspec
 from .enums import Endpoint
 
 
-class NativeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class NativeRow(msgspec.Struct, frozen=True, gc=False):
     """A row of one of the provider's own batch files.
 
     Attributes:

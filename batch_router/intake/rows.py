@@ -63,26 +63,22 @@ class RowReader:
                 assert isinstance(line, bytes)
             try:
                 row = self._read(line)
+                if row is None:
+                    continue
+                if row.model is None or self._fills:
+                    row = self._complete(row) if isinstance(row, NativeRow) else fill_defaults(row, self._defaults)
             except BadRow as error:
                 self._problems.add(number, error)
                 continue
-            if row is not None:
-                yield number, row
+            yield number, row
 
     def _read(self, line: bytes) -> Row | None:
-        row: Row | None
         try:
             row = self._usual(line)
         except _UNREAD:
             row = None
-        if row is None:
-            if not line or line.isspace():
-                return None
-            row = self._read_another_form(line)
-        if isinstance(row, NativeRow):
-            return self._complete(row)
-        if row.model is None or self._fills:
-            return fill_defaults(row, self._defaults)
+        if row is None and line and not line.isspace():
+            return self._read_another_form(line)
         return row
 
     def _read_another_form(self, line: bytes) -> Row:
@@ -107,7 +103,7 @@ class RowReader:
     def _read_native(self, line: bytes) -> NativeRow | None:
         assert self._native is not None
         row = self._native.read(line, self._endpoint)
-        if not is_clean(line):  # what the reader passes over is sent, too
+        if not line.isascii() and not is_clean(line):  # what the reader passes over is sent, too
             raise ValidationError(_NOT_UTF8)
         return row
 

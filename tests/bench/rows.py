@@ -1,7 +1,7 @@
 """Chat rows of 1.5 kB, and the answers to them."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,17 @@ def request(number: int) -> dict[str, Any]:
     }
 
 
-def write_requests(path: Path, rows: int) -> None:
+def native_request(number: int) -> dict[str, Any]:
+    """The same as a row of an OpenAI batch file."""
+    messages = [{"role": "system", "content": SENTENCE * 4}, *request(number)["messages"]]
+    body = {"model": MODEL, "messages": messages, "temperature": 0.2, "max_completion_tokens": 256}
+    return {"custom_id": f"request-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+
+def write_requests(path: Path, rows: int, make: Callable[[int], dict[str, Any]] = request) -> None:
     with path.open("wb") as stream:
         for number in range(rows):
-            stream.write(_encode(request(number)) + b"\n")
+            stream.write(_encode(make(number)) + b"\n")
 
 
 def answer(row_id: str) -> bytes:

@@ -16,6 +16,7 @@ from .rows import URLS, NativeWireRow
 
 _SHOWN = 200
 _LONGEST_URL = 2000
+_POST = frozenset({None, "POST", "post", "Post"})
 # Without a model the service takes one of its own; in a stored prompt (`prompt`) there is one.
 _CHOOSES_MODEL = frozenset({Endpoint.MODERATIONS, Endpoint.IMAGES, Endpoint.IMAGE_EDITS, Endpoint.VIDEOS})
 
@@ -60,24 +61,19 @@ class OpenAIRows:
     def read(self, line: bytes, endpoint: Endpoint) -> NativeRow | None:
         """See `NativeFormat.read`."""
         row = _decode_row(line)
-        body = _decode_body(row.body)
-        if row.method is not None and row.method.upper() != "POST":
-            raise ValidationError(f"method: must be 'POST', not {printable(row.method, _SHOWN)!r}")
+        if row.method not in _POST:
+            raise ValidationError(f"method: must be 'POST', not {printable(str(row.method), _SHOWN)!r}")
         if row.url is not None:
             endpoint = endpoint_of(row.url)
         if endpoint not in self._endpoints:
             return None
+        body = _decode_body(row.body)
         if body.stream:
             raise ValidationError("body.stream: a batch has no streams; leave it out")
+        if endpoint is Endpoint.EMBEDDINGS:
+            return NativeRow(row.custom_id, body.model, endpoint, row.body, inputs=_count_inputs(row.body))
         chooses = body.model is None and (endpoint in _CHOOSES_MODEL or body.prompt is not msgspec.UNSET)
-        return NativeRow(
-            custom_id=row.custom_id,
-            model=body.model,
-            endpoint=endpoint,
-            body=row.body,
-            needs_model=not chooses,
-            inputs=_count_inputs(row.body) if endpoint is Endpoint.EMBEDDINGS else 1,
-        )
+        return NativeRow(row.custom_id, body.model, endpoint, row.body, not chooses)
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`."""

@@ -43,7 +43,7 @@ class AnthropicRows:
         params = _decode_params(row.params)
         if params.stream:
             raise ValidationError("params.stream: a batch has no streams; leave it out")
-        return NativeRow(custom_id=row.custom_id, model=params.model, endpoint=Endpoint.CHAT, body=row.params)
+        return NativeRow(row.custom_id, params.model, Endpoint.CHAT, row.params)
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`."""

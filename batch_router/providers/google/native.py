@@ -38,16 +38,13 @@ class GeminiRows:
     form = '{"key", "request"}'
     body = "request"
 
-    def read(self, line: bytes, endpoint: Endpoint) -> NativeRow:  # noqa: ARG002 - known by its members
+    def read(self, line: bytes, endpoint: Endpoint) -> NativeRow:
         """See `NativeFormat.read`."""
         row = _decode_row(line)
         request = _decode_request(row.request)
-        return NativeRow(
-            custom_id=row.key,
-            model=request.model.removeprefix(_PREFIX) if request.model is not None else None,
-            endpoint=Endpoint.CHAT if request.content is msgspec.UNSET else Endpoint.EMBEDDINGS,
-            body=row.request,
-        )
+        model = request.model.removeprefix(_PREFIX) if request.model is not None else None
+        endpoint = Endpoint.CHAT if request.content is msgspec.UNSET else Endpoint.EMBEDDINGS
+        return NativeRow(row.key, model, endpoint, row.request)
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`: the job names the model, and a row must not name another one."""
