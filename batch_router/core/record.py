@@ -55,10 +55,17 @@ def schema_of(value: Any) -> Any:
     return schema_of_class(value) if is_class(value) else value
 
 
-def explain(error: msgspec.ValidationError) -> str:
-    """What msgspec says, with the field in front: "Expected `str`, got `int` - at `$.custom_id`"."""
+def explain(error: msgspec.ValidationError, within: str = "") -> str:
+    """What msgspec says, with the field in front: "Expected `str`, got `int` - at `$.custom_id`".
+
+    Args:
+        error: of a value.
+        within: where the value itself stands, if it is a part of another one.
+    """
     what, _, where = str(error).partition(" - at `$")
-    field = where.rstrip("`").lstrip(".")
+    field = (within + where.rstrip("`")).lstrip(".")
+    if field == "custom_id" and what.endswith(("got `int`", "got `float`")):
+        what += "; write it in quotes, as a text"
     if field.endswith("role"):
         what += "; 'user' or 'assistant', and a system prompt only in front"
     return f"{field}: {what}" if field else what

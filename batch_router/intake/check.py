@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeVar
 
 from ..bounds import Bounds, beyond
 from ..exceptions import ValidationError
-from ..jsonl import Line, is_blank, read_lines
+from ..jsonl import Line, read_lines
 from ..providers import Provider
 from ..security.files import open_input
 from ..security.printable import printable
@@ -16,6 +16,7 @@ from ..settings import Settings
 from .encode import RowEncoder
 from .options import Options
 from .problems import BadRow, DuplicateFinder, Problems
+from .recognise import recognise
 from .rows import Row, RowReader
 
 _LONGEST_PATH = 500
@@ -108,7 +109,7 @@ def check_file(path: Path, provider: Provider | type[Provider], options: Options
 
     Raises:
         InvalidInputError: with all bad rows; each names file, line, field and remedy.
-        ValidationError: the file is empty, or cannot be read.
+        ValidationError: the file cannot be read, or is of another kind; says which.
     """
     with input_file(path, settings) as stream:
         check_rows(stream, RowCheck(provider, options, settings, path), path)
@@ -116,9 +117,8 @@ def check_file(path: Path, provider: Provider | type[Provider], options: Options
 
 def check_rows(stream: BinaryIO, check: RowCheck, source: Path) -> None:
     """The same of an open file, which is at its start and is closed if ids repeat; `source` is what it is called."""
-    if is_blank(stream):
-        raise ValidationError(f"input: {_shown(source)} is empty: there is nothing to send")
-    stream.seek(0)
+    if what := recognise(stream):
+        raise ValidationError(f"input: {_shown(source)} {what}")
     check_lines(stream, check)
 
 

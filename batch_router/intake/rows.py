@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from ..bounds import Bounds, beyond
 from ..core import Endpoint, NativeRow, UnifiedRequest
-from ..core.record import explain
 from ..core.requests import written_request
 from ..exceptions import ValidationError
 from ..jsonl import LARGE_LINE, TOO_DEEP, Line, LongLine, has_more_values, is_clean
 from ..providers import NativeFormat
+from .broken import explain_broken
+from .faults import describe_faults, explain_native, unknown_fields
 from .openai_rows import READERS
 from .options import Defaults
 from .problems import BadRow, Problems
@@ -96,7 +97,7 @@ class RowReader:
                     return row
         value = _parse(line)
         if native is not None and isinstance(wrong, msgspec.ValidationError) and _has(value, native.body):
-            raise ValidationError(explain(wrong))
+            raise ValidationError(explain_native(wrong, value, native.form))
         self._usual = _decode_request
         return request_from(value)
 
@@ -181,19 +182,18 @@ def request_from(value: Any) -> UnifiedRequest:
     """
     if not isinstance(value, dict):
         raise ValidationError(f"a request must be an object, not {type(value).__name__}")
+    value = _to_unified(value)
     try:
-        return msgspec.convert(_to_unified(value), UnifiedRequest)
-    except msgspec.ValidationError as error:
-        raise ValidationError(explain(error)) from None
+        return msgspec.convert(value, UnifiedRequest)
+    except msgspec.ValidationError:
+        raise ValidationError(describe_faults(value)) from None
 
 
 def _parse(line: bytes) -> Any:
     try:
         return msgspec.json.decode(line)
-    except msgspec.MsgspecError as error:
-        raise ValidationError(f"not valid JSON: {error}; each line must be one JSON object") from None
-    except UnicodeDecodeError:
-        raise ValidationError(_NOT_UTF8) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValidationError(explain_broken(line, error)) from None
     except RecursionError:
         raise ValidationError(TOO_DEEP) from None
 
@@ -210,9 +210,9 @@ def _to_unified(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_openai_row(value: dict[str, Any]) -> dict[str, Any]:
-    unknown = value.keys() - {"custom_id", "method", "url", "body"}
-    if unknown:
-        raise ValidationError(f"unknown field {sorted(unknown)[0]!r} in an OpenAI batch row")
+    known = ("custom_id", "method", "url", "body")
+    if unknown := [name for name in value if name not in known]:
+        raise ValidationError(unknown_fields(unknown, known, f"an OpenAI batch row has: {', '.join(known)}"))
     reader = READERS.get(str(value.get("url")))
     if reader is None:
         raise ValidationError(f"url: {value.get('url')!r} is not supported; these are: {', '.join(READERS)}")

@@ -17,6 +17,7 @@ from batch_router.intake.options import Defaults
 from batch_router.intake.problems import DuplicateFinder, Problems
 from batch_router.intake.rows import RowReader, fill_defaults, request_from
 from batch_router.jsonl import Line, read_lines
+from batch_router.providers import find_provider
 
 CHAT = "/v1/chat/completions"
 HI = {"role": "user", "content": "hi"}
@@ -180,7 +181,7 @@ def changed(**change: Any) -> dict[str, Any]:
         ({"custom_id": "q1", "body": {"messages": [HI]}}, "url: "),
         (openai_row() | {"method": "GET"}, "method: "),
         (openai_row() | {"body": "hi"}, "body: must be an object"),
-        (openai_row() | {"model": "m"}, "unknown field 'model' in an OpenAI batch row"),
+        (openai_row() | {"model": "m"}, "unknown field `model`; an OpenAI batch row has: custom_id, method, url, body"),
         (openai_row(messages=None), "body.messages must be a list"),
         (openai_row(temperature=3), ".*temperature: .*2"),
         (
@@ -206,10 +207,27 @@ def test_a_bad_row_is_refused_by_field(row: Any, complaint: str) -> None:
     [
         (b"hello", "not valid JSON: .*; each line must be one JSON object"),
         (b'{"custom_id": "q1", "prompt": "hi"', "not valid JSON"),
-        (b'{"custom_id": "q1", "prompt": "hi"} {}', "not valid JSON"),
-        (b'{"custom_id": "q1", "prompt": "\\ud800"}', "not valid JSON"),
-        (b'{"custom_id": "q1", "prompt": NaN}', "not valid JSON"),
-        (b'{"custom_id": "q1", "prompt": "\xff"}', "not valid UTF-8; save the file as UTF-8"),
+        (b'{"custom_id": "q1", "prompt": "hi"} {}', "more than one JSON value; each line must be one JSON object"),
+        (b'{"custom_id": "q1", "prompt": "\\ud800"}', "prompt: half of a character"),
+        (b'{"custom_id": "q1", "prompt": NaN}', "not valid JSON: NaN is no number there; write null"),
+        (b'{"custom_id": "q1", "prompt": -Infinity}', "not valid JSON: -Infinity is no number there"),
+        (
+            b'{"custom_id": "q1", "messages": [{"role": "user", "content": "\\udc00"}]}',
+            r"messages\[0\].content: half of",
+        ),
+        (b'{"custom_id": "q1", "\\ud800": "x"}', "the names: half of a character"),
+        (b"{'custom_id': 'q1', 'prompt': 'hi'}", "text in single quotes, as Python prints it; .*json.dumps"),
+        (b'{"custom_id": "q1", "a": True}', "True, where JSON has true"),
+        (b'{"custom_id": "q1", "a": None}', "None, where JSON has null"),
+        (b'{custom_id: "q1"}', "the name 'custom_id' is not in double quotes"),
+        (b'{"custom_id": "q1", "prompt": "hi"},', "a comma behind the object; leave it out"),
+        (b'{"custom_id": "q1", "prompt": "hi",}', "a comma before the closing bracket; leave it out"),
+        (b'{"custom_id": "q1", "a": [1,]}', "a comma before the closing bracket"),
+        (b'{"custom_id": "q1"}{"custom_id": "q2"}', "more than one JSON value; .*put a line end between them"),
+        (b'{"custom_id": "q1"} \x1b[2J', r"'\\x1b\[2J' stands behind the object"),
+        (b'{"custom_id": "q1", "prompt": "a\tb"}', r"a text holds the character '\\t' itself"),
+        (b'{"custom_id": "q1", "prompt": "h', "the line ends within a value: it was cut off, or goes on"),
+        (b'{"custom_id": "q1", "prompt": "\xff"}', "not valid UTF-8 at byte 32 .0xff.; save the file as UTF-8"),
         (b'{"custom_id": "q1", "prompt": "hi"}'.decode().encode("utf-16"), "not valid (UTF-8|JSON)"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b'{"custom_id": "q1", "prompt": "hi", "provider_kwargs": {"a": ' + b"[" * 100_000, "nested too deeply"),
@@ -374,3 +392,64 @@ def test_unique_ids_are_not_read_again() -> None:
         pytest.fail("read again for nothing")
 
     finder.report(reread, Problems(Path("in.jsonl")))
+
+
+def test_all_faults_of_a_row_are_told_at_once() -> None:
+    """Each with its field, in the order of the record, and no more than a few."""
+    parts = [{"type": "text", "txt": "a"}, {"type": "video"}]
+    row = changed(
+        promtp="x",
+        custom_id=5,
+        messages=[HI | {"role": "robot"}, HI | {"content": parts}],
+        generation_config={"heat": 1, "temperature": 3, "tools": [{"nme": "f"}], "tool_choice": {"name": 5}},
+    )
+    with pytest.raises(ValidationError) as caught:
+        request_from(row)
+    assert str(caught.value).split("; ") == [
+        "unknown field `promtp`",
+        "did you mean `prompt`?",
+        "custom_id: Expected `str`, got `int`",
+        "write it in quotes, as a text",
+        "messages[0].role: Invalid enum value 'robot'",
+        "'user' or 'assistant', and a system prompt only in front",
+        "messages[1].content[0]: unknown field `txt`",
+        "did you mean `text`?",
+        "messages[1].content[0]: missing field `text`",
+        "messages[1].content[1].type: Invalid value 'video'",
+        "generation_config: unknown field `heat`",
+        f"it may have: {', '.join(GenerationConfig.__struct_fields__)}",
+        "generation_config.temperature: Expected `float` <= 2.0",
+        "generation_config.tools[0]: unknown field `nme`",
+        "did you mean `name`?",
+        "generation_config.tools[0]: missing field `name`",
+        "and more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"label": "x"}, "unknown field `label`; a row may have: custom_id, prompt, model, endpoint, messages, "),
+        ({"modle": "x"}, "unknown field `modle`; did you mean `model`?"),
+        ({"modle": "x", "promt": "y"}, "unknown fields `modle`, `promt`; did you mean `model`, `prompt`?"),
+        ({f"x{number}": 1 for number in range(9)}, "unknown fields `x0`, `x1`, `x2`, `x3`, `x4` and 4 more; a row may"),
+        ({"prompt": "x"}, "unknown field `prompt` beside `messages`; keep one of the two"),
+        ({"a\x1b[2J" + "b" * 10**6: 1}, r"unknown field `a\x1b[2Jbbb"),
+    ],
+)
+def test_unknown_fields_are_named(more: dict[str, Any], says: str) -> None:
+    """With what was probably meant, or with all that a row may have; printable and short."""
+    with pytest.raises(ValidationError) as caught:
+        request_from(changed(**more))
+    assert str(caught.value).startswith(says)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_row_of_another_form_is_named_by_its_form() -> None:
+    """The fields of a provider's own batch files are told apart from those of a request."""
+    line = json.dumps(openai_row() | {"label": "x"}).encode()
+    problems = Problems()
+    native = find_provider("openai").native
+    assert list(RowReader(native, MODEL, problems, BOUNDS).read([line])) == []
+    with pytest.raises(InvalidInputError, match=r"unknown field `label`; a row \{.*\} has no others"):
+        problems.raise_any()

@@ -211,7 +211,7 @@ BAD_ROWS: list[tuple[list[Any], str]] = [
     ([ROW | {"generation_config": {"top_k": 5}}], r"generation_config.top_k: .*leave it out"),
     ([ROW | {"generation_config": {"temperature": 5}}], r"generation_config.temperature: "),
     (["hello"], r".*must be an object, not str"),
-    ([[ROW]], r".*must be an object, not list"),
+    ([ROW, [ROW]], r".*must be an object, not list"),
     ([None], r".*must be an object, not NoneType"),
 ]
 
@@ -224,10 +224,10 @@ BAD_FILES: list[tuple[bytes, str]] = [
     (LINES + LINES[:20], "in.jsonl, line 3: not valid JSON"),
     (
         b"\r\n\r\n" + b'{"custom_id": "\xff", "prompt": "1"}',
-        "in.jsonl, line 3: not valid UTF-8; save the file as UTF-8",
+        "in.jsonl, line 3: not valid UTF-8 at byte .*; save the file as UTF-8",
     ),
-    (b"custom_id,prompt\na,1\n", "in.jsonl, line 1: not valid JSON"),
-    (b"[\n" + LINES + b"]\n", "in.jsonl, line 1: not valid JSON"),
+    (b"custom_id,prompt\na,1\n", "in.jsonl looks like a table with the columns custom_id, prompt; write its rows"),
+    (b"[\n" + LINES + b"]\n", r"in.jsonl is one JSON array; .*jq -c '.\[\]' FILE"),
 ]
 
 
