@@ -35,7 +35,7 @@ class _Message(msgspec.Struct, gc=False):
     reasoning_content: str | None = None  # vLLM before
     tool_calls: list[Call] | None = None
     function_call: Function | None = None  # before `tool_calls`
-    annotations: list[Any] | None = None
+    annotations: list[dict[str, Any]] | None = None
     images: list[_Part] | None = None  # OpenRouter and other gateways
 
 
