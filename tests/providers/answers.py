@@ -17,11 +17,11 @@ def chat(message: Any = HI, **more: Any) -> Row:
     return {"object": "chat.completion", "model": "m", "choices": [{"index": 0, "message": message}]} | more
 
 
-def response(*output: Row, **more: Any) -> Row:
+def response(*output: Any, **more: Any) -> Row:
     return {"object": "response", "status": "completed", "model": "m", "output": list(output)} | more
 
 
-def said(*parts: Row) -> Row:
+def said(*parts: Any) -> Row:
     return {"type": "message", "role": "assistant", "content": list(parts)}
 
 
