@@ -20,10 +20,12 @@
         ├── CredentialsError              missing or refused key
         ├── RequestRefusedError           4xx: the same request would be refused again
         ├── NotFoundError                 404/410: the job or file is not there
-        ├── RateLimitedError              429, or a full queue at the provider          (retried)
+        ├── RateLimitedError              429                                           (retried)
+        │   └── QueueFullError            no room for a job's tokens at the provider    (retried)
         ├── ProviderUnavailableError      5xx, resets, timeouts                         (retried)
         ├── JobInterruptedError           the worker of the job was stopped; another one continues it   (retried)
         ├── ProtocolError                 an answer that the contract does not have     (retried)
+        │   └── AnswersTooLargeError      answers beyond a bound of ours
         └── UndecidedError                not known yet whether the provider has the job   (retried)
 
 A provider may have errors of its own below these: vLLM's are in `providers/vllm/errors.py`.
@@ -286,6 +288,12 @@ class RateLimitedError(ProviderAPIError):
     retryable = True
 
 
+class QueueFullError(RateLimitedError):
+    """The provider has no room for the tokens of another job of this account and model."""
+
+    type = "token_limit_exceeded"
+
+
 class ProviderUnavailableError(ProviderAPIError):
     """The provider failed on its side, or the connection to it did."""
 
@@ -305,6 +313,13 @@ class ProtocolError(ProviderAPIError):
 
     type = "protocol_error"
     retryable = True
+
+
+class AnswersTooLargeError(ProtocolError):
+    """The answers to a job are larger than a setting allows; the message has its name."""
+
+    type = "answers_too_large"
+    retryable = False
 
 
 class UndecidedError(ProviderAPIError):

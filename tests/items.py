@@ -5,7 +5,7 @@ from typing import Any
 from batch_router.road.outcome import Outcome
 from batch_router.security.paths import batch_folder
 from batch_router.state.base import Commit, Store
-from batch_router.state.items import Batch, InputFile, Shard
+from batch_router.state.items import Batch, Fetched, InputFile, Shard
 from batch_router.state.table import FIRST_OF_SHARD, State
 
 #: Of a shard whose label does not matter.
@@ -33,6 +33,11 @@ def new_shard(batch_id: str = "b", **facts: Any) -> Shard:
     folder = batch_folder(values["provider"], batch_id)
     names = {"requests": f"{folder}/requests", "row_ids": f"{folder}/ids"}
     return Shard(**(names | values | {"batch": batch_id}))
+
+
+def fetched(name: str, size: int) -> tuple[Fetched, ...]:
+    """Answers of one file."""
+    return (Fetched(file="file", name=name, size=size, rows=1),)
 
 
 def facts_of(outcome: Outcome) -> dict[str, Any]:

@@ -333,7 +333,7 @@ def test_an_engine_of_a_router_is_handed_on(tmp_path: Path, monkeypatch: pytest.
     assert 0 < kept.count(b"\n") < 60
     day.write_text("")
     assert run(end(batch_id)) == [f"q{number}" for number in range(60)]
-    (fetched,) = answers("**/*-answers.jsonl")
+    (fetched,) = answers("**/*-answers-0.jsonl")
     assert fetched.read_bytes().startswith(kept)
 
 

@@ -1,12 +1,14 @@
 """What the clients of all providers report: jobs, failures, accounts."""
 
 import hmac
+from collections.abc import Iterable
 from hashlib import pbkdf2_hmac
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from ..exceptions import RequestRefusedError
 from ..security.headers import check_headers
 from .enums import BatchStatus, Endpoint
 from .shown import Shown
@@ -81,6 +83,20 @@ class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
     row: int
     message: str
     code: str | None = None
+
+
+class RowsRefusedError(RequestRefusedError):
+    """The provider refused to create a job for some of its rows; there is no job.
+
+    Attributes:
+        rows: which, and why.
+    """
+
+    type = "rows_refused"
+
+    def __init__(self, provider: str, status_code: int, message: str, rows: Iterable[RefusedRow] = ()) -> None:
+        self.rows = tuple(rows)
+        super().__init__(provider, status_code, message)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

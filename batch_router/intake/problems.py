@@ -34,9 +34,12 @@ class Problems:
         """Note what is wrong with a line (counted from 1), bounded and printable: an error may quote the row."""
         self.total += 1
         if len(self._described) < MAX_PROBLEMS:
-            file = f"{self._source}, " if self._source else ""
             what = TOO_DEEP if isinstance(error, RecursionError) else printable(str(error), _LONGEST)
-            self._described.append(f"{file}{self.name(line)}: {what}")
+            self._described.append(f"{self.place(line)}: {what}")
+
+    def place(self, line: int) -> str:
+        """Where a line is: its file, too."""
+        return f"{self._source}, {self.name(line)}" if self._source else self.name(line)
 
     def name(self, line: int) -> str:
         """What a line is called."""

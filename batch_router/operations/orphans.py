@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ..core.jobs import Account, Job
 from ..exceptions import CorruptItemError, SchemaError
 from ..road.context import Context
+from ..road.reported import sound
 from ..security.names import LABEL
 from ..security.paths import FOLDERS
 from ..state.checks import passed_over
@@ -25,7 +26,7 @@ def find_orphans(context: Context, provider: str, credential: str | None, limit:
     client = context.clients.get(provider, credential)
     owned = context.store.jobs_of(Account(service=client.access.service, credential=credential).name)
     undecided = {shard.label for shard in _shards(context) if shard.job is None and not shard.state.is_final}
-    for job in client.list(limit):
+    for job in (sound(provider, each) for each in client.list(limit)):
         if job.label is None or not LABEL.fullmatch(job.label):
             continue
         if job.id not in owned and job.label not in undecided:

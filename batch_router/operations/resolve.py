@@ -4,6 +4,7 @@ from ..core.jobs import Job
 from ..exceptions import BatchNotFoundError, UndecidedError, ValidationError
 from ..road.context import Context
 from ..road.jobs import job_spec, new_round
+from ..road.reported import sound
 from ..state.base import Commit
 from ..state.items import Shard, ShardFacts, batch_id_of
 from ..state.table import State, check_transition
@@ -26,7 +27,7 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
     if (attach is not None) == recreate:
         raise ValidationError("decide: --attach JOB if the provider has the job, or --recreate if it has none")
     shard = _parked_shard(context, item_id)
-    state, facts = State.UPLOADING, new_round(shard)
+    state, facts = State.UPLOADING, new_round(shard) | ShardFacts(job=None)
     if attach is not None:
         state, facts = State.POLLING, ShardFacts(job=_own_job(context, shard, attach), intent=None)
     check_transition(shard.state, state)
@@ -40,7 +41,9 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
 def _own_job(context: Context, shard: Shard, job_id: str) -> Job:
     """The job, if it is the shard's: by its label, or where the provider shows none, by its rows."""
     client = context.client_of(shard)
-    job = client.get(job_id)
+    job = sound(shard.provider, client.get(job_id))
+    if shard.job is not None and shard.job.id == job.id:
+        return job
     if job.id in context.store.jobs_of(context.account_of(shard)):
         raise ValidationError(f"{job.id} is the job of another shard; {shard.id} cannot have it")
     if job.label is None and not job.status.is_final:

@@ -2,8 +2,10 @@
 
 import re
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,31 +32,40 @@ class Located(NamedTuple):
     lengths: "array[int]"
     unexpected: int
 
+    @property
+    def missing(self) -> int:
+        """How many rows have no answer."""
+        return self.offsets.count(_NOWHERE)
+
 
 def locate(storage: Storage, shard: Shard, codec: Codec, bounds: Bounds) -> Located:
     """One pass over the answers; 16 bytes per row, and one answer within the bounds."""
     offsets = array("q", [_NOWHERE]) * shard.rows
     lengths = array("q", [0]) * shard.rows
     unexpected = 0
-    if shard.answers is None:
-        return Located(offsets, lengths, 0)
     prefix = f"{shard.label}-"
     offset = 0
-    with storage.open(shard.answers) as stream:
-        for line in bounded_lines(stream, bounds.max_answer_bytes):
-            if isinstance(line, LongLine) or len(line) > LARGE_LINE:
-                row_id = row_id_of(line, shard, codec, bounds)
-                length = line.size if isinstance(line, LongLine) else len(line)
-            else:
-                row_id, length = codec.read_row_id(line), len(line)
-            row = _row_number(row_id or _quoted_id(line, shard.label), prefix, shard.rows)
-            if row is not None and offsets[row] == _NOWHERE:
-                offsets[row] = offset
-                lengths[row] = length
-            elif isinstance(line, LongLine) or not line.isspace():
-                unexpected += 1
-            offset += length
+    for line in _lines(storage, shard, bounds):
+        if isinstance(line, LongLine) or len(line) > LARGE_LINE:
+            row_id = row_id_of(line, shard, codec, bounds)
+            length = line.size if isinstance(line, LongLine) else len(line)
+        else:
+            row_id, length = codec.read_row_id(line), len(line)
+        row = _row_number(row_id or _quoted_id(line, shard.label), prefix, shard.rows)
+        if row is not None and offsets[row] == _NOWHERE:
+            offsets[row] = offset
+            lengths[row] = length
+        elif isinstance(line, LongLine) or not line.isspace():
+            unexpected += 1
+        offset += length
     return Located(offsets, lengths, unexpected)
+
+
+def _lines(storage: Storage, shard: Shard, bounds: Bounds) -> Iterator[Line]:
+    """The lines of all files, one after the other."""
+    for fetched in shard.answers:
+        with storage.open(fetched.name) as stream:
+            yield from bounded_lines(stream, bounds.max_answer_bytes)
 
 
 def row_id_of(line: Line, shard: Shard, codec: Codec, bounds: Bounds) -> str | None:
@@ -125,11 +136,15 @@ class AnswerReader:
 def open_answers(
     storage: Storage, shard: Shard, codec: Codec, located: Located, bounds: Bounds
 ) -> Iterator[AnswerReader]:
-    """A reader of the shard's answers, if it has any."""
-    if shard.answers is None:
-        yield AnswerReader(lambda *_: b"", located, codec, bounds)
-        return
-    with storage.ranges(shard.answers) as read:
+    """A reader of the shard's answers, if it has any: offsets count through all its files."""
+    starts = [0, *accumulate(fetched.size for fetched in shard.answers)]
+    with ExitStack() as files:
+        reads = [files.enter_context(storage.ranges(fetched.name)) for fetched in shard.answers]
+
+        def read(offset: int, length: int) -> bytes:
+            file = bisect_right(starts, offset, hi=len(reads)) - 1
+            return reads[file](offset - starts[file], length)
+
         yield AnswerReader(read, located, codec, bounds)
 
 
@@ -142,6 +157,15 @@ def unreadable(custom_id: str, why: str, line: bytes = b"") -> UnifiedResult:
         raw=line[:_QUOTE].decode(errors="replace") or None,
     )
     return UnifiedResult(custom_id=custom_id, status=ResultStatus.ERRORED, error=error)
+
+
+def shown(result: UnifiedResult, label: str, row: int) -> UnifiedResult:
+    """A result whose error names the row by the user's id, where the provider's words have ours."""
+    error, wire = result.error, f"{label}-{row}"
+    if error is None or wire not in error.message:
+        return result
+    message = re.sub(rf"\b{re.escape(wire)}\b", lambda _: result.custom_id, error.message)
+    return replace(result, error=replace(error, message=message))
 
 
 def bounded(result: UnifiedResult) -> UnifiedResult:

@@ -112,6 +112,8 @@ def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
         model=shard.model,
         endpoint=shard.endpoint,
         retries_left=retries_left,
+        refusals=shard.refusals,
+        queue_waits=shard.queue_waits,
         engine_options=shard.engine_options,
         job_options=shard.job_options,
         keep_remote=shard.keep_remote,

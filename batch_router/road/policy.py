@@ -3,8 +3,17 @@
 import random
 from typing import NamedTuple
 
+import msgspec
+
 from ..core.jobs import Failure
-from ..exceptions import BatchRouterError, CorruptItemError, InvalidInputError, NotFoundError, ProviderAPIError
+from ..exceptions import (
+    AnswersTooLargeError,
+    BatchRouterError,
+    CorruptItemError,
+    InvalidInputError,
+    NotFoundError,
+    ProviderAPIError,
+)
 from ..state.items import Batch, Shard
 from ..state.table import State
 
@@ -35,6 +44,10 @@ def decide(item: Batch | Shard, error: Exception) -> Decision:
     """Whether to try the step again, and when; or where to go instead."""
     if isinstance(error, CorruptItemError) and error.item_id != item.id:  # another one, which may be restored
         return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))
+    if isinstance(error, AnswersTooLargeError) and State.PARKED in item.state.successors:  # a setting is the operator's
+        remedy = f"raise it where the workers run; then `batch-router resolve {item.id} --attach JOB` fetches them"
+        failure = describe(error, retryable=False)
+        return Decision(State.PARKED, 0, msgspec.structs.replace(failure, message=f"{failure.message}: {remedy}"))
     limit = MAX_ATTEMPTS if isinstance(error, BatchRouterError) else MAX_SURPRISES
     if _is_worth_a_retry(item, error) and item.attempts + 1 < limit:
         return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))

@@ -15,7 +15,7 @@ from typing import ClassVar, TypedDict
 import msgspec
 
 from ..core import BatchStatus, Endpoint
-from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progress
+from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progress, RefusedRow
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
@@ -48,6 +48,22 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     at: float
     late_until: float
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of answers that was fetched, unchanged.
+
+    Attributes:
+        file: the provider's name of it; "": the job's answers have none.
+        name: storage name.
+        size: bytes.
+        rows: lines that are not blank.
+    """
+
+    file: str
+    name: str
+    size: int
+    rows: int
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,9 +177,15 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         polls: how often a worker looked at the job.
         queue_waits: how often the provider had no room for the job's tokens.
         cancel_sent: whether the provider was asked to cancel.
-        answers: storage name of what the provider returned.
-        answers_size: its bytes.
+        answers: what the provider returned, in the order in which it is read.
+        looks: how often a worker looked again for answers that the job promises and that were not there.
         refetches: how often the answers looked cut short and were fetched again.
+        gap: why answers are not there that the job promises; None: it kept its promise, as far as is known.
+        lost: how many they are.
+        refused: the rows for which the provider refused the job.
+        refusals: how often the provider refused a job for some of these rows.
+        resend: in how many follow-up shards the rows go again that no job has answered and none was refused for.
+        alone: how often in a row the provider had no room for the job's tokens while no other job of ours was there.
         keep_remote: whether files at the provider stay there.
         left_behind: why files at the provider could not be deleted.
     """
@@ -195,9 +217,15 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     polls: int = 0
     queue_waits: int = 0
     cancel_sent: bool = False
-    answers: str | None = None
-    answers_size: int = 0
+    answers: tuple[Fetched, ...] = ()
+    looks: int = 0
     refetches: int = 0
+    gap: str | None = None
+    lost: int = 0
+    refused: tuple[RefusedRow, ...] = ()
+    refusals: int = 0
+    resend: int = 0
+    alone: int = 0
     part: Part | None = None
     keep_remote: bool = False
     left_behind: Failure | None = None
@@ -245,9 +273,15 @@ class ShardFacts(ItemFacts, total=False):
     polls: int
     queue_waits: int
     cancel_sent: bool
-    answers: str | None
-    answers_size: int
+    answers: tuple[Fetched, ...]
+    looks: int
     refetches: int
+    gap: str | None
+    lost: int
+    refused: tuple[RefusedRow, ...]
+    refusals: int
+    resend: int
+    alone: int
     part: Part
     left_behind: Failure
 

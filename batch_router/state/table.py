@@ -7,6 +7,7 @@ Rules:
   other states that it may choose. It may also stay (a poll that found nothing new, a call that is tried again).
 * Whatever goes wrong with a shard, its rows keep their way to `normalizing`: every shard ends with a part that
   accounts for each of its rows, so that the books balance. The failure itself is the shard's `failure`.
+* Answers that are not there, or look cut short, send a shard back to `polling`: their names may have changed.
 * The step `clean` deletes what lies at the provider only after that, and nothing makes it fail.
 * A batch leaves `running` only by the commit that ends its last shard. Meanwhile a worker looks at it for its time-out.
 * `parked` waits for the operator. Final states wait for nothing.
@@ -55,9 +56,9 @@ class State(StrEnum):
     # a shard
     UPLOADING =    ("uploading",   "upload",    "io",   "normalizing",                   "normalizing")
     CREATING =     ("creating",    "create",    "io",   "uploading normalizing parked",  "normalizing")
-    POLLING =      ("polling",     "poll",      "poll", "creating normalizing",          "normalizing")
-    DOWNLOADING =  ("downloading", "download",  "io",   "",                              "normalizing")
-    NORMALIZING =  ("normalizing", "normalize", "cpu",  "downloading failed",            "failed")
+    POLLING =      ("polling",     "poll",      "poll", "creating normalizing parked",   "normalizing")
+    DOWNLOADING =  ("downloading", "download",  "io",   "polling parked",                "normalizing")
+    NORMALIZING =  ("normalizing", "normalize", "cpu",  "polling failed",                "failed")
     CLEANING =     ("cleaning",    "clean",     "io",   _ENDS,                           "failed")
     PARKED =       ("parked",      None,        None,   "polling uploading normalizing")
     # both

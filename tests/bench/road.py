@@ -19,6 +19,7 @@ from batch_router.state.items import Batch, Facts, Shard
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import State
 from batch_router.storage import FolderStorage
+from tests.items import fetched
 
 BATCH_ID = "bench"
 T = TypeVar("T", Batch, Shard)
@@ -57,7 +58,7 @@ def claim_answered(context: Context, shard: Shard) -> Shard:
     """The shard as `normalize` would find it."""
     claimed = _claim(context, shard.id, 1, Shard)
     answers = answers_path(context, shard)
-    return msgspec.structs.replace(claimed, answers=answers.name, answers_size=answers.stat().st_size)
+    return msgspec.structs.replace(claimed, answers=fetched(answers.name, answers.stat().st_size))
 
 
 def normalize_and_commit(context: Context, shard: Shard) -> None:

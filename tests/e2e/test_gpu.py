@@ -125,7 +125,7 @@ def test_a_stopped_gpu_worker_hands_its_shard_on(tmp_path: Path) -> None:
         with gpu_worker(stack, "second"):
             status = stack.client.wait(batch_id, timeout=60)
         assert status.request_counts.succeeded == 40
-        (answers_file,) = home.rglob("*-answers.jsonl")
+        (answers_file,) = home.rglob("*-answers-0.jsonl")
         assert kept.count(b"\n") >= 3
         assert answers_file.read_bytes().startswith(kept)
 

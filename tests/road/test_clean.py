@@ -11,6 +11,7 @@ import pytest
 from batch_router import BatchRouter
 from batch_router.core.jobs import JobSpec
 from batch_router.providers import find_provider
+from batch_router.road import refetch
 from batch_router.road.advance import advance
 from batch_router.road.context import Context, Running
 from batch_router.road.steps import find_step
@@ -74,14 +75,16 @@ def test_a_refusal_to_delete_fails_nothing(tmp_path: Path) -> None:
     assert all("403" in shard.left_behind.message for shard in status.shards)
 
 
-def test_answers_that_were_not_fetched_stay(tmp_path: Path) -> None:
-    """A file that is said to be gone ends in errors here, and the paid answers are not deleted there."""
+def test_answers_that_were_not_fetched_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is said to be gone ends in errors here, and nothing that may be paid for is deleted there."""
+    monkeypatch.setattr(refetch, "LOOKS", (0.01,) * 5)
     refusals = (Fault(match="GET /files/.*/content", do="status", status=404, times=100),)
     with Simulator(Scenario(faults=refusals)) as simulator:
-        home = tmp_path / "home"
         with pytest.raises(Exception, match="404"):
-            run(simulator, home, "openai", row_retries=0)
-        assert len(left_at(simulator)) == 2
+            run(simulator, tmp_path / "home", "openai")
+        made = [note for note in simulator.requests() if note.get("job")]
+        assert (len(made), len(left_at(simulator))) == (2, 4)
+        assert not any(note["method"] == "DELETE" for note in simulator.requests())
 
 
 @pytest.fixture

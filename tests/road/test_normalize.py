@@ -17,6 +17,7 @@ from batch_router.road.steps.clean import ended_as
 from batch_router.road.steps.normalize import normalize
 from batch_router.state.items import Part, Shard
 from batch_router.state.table import State
+from tests.items import fetched
 
 LABEL = "0123abcd"
 IDS = ["first", "a b\u2028c", 'x"\\', "-1"]
@@ -79,8 +80,7 @@ def normalized(context: Context) -> Normalize:
             "first_row": 0,
             "requests": "requests",
             "row_ids": "row-ids",
-            "answers": None if answers is None else "answers",
-            "answers_size": sum(map(len, answers or ())),
+            "answers": () if answers is None else fetched("answers", sum(map(len, answers))),
             "job": DONE,
         }
         shard = Shard(**(values | facts))
@@ -149,12 +149,40 @@ def test_the_layout_does_not_matter(normalized: Normalize, layout: Callable[[lis
 
 
 def test_a_missing_answer_is_an_error(normalized: Normalize) -> None:
-    """A row that the provider never returned has a result that says so, and may be tried again."""
+    """A row that the provider never returned has a result that says so."""
     results, part, state = normalized([answer(0), answer(3)])
     assert errors(results) == [None, "missing", "missing", None]
-    assert results[1].error is not None
-    assert results[1].error.retryable
     assert (part.succeeded, part.errored, state) == (2, 2, State.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("status", "unanswered", "is_retryable"),
+    [
+        (BatchStatus.COMPLETED, None, False),
+        (BatchStatus.COMPLETED, 0, False),
+        (BatchStatus.COMPLETED, 1, False),  # of one of the two
+        (BatchStatus.COMPLETED, 2, True),
+        (BatchStatus.EXPIRED, None, True),  # the word itself says that it was not done
+        (BatchStatus.EXPIRED, 2, True),
+        (BatchStatus.EXPIRED, 1, False),
+    ],
+)
+def test_what_may_be_paid_for_is_not_bought_again(
+    normalized: Normalize, status: BatchStatus, unanswered: int | None, is_retryable: bool
+) -> None:
+    """A missing row may be sent again only where the provider's own counts, or its status, say that it was not done."""
+    results, _, _ = normalized([answer(0), answer(3)], job=job(status, unanswered=unanswered))
+    missing = [result.error for result in results if result.error]
+    assert [error.retryable for error in missing] == [is_retryable] * 2
+    assert is_retryable or "it may be paid for" in missing[0].message
+
+
+def test_the_error_of_a_row_names_it_as_the_user_does(normalized: Normalize) -> None:
+    """A provider's words may have the id that the row has on the wire; the user has never seen it."""
+    said = refusal(1).replace(b'"no"', f'"{row_id(1)} is like {row_id(12)}"'.encode())
+    results, _, _ = normalized([answer(0), said, answer(2), answer(3)])
+    assert results[1].error is not None
+    assert results[1].error.message == f"{IDS[1]} is like {row_id(12)}"
 
 
 def test_no_answers_at_all_are_errors(normalized: Normalize) -> None:

@@ -17,6 +17,7 @@ from batch_router.road.context import Context
 from batch_router.road.steps.normalize import normalize
 from batch_router.state.items import Part, Shard
 from batch_router.state.table import State
+from tests.items import fetched
 
 MB = 1_000_000
 LABEL = "0123abcd"
@@ -86,7 +87,7 @@ def shard_of(provider: str, rows: int, size: int) -> Shard:
     done = Job(id="job", status=BatchStatus.COMPLETED, created_at=0)
     return Shard(
         id="b.0", batch="b", state=State.NORMALIZING, version=9, provider=provider, label=LABEL, model="m", rows=rows,
-        size=1, first_row=0, requests="requests", row_ids="ids", answers="answers", answers_size=size, job=done,
+        size=1, first_row=0, requests="requests", row_ids="ids", answers=fetched("answers", size), job=done,
     )  # fmt: skip
 
 
@@ -238,7 +239,7 @@ keeper = LeaseKeeper(store, lease=15, every=5)
 context = Context(settings, store, FolderStorage(home), "w", Clients(settings, {"openai": Provider()}), keeper)
 before = peak_memory()
 outcome = download(context, shard_of("openai", 1, 0))
-print(peak_memory() - before, outcome.facts["answers_size"])
+print(peak_memory() - before, outcome.facts["answers"][-1].size)
 """
 
 

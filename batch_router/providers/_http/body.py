@@ -59,13 +59,16 @@ def _inflated(member: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
         data = member.unconsumed_tail
 
 
-def bounded(pieces: Iterable[bytes], most: int, bound: str) -> Iterator[bytes]:
+def bounded(
+    pieces: Iterable[bytes], most: int, bound: str, beyond: type[RefusedError] = RefusedError
+) -> Iterator[bytes]:
     """A body of at most so many bytes.
 
     Args:
         pieces: the body.
         most: bytes.
         bound: what to say of a larger one: "more than 8,388,608 bytes".
+        beyond: the error of a larger one.
 
     Raises:
         RefusedError: it is larger.
@@ -74,7 +77,7 @@ def bounded(pieces: Iterable[bytes], most: int, bound: str) -> Iterator[bytes]:
     for piece in pieces:
         taken += len(piece)
         if taken > most:
-            raise RefusedError(f"the answer has {bound}")
+            raise beyond(f"the answer has {bound}")
         yield piece
 
 

@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 import httpx2
 
 from ...exceptions import (
+    AnswersTooLargeError,
     CredentialsError,
     NotFoundError,
     ProtocolError,
@@ -17,7 +18,7 @@ from ...exceptions import (
 )
 from ...security.masking import mask
 from ...security.printable import printable
-from .refused import NotSentError, RefusedError
+from .refused import NotSentError, RefusedError, TooLargeError
 
 ErrorKind = type[ProviderAPIError]
 
@@ -41,6 +42,8 @@ _RANGES: tuple[tuple[range, ErrorKind], ...] = (
 _AMBIGUOUS = (ProviderUnavailableError, ProtocolError)
 # After these it cannot have.
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, NotSentError)
+# No server has seen these requests, and none will see the same ones: a header with a line end, a URL that is none.
+_UNSENDABLE = (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
 # Characters of a provider's message that an error shows, and of an answer that has none.
 _LONGEST_MESSAGE = 1000
 _QUOTED = 200
@@ -134,7 +137,10 @@ class Errors(Generic[SDKError]):
         ambiguous = not isinstance(cause, _NEVER_SENT)
         said = self._shown(str(cause))
         if isinstance(cause, RefusedError):
-            return ProtocolError(self._provider, 0, said, ambiguous=ambiguous)
+            kind = AnswersTooLargeError if isinstance(cause, TooLargeError) else ProtocolError
+            return kind(self._provider, 0, said, ambiguous=ambiguous)
+        if isinstance(cause, _UNSENDABLE):
+            return RequestRefusedError(self._provider, 0, f"a request cannot be sent as HTTP: {said}")
         message = f"no answer: {type(cause).__name__}{': ' if said else ''}{said}"
         return ProviderUnavailableError(self._provider, 0, message, ambiguous=ambiguous)
 

@@ -23,7 +23,7 @@ from .address import Address
 from .body import ENCODING, bounded, decompressed, is_compressed, of_few_values, start_of
 from .network import PacedBackend, PacedStream
 from .proxies import proxy_of
-from .refused import NotSentError, RefusedError
+from .refused import NotSentError, RefusedError, TooLargeError
 
 #: Bytes of an answer that is read whole. A list of a hundred jobs has less than one megabyte.
 MOST_BYTES: Final = 8 << 20
@@ -149,10 +149,10 @@ class _Transport(httpx2.BaseTransport):
         headers = httpx2.Headers(answer.headers)
         headers.pop("set-cookie", None)  # no API needs them, and a client would keep each
         _refuse_redirect(answer.status, headers)
-        most, bound = self._bound(answer.status, is_streamed=is_streamed)
-        pieces = bounded(_received(answer), most, bound)
+        bound = self._bound(answer.status, is_streamed=is_streamed)
+        pieces = bounded(_received(answer), *bound)
         if is_compressed(headers):
-            pieces = bounded(decompressed(pieces), most, bound)
+            pieces = bounded(decompressed(pieces), *bound)
             del headers["content-encoding"]
             headers.pop("content-length", None)
         if answer.status >= 400:
@@ -163,10 +163,10 @@ class _Transport(httpx2.BaseTransport):
             answer.status, headers=headers, stream=_Body(pieces, answer.close), extensions=answer.extensions
         )
 
-    def _bound(self, status: int, *, is_streamed: bool) -> tuple[int, str]:
+    def _bound(self, status: int, *, is_streamed: bool) -> tuple[int, str, type[RefusedError]]:
         if is_streamed and status < 400:
-            return self._most_streamed, beyond("max_answers_bytes", self._most_streamed)
-        return MOST_BYTES, f"more than {MOST_BYTES:,} bytes"
+            return self._most_streamed, beyond("max_answers_bytes", self._most_streamed), TooLargeError
+        return MOST_BYTES, f"more than {MOST_BYTES:,} bytes", RefusedError
 
     def close(self) -> None:
         self._pool.close()

@@ -1,6 +1,7 @@
 """Deletes what a shard leaves at the provider, once its results are safe here."""
 
-from ...core import BatchStatus
+from ...core import BatchStatus, ErrorType
+from ...core.jobs import Failure
 from ...exceptions import ProviderAPIError
 from ...state.items import Shard
 from ...state.table import State
@@ -19,6 +20,8 @@ def clean(context: Context, shard: Shard) -> ShardOutcome:
     end = ended_as(shard)
     if shard.keep_remote:
         return shard_to(end)
+    if shard.lost:  # they may turn up
+        return shard_to(end, left_behind=_lost(shard))
     try:
         _delete(context, shard)
     except ProviderAPIError as error:
@@ -37,8 +40,16 @@ def _delete(context: Context, shard: Shard) -> None:
         uploads |= set(client.find_uploads(job_spec(shard)))
     for name in sorted(uploads):
         client.delete_upload(name)
-    if shard.job is not None and shard.answers is not None:
+    if shard.job is not None and shard.answers:
         client.delete(shard.job)
+
+
+def _lost(shard: Shard) -> Failure:
+    name = shard.job.id if shard.job else shard.label
+    message = (
+        f"{shard.lost} answers that {shard.provider} counts could not be fetched, so nothing of {name} was deleted"
+    )
+    return Failure(type=ErrorType.MISSING, message=message)
 
 
 def ended_as(shard: Shard) -> State:

@@ -13,9 +13,8 @@ from contextlib import suppress
 
 import msgspec
 
-from ...core import BatchStatus
-from ...core.jobs import Failure, Job
-from ...exceptions import BatchRouterError, ProviderAPIError, StoreUnavailableError, UndecidedError
+from ...core.jobs import Failure, Job, RowsRefusedError
+from ...exceptions import BatchRouterError, ProviderAPIError, QueueFullError, StoreUnavailableError, UndecidedError
 from ...providers import Client
 from ...state.items import Intent, Shard, ShardFacts
 from ...state.table import State
@@ -23,7 +22,9 @@ from .. import local_job
 from ..context import Context, Running
 from ..jobs import job_spec, new_round, stored_rows
 from ..outcome import ShardOutcome, shard_to
-from ..policy import MAX_ATTEMPTS
+from ..policy import MAX_ATTEMPTS, describe
+from ..refusals import queue_is_full, rows_refused
+from ..reported import sound, sound_rows
 from ..step import Step
 
 # The lease must hold this much longer when the request is sent, so that a pause between check and call is covered.
@@ -49,14 +50,22 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
     running.lease.renew(intent=Intent(at=now, late_until=now + late), account=account)
     running.lease.require(_MARGIN)
     try:
-        job = client.create(stored_rows(running, shard), job_spec(shard))
+        job = sound(shard.provider, client.create(stored_rows(running, shard), job_spec(shard)))
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
             return shard_to(State.CREATING, 1, error=failure, attempts=shard.attempts + 1)
         running.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
+        if isinstance(error, RowsRefusedError):
+            return rows_refused(shard, describe(error, retryable=False), sound_rows(error.rows))
+        if isinstance(error, QueueFullError) and not shard.cancel:
+            return queue_is_full(running, shard, describe(error, retryable=True))
         raise
-    return shard_to(shard.state.onward, job=job, intent=None)
+    return _owns(shard, job)
+
+
+def _owns(shard: Shard, job: Job) -> ShardOutcome:
+    return shard_to(shard.state.onward, job=msgspec.structs.replace(job, refused=()), intent=None)
 
 
 def _runs_here(context: Context, shard: Shard) -> bool:
@@ -69,7 +78,7 @@ def _resolve(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
     try:
         job = _find(running, shard, client)
         if job is not None:
-            return shard_to(shard.state.onward, job=job, intent=None)
+            return _owns(shard, job)
         late = intent.late_until - running.store.now()
         if late > 0:
             return _look_again(shard, late)
@@ -81,7 +90,7 @@ def _resolve(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
             raise
         return shard_to(State.PARKED, error=_undecided(error))
     if job is not None:
-        return shard_to(shard.state.onward, job=job, intent=None)
+        return _owns(shard, job)
     if shard.round + 1 >= MAX_ATTEMPTS:  # every round has its own attempts, so the rounds must end, too
         message = f"{MAX_ATTEMPTS} requests created no job; the provider has none of this shard"
         failure = Failure(type="provider_unavailable", message=message)
@@ -98,7 +107,7 @@ def _look_again(shard: Shard, late: float) -> ShardOutcome:
 def _find(running: Running, shard: Shard, client: Client) -> Job | None:
     """The job an earlier attempt created, or None.
 
-    Failed jobs are ignored: they did no work and may belong to a previous round.
+    Jobs that were refused as a whole are ignored: they did no work and may belong to a previous round.
     """
     spec = job_spec(shard)
     try:
@@ -106,7 +115,8 @@ def _find(running: Running, shard: Shard, client: Client) -> Job | None:
     except UndecidedError:  # which of the running jobs it is, other shards' jobs may tell
         taken = running.store.jobs_of(running.account_of(shard))
         job = client.find(msgspec.structs.replace(spec, taken=frozenset(taken)))
-    return None if job is None or job.status is BatchStatus.FAILED else job
+    found = None if job is None else sound(shard.provider, job)
+    return None if found is None or found.did_nothing else found
 
 
 def _undecided(error: BatchRouterError) -> Failure:

@@ -2,24 +2,24 @@
 
 from array import array
 from collections import Counter
-from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
 from ...bounds import Bounds
-from ...core import BatchStatus, ErrorType, ResultError, ResultStatus, UnifiedResult
+from ...core import ErrorType, ResultStatus, UnifiedResult
 from ...core.jobs import Failure
 from ...exceptions import FileOperationError
 from ...jsonl import TOO_DEEP
-from ...state.items import Part, Shard
-from ...state.table import State
-from ..answers import bounded, locate, open_answers, unreadable
+from ...state.items import Fetched, Part, Shard, ShardFacts
+from ..answers import bounded, locate, open_answers, shown, unreadable
 from ..context import Context
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
 from ..outcome import ShardOutcome, shard_to
-from ..refetch import MOST_REFETCHES, fetch_again
+from ..refetch import fetch_again
 from ..step import Step
+from ..unanswered import refused_results, why_unanswered
 
 _encode_into = msgspec.json.Encoder().encode_into
 _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
@@ -27,34 +27,60 @@ _decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 _BUFFER = 1 << 18
 
 
+class _Written(NamedTuple):
+    """Attributes: `part`, the results; `again`, the rows that go again and have none here; `lost`, see `Shard.lost`."""
+
+    part: Part
+    again: "array[int]"
+    lost: int
+
+
 def normalize(context: Context, shard: Shard) -> ShardOutcome:
     """Write the shard's results. Two passes over the answers: where each row's lies, then a write in input order."""
-    if shard.refetches < MOST_REFETCHES and not _is_whole(context, shard):
-        return fetch_again(shard, State.DOWNLOADING, f"{shard.answers} is not what was fetched")
-    part, again = _write_results(context, shard)
-    if not again:
-        return shard_to(shard.state.onward, part=part)
-    kept, follow_ups = split_off(context, shard, again, retries_left=shard.retries_left - 1)
+    whole = tuple(each for each in shard.answers if _is_whole(context, each))
+    if whole != shard.answers:
+        damaged = next(each.name for each in shard.answers if each not in whole)
+        if (again := fetch_again(shard, f"{damaged} is not what was fetched")) is not None:
+            return again.over(ShardFacts(answers=whole))
+    refused = refused_results(context, shard)
+    part, rows, lost = _write_results(context, shard, refused)
+    facts = ShardFacts(part=part, lost=lost)
+    if refused:
+        facts["failure"] = _refusal(shard, refused)
+    elif lost == shard.rows and shard.failure is None:
+        facts["failure"] = Failure(type=ErrorType.MISSING, message=f"no answer could be fetched: {shard.gap}")
+    if not rows:
+        return shard_to(shard.state.onward, **facts)
+    parts, retries = (shard.resend, shard.retries_left) if shard.resend else (1, shard.retries_left - 1)
+    kept, follow_ups = split_off(context, shard, rows, parts, retries_left=retries)
     part = msgspec.structs.replace(part, row_ids=kept)
-    return shard_to(shard.state.onward, spawn=follow_ups, part=part, retried=len(again))
+    return shard_to(shard.state.onward, spawn=follow_ups, part=part, retried=len(rows)).over(facts)
 
 
-def _is_whole(context: Context, shard: Shard) -> bool:
-    if shard.answers is None:
-        return True
+def _is_whole(context: Context, fetched: Fetched) -> bool:
     try:
-        return context.storage.size(shard.answers) == shard.answers_size
+        return context.storage.size(fetched.name) == fetched.size
     except FileOperationError:
         return False
 
 
-def _write_results(context: Context, shard: Shard) -> tuple[Part, "array[int]"]:
-    """The part, and the numbers of the rows that go again: they have no result here."""
+def _refusal(shard: Shard, refused: dict[int, UnifiedResult]) -> Failure:
+    """The failure of a shard whose job was refused for some of its rows, in the user's words."""
+    first = refused[min(refused)].error
+    more = "" if shard.resend else f"; after {shard.refusals} such refusals the others are not sent again"
+    message = (
+        f"{len(refused)} of {shard.rows} rows were refused, the first one is {first.message if first else ''}{more}"
+    )
+    return Failure(type=shard.failure.type if shard.failure else "job_failed", message=message)
+
+
+def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedResult]) -> _Written:
     codec = context.clients.provider(shard.provider).codec
     bounds = context.settings.of(Bounds)
     located = locate(context.storage, shard, codec, bounds)
-    unanswered = partial(_unanswered, *_why_unanswered(shard))
+    unanswered = why_unanswered(context, shard, located.missing)
     may_retry = shard.retries_left > 0 and not shard.cancel
+    resends = shard.resend > 0 and not shard.cancel
     counts: Counter[str] = Counter()
     succeeded = 0
     buffer = bytearray()
@@ -67,12 +93,16 @@ def _write_results(context: Context, shard: Shard) -> tuple[Part, "array[int]"]:
     ):
         for row, line in enumerate(row_ids):
             custom_id = _decode_row_id(line)[1]
-            result = answers.result(row, custom_id) or unanswered(custom_id)
+            result = answers.result(row, custom_id) or refused.get(row)
+            if result is None and resends:
+                again.append(row)
+                continue
+            result = result or unanswered.result(custom_id)
             if result.status is not ResultStatus.SUCCEEDED:
                 if may_retry and is_passing(result):
                     again.append(row)
                     continue
-                result = bounded(result)
+                result = bounded(shown(result, shard.label, row))
             try:
                 _encode_into(result, buffer, -1)
             except RecursionError:
@@ -90,28 +120,7 @@ def _write_results(context: Context, shard: Shard) -> tuple[Part, "array[int]"]:
         results.write(buffer)
     counts[ResultStatus.SUCCEEDED] = succeeded
     part = Part(name=name, unexpected=located.unexpected, repaired=answers.repaired)
-    return msgspec.structs.replace(part, **counts), again
-
-
-def _why_unanswered(shard: Shard) -> tuple[ResultStatus, ResultError]:
-    """How rows without an answer ended, and why."""
-    job = shard.job
-    if job is not None and job.status is BatchStatus.EXPIRED:
-        return ResultStatus.EXPIRED, _error(ErrorType.EXPIRED, "the provider ran out of time")
-    if shard.was_cancelled:
-        return ResultStatus.CANCELLED, _error(ErrorType.CANCELLED, "cancelled before it was answered")
-    if shard.failure is not None:
-        return ResultStatus.ERRORED, _error(ErrorType.JOB_FAILED, shard.failure.message, shard.failure)
-    return ResultStatus.ERRORED, _error(ErrorType.MISSING, "the provider returned no row for this request")
-
-
-def _error(kind: ErrorType, message: str, failure: Failure | None = None) -> ResultError:
-    raw = msgspec.to_builtins(failure) if failure else None
-    return ResultError(type=kind, message=message, retryable=failure is None, raw=raw)
-
-
-def _unanswered(status: ResultStatus, error: ResultError, custom_id: str) -> UnifiedResult:
-    return UnifiedResult(custom_id=custom_id, status=status, error=error)
+    return _Written(msgspec.structs.replace(part, **counts), again, unanswered.lost)
 
 
 STEP = Step(normalize)

@@ -2,12 +2,17 @@
 
 import random
 
-from ...core import BatchStatus
-from ...core.jobs import Job
+import msgspec
+
+from ...core.jobs import Failure, Job
+from ...exceptions import ProtocolError
 from ...state.items import Shard, ShardFacts
 from ...state.table import State
 from ..context import Context
 from ..outcome import ShardOutcome, shard_to
+from ..refetch import look_again
+from ..refusals import after_refusal
+from ..reported import sound
 from ..step import Step
 
 # Seconds until the next look, while the job is young; then a share of its age, and never more than the cap.
@@ -16,8 +21,9 @@ _SHARE_OF_AGE = 0.1
 _LONGEST = 600.0
 _JITTER = 0.1
 
-# A queue at the provider that is full of our tokens drains in minutes to hours.
-_QUEUE_WAIT = 60.0
+# Seconds after its expiry for which a job is taken to run whose status is a word that we do not know, and how long jobs
+# take at most where the provider does not say when they expire.
+_UNKNOWN_FOR, _LIFETIME = 86_400.0, 2 * 86_400.0
 
 
 def poll(context: Context, shard: Shard) -> ShardOutcome:
@@ -29,24 +35,35 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
     if shard.cancel and not shard.cancel_sent:
         client.cancel(shard.job.id)
         facts["cancel_sent"] = True
-    job = client.get(shard.job.id)
-    facts["job"] = job
+    seen = sound(shard.provider, client.get(shard.job.id))
+    # A gateway may call the job something else, or nothing of the kind.
+    job = facts["job"] = msgspec.structs.replace(seen, id=shard.job.id, refused=())
     if not job.status.is_final:
-        delay = next_delay(shard.polls, context.store.now() - job.created_at, random.uniform(-1, 1))  # noqa: S311
-        return shard_to(State.POLLING, delay, **facts)
-    if job.status is BatchStatus.FAILED:
-        return _after_refusal(shard, job, facts)
+        return _keep_waiting(context, shard, job).over(facts)
+    if job.did_nothing:
+        return after_refusal(context, shard, seen).over(facts)
+    if job.error is not None:  # it failed on the way
+        facts["failure"] = job.error
+    if job.unnamed:
+        gap = f"{job.id} has ended, and names no file of its answers"
+        if (again := look_again(shard, gap, is_paid=True)) is not None:
+            return again.over(facts)
+        facts["gap"] = gap
     return shard_to(shard.state.onward, **facts)
 
 
-def _after_refusal(shard: Shard, job: Job, facts: ShardFacts) -> ShardOutcome:
-    """The provider refused the job as a whole: for now, where its queue is full, or for good."""
-    if job.error is None or not job.error.retryable or shard.cancel:
-        facts["failure"] = job.error
-        return shard_to(State.NORMALIZING, **facts)
-    delay = min(_LONGEST, _QUEUE_WAIT * 2.0 ** min(shard.queue_waits, 20))
-    facts |= {"job": None, "queue_waits": shard.queue_waits + 1, "error": job.error}
-    return shard_to(State.CREATING, delay, **facts)
+def _keep_waiting(context: Context, shard: Shard, job: Job) -> ShardOutcome:
+    now, since = context.store.now(), job.created_at or shard.created_at
+    delay = next_delay(shard.polls, now - since, random.uniform(-1, 1))  # noqa: S311
+    if job.word is None:
+        return shard_to(State.POLLING, delay)
+    expires_at = job.expires_at if job.expires_at and job.expires_at > since else since + _LIFETIME
+    message = f"{job.id} has the status {job.word!r}, which is none that we know"
+    if now <= expires_at + _UNKNOWN_FOR:
+        waiting = Failure(type=ProtocolError.type, message=f"{message}: it is taken to run", retryable=True)
+        return shard_to(State.POLLING, delay, error=waiting)
+    remedy = f"look at the provider; `batch-router resolve {shard.id} --attach {job.id}` asks again"
+    return shard_to(State.PARKED, error=Failure(type=ProtocolError.type, message=f"{message}; {remedy}"))
 
 
 def next_delay(polls: int, age: float, jitter: float) -> float:
