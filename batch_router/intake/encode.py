@@ -12,6 +12,7 @@ from ..exceptions import UnsupportedContentTypeError, ValidationError
 from ..providers import Provider
 from ..security.printable import printable
 from ..settings import Settings
+from .models import warn_of_foreign_model
 
 #: What to do with a parameter or a part that the provider does not take.
 Unsupported = Literal["error", "drop"]
@@ -41,7 +42,7 @@ class RowEncoder:
 
     def __init__(self, provider: Provider | type[Provider], unsupported: Unsupported, settings: Settings) -> None:
         self._name = provider.name
-        self._queue_of = provider.queue_of
+        self._provider = provider
         self._settings = settings
         self._queued: set[str | None] = set()  # models that some queue serves
         self._encode = provider.codec.encode
@@ -102,7 +103,8 @@ class RowEncoder:
 
     def _check_model(self, model: str | None) -> None:
         check_model(model)
-        self._queue_of(model, self._settings)
+        self._provider.queue_of(model, self._settings)
+        warn_of_foreign_model(model, self._provider, self._settings)
         if len(self._queued) < _MOST_NAMES:  # there may be as many as rows, and only so many are worth the memory
             self._queued.add(model)
 

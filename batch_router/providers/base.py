@@ -1,6 +1,7 @@
 """What a provider must offer: a codec (pure), a client (I/O), and its limits as data."""
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
@@ -193,6 +194,8 @@ class Provider(ABC):
     key_variables: ClassVar[tuple[str, ...]] = ()
     #: A Celery queue for all steps of this provider, where the usual ones will not do.
     queue: ClassVar[str | None] = None
+    #: What names of models that plainly are this provider's begin with; None: its models may have any names.
+    models: ClassVar[re.Pattern[str] | None] = None
     #: What of `JobOptions` its jobs take.
     job_options: ClassVar[frozenset[str]] = frozenset()
     #: The completion windows that a job may have, the first by default; none: the provider does not ask.

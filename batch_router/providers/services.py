@@ -107,6 +107,7 @@ def _make(name: str, entry: _Entry) -> type[Provider]:
         "name": name,
         "service": service,
         "windows": service.windows,
+        "models": None,
         "limits": Limits(rows=entry.rows, bytes=entry.bytes),
         "endpoints": _endpoints(entry.endpoints),
         "key_variables": tuple(entry.key_variables or (f"{name.upper()}_API_KEY",)),

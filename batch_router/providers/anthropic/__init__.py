@@ -1,5 +1,6 @@
 """Anthropic: Message Batches."""
 
+import re
 from typing import ClassVar
 
 from ...core import Endpoint
@@ -31,6 +32,7 @@ class AnthropicProvider(Provider):
         },
     }
     key_variables = ("ANTHROPIC_API_KEY",)
+    models = re.compile("claude-")
     job_options = frozenset({"headers", "betas"})
     native = AnthropicRows()
     codec: ClassVar[Codec] = codec

@@ -1,5 +1,6 @@
 """Google: the Gemini Developer API's files and batches."""
 
+import re
 import warnings
 from typing import ClassVar
 
@@ -47,6 +48,8 @@ class GoogleProvider(Provider):
         },
     }
     key_variables = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the SDK's own order
+    # ai.google.dev/gemini-api/docs/models
+    models = re.compile("(?:models/)?(?:gemini-|gemma-)|(?:models/)?(?:text-)?embedding-00[0-9]")
     job_options = frozenset({"headers"})
     native = GeminiRows()
     codec: ClassVar[Codec] = codec

@@ -1,5 +1,6 @@
 """OpenAI: Files and Batches."""
 
+import re
 from typing import ClassVar
 
 from ...core import Endpoint, GenerationConfig
@@ -38,6 +39,10 @@ class OpenAIProvider(Provider):
     speaks_openai = True
     job_options = frozenset({"completion_window", "headers"})
     windows = OPENAI.windows
+    # developers.openai.com/api/docs/models; `gpt-oss` and `gpt-j` are open models, which others serve.
+    models = re.compile(
+        r"(?:ft:)?(?:gpt-(?:[0-9]|image|audio|realtime)|o[1-9](?:-|$)|chatgpt-|text-embedding-(?:3-|ada-))"
+    )
     codec: ClassVar[Codec] = codec
 
     def connect(self, settings: Settings) -> Client:
