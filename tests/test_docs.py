@@ -10,6 +10,7 @@ import pytest
 import batch_router.bounds
 from batch_router.cli import cli
 from batch_router.cli.exit_codes import ExitCode
+from batch_router.core import ResultError, UnifiedResult, Usage
 from batch_router.providers import find_provider, provider_names
 from batch_router.settings import PREFIX, Section, Settings, variables_of
 from batch_router.simulator import Scenario
@@ -64,6 +65,12 @@ def test_each_setting_is_listed() -> None:
     assert {PREFIX + name.upper() for name in listed} == our_variables()
     for name in ("lease", "renew_every", "grace", "sweep_every", "queue_gate", "http_timeout"):
         assert float(listed[name]) == getattr(Settings(), name)
+
+
+def test_each_field_of_a_result_is_explained() -> None:
+    """So are those of its usage and of its error."""
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", read("docs/results.md"), re.MULTILINE))))
+    assert named >= {name for kind in (UnifiedResult, Usage, ResultError) for name in kind.__struct_fields__}
 
 
 def test_each_bound_is_listed() -> None:

@@ -53,8 +53,9 @@ class Item(msgspec.Struct, gc=False):
 
 
 def parts_of(items: list[Item]) -> list[Part]:
-    """The parts of all messages. An item whose type cannot be read counts as one."""
-    return [part for item in items if item.type in ("message", None) for part in item.content or ()]
+    """The parts of all messages. An item whose type cannot be read is one if it is no thought."""
+    messages = [item for item in items if item.type == "message" or (item.type is None and item.summary is None)]
+    return [part for item in messages for part in item.content or ()]
 
 
 def thoughts_of(items: list[Item]) -> list[dict[str, Any]]:
