@@ -22,9 +22,11 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def convert(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "batch_router.cli", "convert", "in.jsonl", "--provider", "openai", *options]
-    return subprocess.run(command, env=clean_environment(home), cwd=home, capture_output=True, text=True, timeout=60)
+def convert(home: Path, *options: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    file = "in.jsonl" if given is None else "-"
+    command = [sys.executable, "-m", "batch_router.cli", "convert", file, "--provider", "openai", *options]
+    environment = clean_environment(home)
+    return subprocess.run(command, env=environment, cwd=home, input=given, capture_output=True, text=True, timeout=60)
 
 
 def test_rows_are_shown_as_they_would_be_sent(home: Path) -> None:
@@ -43,9 +45,32 @@ def test_rows_are_shown_as_they_would_be_sent(home: Path) -> None:
 
 
 def test_the_endpoint_is_named_as_in_a_row(home: Path) -> None:
-    """`--endpoint responses` holds for the rows that do not say, in the word that a row would use."""
-    done = convert(home, "--model", "m", "--endpoint", "responses", "--unsupported", "drop")
-    assert (done.returncode, done.stdout.count('"url":"/v1/responses"')) == (0, 3)
+    """`--endpoint responses` holds for the rows that do not say, in the word that a row would use, in any spelling."""
+    for endpoint in ("responses", "RESPONSES", "Responses"):
+        done = convert(home, "--model", "m", "--endpoint", endpoint, "--unsupported", "drop")
+        assert (done.returncode, done.stdout.count('"url":"/v1/responses"')) == (0, 3)
+
+
+def test_rows_come_from_the_standard_input(home: Path) -> None:
+    """`-` is taken in place of a file, with the same outcome."""
+    wanted = convert(home, "--model", "m", "--unsupported", "drop")
+    done = convert(home, "--model", "m", "--unsupported", "drop", given=ROWS.decode())
+    assert (done.returncode, done.stdout, done.stderr) == (0, wanted.stdout, wanted.stderr)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (ROWS.decode() + "{broken\n", "batch-router: standard input, line 5: not valid JSON: "),
+        ("", "batch-router: input: standard input is empty: there is nothing to send"),
+        ("custom_id,prompt\na,Hi\n", "batch-router: input: standard input looks like a table with the columns "),
+    ],
+)
+def test_problems_name_the_standard_input(home: Path, given: str, complaint: str) -> None:
+    """As they name a file, with the line."""
+    done = convert(home, "--model", "m", "--unsupported", "drop", given=given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(complaint)
 
 
 def test_rows_that_could_not_be_sent_are_refused(home: Path) -> None:

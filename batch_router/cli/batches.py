@@ -1,5 +1,6 @@
 """The commands about batches: submit, convert, status, watch, results, list, cancel, retry, resolve, purge."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, cast
@@ -18,6 +19,7 @@ from ..settings import Settings
 from ..state.table import State
 from .display import follow, render, summary
 from .exit_codes import ExitCode
+from .standard_input import STREAM, file_of
 from .terminal import say, stderr, stdout, table, tell, tell_json, tell_lines
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -108,7 +110,7 @@ def submit(
     as_json: bool,
     **given: Unpack[_BatchOptions],
 ) -> int:
-    """Send the requests in a JSONL FILE. Every row is checked before anything is sent."""
+    """Send the requests in a JSONL FILE (-: standard input). Every row is checked before anything is sent."""
     options = _options(given)
     options["metadata"] = _read_pairs("--metadata", metadata)
     options["headers"] = _read_pairs("--header", header)
@@ -120,7 +122,8 @@ def submit(
     queue = kind.queue_of(checked.model, settings) or str(State.QUEUED.queue)
     kind.check_engine_options(checked.engine_options, settings)
     kind.check_job_options(checked.job_options)
-    check_file(file, kind, checked, settings)
+    if file != STREAM:
+        check_file(file, kind, checked, settings)
     client = BatchClient()
     if not client.listeners(queue):
         raise NoWorkerError(
@@ -129,8 +132,8 @@ def submit(
     # Celery takes a third of a second to import; only this command sends a message.
     from batch_router.worker.tasks import submit_batch
 
-    options["input"] = file
-    options["check_rows"] = 0  # all were checked above
+    # A file was checked above; a stream is read once, into the storage, and checked there before anything is sent.
+    options["input"], options["check_rows"] = (sys.stdin.buffer, None) if file == STREAM else (file, 0)
     job = submit_batch.delay(provider, **options)
     if not wait:
         _tell_id(job.id, as_json)
@@ -141,14 +144,14 @@ def submit(
 @click.command()
 @_row_options
 def convert(file: Path, provider: str, **given: Unpack[_RowOptions]) -> int:
-    """Print the rows of a JSONL FILE in the provider's format. Sends nothing and needs no server."""
+    """Print the rows of a JSONL FILE (-: standard input) as the provider gets them. Needs no server."""
     settings = Settings.from_env()
     kind = find_provider(provider, settings)
     options = read_options(_options(given))
     check = RowCheck(kind, options, settings, file)
     encode = msgspec.json.Encoder().encode
-    check_file(file, kind, options, settings)
-    with input_file(file, settings) as stream:
+    with file_of(file, settings) as (path, source), input_file(path, settings) as stream:
+        check_file(path, kind, options, settings, source)
         rows = enumerate(check.accept(row) for _, row in check.read(stream))
         tell_lines(encode(check.encode(row, str(number))) + b"\n" for number, row in rows)
     for what, count in check.dropped.items():

@@ -1,7 +1,7 @@
 """The check of rows before anything is sent."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -104,15 +104,28 @@ class RowCheck:
                 yield line, row.custom_id
 
 
-def check_file(path: Path, provider: Provider | type[Provider], options: Options, settings: Settings) -> None:
+def check_file(
+    path: Path,
+    provider: Provider | type[Provider],
+    options: Options,
+    settings: Settings,
+    source: Path | None = None,
+) -> None:
     """Check all rows of a file against the provider's rules.
+
+    Args:
+        path: of the file.
+        provider: where the rows go.
+        options: of the batch.
+        settings: of this process.
+        source: what problems call the file; None: its path.
 
     Raises:
         InvalidInputError: with all bad rows; each names file, line, field and remedy.
         ValidationError: the file cannot be read, or is of another kind; says which.
     """
     with input_file(path, settings) as stream:
-        check_rows(stream, RowCheck(provider, options, settings, path), path)
+        check_rows(stream, RowCheck(provider, options, settings, source or path), source or path)
 
 
 def check_rows(stream: BinaryIO, check: RowCheck, source: Path) -> None:
@@ -138,17 +151,19 @@ def check_lines(stream: BinaryIO, check: RowCheck) -> None:
 
 
 @contextmanager
-def input_file(path: Path, settings: Settings) -> Iterator[BinaryIO]:
-    """The user's file, for reading; what cannot be read is the user's to mend.
+def input_file(file: Path | BinaryIO, settings: Settings) -> Iterator[BinaryIO]:
+    """The user's file, for reading; what cannot be read is the user's to mend. An open one stays open.
 
     Raises:
         ValidationError: it cannot be read, is no regular file, or too large.
     """
-    with open_input(path, settings.of(Bounds).max_input_bytes) as stream:
+    most = settings.of(Bounds).max_input_bytes
+    with open_input(file, most) if isinstance(file, Path) else nullcontext(file) as stream:
         try:
             yield stream
         except OSError as error:
-            raise ValidationError(f"input: {_shown(path)} cannot be read: {error.strerror}") from error
+            shown = _shown(file) if isinstance(file, Path) else "the stream"
+            raise ValidationError(f"input: {shown} cannot be read: {error.strerror}") from error
 
 
 def at_most(rows: int, lines: Iterable[_T]) -> Iterator[_T]:

@@ -1,10 +1,11 @@
 """The options of a batch: what callers may write (`SubmitOptions`), and the checked record of it (`Options`)."""
 
 import hashlib
+import io
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypedDict
+from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Protocol, TypedDict, cast
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +26,9 @@ _Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
 # Characters of a value or an error that are shown.
 _SHOWN = 1000
+
+#: What problems call the standard input.
+STANDARD_INPUT = Path("standard input")
 
 #: How many rows of a file are checked in the caller's process; the workers check all of them in any case.
 CHECK_ROWS = 1000
@@ -94,15 +98,15 @@ class SubmitOptions(SendOptions, total=False):
 
     Attributes:
         requests: the rows themselves: dicts, `UnifiedRequest`s or pydantic models.
-        input: the path of a JSONL file with the rows, which this process can read. Its content is copied into the
-            storage; the file may change afterwards.
+        input: the path of a JSONL file with the rows, which this process can read, or a binary stream of them, which is
+            read to its end. The content is copied into the storage; the file may change afterwards.
         check_rows: how many rows of `input` to check before anything is stored, 1000 by default; None: all. The
             workers check all of them in any case.
         metadata: your own notes, texts by name, up to 64; `status` shows them.
     """
 
     requests: Iterable[UnifiedRequest | Mapping[str, Any] | PydanticModel] | None
-    input: str | Path | None
+    input: str | Path | BinaryIO | None
     check_rows: int | None
     metadata: Mapping[str, str]
 
@@ -160,8 +164,16 @@ class Rows(NamedTuple):
     """The rows of a submission: either `requests`, or the `file` with them, of which `check_rows` are checked first."""
 
     requests: Iterable[object] | None = None
-    file: Path | None = None
+    file: Path | BinaryIO | None = None
     check_rows: int | None = CHECK_ROWS
+
+    @property
+    def source(self) -> Path | None:
+        """What the file is called in the words of problems."""
+        if self.file is None or isinstance(self.file, Path):
+            return self.file
+        name = getattr(self.file, "name", None)
+        return STANDARD_INPUT if name in ("<stdin>", 0) else Path(name if isinstance(name, str) else "the stream")
 
 
 def read_submission(given: SubmitOptions) -> tuple[Rows, Options]:
@@ -224,11 +236,15 @@ def _check_requests(value: object) -> Iterable[object] | None:
     raise ValidationError(f"requests must be a list of requests, not {type(value).__name__}")
 
 
-def _check_input(value: object) -> Path | None:
+def _check_input(value: object) -> Path | BinaryIO | None:
     if value is None:
         return None
+    if isinstance(value, io.TextIOBase):
+        raise ValidationError("input: the stream is one of text; give one of bytes: open(path, 'rb'), sys.stdin.buffer")
+    if callable(getattr(value, "read", None)):
+        return cast(BinaryIO, value)
     if not isinstance(value, (str, Path)):
-        raise ValidationError(f"input must be the path of a JSONL file, not {type(value).__name__}")
+        raise ValidationError(f"input must be the path of a JSONL file, or a binary stream, not {type(value).__name__}")
     if "://" in str(value):
         raise ValidationError(f"input: {_shown(value)} is a URL; only files of this machine are supported")
     return Path(value).absolute()

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
 
 import msgspec
 from xxhash import xxh3_128
@@ -163,10 +162,8 @@ def _taken(batch_id: str) -> ValidationError:
 
 
 def _store_rows(context: Context, name: str, kind: Provider, rows: Rows, options: Options) -> InputFile:
-    source = rows.file
-    stored = (
-        _store_requests(context, name, rows.requests or ()) if source is None else _store_file(context, name, source)
-    )
+    source = rows.source
+    stored = _store_requests(context, name, rows.requests or ()) if source is None else _store_file(context, name, rows)
     # What is checked is what will be sent, whatever becomes of the user's file.
     with context.storage.open(name) as stream:
         check = RowCheck(kind, options, context.settings, source, None if source is None else rows.check_rows)
@@ -177,13 +174,14 @@ def _store_rows(context: Context, name: str, kind: Provider, rows: Rows, options
     return stored
 
 
-def _store_file(context: Context, name: str, path: Path) -> InputFile:
+def _store_file(context: Context, name: str, rows: Rows) -> InputFile:
+    assert rows.file is not None
     copied = _Written(context)
-    with input_file(path, context.settings) as file, context.storage.write(name) as into:
+    with input_file(rows.file, context.settings) as file, context.storage.write(name) as into:
         while block := file.read(_BLOCK):
             copied.add(block)
             into.write(block)
-    return InputFile(stored=name, size=copied.size, hash=copied.digest.hexdigest(), source=str(path))
+    return InputFile(stored=name, size=copied.size, hash=copied.digest.hexdigest(), source=str(rows.source))
 
 
 def _store_requests(context: Context, name: str, requests: Iterable[object]) -> InputFile:

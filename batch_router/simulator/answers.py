@@ -1,16 +1,44 @@
 """What every simulated model answers: texts and refusals that depend on the seed, the prompt and the row's id alone."""
 
 import hashlib
+import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from .rows import seeded
 from .scenario import Refusal, Scenario
+from .schemas import instance_of, match_of
 
 _WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "juniper", "kelp", "larch"]
 
 #: Where endpoints without messages have what stands for the prompt.
 _PROMPTS = ("input", "prompt", "query", "text_1", "queries", "data_1", "file_url")
+
+
+class Form(NamedTuple):
+    """The form that a request asks for: free text, JSON, JSON by a schema, a choice, or what matches a pattern."""
+
+    is_json: bool = False
+    schema: Any = None
+    choices: tuple[Any, ...] = ()
+    pattern: str | None = None
+
+
+FREE = Form()
+
+
+class Call(NamedTuple):
+    """A call of a tool that a request demands.
+
+    Attributes:
+        written: the arguments; text where the tool takes text.
+        is_named: whether the request names the tool; else any would do.
+    """
+
+    name: str
+    written: Any
+    is_custom: bool = False
+    is_named: bool = True
 
 
 def prompt_of(body: dict[str, Any]) -> str:
@@ -41,15 +69,31 @@ def refusal_for(scenario: Scenario, prompt: str, row_id: str, *, job: bool = Fal
     return None
 
 
-def text_for(scenario: Scenario, prompt: str) -> str:
-    """What the model answers to a prompt."""
+def text_for(scenario: Scenario, prompt: str, form: Form = FREE) -> str:
+    """What the model answers to a prompt, in the form that the request asks for."""
     for answer in scenario.answers:
         if found := re.search(answer.match, prompt):
             return answer.text.format(found[0], *found.groups())
+    chooser = seeded(scenario.seed, prompt)
+    if form.choices:
+        return str(chooser.choice(form.choices))
+    if form.pattern:
+        return match_of(form.pattern, chooser) or ""
+    if form.is_json and form.schema is None:
+        return json.dumps({"answer": prompt})
+    if form.is_json:
+        return json.dumps(fitting(scenario, prompt, form.schema))
     if scenario.style == "echo":
         return prompt
-    chooser = seeded(scenario.seed, prompt)
     return " ".join(chooser.choice(_WORDS) for _ in range(8)).capitalize() + "."
+
+
+def fitting(scenario: Scenario, prompt: str, schema: Any) -> Any:
+    """What the model writes by a schema; null if nothing fits it."""
+    try:
+        return instance_of(schema, seeded(scenario.seed, prompt))
+    except ValueError:
+        return None
 
 
 def copies_of(scenario: Scenario, prompt: str) -> int:

@@ -37,15 +37,16 @@ class Stack:
         assert found
         return found[1]
 
-    def cli(self, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run `batch-router` as a user would, in the stack's home."""
-        return self.python("-m", "batch_router.cli", *map(str, arguments), timeout=timeout)
+    def cli(self, *arguments: object, timeout: float = 60, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `batch-router` as a user would, in the stack's home, with this on its standard input."""
+        return self.python("-m", "batch_router.cli", *map(str, arguments), timeout=timeout, given=given)
 
-    def python(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def python(self, *arguments: str, timeout: float = 60, given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             env=self.environment,
             cwd=self.home,
+            input=given,
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -54,6 +54,33 @@ def test_bad_rows_are_refused_before_anything_is_sent(stack: Stack, content: str
     assert stack.cli("list", "--json").stdout == before
 
 
+def test_rows_come_from_the_standard_input(stack: Stack) -> None:
+    """`submit -` reads it whole and checks it before anything is sent; problems name it."""
+    arguments = ("submit", "-", "--provider", "openai", "--model", "m", "--batch-id", "piped", "--wait")
+    bad = stack.cli(*arguments, given=GOOD + "{broken\n")
+    assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
+    assert "standard input, line 2: not valid JSON" in bad.stderr
+    assert stack.cli("status", "piped").returncode == 2
+    done = stack.cli(*arguments, given=GOOD)
+    assert done.returncode == 0, done.stderr
+    assert [result.custom_id for result in stack.client.results("piped")] == ["a"]
+
+
+def test_what_a_batch_asks_of_its_jobs_is_checked_first(stack: Stack) -> None:
+    """`--completion-window`, `--header` and `--beta` are refused where the provider lacks them, and taken where not."""
+    (stack.home / "asks.jsonl").write_text(GOOD)
+    for options, said in (
+        (("--completion-window", "7d"), "completion_window: openai has 24h, and not '7d'"),
+        (("--beta", "output-300k-2026-03-24"), "betas: openai has no such option"),
+        (("--header", "authorization=x"), "headers: 'authorization' looks like a secret"),
+        (("--header", "x-run"), "--header takes KEY=VALUE, not 'x-run'"),
+    ):
+        done = stack.cli("submit", "asks.jsonl", "--provider", "openai", "--model", "m", *options)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    taken = ("--completion-window", "24h", "--header", "x-run=7", "--header", "x-app=a b", "--wait")
+    assert stack.cli("submit", "asks.jsonl", "--provider", "openai", "--model", "m", *taken).returncode == 0
+
+
 def test_all_bad_rows_are_reported_at_once(stack: Stack) -> None:
     """The first 20, and how many more."""
     (stack.home / "bad.jsonl").write_text("{broken\n" * 50)

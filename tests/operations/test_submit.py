@@ -1,5 +1,6 @@
 """A batch enters: good input is stored as it will be needed, bad input leaves nothing behind."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 import xxhash
 
+from batch_router.bounds import Bounds
 from batch_router.core import DocumentContent, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import BatchRouterError, InvalidInputError, ProviderNotFoundError, ValidationError
 from batch_router.intake.check import check_file
@@ -183,7 +185,7 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"requests": GOOD, "row_retries": "3"}, "^row_retries: .*`str`"),
     ({"requests": GOOD, "timeout": "60"}, "^timeout: .*`str`"),
     ({"requests": GOOD, "unsupported": "ignore"}, "^unsupported: .*'ignore'"),
-    ({"input": 5}, "^input must be the path of a JSONL file, not int"),
+    ({"input": 5}, "^input must be the path of a JSONL file, or a binary stream, not int"),
     ({"input": "in.jsonl", "check_rows": "all"}, "^check_rows must be a number of rows, or None for all, not 'all'"),
     ({"requests": GOOD, "model": 5}, "^model: .*`int`"),
     ({"requests": GOOD, "model": ""}, "^model|: model"),
@@ -292,6 +294,40 @@ def test_unreadable_paths_leave_nothing(refused: Any, tmp_path: Path, path: str,
     (tmp_path / "folder").mkdir()
     (tmp_path / "in.jsonl").write_bytes(LINES)
     assert_matches(f"^input: .*{complaint}", refused(ValidationError, input=tmp_path / path, model="m"))
+
+
+def test_a_stream_is_read_to_its_end(context: Context, tmp_path: Path) -> None:
+    """A binary one in place of a path; it stays open, and problems name it as it is called."""
+    (tmp_path / "in.jsonl").write_bytes(LINES)
+    with (tmp_path / "in.jsonl").open("rb") as stream:
+        batch = context.store.get_batch(submit(context, "openai", {"input": stream, "model": "m"}).id)
+        assert not stream.closed
+    assert batch is not None
+    assert (batch.input.source, batch.input.size) == (str(tmp_path / "in.jsonl"), len(LINES))
+    nameless = io.BytesIO(LINES)
+    batch = context.store.get_batch(submit(context, "openai", {"input": nameless, "model": "m"}).id)
+    assert batch is not None
+    assert batch.input.source == "the stream"
+
+
+@pytest.mark.parametrize(
+    ("stream", "complaint"),
+    [
+        (io.StringIO("x"), "^input: the stream is one of text; give one of bytes"),
+        (io.BytesIO(LINES + b"{broken\n"), "^the stream, line 3: not valid JSON"),
+        (io.BytesIO(b"[]"), "^input: the stream is one JSON array"),
+    ],
+)
+def test_a_bad_stream_leaves_nothing(refused: Any, stream: Any, complaint: str) -> None:
+    """What is wrong with it is found before anything is stored."""
+    assert_matches(complaint, refused(ValidationError, input=stream, model="m"))
+
+
+def test_a_stream_without_an_end_is_refused(make_context: Any) -> None:
+    """By the bound of an input file."""
+    context = make_context(sections=(Bounds(max_input_bytes=5000),))
+    with open("/dev/zero", "rb") as stream, pytest.raises(ValidationError, match="MAX_INPUT_BYTES"):
+        submit(context, "openai", {"input": stream, "model": "m"})
 
 
 def test_a_file_of_another_user_leaves_nothing(refused: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import sys
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 
 from batch_router.core import ErrorType
@@ -75,6 +76,7 @@ def test_an_engine_that_no_row_survives_is_given_up(runs: Runs) -> None:
 
 
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+IMAGE = {"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}
 ROW: dict[str, Any] = {"custom_id": f"{LABEL}-1", "method": "POST", "url": "/v1/chat/completions", "body": BODY}
 
 
@@ -90,6 +92,14 @@ ROW: dict[str, Any] = {"custom_id": f"{LABEL}-1", "method": "POST", "url": "/v1/
         ({"custom_id": "x", "url": "/v1/embeddings"}, "`body`"),
         (ROW | {"body": BODY | {"temperature": "0.5", "guided_decoding": 7, "stop": "x"}}, None),
         (ROW | {"url": "/v1/embeddings", "body": {"model": "m", "input": ["a"]}}, None),
+        (ROW | {"url": "/v1/score", "body": {"model": "m", "text_1": "a", "text_2": ["b", "c"]}}, None),
+        (ROW | {"url": "/v1/score", "body": {"model": "m", "queries": "a", "documents": ["b"]}}, None),
+        (ROW | {"url": "/v1/score", "body": {"model": "m", "data_1": {"content": [IMAGE]}, "data_2": "b"}}, "`str"),
+        (ROW | {"url": "/v1/rerank", "body": {"model": "m", "query": "a", "documents": ["b"], "top_n": 1}}, None),
+        (
+            ROW | {"url": "/v1/rerank", "body": {"model": "m", "query": "a", "documents": [{"content": [IMAGE]}]}},
+            "`str",
+        ),
     ],
 )
 def test_what_vllm_would_abort_on_is_found_before(row: dict[str, Any], problem: str | None) -> None:
@@ -100,6 +110,24 @@ def test_what_vllm_would_abort_on_is_found_before(row: dict[str, Any], problem: 
     else:
         with pytest.raises(RowError, match=problem):
             read_row(line, "m")
+
+
+@pytest.mark.parametrize("engine", ["run-batch", "serve"])
+@pytest.mark.parametrize(
+    ("url", "body", "answer"),
+    [
+        ("/v1/score", {"model": "m", "text_1": "a", "text_2": ["b", "c"]}, ("data", 2)),
+        ("/v1/rerank", {"model": "m", "query": "a", "documents": ["b", "c", "d"]}, ("results", 3)),
+    ],
+)
+def test_texts_are_scored(runs: Runs, engine: str, url: str, body: dict[str, Any], answer: tuple[str, int]) -> None:
+    """Rows of the endpoints that only vLLM has are answered, and the result has the whole answer."""
+    runs.rows.write_bytes(json.dumps(ROW | {"url": url, "body": body}).encode() + b"\n")
+    client = runs.client(engine=engine)
+    (row,) = read(client, client.create(runs.file_rows(), runs.spec()))
+    result = decode(row)
+    assert result.is_successful(), result.error
+    assert len(msgspec.json.decode(msgspec.json.encode(result.response))[answer[0]]) == answer[1]
 
 
 def test_a_row_that_is_not_valid_fails_alone(runs: Runs) -> None:

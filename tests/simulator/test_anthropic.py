@@ -284,6 +284,20 @@ def test_answers_are_the_scenarios(connect: Any) -> None:
     assert said == {"a": "7", "b": "What is this?"}
 
 
+def test_answers_are_by_the_schema_or_the_tool_that_is_demanded(connect: Any) -> None:
+    """The text is JSON that fits; the demand for a tool ends with a call of it."""
+    schema = {"type": "object", "properties": {"n": {"const": 7}}, "required": ["n"]}
+    tools = [{"name": "rate", "input_schema": schema}]
+    requests = [
+        row("a", output_config={"format": {"type": "json_schema", "schema": schema}}),
+        row("b", tools=tools, tool_choice={"type": "tool", "name": "rate"}),
+    ]
+    results = results_of(connect(default_headers=OLD), requests)
+    assert json.loads(results["a"].message.content[0].text) == {"n": 7}
+    call, reason = results["b"].message.content[0], results["b"].message.stop_reason
+    assert (call.type, call.name, call.input, reason) == ("tool_use", "rate", {"n": 7}, "tool_use")
+
+
 def test_both_ways_to_send_a_key_are_known(connect: Any) -> None:
     """The key may come as a bearer token or in the API's own header; a wrong key is refused in the documented words."""
     client = connect(Scenario(keys=("sk-right",)), key="sk-right")

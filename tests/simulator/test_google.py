@@ -234,6 +234,22 @@ def test_rows_can_be_lost_and_repeated(start: Any) -> None:
     assert texts["c"] == "7"
 
 
+def test_answers_are_by_the_schema_or_the_tool_that_is_demanded(start: Any) -> None:
+    """The text is JSON that fits, once for each candidate; the demand for a tool ends with a call of it."""
+    schema = {"type": "object", "properties": {"n": {"const": 7}}, "required": ["n"]}
+    by_schema, by_tool = row("a"), row("b")
+    config = {"responseMimeType": "application/json", "responseJsonSchema": schema, "candidateCount": 2}
+    by_schema["request"]["generationConfig"] = config
+    tools = [{"functionDeclarations": [{"name": "rate", "parametersJsonSchema": schema}]}]
+    by_tool["request"] |= {"tools": tools, "toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}
+    service = start()
+    said = {each["key"]: each["response"] for each in service.answers(service.send([by_schema, by_tool]))}
+    texts = [each["content"]["parts"][0]["text"] for each in said["a"]["candidates"]]
+    assert [json.loads(text) for text in texts] == [{"n": 7}] * 2
+    part = said["b"]["candidates"][0]["content"]["parts"][0]
+    assert part == {"functionCall": {"name": "rate", "args": {"n": 7}}}
+
+
 def test_a_wrong_key_is_a_bad_request(start: Any) -> None:
     """The answer is 400, with the reason in the details and without the key."""
     service = start(Scenario(keys=("right",)), key="wrong-canary")

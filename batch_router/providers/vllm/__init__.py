@@ -64,7 +64,7 @@ class VLLMProvider(Provider):
     queue = "gpu"
     #: No request can arrive late: the engine of a dead worker is ended before the next run.
     remote = False
-    native = OpenAIRows([Endpoint.CHAT, Endpoint.EMBEDDINGS])
+    native = OpenAIRows([Endpoint.CHAT, Endpoint.EMBEDDINGS, Endpoint.SCORE, Endpoint.RERANK])
     speaks_openai = True
     #: For a server that runs elsewhere.
     key_variables = ("VLLM_API_KEY",)

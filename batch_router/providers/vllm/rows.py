@@ -66,7 +66,32 @@ class _Embedding(msgspec.Struct):
     user: str | None = None
 
 
-_BODIES: dict[str, type[msgspec.Struct]] = {"/v1/chat/completions": _Chat, "/v1/embeddings": _Embedding}
+class _Score(msgspec.Struct):
+    """What is compared, by the names that vLLM has for it. Only texts: in anything else there may be media."""
+
+    model: str | None = None
+    text_1: _Texts | None = None
+    text_2: _Texts | None = None
+    queries: _Texts | None = None
+    documents: _Texts | None = None
+    items: _Texts | None = None
+    data_1: _Texts | None = None
+    data_2: _Texts | None = None
+
+
+class _Rerank(msgspec.Struct):
+    query: str
+    documents: list[str]
+    model: str | None = None
+    top_n: int | None = None
+
+
+_BODIES: dict[str, type[msgspec.Struct]] = {
+    "/v1/chat/completions": _Chat,
+    "/v1/embeddings": _Embedding,
+    "/v1/score": _Score,
+    "/v1/rerank": _Rerank,
+}
 
 
 _PROGRAM = "a program in a row could hold the engine for ever"

@@ -11,6 +11,7 @@ from ..rows import read_rows
 from ..scenario import Refusal, Scenario
 from .jobs import MessageBatch
 from .params import problem_of
+from .wanted import call_of, form_of
 
 _ENDINGS = ("processing", "succeeded", "errored", "canceled", "expired")
 _ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -64,14 +65,18 @@ def _errored(kind: str, message: str) -> dict[str, Any]:
 
 def _message(scenario: Scenario, params: dict[str, Any], row_id: str) -> dict[str, Any]:
     """A message as the service returns it (compare the recorded rows)."""
-    text = text_for(scenario, prompt_of(params))
+    call = call_of(scenario, params)
+    text = json.dumps(call.written) if call else text_for(scenario, prompt_of(params), form_of(params))
+    content = {"type": "text", "text": text}
+    if call:
+        content = {"type": "tool_use", "id": f"toolu_{row_id}", "name": call.name, "input": call.written}
     return {
         "id": f"msg_{row_id}",
         "type": "message",
         "role": "assistant",
         "model": params["model"],
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": "end_turn",
+        "content": [content],
+        "stop_reason": "tool_use" if call else "end_turn",
         "stop_sequence": None,
         "stop_details": None,
         "usage": {

@@ -14,6 +14,7 @@ from ..scenario import Scenario
 from .codes import BY_STATUS, CANCELLED, INTERNAL
 from .jobs import Job, state_of
 from .prompts import prompt_of
+from .wanted import call_of, either, form_of
 
 _NOT_RUN = {"error": {"code": CANCELLED, "message": "The batch was cancelled before this request ran."}}
 
@@ -74,10 +75,16 @@ def _shuffled(value: Any, chooser: random.Random) -> Any:
 
 def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
     """A GenerateContentResponse as the service returns it (compare the recorded rows)."""
-    text = text_for(scenario, prompt)
-    given, written = count_tokens(str(request.get("contents"))), count_tokens(text)
+    call = call_of(scenario, request)
+    text = json.dumps(call.written) if call else text_for(scenario, prompt, form_of(request))
+    part = {"functionCall": {"name": call.name, "args": call.written}} if call else {"text": text}
+    count = either(either(request, "generationConfig"), "candidateCount") or 1
+    given, written = count_tokens(str(request.get("contents"))), count * count_tokens(text)
     return {
-        "candidates": [{"content": {"parts": [{"text": text}], "role": "model"}, "finishReason": "STOP", "index": 0}],
+        "candidates": [
+            {"content": {"parts": [part], "role": "model"}, "finishReason": "STOP", "index": index}
+            for index in range(count)
+        ],
         "usageMetadata": {
             "promptTokenCount": given,
             "candidatesTokenCount": written,
@@ -91,6 +98,6 @@ def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any
 
 def _embedding(scenario: Scenario, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
     """A row of a batch of embeddings, as recorded: its count of tokens is text, and there is no `usageMetadata`."""
-    size = request.get("outputDimensionality") or request.get("output_dimensionality") or 8
+    size = either(request, "outputDimensionality") or 8
     values = vector_for(scenario, prompt, int(size))
     return {"tokenCount": str(count_tokens(prompt)), "embedding": {"values": values}}
