@@ -8,7 +8,6 @@ windows = ["24h", "7d"]
 
 import re
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from ..core import BatchStatus, Endpoint
 from ..exceptions import ValidationError
 from ..security.files import read_private
 from ..security.printable import printable
+from ._openai_dialect.native import OpenAIRows
 from .base import Limits, Provider
 from .openai import OpenAIProvider
 from .openai.service import Service
@@ -43,7 +43,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         key_variables: the environment variables that may hold the key; by default `<NAME>_API_KEY`.
         windows: the completion windows that it has; the first is the default.
         statuses: its words for the status of a job that are not OpenAI's, and which of ours each means.
-        endpoints: those of OpenAI's that it has; by default all.
+        endpoints: those that it has; by default OpenAI's.
         rows: the most rows of a job.
         bytes: the most bytes of a job.
     """
@@ -108,8 +108,8 @@ def _make(name: str, entry: _Entry) -> type[Provider]:
         "service": service,
         "windows": service.windows,
         "models": None,
+        **_facts_of(entry.endpoints),
         "limits": Limits(rows=entry.rows, bytes=entry.bytes),
-        "endpoints": _endpoints(entry.endpoints),
         "key_variables": tuple(entry.key_variables or (f"{name.upper()}_API_KEY",)),
     }
     return type(f"{name.title().replace('_', '')}Provider", (OpenAIProvider,), facts)
@@ -127,9 +127,9 @@ def _check_url(url: str) -> None:
         raise ValidationError("base_url has no user, password or parameters: the key is in one of key_variables")
 
 
-def _endpoints(names: list[Endpoint] | None) -> Mapping[Endpoint, Mapping[str, str]]:
-    known = OpenAIProvider.endpoints
-    for name in names or ():
-        if name not in known:
-            raise ValidationError(f"endpoints: {name.value!r} is none of {', '.join(known)}")
-    return {name: known[name] for name in names or known}
+def _facts_of(endpoints: list[Endpoint] | None) -> dict[str, object]:
+    """What the class says of endpoints, where the entry does."""
+    if endpoints is None:
+        return {}
+    lacks = {name: each for name, each in OpenAIProvider.endpoints.items() if name in endpoints}
+    return {"endpoints": lacks, "native": OpenAIRows(endpoints)}

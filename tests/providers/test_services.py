@@ -14,7 +14,9 @@ import pytest
 from batch_router import BatchRouter
 from batch_router.core import BatchStatus, Endpoint
 from batch_router.credentials import find_key
-from batch_router.exceptions import CredentialsError, ProviderNotFoundError, ValidationError
+from batch_router.exceptions import CredentialsError, InvalidInputError, ProviderNotFoundError, ValidationError
+from batch_router.intake.check import check_file
+from batch_router.intake.options import Options
 from batch_router.providers import find_provider, provider_names
 from batch_router.providers.vllm.process.environment import engine_environment
 from batch_router.road.context import Clients
@@ -86,7 +88,10 @@ def test_the_entry_of_the_docs_is_one(write: Write) -> None:
         ("[groq]\nbase_url = 'https://x'\nwindows = ['a week']\n", r"\[groq\]: windows"),
         ("[groq]\nbase_url = 'https://x'\nkey_variables = ['sk-1']\n", r"\[groq\]: key_variables"),
         ("[groq]\nbase_url = 'https://x'\nstatuses = { done = 'ready' }\n", r"\[groq\]: statuses"),
-        ("[groq]\nbase_url = 'https://x'\nendpoints = ['videos']\n", r"\[groq\]: endpoints: 'videos' is none of chat"),
+        (
+            "[groq]\nbase_url = 'https://x'\nendpoints = ['audio']\n",
+            r"\[groq\]: endpoints.*: Invalid enum value 'audio'",
+        ),
         ("[openai]\nbase_url = 'https://x'\n", r"\[openai\] is a provider already"),
     ],
 )
@@ -161,6 +166,20 @@ def test_a_service_is_sent_nothing_of_openais(write: Write, monkeypatch: pytest.
         (asked,) = server.asked
     assert b"Bearer sk-mine" in asked.head
     assert b"canary" not in asked.head
+
+
+def test_a_service_has_its_own_endpoints(write: Write, tmp_path: Path) -> None:
+    """Rows of others are refused before anything is sent, also those of a batch file."""
+    settings = write('[one]\nbase_url = "https://x.example"\nendpoints = ["chat", "completions"]\n')
+    body = {"model": "m", "input": "Hi", "prompt": "Hi"}
+    rows = [
+        {"custom_id": url, "url": f"/v1/{url}", "body": body} for url in ("completions", "embeddings", "images/edits")
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InvalidInputError) as caught:
+        check_file(tmp_path / "rows.jsonl", find_provider("one", settings), Options(), settings)
+    assert caught.value.total == 2
+    assert "line 2: endpoint: one has no 'embeddings'; it has: chat" in str(caught.value)
 
 
 def test_words_of_a_service_are_understood(write: Write) -> None:
