@@ -1,6 +1,7 @@
 """`batch-router demo`: the whole system on this machine, offline, without keys."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import msgspec
@@ -38,7 +40,7 @@ _MODELS = {
 }
 
 # Slow enough to watch each state.
-_SCENARIO = """\
+_LATENCY = """\
 seed = 7
 
 [latency]
@@ -46,6 +48,30 @@ validating = 1.0
 in_progress = 4.0
 finalizing = 0.5
 """
+_ANSWER = """
+[[answers]]
+match = '^{question}$'
+text = "{text}"
+"""
+
+
+class _Sum(NamedTuple):
+    """One question of the demo: so many shelves with so many books each."""
+
+    books: int
+    shelves: int
+
+    @property
+    def question(self) -> str:
+        return f"A shelf holds {self.books} books. How many books are on {self.shelves} such shelves?"
+
+    @property
+    def answer(self) -> str:
+        product = f"{self.shelves} x {self.books} = {self.shelves * self.books}"
+        return f"Each of the {self.shelves} shelves holds {self.books} books, so there are {product} books."
+
+
+_SUMS = [_Sum(number + 3, number % 7 + 2) for number in range(_ROWS)]
 
 
 @click.command()
@@ -93,9 +119,14 @@ def _wait(client: BatchClient, batch_ids: list[str]) -> list[BatchStatusResponse
 
 
 def _requests() -> Iterator[dict[str, str]]:
-    for number in range(_ROWS):
-        question = f"A shelf holds {number + 3} books. How many books are on {number % 7 + 2} such shelves?"
-        yield {"custom_id": f"question {number}", "prompt": question}
+    for number, each in enumerate(_SUMS):
+        yield {"custom_id": f"question {number}", "prompt": each.question}
+
+
+def _scenario() -> str:
+    """How the simulated providers behave: the answers are written here, for no model is asked."""
+    answers = (_ANSWER.format(question=re.escape(each.question), text=each.answer) for each in _SUMS)
+    return _LATENCY + "".join(answers)
 
 
 @contextmanager
@@ -105,7 +136,7 @@ def _stack(home: Path) -> Iterator[None]:
     environment[f"{PREFIX}HOME"] = str(home)
     environment[f"{PREFIX}MAX_SHARD_ROWS"] = str(_ROWS_PER_SHARD)
     scenario = home / "scenario.toml"
-    scenario.write_text(_SCENARIO)
+    scenario.write_text(_scenario())
     command = [sys.executable, "-P", "-m", "batch_router.cli", "up", "--scenario", str(scenario), "io", "cpu", "gpu"]
     with (home / "up.log").open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as up:
         try:

@@ -261,12 +261,13 @@ def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_the_demo_runs_by_itself_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """`demo` needs no key and no service, prints answers of each provider and the results' paths, and ends all."""
+    """`demo` needs no key and no service, prints each provider's answers, which are right, and paths, and ends all."""
     done = run_alone(tmp_path, "demo")
     assert done.returncode == 0, done.stderr
     results = [Path(line) for line in done.stdout.split("\n") if line.endswith(".jsonl")]
     assert [path.stem for path in results] == [f"results-{name}" for name in ("openai", "anthropic", "google", "vllm")]
     assert all(path.read_bytes().count(b"\n") == 40 for path in results)
+    assert all(b"2 x 3 = 6 books" in path.read_bytes() for path in results)
     assert done.stdout.count("question 0") == 4
     assert processes_of(results[0].parent) == {}
 
