@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .rows import seeded
@@ -11,6 +12,8 @@ from .schemas import instance_of, match_of
 
 _WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "juniper", "kelp", "larch"]
 
+#: What reading a body raises that has other types than the API's.
+_UNREADABLE = (TypeError, ValueError, AttributeError, LookupError)
 #: Where endpoints without messages have what stands for the prompt.
 _PROMPTS = ("input", "prompt", "query", "text_1", "queries", "data_1", "file_url")
 
@@ -44,10 +47,10 @@ class Call(NamedTuple):
 def prompt_of(body: dict[str, Any]) -> str:
     """The last message of a body with `messages`, or what else stands for it, as text."""
     messages = body.get("messages")
-    given = next((body[name] for name in _PROMPTS if name in body), None)
-    last = messages[-1].get("content") if isinstance(messages, list) and messages else given
+    last = messages[-1:] if isinstance(messages, list) else None
+    last = last or next((body[name] for name in _PROMPTS if name in body), None)
     if isinstance(last, list) and last and isinstance(last[-1], dict) and "content" in last[-1]:
-        last = last[-1]["content"]  # the items of `/v1/responses`
+        last = last[-1]["content"]  # a message, or an item of `/v1/responses`
     if isinstance(last, list):
         texts = (part.get("text") if isinstance(part, dict) else part for part in last)
         return " ".join(str(text) for text in texts if text is not None)
@@ -67,6 +70,14 @@ def refusal_for(scenario: Scenario, prompt: str, row_id: str, *, job: bool = Fal
         if is_meant and _chance(scenario.seed, row_id) < refusal.share:
             return refusal
     return None
+
+
+def answer_or_refusal(make: Callable[[], dict[str, Any]]) -> dict[str, Any] | Refusal:
+    """The answer that `make` makes of a body; a service refuses a body that has other types than its API's."""
+    try:
+        return make()
+    except _UNREADABLE as error:
+        return Refusal(message=f"The body is not as the API describes it: {error}")
 
 
 def text_for(scenario: Scenario, prompt: str, form: Form = FREE) -> str:

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from ..answers import copies_of, count_tokens, prompt_of, refusal_for, text_for
+from ..answers import answer_or_refusal, copies_of, count_tokens, prompt_of, refusal_for, text_for
 from ..progress import Progress
 from ..recorded import parsed, recorded_line
 from ..rows import read_rows
@@ -43,9 +43,14 @@ def _line(row_id: str, result: dict[str, Any]) -> bytes:
 
 
 def _result(batch: MessageBatch, scenario: Scenario, row: dict[str, Any]) -> dict[str, Any]:
-    params = row["params"]
     if scenario.fail_job:
         return _errored("invalid_request_error", f"The job was failed by the scenario: {scenario.fail_job}.")
+    result = answer_or_refusal(lambda: _answered(batch, scenario, row))
+    return _errored(_error_type(result), result.message) if isinstance(result, Refusal) else result
+
+
+def _answered(batch: MessageBatch, scenario: Scenario, row: dict[str, Any]) -> dict[str, Any]:
+    params = row["params"]
     if problem := problem_of(params, batch.version):
         return _errored("invalid_request_error", problem)
     if refusal := refusal_for(scenario, prompt_of(params), row["custom_id"]):

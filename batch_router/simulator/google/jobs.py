@@ -75,7 +75,7 @@ def _problem_of(job: Job, content: bytes, scenario: Scenario) -> str | None:
     """Why a row is refused, and the job with it."""
     try:
         row = json.loads(content)
-        is_request = ("content" if job.embeds else "contents") in row["request"]
+        is_request = ("content" if job.embeds else "contents") in dict(row["request"])
     except (ValueError, KeyError, TypeError):
         is_request = False
     if not is_request:

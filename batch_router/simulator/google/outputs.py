@@ -5,12 +5,12 @@ import random
 import time
 from typing import Any
 
-from ..answers import copies_of, count_tokens, refusal_for, text_for, vector_for
+from ..answers import answer_or_refusal, copies_of, count_tokens, refusal_for, text_for, vector_for
 from ..files import FileStore
 from ..progress import Progress
 from ..recorded import parsed, recorded_line
 from ..rows import encode_line, read_rows, seeded
-from ..scenario import Scenario
+from ..scenario import Refusal, Scenario
 from .codes import BY_STATUS, CANCELLED, INTERNAL
 from .jobs import Job, state_of
 from .prompts import prompt_of
@@ -55,11 +55,13 @@ def _answer(job: Job, scenario: Scenario, row: dict[str, Any], *, is_served: boo
 
 
 def _response(job: Job, scenario: Scenario, row: dict[str, Any], prompt: str) -> dict[str, Any]:
-    if refusal := refusal_for(scenario, prompt, str(row.get("key"))):
-        return {"error": {"code": BY_STATUS.get(refusal.status, INTERNAL), "message": refusal.message}}
-    if job.embeds:
-        return {"response": _embedding(scenario, prompt, row["request"])}
-    return {"response": _content(scenario, job.model, prompt, row["request"])}
+    make = _embedding if job.embeds else _content
+    answered = refusal_for(scenario, prompt, str(row.get("key"))) or answer_or_refusal(
+        lambda: make(scenario, job.model, prompt, row["request"])
+    )
+    if isinstance(answered, Refusal):
+        return {"error": {"code": BY_STATUS.get(answered.status, INTERNAL), "message": answered.message}}
+    return {"response": answered}
 
 
 def _shuffled(value: Any, chooser: random.Random) -> Any:
@@ -96,8 +98,9 @@ def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any
     }
 
 
-def _embedding(scenario: Scenario, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
+def _embedding(scenario: Scenario, model: str, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
     """A row of a batch of embeddings, as recorded: its count of tokens is text, and there is no `usageMetadata`."""
+    del model  # the answer does not name it
     size = either(request, "outputDimensionality") or 8
     values = vector_for(scenario, prompt, int(size))
     return {"tokenCount": str(count_tokens(prompt)), "embedding": {"values": values}}

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..answers import copies_of, prompt_of, refusal_for
+from ..answers import answer_or_refusal, copies_of, prompt_of, refusal_for
 from ..files import FileStore
 from ..openai_answers import answer_for
 from ..progress import Progress
@@ -62,17 +62,19 @@ def _answer(scenario: Scenario, row: dict[str, Any]) -> _Answer:
     if recorded := recorded_line(scenario, "custom_id", row_id):
         response = parsed(recorded)["response"] or {}
         return _Answer(response.get("status_code") == 200, recorded)
-    if refusal := _refusal(scenario, body, row_id):
+    answered = _refusal(scenario, body, row_id) or answer_or_refusal(
+        lambda: answer_for(scenario, row["url"], body, row_id, int(time.time()))
+    )
+    if isinstance(answered, Refusal):
         # A refused row has its error in the body, while `error` is null.
-        refused = error_body(refusal.type, refusal.message, code=refusal.code)
-        return _Answer(succeeded=False, lines=_line(row_id, _response(row_id, refusal.status, refused)))
-    answered = answer_for(scenario, row["url"], body, row_id, int(time.time()))
+        refused = error_body(answered.type, answered.message, code=answered.code)
+        return _Answer(succeeded=False, lines=_line(row_id, _response(row_id, answered.status, refused)))
     line = _line(row_id, _response(row_id, 200, answered))
     return _Answer(succeeded=True, lines=line * copies_of(scenario, prompt_of(body)))
 
 
 def _refusal(scenario: Scenario, body: dict[str, Any], row_id: str) -> Refusal | None:
-    if "max_tokens" in body and _REASONING_MODEL.match(str(body.get("model"))):
+    if body.get("max_tokens") is not None and _REASONING_MODEL.match(str(body.get("model"))):
         return _NO_MAX_TOKENS
     return refusal_for(scenario, prompt_of(body), row_id)
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..answers import prompt_of, refusal_for
-from ..scenario import Scenario
+from ..answers import answer_or_refusal, prompt_of, refusal_for
+from ..scenario import Refusal, Scenario
 from .answers import answer
 from .engine import CRASH, give_up, is_crash, note_received
 
@@ -65,27 +65,27 @@ def _show_progress(done: int, total: int) -> None:
 
 def _answer(scenario: Scenario, row: dict[str, Any], number: int, served: str) -> dict[str, Any]:
     row_id, body = row["custom_id"], row["body"]
-    status, message = _status_of(scenario, row, served)
-    response: dict[str, Any] = {"status_code": status, "request_id": f"vllm-batch-{row_id}", "body": None}
+    answered = _refusal(scenario, row, served) or answer_or_refusal(
+        lambda: answer(scenario, row["url"], body, row_id, int(time.time()))
+    )
+    response: dict[str, Any] = {"status_code": 200, "request_id": f"vllm-batch-{row_id}", "body": answered}
     error: Any = None
-    if status == 200:
-        response["body"] = answer(scenario, row["url"], body, row_id, int(time.time()))
-    else:
-        known = {"message": message, "type": "BadRequestError", "param": None, "code": status}
-        error = {"error": known} if number % 2 == 0 else message  # the real one has both forms
+    if isinstance(answered, Refusal):
+        response |= {"status_code": answered.status, "body": None}
+        known = {"message": answered.message, "type": "BadRequestError", "param": None, "code": answered.status}
+        error = {"error": known} if number % 2 == 0 else answered.message  # the real one has both forms
     return {"id": f"vllm-{row_id}", "custom_id": row_id, "response": response, "error": error}
 
 
-def _status_of(scenario: Scenario, row: dict[str, Any], served: str) -> tuple[int, str]:
-    """The HTTP status of the row's answer, and the message of an error."""
+def _refusal(scenario: Scenario, row: dict[str, Any], served: str) -> Refusal | None:
+    """Why the row is refused."""
     body = row["body"]
     if row["url"] not in _URLS and not row["url"].endswith(_URL_ENDS):
-        return 400, f"URL {row['url']} was used. Supported endpoints: {', '.join(_URLS + _URL_ENDS)}"
+        return Refusal(message=f"URL {row['url']} was used. Supported endpoints: {', '.join(_URLS + _URL_ENDS)}")
     if body.get("model") not in (None, served):
-        return 404, f"The model `{body['model']}` does not exist."
+        return Refusal(status=404, message=f"The model `{body['model']}` does not exist.")
     if body.get("stream"):
-        return 400, "Request must not be sent in stream mode"
+        return Refusal(message="Request must not be sent in stream mode")
     if body.get("messages") == []:
-        return 400, "list index out of range"
-    refusal = refusal_for(scenario, str(body.get("messages") or prompt_of(body)), row["custom_id"])
-    return (refusal.status, refusal.message) if refusal else (200, "")
+        return Refusal(message="list index out of range")
+    return refusal_for(scenario, str(body.get("messages") or prompt_of(body)), row["custom_id"])

@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ..answers import prompt_of, refusal_for
-from ..scenario import Scenario
+from ..answers import answer_or_refusal, prompt_of, refusal_for
+from ..scenario import Refusal, Scenario
 from .answers import answer
 from .engine import CRASH, is_crash, note_received
 
@@ -81,9 +81,12 @@ class _Server:
             return _error(404, f"The model `{body['model']}` does not exist.")
         if body.get("messages") == []:
             return _error(400, "list index out of range")
-        if refusal := refusal_for(scenario, prompt_of(body), row_id):
-            return _error(refusal.status, refusal.message)
-        return web.json_response(answer(scenario, request.path, body, row_id, int(time.time())))
+        answered = refusal_for(scenario, prompt_of(body), row_id) or answer_or_refusal(
+            lambda: answer(scenario, request.path, body, row_id, int(time.time()))
+        )
+        if isinstance(answered, Refusal):
+            return _error(answered.status, answered.message)
+        return web.json_response(answered)
 
     def _die(self) -> None:
         sys.stderr.write(f"{CRASH}\n")
