@@ -322,7 +322,7 @@ def test_a_row_that_never_ran_says_why(
     [
         (b'{"custom_id": "t-0"}', "neither an answer nor a reason"),
         (b'{"custom_id": "t-0", "response": [], "error": []}', "neither an answer nor a reason"),
-        (answer({}), "HTTP 0"),
+        (answer({}), "neither an answer nor a reason"),
         (ok(None), "HTTP 200"),
         (ok("<html>busy</html>"), "<html>busy</html>"),
         (answer({"status_code": 502, "body": "<html>busy</html>"}), "<html>busy</html>"),

@@ -70,10 +70,10 @@ def decode(line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
 
 
 def _read(line: bytes, custom_id: str) -> UnifiedResult:
-    """Any result line. One whose type cannot be read has succeeded if it has a message."""
+    """Any result line. One of an unknown type has succeeded if it has a message."""
     result = _rows.read(line).result or _Result()
-    kind = (result.type or "succeeded").lower()
-    if kind == "succeeded" and is_object(result.message):
+    kind = (result.type or "").lower()
+    if is_object(result.message) and kind not in _UNANSWERED and kind != "errored":
         return decode_message(custom_id, result.message)
     raw = _unanswered.read(line).result
     if kind not in _UNANSWERED:

@@ -101,19 +101,24 @@ class _Response(msgspec.Struct, rename="camel", gc=False):
     token_count: str | int | None = None  # of embeddings, in the place of `usageMetadata`
 
 
+_Counts = dict[str, int] | msgspec.UnsetType
 _responses = Shape(_Response)
 
 
 def decode_response(custom_id: str, body: msgspec.Raw) -> UnifiedResult:
     """The result that a response holds. Of several candidates the first is the text; `response` has them all."""
     response = _responses.read(body)
-    candidate = response.candidates[0] if response.candidates else _Candidate()
+    if not response.candidates:
+        return _decode_other(custom_id, response, body)
+    candidate = response.candidates[0]
     parts = (candidate.content.parts if candidate.content else None) or []
     # Most answers are one text.
     others = [] if len(parts) == 1 and _is_plain(parts[0]) else parts
     calls = _tool_calls(others) if others else []
-    reason, raw, refusal = _ending(response, candidate, has_calls=bool(calls))
-    embeddings = _embeddings(response) if response.candidates is None else []
+    raw = candidate.finish_reason
+    reason = _FINISH_REASONS.get(raw, _OTHER) if raw else None
+    if calls and raw == "STOP":
+        reason = FinishReason.TOOL_CALLS  # the service has no word of its own for it
     return UnifiedResult(
         custom_id=custom_id,
         status=_SUCCEEDED,
@@ -122,11 +127,34 @@ def decode_response(custom_id: str, body: msgspec.Raw) -> UnifiedResult:
         reasoning=_join(part.text for part in others if part.thought) if others else None,
         thoughts=list(_thoughts(others)) if others else [],
         images=_images(others) if others else [],
-        citations=_citations(candidate),
-        refusal=refusal,
+        citations=_citations(candidate) if candidate.grounding_metadata or candidate.citation_metadata else [],
         finish_reason=reason,
         finish_reason_raw=raw,
-        usage=_unified_usage(response, _server_tools(candidate, others)),
+        usage=_unified_usage(response.usage_metadata, _server_tools(candidate, others)),
+        model=response.model_version,
+        request_id=response.response_id,
+        response=body,
+    )
+
+
+def _decode_other(custom_id: str, response: _Response, body: msgspec.Raw) -> UnifiedResult:
+    """The result of embeddings, or of a prompt that was blocked.
+
+    A blocked prompt is an answer without text: the service did its work, the same request would be blocked again, and
+    an answer that is blocked half-way is not an error either. `finish_reason` is `content_filter` for both, and
+    `refusal` says why.
+    """
+    feedback = response.prompt_feedback or _Feedback()
+    blocked = feedback.block_reason
+    embeddings = [each.values or [] for each in response.embeddings or filter(None, [response.embedding])]
+    tokens = count_of(response.token_count)
+    return UnifiedResult(
+        custom_id=custom_id,
+        status=_SUCCEEDED,
+        refusal=feedback.block_reason_message or f"the prompt was blocked: {blocked}" if blocked else None,
+        finish_reason=FinishReason.CONTENT_FILTER if blocked else None,
+        finish_reason_raw=blocked,
+        usage=_unified_usage(response.usage_metadata) if tokens is None else Usage(input_tokens=tokens),
         model=response.model_version,
         request_id=response.response_id,
         response=body,
@@ -139,26 +167,6 @@ def _is_plain(part: _Part) -> bool:
     return not (
         part.thought or part.thought_signature or part.function_call or part.inline_data or part.executable_code
     )
-
-
-def _ending(
-    response: _Response, candidate: _Candidate, *, has_calls: bool
-) -> tuple[FinishReason | None, str | None, str | None]:
-    """The reason to stop, the service's word for it, and the refusal.
-
-    A prompt that was blocked is an answer without text: the service did its work, the same request would be blocked
-    again, and an answer that is blocked half-way is not an error either. `finish_reason` is `content_filter` for both,
-    and `refusal` says why.
-    """
-    feedback = response.prompt_feedback
-    if not response.candidates and feedback and feedback.block_reason:
-        why = feedback.block_reason_message or f"the prompt was blocked: {feedback.block_reason}"
-        return FinishReason.CONTENT_FILTER, feedback.block_reason, why
-    raw = candidate.finish_reason
-    reason = _FINISH_REASONS.get(raw, _OTHER) if raw else None
-    if has_calls and reason is FinishReason.STOP:
-        reason = FinishReason.TOOL_CALLS  # the service has no word of its own for it
-    return reason, raw, None
 
 
 def _join(texts: Iterable[str | None]) -> str | None:
@@ -205,17 +213,10 @@ def _citations(candidate: _Candidate) -> list[dict[str, Any]]:
     return cited
 
 
-def _embeddings(response: _Response) -> list[list[float]]:
-    found = response.embeddings or ([response.embedding] if response.embedding else [])
-    return [each.values or [] for each in found]
-
-
-def _unified_usage(response: _Response, server_tools: dict[str, int] | msgspec.UnsetType) -> Usage | None:
+def _unified_usage(usage: _Usage | None, server_tools: _Counts = msgspec.UNSET) -> Usage | None:
     """Tokens as they are billed: thoughts are output, and the service does not count them among its candidates'."""
-    usage = response.usage_metadata
     if usage is None:
-        count = count_of(response.token_count)
-        return None if count is None else Usage(input_tokens=count)
+        return None if server_tools is msgspec.UNSET else Usage(server_tools=server_tools)
     return Usage(
         input_tokens=_sum(usage.prompt_token_count, usage.tool_use_prompt_token_count),
         cached_tokens=usage.cached_content_token_count,
@@ -225,16 +226,18 @@ def _unified_usage(response: _Response, server_tools: dict[str, int] | msgspec.U
     )
 
 
-def _server_tools(candidate: _Candidate, parts: list[_Part]) -> dict[str, int] | msgspec.UnsetType:
+def _server_tools(candidate: _Candidate, parts: list[_Part]) -> _Counts:
     """How often each of the service's tools ran: each query of a search, each page read, each program."""
-    counts: dict[str, int] = {}
-    if grounding := candidate.grounding_metadata:
-        counts["google_search"] = len(grounding.web_search_queries or ()) + len(grounding.image_search_queries or ())
-    if context := candidate.url_context_metadata:
-        counts["url_context"] = len(context.url_metadata or ())
-    if parts:
-        counts["code_execution"] = sum(part.executable_code is not None for part in parts)
-    return {name: count for name, count in counts.items() if count} or msgspec.UNSET if counts else msgspec.UNSET
+    grounding, context = candidate.grounding_metadata, candidate.url_context_metadata
+    if not (grounding or context or parts):
+        return msgspec.UNSET
+    searches = (grounding.web_search_queries, grounding.image_search_queries) if grounding else ()
+    counts = {
+        "google_search": sum(len(queries or ()) for queries in searches),
+        "url_context": len((context.url_metadata if context else None) or ()),
+        "code_execution": sum(part.executable_code is not None for part in parts),
+    }
+    return {name: count for name, count in counts.items() if count} or msgspec.UNSET
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

@@ -12,7 +12,7 @@ _NOTHING = (NULL, msgspec.Raw(b"[]"))
 
 
 def decode_body(custom_id: str, body: msgspec.Raw, request_id: str | None) -> UnifiedResult | None:
-    """The result of a body; None: it is none, or an error that was sent as an answer.
+    """The result of a body. None: the body is no object, or holds an error in place of an answer.
 
     Most are chat completions, so each is read as one first. A body is known by its lists, not by what it calls itself.
     """
@@ -24,3 +24,9 @@ def decode_body(custom_id: str, body: msgspec.Raw, request_id: str | None) -> Un
     if not is_object(body) or says_something(completion.error):
         return None
     return decode_list(custom_id, body, request_id)
+
+
+def is_answer(value: msgspec.Raw) -> bool:
+    """Whether a value is the body of a chat completion or a response: some services send it in place of the row's."""
+    completion = completions.read(value)
+    return bool(completion.choices) or completion.output not in _NOTHING

@@ -23,6 +23,7 @@ _QUOTA = Meaning(ErrorType.QUOTA, retryable=False)
 _TIMEOUT = Meaning(ErrorType.TIMEOUT, retryable=True)
 _SERVER = Meaning(ErrorType.SERVER, retryable=True)
 _AUTHENTICATION = Meaning(ErrorType.AUTHENTICATION, retryable=False)
+_CANCELLED = Meaning(ErrorType.CANCELLED, retryable=True, status=ResultStatus.CANCELLED)
 _NOT_FOUND = Meaning(ErrorType.NOT_FOUND, retryable=False)
 
 _STATUSES: dict[int, Meaning] = {
@@ -42,7 +43,8 @@ _STATUSES: dict[int, Meaning] = {
 _STRONG: dict[str, Meaning] = {
     "insufficient_quota": _QUOTA,
     "batch_expired": Meaning(ErrorType.EXPIRED, retryable=True, status=ResultStatus.EXPIRED),
-    "batch_cancelled": Meaning(ErrorType.CANCELLED, retryable=True, status=ResultStatus.CANCELLED),
+    "batch_cancelled": _CANCELLED,
+    "batch_canceled": _CANCELLED,
 }
 
 _WORDS: dict[str, Meaning] = {
@@ -60,7 +62,7 @@ _WORDS: dict[str, Meaning] = {
     "billing_hard_limit_reached": _QUOTA,
     "invalid_api_key": _AUTHENTICATION,
     "model_not_found": _NOT_FOUND,
-    "invalid_request_error": _INVALID,
+    "context_length_exceeded": _INVALID,
     # of `/v1/responses`: the SDK's `ResponseError.code`
     "data_residency_mismatch": _INVALID,
     "bio_policy": _INVALID,
@@ -90,7 +92,7 @@ def read_error(error: Any, status_code: int | None, raw: Any, otherwise: Meaning
 
     Args:
         error: as the service wrote it: an object, a text, or nothing.
-        status_code: the HTTP status of the row, 0 if it got none; None: the row never ran.
+        status_code: the HTTP status of the row, 0 if the service got no answer; None: the row has none.
         raw: what the result keeps of it.
         otherwise: the meaning of an error whose words are not known.
     """
@@ -98,12 +100,12 @@ def read_error(error: Any, status_code: int | None, raw: Any, otherwise: Meaning
     if isinstance(error, dict) and says_something(error.get("error")):
         error = error["error"]
     inner = fit(error, _Error) if isinstance(error, dict) else _Error(message=error)
-    if status_code in (0, 200):
+    if status_code in (None, 0, 200):
         status_code = count_of(inner.code) or status_code
     words = [word for each in (inner.code, inner.type) if (word := _word(each))]
-    if not words and isinstance(inner.message, str) and _by_word(inner.message):
+    if not words and isinstance(inner.message, str) and _by_word(inner.message.lower()):
         words = [inner.message]
-    meaning = _meaning_of(words, status_code) or otherwise
+    meaning = _meaning_of([word.lower() for word in words], status_code) or otherwise
     shown = ResultError(
         type=meaning.type,
         message=str(inner.message or (words[0] if words else _no_reason(status_code))),
@@ -124,7 +126,7 @@ def _word(value: Any) -> str | None:
 
 def _no_reason(status_code: int | None) -> str:
     nothing = "the provider gave neither an answer nor a reason"
-    return nothing if status_code is None else f"HTTP {status_code}"
+    return nothing if not status_code else f"HTTP {status_code}"
 
 
 def _meaning_of(words: list[str], status_code: int | None) -> Meaning | None:

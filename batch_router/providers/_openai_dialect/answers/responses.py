@@ -17,6 +17,7 @@ _UNFINISHED = {
     "queued": (ResultStatus.ERRORED, ErrorType.OTHER),
     "in_progress": (ResultStatus.ERRORED, ErrorType.OTHER),
     "cancelled": (ResultStatus.CANCELLED, ErrorType.CANCELLED),
+    "canceled": (ResultStatus.CANCELLED, ErrorType.CANCELLED),
 }
 
 
@@ -74,7 +75,7 @@ def _usage(response: _Response, server_tools: dict[str, int]) -> Usage | None:
 
 def _failure(response: _Response) -> Refusal | None:
     """Why the response is no answer; None: it is one."""
-    status = (response.status or "").lower()
+    status = _status(response)
     if status in _UNFINISHED:
         ended, kind = _UNFINISHED[status]
         message = f"the response is {status}: the batch ended before it was finished"
@@ -86,11 +87,15 @@ def _failure(response: _Response) -> Refusal | None:
 
 
 def _finish_reason(response: _Response, declined: str | None, calls: list[dict[str, Any]]) -> FinishReason:
-    if response.status == "incomplete":
+    if _status(response) == "incomplete":
         return _INCOMPLETE.get(_incomplete_reason(response) or "", FinishReason.OTHER)
     if declined:
         return FinishReason.REFUSAL
     return FinishReason.TOOL_CALLS if calls else FinishReason.STOP
+
+
+def _status(response: _Response) -> str:
+    return (response.status or "").lower()
 
 
 def _incomplete_reason(response: _Response) -> str | None:

@@ -9,7 +9,7 @@ from ....core import UnifiedResult
 from ..._rows.ids import RowIds
 from ..._rows.lines import decode_line
 from ..._rows.shapes import NULL, Shape, says_something
-from .bodies import decode_body
+from .bodies import decode_body, is_answer
 from .errors import read_error
 
 # How the service begins each line. An id without escapes is read without parsing the row.
@@ -19,7 +19,7 @@ read_row_id = RowIds("custom_id", _BEGINNING.match).read
 
 
 class _Response(msgspec.Struct, gc=False):
-    status_code: int = 0
+    status_code: int | None = None
     request_id: str | None = None
     body: msgspec.Raw = NULL
 
@@ -29,13 +29,16 @@ class _Row(msgspec.Struct, gc=False):
     error: Any = None
 
 
+class _Bare(msgspec.Struct, gc=False):
+    response: msgspec.Raw = NULL
+
+
 class _Refused(msgspec.Struct, gc=False):
     error: Any = None
 
 
 _EMPTY = (NULL, msgspec.Raw(b"{}"))
-_rows = Shape(_Row)
-_refused = Shape(_Refused)
+_rows, _bare, _refused = Shape(_Row), Shape(_Bare), Shape(_Refused)
 
 
 def decode(line: bytes, custom_id: str) -> tuple[UnifiedResult, bool]:
@@ -47,18 +50,19 @@ def _read(line: bytes, custom_id: str) -> UnifiedResult:
     """Any row: an answer, a refusal, or a row that never ran, which has an `error` and no response."""
     row = _rows.read(line)
     response = row.response
-    if response is not None and _is_answered(response, row.error):
-        result = decode_body(custom_id, response.body, response.request_id)
-        if result is not None:
-            return result
-    return _decode_refusal(custom_id, row)
+    result = None
+    if response is not None and (row.error is None or not says_something(row.error)):
+        if _is_answered(response):
+            result = decode_body(custom_id, response.body, response.request_id)
+        elif response.status_code is None and is_answer(body := _bare.read(line).response):
+            result = decode_body(custom_id, body, None)
+    return result or _decode_refusal(custom_id, row)
 
 
-def _is_answered(response: _Response, error: Any) -> bool:
-    """An empty error is none. A row without a status is answered if it has a body."""
-    if error is not None and says_something(error):
-        return False
-    return 200 <= response.status_code < 300 or (response.status_code == 0 and response.body not in _EMPTY)
+def _is_answered(response: _Response) -> bool:
+    """A row without a status is answered if it has a body."""
+    status_code = response.status_code
+    return status_code == 200 or (200 < status_code < 300 if status_code else response.body not in _EMPTY)
 
 
 def _decode_refusal(custom_id: str, row: _Row) -> UnifiedResult:
