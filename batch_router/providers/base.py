@@ -227,13 +227,14 @@ class Provider(ABC):
         return changed
 
     def _key(self) -> str:
-        key = self._api_key or next(filter(None, map(os.environ.get, self.key_variables)), None)
+        found = self._api_key or next(filter(None, map(os.environ.get, self.key_variables)), None)
+        key = (found or "").strip()  # of a file's line end
         if not key:
             names = " or ".join(self.key_variables)
             raise CredentialsError(self.name, 0, f"no API key: set {names} where the workers run")
-        key = key.strip()  # of a file's line end
-        if not (key.isascii() and key.isprintable()):  # the HTTP client's error would quote it
-            raise CredentialsError(self.name, 0, "the API key has characters that no key has, such as a line end")
+        if not key.isascii() or not key.isprintable() or " " in key:  # the HTTP client's error would quote it
+            message = "the API key has characters that no key has, such as a line end or a space: set it again"
+            raise CredentialsError(self.name, 0, message)
         return key
 
     @classmethod

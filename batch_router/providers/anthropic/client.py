@@ -1,6 +1,7 @@
 """Anthropic's Message Batches through the official SDK, retries off, answers read leniently."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -13,8 +14,8 @@ import msgspec
 from ...bounds import Bounds
 from ...core import BatchStatus
 from ...core.coerce import count_of, moment_of
-from ...core.jobs import Failure, Job, JobSpec
-from ...exceptions import NotFoundError, ProtocolError, RateLimitedError, UndecidedError
+from ...core.jobs import Failure, Job, JobSpec, RefusedRow, RowsRefusedError
+from ...exceptions import NotFoundError, ProtocolError, RateLimitedError, RequestRefusedError, UndecidedError
 from ...settings import Settings
 from .._http import (
     Address,
@@ -46,6 +47,8 @@ _PAGE = 100
 # An overloaded service has not let the request in.
 _OVERLOADED = 529
 _BLOCK = 1 << 18
+# The type of the service's error for a request that it does not take.
+_INVALID = "invalid_request_error"
 _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
@@ -79,8 +82,12 @@ class AnthropicClient:
         """Nothing to do: the rows go with `create`."""
 
     def create(self, rows: Rows, spec: JobSpec) -> Job:
-        """Create the job; its one request is streamed, never whole in memory."""
-        with self._errors.translated(), rows.open() as stream:
+        """Create the job; its one request is streamed, never whole in memory.
+
+        Raises:
+            RowsRefusedError: the service names rows that it does not take.
+        """
+        with _rows_named(), self._errors.translated(), rows.open() as stream:
             answer = self._sdk.post(
                 _PATH,
                 content=_body(stream, rows.size),
@@ -234,6 +241,27 @@ def _describe(error: anthropic.APIStatusError) -> Refusal:
     inner = body.get("error")
     message = inner.get("message") if isinstance(inner, dict) else None
     return Refusal(error.status_code, message, error.response.content, read_retry_after(error.response.headers))
+
+
+# How the service names a row that it does not take: `requests.3.params.max_tokens: Field required`.
+_ROW = re.compile(r"\brequests[.\[](\d{1,6})\]?[.:]?\s*")
+
+
+@contextmanager
+def _rows_named() -> Iterator[None]:
+    """Raises a refusal that names rows as one of these rows."""
+    try:
+        yield
+    except RequestRefusedError as error:
+        found = list(_ROW.finditer(error.message))
+        if not found:
+            raise
+        ends = [each.start() for each in found[1:]] + [None]
+        words = [error.message[each.end() : end].strip(" ,;") for each, end in zip(found, ends, strict=True)]
+        rows = [
+            RefusedRow(row=int(each[1]), message=said, code=_INVALID) for each, said in zip(found, words, strict=True)
+        ]
+        raise RowsRefusedError(error.provider, error.status_code, error.message, rows) from None
 
 
 def _created_at(batch: dict[str, Any]) -> float | None:

@@ -12,7 +12,7 @@ from ...bounds import Bounds
 from ...core import BatchStatus
 from ...core.coerce import count_of, label_of, moment_of
 from ...core.jobs import Failure, Job, JobSpec, RefusedRow
-from ...exceptions import NotFoundError
+from ...exceptions import NotFoundError, QueueFullError
 from ...settings import Settings
 from .._http import (
     Address,
@@ -38,6 +38,8 @@ LABEL_KEY = "batch_router_label"
 _PAGE = 100
 _OK = 200
 _BLOCK = 1 << 16
+# The service's code for a job whose tokens find no room beside those that wait.
+_QUEUE_FULL = "token_limit_exceeded"
 
 # The road names to the user so many of the rows that a job was refused for; the service itself names twenty.
 _MOST_REFUSED = 1000
@@ -187,7 +189,7 @@ class OpenAIClient:
         code = self._errors.word(first.get("code")) or "job_failed"
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         message = self._errors.why_failed(first.get("message"))
-        return Failure(type=code, message=f"{message}{more}", retryable=code == "token_limit_exceeded")
+        return Failure(type=code, message=f"{message}{more}", retryable=code == _QUEUE_FULL)
 
     def _refused(self, errors: Sequence[dict[str, Any]]) -> Iterator[RefusedRow]:
         for error in errors:
@@ -207,7 +209,10 @@ def _without_openais(api_key: str) -> dict[str, str]:
 def _describe(error: openai.APIStatusError) -> Refusal:
     body = error.body if isinstance(error.body, dict) else {}
     headers = error.response.headers
-    return Refusal(error.status_code, body.get("message"), error.response.content, read_retry_after(headers))
+    # Some were told so by the answer to a create, others by a job that failed.
+    is_full = body.get("code") == _QUEUE_FULL or "enqueued token limit" in str(body.get("message")).lower()
+    kind = QueueFullError if is_full else None
+    return Refusal(error.status_code, body.get("message"), error.response.content, read_retry_after(headers), kind)
 
 
 def _created_at(listed: dict[str, Any]) -> float | None:

@@ -35,7 +35,7 @@ def download(context: Context, shard: Shard) -> ShardOutcome:
     again = None
     if gap is not None and files.absent:
         again = look_again(shard, gap, is_paid=files.rows < (shard.job.completed or shard.rows))
-    elif gap is not None:
+    elif gap is not None and not shard.job.unnamed:
         again = fetch_again(shard, gap)
     outcome = again or shard_to(shard.state.onward, gap=gap or shard.gap)
     return outcome.over(ShardFacts(answers=answers))
@@ -46,6 +46,8 @@ def _gap(context: Context, shard: Shard, job: Job, files: "_Files") -> str | Non
     promised = promised_answers(context, shard)
     if files.absent and (files.rows < promised or not promised):
         return f"answers of {job.id} are not there: {files.absent[0]}"
+    if files.rows < promised and job.unnamed:
+        return shard.gap
     if files.rows < promised:
         return f"the provider counted {promised} answers, {files.rows} came"
     return "the last answer is cut off" if files.is_cut_off else None
