@@ -156,6 +156,8 @@ def convert(file: Path, provider: str, **given: Unpack[_RowOptions]) -> int:
         tell_lines(encode(check.encode(row, str(number))) + b"\n" for number, row in rows)
     for what, count in check.dropped.items():
         say(f"dropped: {what} in {count} places, which {provider} does not take")
+    for what, count in check.adjusted.items():
+        say(f"adjusted: {what} in {count} rows, in another way that {provider} takes")
     return ExitCode.OK
 
 

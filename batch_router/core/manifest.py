@@ -68,6 +68,8 @@ class Manifest(Shown, frozen=True, kw_only=True):
         error: what ended it early.
         metadata: the notes that it was submitted with.
         dropped: what its requests asked for and the provider does not take, by name, and how often.
+        adjusted: what of its schemas was sent in another way than they say it, by name (`output_schema.minLength`), and
+            how often: see docs/schemas.md.
         unexpected: answers to no request of the batch, or to one that was answered before.
         repaired: answers that were not valid JSON and had to be read leniently.
         storage: the folder that the names of the parts' objects are in.
@@ -85,6 +87,7 @@ class Manifest(Shown, frozen=True, kw_only=True):
     error: Failure | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    adjusted: dict[str, int] = msgspec.field(default_factory=dict)
     unexpected: int = 0
     repaired: int = 0
     storage: str

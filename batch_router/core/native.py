@@ -2,6 +2,7 @@
 
 import msgspec
 
+from .config import OutputSchema
 from .enums import Endpoint
 
 
@@ -15,6 +16,7 @@ class NativeRow(msgspec.Struct, frozen=True, gc=False):
         body: the request, one JSON object: the very bytes that the user wrote.
         needs_model: whether the provider wants a model for it.
         inputs: how many it counts as, where the provider limits how many inputs a job may have.
+        output_schema: the batch's, where it was written into the body.
     """
 
     custom_id: str
@@ -23,6 +25,7 @@ class NativeRow(msgspec.Struct, frozen=True, gc=False):
     body: msgspec.Raw
     needs_model: bool = True
     inputs: int = 1
+    output_schema: OutputSchema | None = None
 
 
 def with_member(body: msgspec.Raw, name: str, value: object) -> msgspec.Raw:
@@ -39,3 +42,22 @@ def with_member(body: msgspec.Raw, name: str, value: object) -> msgspec.Raw:
     rest = content[1:]
     comma = b"" if rest.lstrip().startswith(b"}") else b","
     return msgspec.Raw(b"{" + msgspec.json.encode({name: value})[1:-1] + comma + rest)
+
+
+def member_of(body: msgspec.Raw, name: str) -> msgspec.Raw | None:
+    """The member of a JSON object; None: it has none, or one that is null."""
+    content = bytes(body)
+    if f'"{name}"'.encode() not in content:
+        return None
+    value = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).get(name)
+    return None if value is None or bytes(value) == b"null" else value
+
+
+def with_inner_member(body: msgspec.Raw, outer: str, name: str, value: object) -> msgspec.Raw | None:
+    """A JSON object with this member in its object `outer`, which is made if it lacks it; None: it has the member."""
+    around = member_of(body, outer)
+    if around is None:
+        return with_member(body, outer, {name: value})
+    if not bytes(around).startswith(b"{") or member_of(around, name) is not None:
+        return None
+    return with_member(body, outer, with_member(around, name, value))

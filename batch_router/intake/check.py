@@ -36,6 +36,7 @@ class RowCheck:
     Attributes:
         encode: what is sent of a row that `accept` gave.
         dropped: what was left out because the provider does not take it, by name, and how often.
+        adjusted: what of schemas is sent in another way than they say it, by name, and how often.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class RowCheck:
         self._fit = encoder.fit
         self.encode = encoder.encode_fitting
         self.dropped = encoder.dropped
+        self.adjusted = encoder.adjusted
 
     def read(self, stream: BinaryIO) -> Iterator[tuple[int, Row]]:
         """`(line, row)` of each row that is one, with the batch's defaults; all others are noted.

@@ -6,7 +6,16 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from ..core import Endpoint, GenerationConfig, NativeRow, TextContent, UnifiedMessage, UnifiedRequest
+from ..core import (
+    Endpoint,
+    GenerationConfig,
+    NativeRow,
+    OutputSchema,
+    TextContent,
+    Tool,
+    UnifiedMessage,
+    UnifiedRequest,
+)
 from ..core.content import Content
 from ..exceptions import UnsupportedContentTypeError, ValidationError
 from ..providers import Provider
@@ -38,6 +47,7 @@ class RowEncoder:
 
     Attributes:
         dropped: what was left out, by name, and in how many requests or parts.
+        adjusted: what of schemas is sent in another way than they say it, by name, and in how many rows.
     """
 
     def __init__(self, provider: Provider | type[Provider], unsupported: Unsupported, settings: Settings) -> None:
@@ -55,7 +65,9 @@ class RowEncoder:
         self._remedies: Mapping[str, str] = {}
         self._fields: list[str] = []
         self._kinds: frozenset[str] = frozenset()
+        self._schemas = provider.schemas
         self.dropped: Counter[str] = Counter()
+        self.adjusted: Counter[str] = Counter()
 
     def encode(self, row: UnifiedRequest | NativeRow, row_id: str) -> object:
         """The row to send.
@@ -80,7 +92,20 @@ class RowEncoder:
         """
         if row.model not in self._queued:
             self._check_model(row.model)
-        return row if isinstance(row, NativeRow) else self._fit_request(row)
+        if isinstance(row, NativeRow):
+            if row.output_schema is not None:
+                self._note_schemas(row.output_schema, None)
+            return row
+        request = self._fit_request(row)
+        config = request.generation_config
+        if config is not None and (config.output_schema is not None or config.tools is not None):
+            self._note_schemas(config.output_schema, config.tools)
+        return request
+
+    def _note_schemas(self, output: OutputSchema | None, tools: list[Tool] | None) -> None:
+        if self._schemas is not None:
+            for name in self._schemas.changes(output, tools or ()):
+                _count(self.adjusted, name)
 
     def _fit_request(self, request: UnifiedRequest) -> UnifiedRequest:
         if request.provider_kwargs and not _RESERVED.isdisjoint(request.provider_kwargs):
@@ -154,8 +179,12 @@ class RowEncoder:
     def _refuse(self, error: type[ValidationError], where: str, what: str, remedy: str) -> None:
         if not self._drop:
             raise error(f"{where}{what}: {self._name} does not take it; {remedy}, or submit with unsupported='drop'")
-        what = printable(what, _LONGEST_NAME)
-        self.dropped[what if what in self.dropped or len(self.dropped) < _MOST_NAMES else _OTHERS] += 1
+        _count(self.dropped, what)
+
+
+def _count(counter: Counter[str], name: str) -> None:
+    name = printable(name, _LONGEST_NAME)
+    counter[name if name in counter or len(counter) < _MOST_NAMES else _OTHERS] += 1
 
 
 def check_model(model: str | None) -> None:

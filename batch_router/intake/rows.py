@@ -50,6 +50,7 @@ class RowReader:
         self._problems = problems
         self._bounds = bounds
         self._endpoint = defaults.endpoint or Endpoint.CHAT
+        self._schema = defaults.generation_config.output_schema if defaults.generation_config else None
         self._fills = _says_more_than_a_model(defaults)
         # Reads the form of the row before: most rows of a batch have one form.
         self._usual: Callable[[bytes], Row | None] = _decode_request
@@ -109,7 +110,7 @@ class RowReader:
         return row
 
     def _complete(self, row: NativeRow) -> NativeRow:
-        """The row with the batch's model, if it lacks one, or if the batch's counts.
+        """The row with the batch's model and schema, if it lacks one, or if the batch's model counts.
 
         Raises:
             ValidationError: there is no model; or the batch says what only the row can say.
@@ -118,6 +119,8 @@ class RowReader:
         assert native is not None
         if self._fills and (given := _beside_a_model(self._defaults)):
             raise ValidationError(f"{given}: a row {native.form} is sent as it stands; put that into its {native.body}")
+        if self._schema is not None and (body := native.with_output_schema(row, self._schema)) is not None:
+            row = replace(row, body=body, output_schema=self._schema)
         if model and (row.model is None or self._defaults.replace_model):
             return replace(row, model=model, body=native.with_model(row, model))
         if row.model is None and row.needs_model:
@@ -130,7 +133,8 @@ def _has(value: Any, name: str) -> bool:
 
 
 def _says_more_than_a_model(defaults: Defaults) -> bool:
-    return defaults.replace_model or defaults.endpoint is not None or _beside_a_model(defaults) is not None
+    given = (defaults.endpoint, defaults.generation_config, defaults.system_prompt)
+    return defaults.replace_model or any(each is not None for each in given)
 
 
 def _beside_a_model(defaults: Defaults) -> str | None:
@@ -140,7 +144,7 @@ def _beside_a_model(defaults: Defaults) -> str | None:
     config = defaults.generation_config
     if config is None:
         return None
-    return next((f"generation_config.{name}" for name in config.to_dict()), None)
+    return next((f"generation_config.{name}" for name in config.to_dict() if name != "output_schema"), None)
 
 
 def too_large(line: Line, bounds: Bounds) -> str | None:

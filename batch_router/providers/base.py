@@ -11,11 +11,12 @@ from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
 
 import msgspec
 
-from ..core import Endpoint, NativeRow, UnifiedRequest, UnifiedResult
+from ..core import Endpoint, NativeRow, OutputSchema, UnifiedRequest, UnifiedResult
 from ..core.finding import Finding
 from ..core.jobs import EngineOption, Job, JobOptions, JobSpec
 from ..exceptions import CredentialsError, ValidationError
 from ..settings import Settings
+from ._schemas.forms import Schemas
 from .access import Access
 
 
@@ -78,6 +79,16 @@ class NativeFormat(Protocol):
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """The body with another model, or with one that it lacks; all else in it stays as it is."""
+
+    def with_output_schema(self, row: NativeRow, schema: OutputSchema) -> msgspec.Raw | None:
+        """The body with this form of its answer, as the provider takes it; None: it has one of its own.
+
+        Raises:
+            ValidationError: what the row asks for has no such form, or the provider does not take the schema.
+        """
+
+    def asked_schema(self, row: NativeRow) -> dict[str, object] | None:
+        """The JSON schema that the body asks its answer to fit: {} for JSON of any form; None: it asks for a text."""
 
     def frame(self, row: NativeRow, row_id: str) -> object:
         """The row to send, as something that msgspec encodes: the body with our row id beside it."""
@@ -201,6 +212,8 @@ class Provider(ABC):
     #: The completion windows that a job may have, the first by default; none: the provider does not ask.
     windows: ClassVar[tuple[str, ...]] = ()
     codec: ClassVar[Codec]
+    #: The forms of schemas that it accepts; None: any JSON schema, as it is.
+    schemas: ClassVar[Schemas | None] = None
 
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
         self._api_key = api_key

@@ -20,6 +20,7 @@ from ..exceptions import ValidationError
 from ..security.files import read_private
 from ..security.printable import printable
 from ._openai_dialect.native import OpenAIRows
+from ._openai_dialect.schema import STRICT
 from .base import Limits, Provider
 from .openai import OpenAIProvider
 from .openai.service import Service
@@ -132,4 +133,4 @@ def _facts_of(endpoints: list[Endpoint] | None) -> dict[str, object]:
     if endpoints is None:
         return {}
     lacks = {name: each for name, each in OpenAIProvider.endpoints.items() if name in endpoints}
-    return {"endpoints": lacks, "native": OpenAIRows(endpoints)}
+    return {"endpoints": lacks, "native": OpenAIRows(endpoints, STRICT)}

@@ -135,6 +135,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         open: how many of them have not ended.
         manifest: storage name of the manifest, once there is one.
         dropped: what its requests asked for and the provider does not take, by name, with `unsupported="drop"`.
+        adjusted: what of its schemas is sent in another way than they say it, by name: the provider has no other.
         report: storage name of the list of refused rows, if any were.
     """
 
@@ -148,6 +149,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     shards: int = 0
     open: int = 0
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    adjusted: dict[str, int] = msgspec.field(default_factory=dict)
     manifest: str | None = None
     report: str | None = None
 
@@ -255,6 +257,7 @@ class BatchFacts(ItemFacts, total=False):
 
     rows: int
     dropped: dict[str, int]
+    adjusted: dict[str, int]
     manifest: str
     report: str
 

@@ -37,6 +37,7 @@ USER = {"role": "user", "content": "hi"}
 HI = UnifiedMessage(role="user", content="hi")
 HELLO = UnifiedMessage(role="assistant", content="hello")
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+CLOSED = {**SCHEMA, "additionalProperties": False}
 IMAGE = ImageContent(source_type="base64", media_type="image/png", data="iVBO")
 PDF = DocumentContent(source_type="base64", media_type="application/pdf", data="JVBE")
 
@@ -84,7 +85,7 @@ PARAMS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         config(output_schema=OutputSchema(schema=SCHEMA), reasoning_effort="low"),
         {
             "messages": [USER],
-            "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}, "effort": "low"},
+            "output_config": {"format": {"type": "json_schema", "schema": CLOSED}, "effort": "low"},
         },
     ),
     (
@@ -92,7 +93,7 @@ PARAMS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {
             "messages": [USER],
             "tools": [
-                {"name": "weather", "input_schema": SCHEMA, "description": "today's", "strict": True},
+                {"name": "weather", "input_schema": CLOSED, "description": "today's", "strict": True},
                 {"name": "time", "input_schema": {"type": "object", "properties": {}}},
             ],
         },

@@ -40,7 +40,8 @@ USER = {"role": "user", "parts": [{"text": "hi"}]}
 HI = UnifiedMessage(role="user", content="hi")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 ADD = Tool(name="add", description="adds", parameters=SCHEMA)
-DECLARED = {"name": "add", "description": "adds", "parametersJsonSchema": SCHEMA}
+OPENAPI = {"type": "OBJECT", "properties": {"a": {"type": "INTEGER"}}}
+DECLARED = {"name": "add", "description": "adds", "parameters": OPENAPI}
 
 
 def request(**fields: Any) -> UnifiedRequest:
@@ -89,7 +90,7 @@ REQUESTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (config(seed=7), generation(seed=7)),
     (
         config(output_schema=OutputSchema(schema=SCHEMA)),
-        generation(responseMimeType="application/json", responseJsonSchema=SCHEMA),
+        generation(responseMimeType="application/json", responseSchema=OPENAPI),
     ),
     (config(reasoning_effort="none"), generation(thinkingConfig={"thinkingBudget": 0})),
     (config(reasoning_effort="high"), generation(thinkingConfig={"thinkingBudget": 24576})),

@@ -32,6 +32,7 @@ from batch_router.providers.openai import OpenAIProvider, codec
 from batch_router.settings import Settings
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+STRICT = {**SCHEMA, "required": ["city"], "additionalProperties": False}
 TOOL = Tool(name="weather", description="The weather of a city.", parameters=SCHEMA)
 CALL = ToolCallContent(id="c1", name="weather", arguments={"city": "Oslo"})
 RESULT = ToolResultContent(tool_call_id="c1", content="rain")
@@ -81,11 +82,11 @@ def config(**fields: Any) -> UnifiedRequest:
             {"tool_choice": {"type": "function", "function": {"name": "weather"}}},
         ),
         (
-            config(output_schema=OutputSchema(schema=SCHEMA, strict=True)),
+            config(output_schema=OutputSchema(schema=STRICT, strict=True)),
             {
                 "response_format": {
                     "type": "json_schema",
-                    "json_schema": {"schema": SCHEMA, "strict": True, "name": "output"},
+                    "json_schema": {"schema": STRICT, "strict": True, "name": "output"},
                 }
             },
         ),

@@ -12,13 +12,13 @@ from ...core import (
     DocumentContent,
     ImageContent,
     TextContent,
-    Tool,
     ToolCallContent,
     ToolResultContent,
     UnifiedMessage,
     UnifiedRequest,
 )
 from ...exceptions import UnsupportedContentTypeError
+from .._schemas.forms import Schemas
 
 CHAT_URL = "/v1/chat/completions"
 
@@ -49,7 +49,7 @@ class ChatBody(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     service_tier: str | None = None
 
 
-def encode_body(request: UnifiedRequest) -> ChatBody:
+def encode_body(request: UnifiedRequest, schemas: Schemas) -> ChatBody:
     """The body with all that OpenAI and vLLM share; they have different names for `max_tokens`."""
     config = request.generation_config
     if config is None:
@@ -67,16 +67,12 @@ def encode_body(request: UnifiedRequest) -> ChatBody:
         service_tier=config.service_tier,
     )
     if config.tools is not None:
-        body.tools = [_encode_tool(tool) for tool in config.tools]
+        body.tools = [{"type": "function", "function": schemas.tool.of(tool).value} for tool in config.tools]
     if (choice := config.tool_choice) is not None:
         body.tool_choice = choice if isinstance(choice, str) else {"type": "function", "function": choice}
     if config.output_schema is not None:
-        body.response_format = {"type": "json_schema", "json_schema": config.output_schema}
+        body.response_format = {"type": "json_schema", "json_schema": schemas.output.of(config.output_schema).value}
     return body
-
-
-def _encode_tool(tool: Tool) -> dict[str, object]:
-    return {"type": "function", "function": tool}
 
 
 def encode_messages(request: UnifiedRequest) -> list[object]:
@@ -95,7 +91,7 @@ def encode_messages(request: UnifiedRequest) -> list[object]:
 
 def merge_body(body: ChatBody, provider_kwargs: dict[str, object]) -> dict[str, object]:
     """The body, with the user's own keys in place of ours."""
-    plain: dict[str, object] = msgspec.to_builtins(body)
+    plain: dict[str, object] = msgspec.to_builtins(body, builtin_types=(msgspec.Raw,))
     return plain | provider_kwargs
 
 

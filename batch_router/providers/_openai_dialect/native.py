@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from ...core import Endpoint
-from ...core.native import NativeRow, with_member
+from ...core import Endpoint, OutputSchema
+from ...core.native import NativeRow, member_of, with_inner_member, with_member
 from ...exceptions import ValidationError
 from ...security.printable import printable
+from .._schemas.forms import Schemas
 from .rows import URLS, NativeWireRow
+from .schema import flat_format
 
 _SHOWN = 200
 _LONGEST_URL = 2000
@@ -36,12 +38,33 @@ class _Body(msgspec.Struct, gc=False):
     prompt: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Named(msgspec.Struct, gc=False):
+    schema: dict[str, object] | None = None
+
+
+class _Format(_Named, gc=False):
+    type: str | None = None
+    json_schema: _Named | None = None
+
+
+class _Text(msgspec.Struct, gc=False):
+    format: _Format | None = None
+
+
+class _Asked(msgspec.Struct, gc=False):
+    """What a body says about the form of its answer."""
+
+    response_format: _Format | None = None
+    text: _Text | None = None
+
+
 class _Inputs(msgspec.Struct, gc=False):
     input: str | list[Any] | None = None
 
 
 _decode_row = msgspec.json.Decoder(_Row).decode
 _decode_body = msgspec.json.Decoder(_Body).decode
+_decode_asked = msgspec.json.Decoder(_Asked).decode
 _decode_inputs = msgspec.json.Decoder(_Inputs).decode
 
 
@@ -50,13 +73,15 @@ class OpenAIRows:
 
     Args:
         endpoints: those whose rows the provider takes; rows of others are translated.
+        schemas: how it takes the schema of an answer.
     """
 
     form = '{"custom_id", "method", "url", "body"}'
     body = "body"
 
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint], schemas: Schemas) -> None:
         self._endpoints = frozenset(endpoints)
+        self._output = schemas.output
 
     def read(self, line: bytes, endpoint: Endpoint) -> NativeRow | None:
         """See `NativeFormat.read`."""
@@ -78,6 +103,31 @@ class OpenAIRows:
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`."""
         return with_member(row.body, "model", model)
+
+    def with_output_schema(self, row: NativeRow, schema: OutputSchema) -> msgspec.Raw | None:
+        """See `NativeFormat.with_output_schema`."""
+        if row.endpoint is Endpoint.RESPONSES:
+            return with_inner_member(row.body, "text", "format", flat_format(self._output.of(schema)))
+        if row.endpoint is not Endpoint.CHAT:
+            raise ValidationError(f"output_schema: rows for {row.endpoint.value!r} have none; leave it out")
+        if member_of(row.body, "response_format") is not None:
+            return None
+        form = {"type": "json_schema", "json_schema": self._output.of(schema).value}
+        return with_member(row.body, "response_format", form)
+
+    def asked_schema(self, row: NativeRow) -> dict[str, object] | None:
+        """See `NativeFormat.asked_schema`."""
+        body = bytes(row.body)
+        if b'"json_schema"' not in body and b'"json_object"' not in body:
+            return None
+        try:
+            asked = _decode_asked(body)
+        except msgspec.MsgspecError:  # not ours to understand
+            return None
+        form = asked.response_format or (asked.text.format if asked.text else None)
+        if form is None or form.type not in ("json_schema", "json_object"):
+            return None
+        return form.schema or (form.json_schema.schema if form.json_schema else None) or {}
 
     def frame(self, row: NativeRow, row_id: str) -> NativeWireRow:
         """See `NativeFormat.frame`."""

@@ -8,6 +8,7 @@ from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 from .native import AnthropicRows
+from .schema import SCHEMAS
 
 # platform.claude.com/docs/en/api/versioning: removed by version 2026-10-21, which the SDK asks for.
 _REMOVED = "leave it out: the API no longer has it"
@@ -36,6 +37,7 @@ class AnthropicProvider(Provider):
     job_options = frozenset({"headers", "betas"})
     native = AnthropicRows()
     codec: ClassVar[Codec] = codec
+    schemas = SCHEMAS
 
     def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""

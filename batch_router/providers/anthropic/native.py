@@ -5,9 +5,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ...core import Endpoint
-from ...core.native import NativeRow, with_member
+from ...core import Endpoint, OutputSchema
+from ...core.native import NativeRow, with_inner_member, with_member
 from ...exceptions import ValidationError
+from .schema import SCHEMAS
 
 
 class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -22,6 +23,20 @@ class _Params(msgspec.Struct, gc=False):
     stream: bool | None = None
 
 
+class _Format(msgspec.Struct, gc=False):
+    schema: dict[str, object] | None = None
+
+
+class _OutputConfig(msgspec.Struct, gc=False):
+    format: _Format | None = None
+
+
+class _Asked(msgspec.Struct, gc=False):
+    """What the params say about the form of the answer."""
+
+    output_config: _OutputConfig | None = None
+
+
 class _WireRow(msgspec.Struct, gc=False):
     custom_id: str
     params: msgspec.Raw
@@ -29,6 +44,7 @@ class _WireRow(msgspec.Struct, gc=False):
 
 _decode_row = msgspec.json.Decoder(_Row).decode
 _decode_params = msgspec.json.Decoder(_Params).decode
+_decode_asked = msgspec.json.Decoder(_Asked).decode
 
 
 class AnthropicRows:
@@ -48,6 +64,21 @@ class AnthropicRows:
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`."""
         return with_member(row.body, "model", model)
+
+    def with_output_schema(self, row: NativeRow, schema: OutputSchema) -> msgspec.Raw | None:
+        """See `NativeFormat.with_output_schema`."""
+        form = {"type": "json_schema", "schema": SCHEMAS.output.of(schema).value}
+        return with_inner_member(row.body, "output_config", "format", form)
+
+    def asked_schema(self, row: NativeRow) -> dict[str, object] | None:
+        """See `NativeFormat.asked_schema`."""
+        if b'"json_schema"' not in bytes(row.body):
+            return None
+        try:
+            asked = _decode_asked(row.body).output_config
+        except msgspec.MsgspecError:  # not ours to understand
+            return None
+        return asked.format.schema if asked and asked.format else None
 
     def frame(self, row: NativeRow, row_id: str) -> _WireRow:
         """See `NativeFormat.frame`."""

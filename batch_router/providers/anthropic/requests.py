@@ -15,6 +15,7 @@ from ...core import (
     UnifiedRequest,
 )
 from ...exceptions import UnsupportedContentTypeError, ValidationError
+from .schema import SCHEMAS
 
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _PDF = "application/pdf"
@@ -59,7 +60,7 @@ def encode_params(request: UnifiedRequest) -> Params | dict[str, object]:
         )
     if not request.provider_kwargs:
         return params
-    plain: dict[str, object] = msgspec.to_builtins(params)
+    plain: dict[str, object] = msgspec.to_builtins(params, builtin_types=(msgspec.Raw,))
     return plain | request.provider_kwargs
 
 
@@ -77,7 +78,7 @@ def _add_config(params: Params, config: GenerationConfig) -> None:
     output: dict[str, object] = {}
     if config.output_schema is not None:
         # The service has no use for the schema's name, and always enforces it.
-        output["format"] = {"type": "json_schema", "schema": config.output_schema.schema}
+        output["format"] = {"type": "json_schema", "schema": SCHEMAS.output.of(config.output_schema).value}
     match config.reasoning_effort:
         case None:
             pass
@@ -93,7 +94,7 @@ def _add_config(params: Params, config: GenerationConfig) -> None:
 
 
 def _encode_tool(tool: Tool) -> dict[str, object]:
-    encoded: dict[str, object] = {"name": tool.name, "input_schema": tool.parameters}
+    encoded: dict[str, object] = {"name": tool.name, "input_schema": SCHEMAS.tool.of(tool).value}
     if tool.description is not None:
         encoded["description"] = tool.description
     if tool.strict is not None:

@@ -9,6 +9,7 @@ from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 from .native import GeminiRows
+from .schema import SCHEMAS
 
 _EMBEDDINGS_TAKE_NONE = "leave it out: embeddings have no such parameter"
 _EMBEDDINGS_TAKE_TEXT = "send its text"
@@ -53,6 +54,7 @@ class GoogleProvider(Provider):
     job_options = frozenset({"headers"})
     native = GeminiRows()
     codec: ClassVar[Codec] = codec
+    schemas = SCHEMAS
 
     @classmethod
     def preload(cls) -> None:

@@ -11,13 +11,13 @@ from ...core import (
     ImageContent,
     NamedTool,
     TextContent,
-    Tool,
     ToolCallContent,
     ToolResultContent,
     UnifiedMessage,
     UnifiedRequest,
 )
 from ...exceptions import ValidationError
+from .schema import SCHEMAS
 
 _ROLES = {"user": "user", "assistant": "model"}
 
@@ -45,7 +45,8 @@ class _Config(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", 
     frequency_penalty: float | None = None
     seed: int | None = None
     response_mime_type: str | None = None
-    response_json_schema: dict[str, object] | None = None
+    response_schema: msgspec.Raw | None = None
+    response_json_schema: msgspec.Raw | None = None
     thinking_config: dict[str, object] | None = None
 
 
@@ -72,7 +73,7 @@ def encode_request(request: UnifiedRequest) -> ContentRequest | dict[str, object
         _encode_config(body, request.generation_config, request.model or "")
     if not request.provider_kwargs:
         return body
-    plain: dict[str, object] = msgspec.to_builtins(body)
+    plain: dict[str, object] = msgspec.to_builtins(body, builtin_types=(msgspec.Raw,))
     ours, own = (source.get("generationConfig") for source in (plain, request.provider_kwargs))
     merged = plain | request.provider_kwargs
     if isinstance(own, dict) and isinstance(ours, dict):
@@ -169,13 +170,17 @@ def _encode_config(body: ContentRequest, config: GenerationConfig, model: str) -
     )
     if config.output_schema is not None:
         own.response_mime_type = "application/json"
-        own.response_json_schema = config.output_schema.schema
+        form = SCHEMAS.output.of(config.output_schema)
+        if form.member == "responseSchema":
+            own.response_schema = form.value
+        else:
+            own.response_json_schema = form.value
     if config.reasoning_effort is not None:
         own.thinking_config = _thinking(config.reasoning_effort, model)
     if own != _NOTHING:
         body.generation_config = own
     if config.tools is not None:
-        body.tools = [{"functionDeclarations": [_declaration(tool) for tool in config.tools]}]
+        body.tools = [{"functionDeclarations": [SCHEMAS.tool.of(tool).value for tool in config.tools]}]
     if (calling := _calling(config)) is not None:
         body.tool_config = {"functionCallingConfig": calling}
 
@@ -191,11 +196,6 @@ def _thinking(effort: str, model: str) -> dict[str, object]:
             "generation_config.reasoning_effort: Gemini 3 and later cannot be kept from thinking; ask for 'minimal'"
         )
     return {"thinkingLevel": effort.upper()}
-
-
-def _declaration(tool: Tool) -> dict[str, object]:
-    described = {} if tool.description is None else {"description": tool.description}
-    return {"name": tool.name, **described, "parametersJsonSchema": tool.parameters}
 
 
 def _calling(config: GenerationConfig) -> dict[str, object] | None:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from ...core import Endpoint, GenerationConfig
 from ...settings import Settings
 from .._openai_dialect.native import OpenAIRows
+from .._openai_dialect.schema import STRICT
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 from .service import OPENAI, Service
@@ -35,7 +36,7 @@ class OpenAIProvider(Provider):
         Endpoint.EMBEDDINGS: dict.fromkeys(GenerationConfig.__struct_fields__, "embeddings have no such parameter"),
     }
     key_variables = ("OPENAI_API_KEY",)
-    native = OpenAIRows(set(Endpoint) - {Endpoint.SCORE, Endpoint.RERANK})
+    native = OpenAIRows(set(Endpoint) - {Endpoint.SCORE, Endpoint.RERANK}, STRICT)
     speaks_openai = True
     job_options = frozenset({"completion_window", "headers"})
     windows = OPENAI.windows
@@ -44,6 +45,7 @@ class OpenAIProvider(Provider):
         r"(?:ft:)?(?:gpt-(?:[0-9]|image|audio|realtime)|o[1-9](?:-|$)|chatgpt-|text-embedding-(?:3-|ada-))"
     )
     codec: ClassVar[Codec] = codec
+    schemas = STRICT
 
     def connect(self, settings: Settings) -> Client:
         """See `Provider.connect`."""

@@ -13,6 +13,7 @@ from ...core import (
     UnifiedMessage,
     UnifiedRequest,
 )
+from .._openai_dialect.schema import STRICT, flat_format, flat_function
 
 
 def encode_response_body(request: UnifiedRequest) -> dict[str, object]:
@@ -28,20 +29,14 @@ def encode_response_body(request: UnifiedRequest) -> dict[str, object]:
             "temperature": config.temperature,
             "top_p": config.top_p,
             "reasoning": {"effort": config.reasoning_effort} if config.reasoning_effort else None,
-            "tools": [_tool(msgspec.to_builtins(tool)) for tool in config.tools or ()] or None,
+            "tools": [flat_function(STRICT.tool.of(tool)) for tool in config.tools or ()] or None,
             "tool_choice": _tool_choice(config.tool_choice),
             "service_tier": config.service_tier,
         }
         body |= {name: value for name, value in known.items() if value is not None}
         if config.output_schema is not None:
-            schema = {"strict": False} | msgspec.to_builtins(config.output_schema)
-            body["text"] = {"format": {"type": "json_schema"} | schema}
+            body["text"] = {"format": flat_format(STRICT.output.of(config.output_schema))}
     return body
-
-
-def _tool(tool: dict[str, object]) -> dict[str, object]:
-    # Left out, `strict` is true here, and a schema that is not made for it is refused.
-    return {"type": "function", "strict": False} | tool
 
 
 def _tool_choice(choice: str | NamedTool | None) -> object:

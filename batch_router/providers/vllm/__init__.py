@@ -14,6 +14,7 @@ from ...exceptions import ValidationError
 from ...security.files import check_home
 from ...settings import Settings
 from .._openai_dialect.native import OpenAIRows
+from .._openai_dialect.schema import PLAIN
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 from .errors import EngineMissingError, EngineOptionError, ModelNotFoundError, NoSpaceError, OutOfMemoryError
@@ -64,7 +65,7 @@ class VLLMProvider(Provider):
     queue = "gpu"
     #: No request can arrive late: the engine of a dead worker is ended before the next run.
     remote = False
-    native = OpenAIRows([Endpoint.CHAT, Endpoint.EMBEDDINGS, Endpoint.SCORE, Endpoint.RERANK])
+    native = OpenAIRows([Endpoint.CHAT, Endpoint.EMBEDDINGS, Endpoint.SCORE, Endpoint.RERANK], PLAIN)
     speaks_openai = True
     #: For a server that runs elsewhere.
     key_variables = ("VLLM_API_KEY",)

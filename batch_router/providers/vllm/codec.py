@@ -5,6 +5,7 @@ from .._openai_dialect.answers.rows import decode, read_row_id
 from .._openai_dialect.chat import encode_body, merge_body
 from .._openai_dialect.embeddings import encode_embedding_body
 from .._openai_dialect.rows import URLS, WireRow
+from .._openai_dialect.schema import PLAIN
 
 __all__ = ["decode", "encode", "read_row_id"]
 
@@ -14,7 +15,7 @@ def encode(request: UnifiedRequest, row_id: str) -> WireRow:
     if request.endpoint is Endpoint.EMBEDDINGS:
         body = encode_embedding_body(request) | request.provider_kwargs
         return WireRow(row_id, body, url=URLS[Endpoint.EMBEDDINGS])
-    chat = encode_body(request)
+    chat = encode_body(request, PLAIN)
     if request.generation_config is not None:
         chat.max_completion_tokens = request.generation_config.max_tokens
         chat.top_k = request.generation_config.top_k

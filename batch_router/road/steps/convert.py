@@ -51,6 +51,8 @@ def convert(context: Context, batch: Batch) -> BatchOutcome:
     facts = BatchFacts(rows=cutter.rows)
     if check.dropped:
         facts["dropped"] = dict(check.dropped)
+    if check.adjusted:
+        facts["adjusted"] = dict(check.adjusted)
     return batch_to(batch.state.onward, seconds_left(context, batch), spawn=shards, **facts)
 
 

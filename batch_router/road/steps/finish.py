@@ -44,6 +44,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         error=failure,
         metadata=batch.metadata,
         dropped=batch.dropped,
+        adjusted=batch.adjusted,
         unexpected=sum(shard.part.unexpected for shard in shards if shard.part),
         repaired=sum(shard.part.repaired for shard in shards if shard.part),
         storage=context.storage.address,
