@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 import xxhash
+from msgspec.structs import replace
 
 from batch_router.bounds import Bounds
 from batch_router.core import DocumentContent, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
@@ -100,6 +101,20 @@ def test_the_same_key_with_other_content_is_refused(context: Context, stored: St
     with pytest.raises(ValidationError, match="either batch_id or idempotency_key"):
         submit(context, "openai", {"requests": GOOD, "model": "m", "idempotency_key": "k", "batch_id": "b"})
     assert stored() == before
+
+
+def test_a_key_from_before_an_upgrade_is_the_same_batch(
+    make_context: Callable[..., Context], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was hashed in another way cannot be compared: the caller gets the batch that has the key, and a log line."""
+    old, new = make_context(), make_context()
+    arguments: SubmitOptions = {"requests": GOOD, "model": "m", "idempotency_key": "k"}
+    batch = in_store(old, submit(old, "openai", arguments).id)
+    for content, said in (("5ca1ab1e", "known=1"), ("3:5ca1ab1e", "known=3")):
+        new.store.create(replace(batch, content=content), delay=0)
+        assert submit(new, "openai", arguments).id == batch.id
+        assert said in caplog.text
+        new = make_context()
 
 
 def test_the_input_is_sealed(context: Context, tmp_path: Path) -> None:
