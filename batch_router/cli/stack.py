@@ -18,6 +18,7 @@ from honcho.manager import Manager
 
 from ..embedded import EmbeddedServer
 from ..exceptions import ValidationError
+from ..providers import provider_names
 from ..security.files import make_home
 from ..settings import PREFIX, Settings
 from .exit_codes import ExitCode
@@ -52,6 +53,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
     if unknown:
         raise click.UsageError(f"the Procfile has no process {unknown[0]!r}; it has {', '.join(commands)}")
     make_home(settings.home)
+    provider_names(settings)  # a wrong file of services is told now, before the workers start
     with ExitStack() as stack:
         environment = os.environ | _without_folder(settings)
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"

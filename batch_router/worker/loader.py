@@ -10,6 +10,7 @@ from celery.utils.collections import force_mapping
 
 from ..connect import broker_server
 from ..exceptions import BatchRouterError, ValidationError
+from ..providers import provider_names
 from ..security.files import check_home
 from ..settings import Settings
 from . import process
@@ -51,6 +52,7 @@ class Loader(AppLoader):
         try:
             settings = Settings.from_env()
             check_home(settings.home)
+            provider_names(settings)  # a wrong file of services is told now, too
             broker_server(settings)  # where there is none, the command says so now
             return self._merge(overrides)
         except BatchRouterError as error:

@@ -217,6 +217,18 @@ def test_the_command_line_knows_a_service(write: Write, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["celery -A batch_router.worker worker -Q io", "batch_router.cli up io"])
+def test_a_wrong_file_starts_no_worker(write: Write, tmp_path: Path, command: str) -> None:
+    """The worker, and the stack, say in one sentence what is wrong with it, and end."""
+    environment = clean_environment(tmp_path / "home", BATCH_ROUTER_SERVICES=str(write("[groq]\n").services))
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()], env=environment, cwd="/", capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "BATCH_ROUTER_SERVICES: " in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
 def test_a_worker_finds_a_service(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clients of a process have it, with the address that the settings give it."""
     monkeypatch.setenv("GROQ_API_KEY", "k")
