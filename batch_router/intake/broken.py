@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from ..jsonl import LARGE_LINE
@@ -25,8 +26,10 @@ def explain_broken(line: bytes, error: Exception) -> str:
         text = line.decode()
     except UnicodeDecodeError as wrong:
         return f"not valid UTF-8 at byte {wrong.start + 1} (0x{line[wrong.start]:02x}); save the file as UTF-8"
-    # The second parser takes time and memory, and a large line is seldom written by hand.
-    found = _look(text) if len(line) <= LARGE_LINE else None
+    found = None
+    if len(line) <= LARGE_LINE:  # the second parser takes time and memory, and large lines are seldom written by hand
+        with suppress(ValueError, RecursionError):  # a number of thousands of digits; nested deeply
+            found = _look(text)
     return found or f"not valid JSON: {error}; {_EACH}"
 
 
@@ -38,8 +41,6 @@ def _look(text: str) -> str | None:
         return _broken_at(text, error)
     except _ConstantError as error:
         return f"not valid JSON: {error} is no number there; write null, or leave it out"
-    except RecursionError:
-        return None
     rest = text[end:].strip()
     if rest == ",":
         return f"not valid JSON: a comma behind the object; leave it out: {_EACH}"

@@ -1,5 +1,6 @@
 """Input files of any bytes become shards, or a refusal in words."""
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from batch_router.core import GenerationConfig, UnifiedRequest
 from batch_router.exceptions import ValidationError
+from batch_router.intake.broken import explain_broken
+from batch_router.intake.recognise import recognise
 from batch_router.operations.submit import submit
 from batch_router.road.context import Context
 from batch_router.road.steps.convert import convert
@@ -142,3 +145,24 @@ def test_any_requests_are_taken_or_refused(context: Context, requests: list[Any]
         submit(context, provider, {"requests": requests, "model": "m"})
     except ValidationError as error:
         assert_shown(str(error))
+
+
+@examples(200)
+@given(line=LINES)
+def test_any_broken_line_is_explained(line: bytes) -> None:
+    """A line that the decoder refuses gets a sentence, whatever it holds."""
+    wrong = msgspec.DecodeError("wrong")
+    assert explain_broken(line, wrong)
+
+
+@examples(200)
+@given(
+    content=st.lists(LINES, max_size=3).map(b"\n".join),
+    before=st.sampled_from([b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\x00", b"[", b"{", b"\n", b"a,b\n", b"PK\x03\x04"]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "utf-32-be"]),
+)
+def test_any_beginning_is_looked_at(content: bytes, before: bytes, encoding: str) -> None:
+    """A file is left at its start, and what is said of it can be shown."""
+    stream = io.BytesIO(before + content.decode("latin-1").encode(encoding))
+    assert_shown(recognise(stream) or "")
+    assert stream.tell() == 0
