@@ -25,7 +25,6 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
         system_prompt: a text, or several (texts or text parts) that are joined by a blank line.
         generation_config: parameters; where one is left out, the batch's.
         provider_kwargs: keys that are merged into the provider's request body last.
-        openai_kwargs: keys of an OpenAI batch file's row that have no name here, for providers with that dialect.
     """
 
     custom_id: Annotated[str, Meta(min_length=1, max_length=512)]
@@ -35,7 +34,6 @@ class UnifiedRequest(Record, frozen=True, kw_only=True, omit_defaults=True):
     system_prompt: str | list[str | TextContent] | None = None
     generation_config: GenerationConfig | None = None
     provider_kwargs: JsonObject = msgspec.field(default_factory=dict)
-    openai_kwargs: JsonObject | None = None
 
     @classmethod
     def _written(cls, fields: dict[str, object]) -> dict[str, object]:

@@ -13,11 +13,12 @@ from ..providers import Provider
 from ..security.files import open_input
 from ..security.printable import printable
 from ..settings import Settings
-from .encode import RowEncoder
+from .encode import Row, RowEncoder
+from .losses import Translated
 from .options import Options
 from .problems import BadRow, DuplicateFinder, Problems
 from .recognise import recognise
-from .rows import Row, RowReader
+from .rows import RowReader
 
 _LONGEST_PATH = 500
 _T = TypeVar("_T")
@@ -60,7 +61,7 @@ class RowCheck:
         self.dropped = encoder.dropped
         self.adjusted = encoder.adjusted
 
-    def read(self, stream: BinaryIO) -> Iterator[tuple[int, Row]]:
+    def read(self, stream: BinaryIO) -> Iterator[tuple[int, Row | Translated]]:
         """`(line, row)` of each row that is one, with the batch's defaults; all others are noted.
 
         Raises:
@@ -68,14 +69,14 @@ class RowCheck:
         """
         return self._read(stream, self._problems)
 
-    def _read(self, stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, Row]]:
+    def _read(self, stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, Row | Translated]]:
         return RowReader(self._native, self._options, problems, self._bounds).read(self._lines(stream))
 
     def _lines(self, stream: BinaryIO) -> Iterator[Line]:
         lines = read_lines(stream, self._bounds.max_row_bytes)
         return at_most(self._bounds.max_rows, lines) if self._limit is None else islice(lines, self._limit)
 
-    def accept(self, row: Row) -> Row:
+    def accept(self, row: Row | Translated) -> Row:
         """A row that has the batch's defaults, as the provider takes it.
 
         Raises:

@@ -2,26 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from msgspec.structs import replace
-
-from ..core import (
-    Endpoint,
-    GenerationConfig,
-    NativeRow,
-    OutputSchema,
-    TextContent,
-    Tool,
-    UnifiedMessage,
-    UnifiedRequest,
-)
-from ..core.content import Content
+from ..core import Endpoint, NativeRow, OutputSchema, Tool, UnifiedRequest
 from ..exceptions import UnsupportedContentTypeError, ValidationError
 from ..providers import Provider
 from ..security.printable import printable
 from ..settings import Settings
+from .fitting import Fitting
+from .losses import Loss, Translated, place_of
 from .models import warn_of_foreign_model
+
+#: A row as it goes on to be encoded.
+Row = UnifiedRequest | NativeRow
 
 #: What to do with a parameter or a part that the provider does not take.
 Unsupported = Literal["error", "drop"]
@@ -38,38 +31,35 @@ _LONGEST_MODEL = 256
 # Names that are counted or remembered of one batch, and the characters of one.
 _MOST_NAMES, _LONGEST_NAME = 200, 100
 _OTHERS = "(others)"
-
-_CONFIG_FIELDS = frozenset(GenerationConfig.__struct_fields__)
+# Losses of one row that its error tells.
+_MOST_TOLD = 20
 
 
 class RowEncoder:
     """Encodes the requests of one batch.
 
     Attributes:
-        dropped: what was left out, by name, and in how many requests or parts.
+        dropped: what was left out, by name, and in how many places.
         adjusted: what of schemas is sent in another way than they say it, by name, and in how many rows.
     """
 
     def __init__(self, provider: Provider | type[Provider], unsupported: Unsupported, settings: Settings) -> None:
-        self._name = provider.name
         self._provider = provider
+        self._name = provider.name
         self._settings = settings
         self._queued: set[str | None] = set()  # models that some queue serves
         self._encode = provider.codec.encode
         self._frame = provider.native.frame if provider.native is not None else None
         self._drop = unsupported == "drop"
-        self._speaks_openai = provider.speaks_openai
-        self._endpoints = provider.endpoints
-        # What the endpoint of the row before lacks: most rows of a batch go to one, and an enum is slow to hash.
+        # Of the row before: most rows of a batch have one endpoint and one model, and an enum is slow to hash.
         self._endpoint: Endpoint | None = None
-        self._remedies: Mapping[str, str] = {}
-        self._fields: list[str] = []
-        self._kinds: frozenset[str] = frozenset()
+        self._model: str | None = None
+        self._fitting = Fitting({}, {})
         self._schemas = provider.schemas
         self.dropped: Counter[str] = Counter()
         self.adjusted: Counter[str] = Counter()
 
-    def encode(self, row: UnifiedRequest | NativeRow, row_id: str) -> object:
+    def encode(self, row: Row | Translated, row_id: str) -> object:
         """The row to send.
 
         Raises:
@@ -77,18 +67,18 @@ class RowEncoder:
         """
         return self.encode_fitting(self.fit(row), row_id)
 
-    def encode_fitting(self, row: UnifiedRequest | NativeRow, row_id: str) -> object:
+    def encode_fitting(self, row: Row, row_id: str) -> object:
         """The same of a row that `fit` returned."""
         if isinstance(row, NativeRow):
             assert self._frame is not None
             return self._frame(row, row_id)
         return self._encode(row, row_id)
 
-    def fit(self, row: UnifiedRequest | NativeRow) -> UnifiedRequest | NativeRow:
+    def fit(self, row: Row | Translated) -> Row:
         """The row as the provider takes it: the very same one, unless something had to be dropped.
 
         Raises:
-            ValidationError: the provider does not take it; says which field, and what to do.
+            ValidationError: the provider does not take it; says every field, and what to do.
         """
         if row.model not in self._queued:
             self._check_model(row.model)
@@ -96,7 +86,16 @@ class RowEncoder:
             if row.output_schema is not None:
                 self._note_schemas(row.output_schema, None)
             return row
-        request = self._fit_request(row)
+        losses: list[Loss] = []
+        if isinstance(row, Translated):
+            request = self._fit_request(row.request, losses)
+            placed = [loss._replace(path=place_of(loss.path, row.places)) for loss in losses]
+            losses = [*row.losses, *placed]
+            places = row.places
+        else:
+            request, places = self._fit_request(row, losses), {}
+        if losses:
+            self._settle(losses, request, places)
         config = request.generation_config
         if config is not None and (config.output_schema is not None or config.tools is not None):
             self._note_schemas(config.output_schema, config.tools)
@@ -107,24 +106,13 @@ class RowEncoder:
             for name in self._schemas.changes(output, tools or ()):
                 _count(self.adjusted, name)
 
-    def _fit_request(self, request: UnifiedRequest) -> UnifiedRequest:
+    def _fit_request(self, request: UnifiedRequest, losses: list[Loss]) -> UnifiedRequest:
         if request.provider_kwargs and not _RESERVED.isdisjoint(request.provider_kwargs):
-            _refuse_reserved("provider_kwargs.", request.provider_kwargs)
+            _refuse_reserved(request.provider_kwargs)
         endpoint = request.endpoint or _CHAT
-        if endpoint is not self._endpoint:
-            self._turn_to(endpoint)
-        config = request.generation_config
-        if config is not None:
-            for field in self._fields:
-                if getattr(config, field) is not None:
-                    request = self._drop_field(request, field)
-        if self._kinds:
-            for number, message in enumerate(request.messages):
-                if message.content.__class__ is not str:
-                    request = self._fit_message(request, number)
-        if request.openai_kwargs is not None:
-            request = self._place_openai_keys(request, request.openai_kwargs)
-        return request
+        if endpoint is not self._endpoint or request.model != self._model:
+            self._turn_to(endpoint, request.model)
+        return self._fitting.fit(request, losses)
 
     def _check_model(self, model: str | None) -> None:
         check_model(model)
@@ -133,53 +121,34 @@ class RowEncoder:
         if len(self._queued) < _MOST_NAMES:  # there may be as many as rows, and only so many are worth the memory
             self._queued.add(model)
 
-    def _drop_field(self, request: UnifiedRequest, field: str) -> UnifiedRequest:
-        self._refuse(ValidationError, "generation_config.", field, self._remedies[field])
-        config = request.generation_config or GenerationConfig()
-        return replace(request, generation_config=replace(config, **{field: None}))
-
-    def _place_openai_keys(self, request: UnifiedRequest, keys: dict[str, Any]) -> UnifiedRequest:
-        _refuse_reserved("body.", keys)
-        if self._speaks_openai:
-            return replace(request, provider_kwargs=keys | request.provider_kwargs, openai_kwargs=None)
-        for key in keys:
-            self._refuse(ValidationError, "body.", key, "leave it out")
-        return replace(request, openai_kwargs=None)
-
-    def _turn_to(self, endpoint: Endpoint) -> None:
-        lacks = self._endpoints.get(endpoint)
+    def _turn_to(self, endpoint: Endpoint, model: str | None) -> None:
+        lacks = self._provider.lacks(endpoint, model or "")
         if lacks is None:
-            has = ", ".join(self._endpoints)
+            has = ", ".join(self._provider.endpoints)
             raise ValidationError(f"endpoint: {self._name} has no {endpoint.value!r}; it has: {has}")
-        self._endpoint, self._remedies = endpoint, lacks
-        self._fields = [field for field in lacks if field in _CONFIG_FIELDS]
-        self._kinds = frozenset(lacks) - _CONFIG_FIELDS
+        self._endpoint, self._model = endpoint, model
+        self._fitting = Fitting(lacks, self._provider.media_types)
 
-    def _fit_message(self, request: UnifiedRequest, number: int) -> UnifiedRequest:
-        message = request.messages[number]
-        kept = self._fit_parts(message, f"messages[{number}]")
-        if len(kept) == len(message.content):
-            return request
-        before, after = request.messages[:number], request.messages[number + 1 :]
-        return replace(request, messages=[*before, replace(message, content=kept), *after])
+    def _settle(self, losses: list[Loss], request: UnifiedRequest, places: Mapping[str, str]) -> None:
+        """Count what a request goes without, or refuse it for all of that, and for what the codec refuses, too."""
+        if not self._drop or any(loss.needed for loss in losses):
+            raise self._refusal(losses, request, places)
+        for loss in losses:
+            _count(self.dropped, loss.name)
 
-    def _fit_parts(self, message: UnifiedMessage, where: str) -> list[Content]:
-        kept: list[Content] = []
-        for part in message.content:
-            assert not isinstance(part, str)
-            kind = kind_of(part)
-            if kind in self._kinds:
-                self._refuse(UnsupportedContentTypeError, f"{where}: ", kind, self._remedies[kind])
-            else:
-                kept.append(part)
-        if not kept:
-            raise ValidationError(f"{where}: nothing is left of it without what {self._name} does not take")
-        return kept
-
-    def _refuse(self, error: type[ValidationError], where: str, what: str, remedy: str) -> None:
+    def _refusal(self, losses: list[Loss], request: UnifiedRequest, places: Mapping[str, str]) -> ValidationError:
+        told = [f"{loss}: {self._name} does not take it; {loss.remedy}" for loss in losses[:_MOST_TOLD]]
+        if len(losses) > _MOST_TOLD:
+            told.append(f"and {len(losses) - _MOST_TOLD} more")
         if not self._drop:
-            raise error(f"{where}{what}: {self._name} does not take it; {remedy}, or submit with unsupported='drop'")
-        _count(self.dropped, what)
+            told[-1] += ", or submit with unsupported='drop'"
+        try:
+            self._encode(request, "")
+        except ValidationError as error:
+            path, separator, rest = str(error).partition(":")
+            told.append(place_of(path, places) + separator + rest)
+        kind = UnsupportedContentTypeError if any(loss.is_content for loss in losses) else ValidationError
+        return kind(". ".join(told))
 
 
 def _count(counter: Counter[str], name: str) -> None:
@@ -198,14 +167,6 @@ def check_model(model: str | None) -> None:
         raise ValidationError(f"model: {shown!r} is no name of one: up to {_LONGEST_MODEL} printable characters are")
 
 
-def _refuse_reserved(where: str, keys: Mapping[str, object]) -> None:
+def _refuse_reserved(keys: Mapping[str, object]) -> None:
     for key in sorted(_RESERVED.intersection(keys)):
-        raise ValidationError(f"{where}{key}: {_RESERVED_REMEDY[key]}")
-
-
-def kind_of(part: Content) -> str:
-    """What a part is, as `Provider.endpoints` names it: `image.url`, `document.base64`, `tool_call`..."""
-    if isinstance(part, TextContent):
-        return "text"
-    source: str | None = getattr(part, "source_type", None)
-    return f"{part.type}.{source}" if source else part.type
+        raise ValidationError(f"provider_kwargs.{key}: {_RESERVED_REMEDY[key]}")

@@ -15,8 +15,8 @@ from ..security.printable import printable
 
 # Faults of one row that are told, names in one of them, and the characters of a name.
 _MOST, _MOST_NAMES, _LONGEST = 10, 5, 100
-# What a row may have as a user writes it: `openai_kwargs` is for what was read from an OpenAI batch file.
-_ROW = ("custom_id", "prompt", *(name for name in UnifiedRequest.__struct_fields__[1:] if name != "openai_kwargs"))
+# What a row may have as a user writes it.
+_ROW = ("custom_id", "prompt", *UnifiedRequest.__struct_fields__[1:])
 
 
 def describe_faults(row: dict[str, Any]) -> str:

@@ -22,7 +22,8 @@ def warn_of_foreign_model(model: str | None, provider: Provider | type[Provider]
     if model is None or own is None or own.match(model):
         return
     moved = getattr(provider, "base_url", None) or settings.base_urls.get(provider.name)
-    if not (provider.speaks_openai and moved):
+    kind = provider if isinstance(provider, type) else type(provider)
+    if not (issubclass(kind, OpenAIProvider) and moved):
         for other in _WITH_MODELS:
             if other.models is not None and other.models.match(model):
                 _warn(model, other.name, provider.name)

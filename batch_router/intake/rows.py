@@ -3,7 +3,7 @@
 a row of the provider's own batch files        goes as it stands: see `providers.NativeFormat`
 {"custom_id", "messages", ...}                 a unified request; leading system messages become its system_prompt
 {"custom_id", "prompt", ...}                   the short form
-{"custom_id", "method", "url", "body"}         a row of an OpenAI batch file, for another provider
+a row of another provider's batch files        is translated: see `dialects`
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,13 +20,12 @@ from ..exceptions import ValidationError
 from ..jsonl import LARGE_LINE, TOO_DEEP, Line, LongLine, has_more_values, is_clean
 from ..providers import NativeFormat
 from .broken import explain_broken
-from .faults import describe_faults, explain_native, unknown_fields
-from .openai_rows import READERS
+from .dialects import translate
+from .encode import Row
+from .faults import describe_faults, explain_native
+from .losses import Translated
 from .options import Defaults
 from .problems import BadRow, Problems
-
-#: A row as it goes on to be encoded.
-Row = UnifiedRequest | NativeRow
 
 _decode_request = msgspec.json.Decoder(UnifiedRequest).decode
 _UNREAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -53,9 +52,9 @@ class RowReader:
         self._schema = defaults.generation_config.output_schema if defaults.generation_config else None
         self._fills = _says_more_than_a_model(defaults)
         # Reads the form of the row before: most rows of a batch have one form.
-        self._usual: Callable[[bytes], Row | None] = _decode_request
+        self._usual: Callable[[bytes], Row | Translated | None] = _decode_request
 
-    def read(self, lines: Iterable[Line]) -> Iterator[tuple[int, Row]]:
+    def read(self, lines: Iterable[Line]) -> Iterator[tuple[int, Row | Translated]]:
         """`(line, row)` of each good row; bad ones go to `problems`, blank lines are passed over."""
         for number, line in enumerate(lines, 1):
             if isinstance(line, LongLine) or len(line) > LARGE_LINE:
@@ -68,13 +67,14 @@ class RowReader:
                 if row is None:
                     continue
                 if row.model is None or self._fills:
-                    row = self._complete(row) if isinstance(row, NativeRow) else fill_defaults(row, self._defaults)
+                    row = self._complete(row)
             except BadRow as error:
                 self._problems.add(number, error)
                 continue
             yield number, row
 
-    def _read(self, line: bytes) -> Row | None:
+    def _read(self, line: bytes) -> Row | Translated | None:
+        row: Row | Translated | None
         try:
             row = self._usual(line)
         except _UNREAD:
@@ -83,7 +83,7 @@ class RowReader:
             return self._read_another_form(line)
         return row
 
-    def _read_another_form(self, line: bytes) -> Row:
+    def _read_another_form(self, line: bytes) -> Row | Translated:
         """A row that has another form than the one before; or the same, for a better word on what is wrong."""
         native = self._native
         wrong: Exception | None = None
@@ -100,7 +100,7 @@ class RowReader:
         if native is not None and isinstance(wrong, msgspec.ValidationError) and _has(value, native.body):
             raise ValidationError(explain_native(wrong, value, native.form))
         self._usual = _decode_request
-        return request_from(value)
+        return row_from(value, self._endpoint)
 
     def _read_native(self, line: bytes) -> NativeRow | None:
         assert self._native is not None
@@ -109,7 +109,15 @@ class RowReader:
             raise ValidationError(_NOT_UTF8)
         return row
 
-    def _complete(self, row: NativeRow) -> NativeRow:
+    def _complete(self, row: Row | Translated) -> Row | Translated:
+        """The row with the batch's defaults."""
+        if isinstance(row, NativeRow):
+            return self._complete_native(row)
+        if isinstance(row, Translated):
+            return replace(row, request=fill_defaults(row.request, self._defaults))
+        return fill_defaults(row, self._defaults)
+
+    def _complete_native(self, row: NativeRow) -> NativeRow:
         """The row with the batch's model and schema, if it lacks one, or if the batch's model counts.
 
         Raises:
@@ -178,14 +186,28 @@ def fill_defaults(request: UnifiedRequest, defaults: Defaults) -> UnifiedRequest
     return replace(request, **filled) if filled else request
 
 
-def request_from(value: Any) -> UnifiedRequest:
-    """The request that plain data holds, in any of the three forms.
+def row_from(value: Any, endpoint: Endpoint = Endpoint.CHAT) -> UnifiedRequest | Translated:
+    """The row that plain data holds, in any form but the native one.
+
+    Args:
+        value: the row.
+        endpoint: of a row of an OpenAI batch file that does not say what it asks for.
 
     Raises:
         ValidationError: what is wrong with it, and in which field.
     """
     if not isinstance(value, dict):
         raise ValidationError(f"a request must be an object, not {type(value).__name__}")
+    translated = translate(value, endpoint)
+    return request_from(value) if translated is None else translated
+
+
+def request_from(value: dict[str, Any]) -> UnifiedRequest:
+    """The unified request that plain data holds, in its full or its short form.
+
+    Raises:
+        ValidationError: what is wrong with it, and in which field.
+    """
     value = _to_unified(value)
     try:
         return msgspec.convert(value, UnifiedRequest)
@@ -203,28 +225,12 @@ def _parse(line: bytes) -> Any:
 
 
 def _to_unified(value: dict[str, Any]) -> dict[str, Any]:
-    if "body" in value:
-        value = _from_openai_row(value)
-    elif "prompt" in value and "messages" not in value:
+    if "prompt" in value and "messages" not in value:
         if not isinstance(value["prompt"], (str, list)) or not value["prompt"]:
             raise ValidationError("prompt: must be a text, or a list of content parts, that is not empty")
         rest = {key: each for key, each in value.items() if key != "prompt"}
         value = rest | {"messages": [{"role": "user", "content": value["prompt"]}]}
     return _lift_system_messages(written_request(value))
-
-
-def _from_openai_row(value: dict[str, Any]) -> dict[str, Any]:
-    known = ("custom_id", "method", "url", "body")
-    if unknown := [name for name in value if name not in known]:
-        raise ValidationError(unknown_fields(unknown, known, f"an OpenAI batch row has: {', '.join(known)}"))
-    reader = READERS.get(str(value.get("url")))
-    if reader is None:
-        raise ValidationError(f"url: {value.get('url')!r} is not supported; these are: {', '.join(READERS)}")
-    if value.get("method", "POST") != "POST":
-        raise ValidationError(f"method: must be 'POST', not {value['method']!r}")
-    if not isinstance(value["body"], dict):
-        raise ValidationError("body: must be an object")
-    return reader(value.get("custom_id"), value["body"])
 
 
 def _lift_system_messages(value: dict[str, Any]) -> dict[str, Any]:

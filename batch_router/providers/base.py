@@ -191,13 +191,16 @@ class Provider(ABC):
 
     name: ClassVar[str]
     limits: ClassVar[Limits]
-    #: The endpoints that it has, and what each of them does not take: a `GenerationConfig` field ("top_k") or a kind of
-    #: content part ("document.url"), with what the user can do instead.
+    #: The endpoints that it has, and what each of them does not take, with what the user can do instead. Names are: a
+    #: field of `GenerationConfig` ("top_k") or one word of it ("reasoning_effort.minimal"); a kind of content part, by
+    #: its source ("document.url") or by what seals a thought ("thinking.signed", "thinking.encrypted", "thinking.item",
+    #: "thinking.plain"), anywhere, in a turn of one side ("assistant.image.url") or within a tool's result
+    #: ("tool_result.image.base64"); what a part may say beside its content ("cache_control", "detail", "is_error").
     endpoints: ClassVar[Mapping[Endpoint, Mapping[str, str]]] = {Endpoint.CHAT: {}}
+    #: The media types that it takes in base64, by the type of the part; of a type that is left out, all.
+    media_types: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     #: The rows that are sent as they stand; None: all rows are translated.
     native: ClassVar[NativeFormat | None] = None
-    #: Whether a request body is one of OpenAI's, so that the keys of an OpenAI batch file can go along as they are.
-    speaks_openai: ClassVar[bool] = False
     #: Whether jobs run elsewhere: a request may then still arrive after we gave up on it. Where they do not, the client
     #: is a `LocalClient`.
     remote: ClassVar[bool] = True
@@ -249,6 +252,11 @@ class Provider(ABC):
             message = "the API key has characters that no key has, such as a line end or a space: set it again"
             raise CredentialsError(self.name, 0, message)
         return key
+
+    @classmethod
+    def lacks(cls, endpoint: Endpoint, model: str) -> Mapping[str, str] | None:  # noqa: ARG003 - mostly the same for all
+        """What an endpoint does not take of a model, as in `endpoints`; None: there is no such endpoint."""
+        return cls.endpoints.get(endpoint)
 
     @classmethod
     def check_engine_options(cls, options: Mapping[str, EngineOption], settings: Settings) -> None:  # noqa: ARG003

@@ -10,7 +10,7 @@ import msgspec
 from ..bounds import Bounds, beyond
 from ..core import Endpoint, NativeRow
 from ..exceptions import FileOperationError, ValidationError
-from ..intake.rows import Row
+from ..intake.encode import Row
 from ..providers import Limits
 from ..state.items import Batch, Shard
 from ..state.table import FIRST_OF_SHARD

@@ -8,7 +8,7 @@ import pytest
 from batch_router.core import DocumentContent, Endpoint, GenerationConfig, TextContent, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import UnsupportedContentTypeError, ValidationError
 from batch_router.intake.encode import RowEncoder
-from batch_router.intake.rows import request_from
+from batch_router.intake.rows import row_from
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
 
@@ -32,7 +32,7 @@ def request(*content: Any, **fields: Any) -> UnifiedRequest:
         (
             request(TextContent(text="look"), PDF),
             UnsupportedContentTypeError,
-            r"messages\[0\]: document.url: openai does not take it; send it as base64",
+            r"messages\[0\].content\[1\]: document.url: openai does not take it; send it as base64",
         ),
     ],
 )
@@ -60,15 +60,6 @@ def openai_row(**body: Any) -> dict[str, Any]:
     return {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
-@pytest.mark.parametrize("provider", ["openai", "vllm"])
-def test_keys_of_an_openai_row_go_to_who_speaks_its_dialect(provider: str) -> None:
-    """As they were written, though they have no name in a unified request."""
-    row: Any = RowEncoder(find_provider(provider), "error", Settings()).encode(
-        request_from(openai_row(logprobs=True)), "r"
-    )
-    assert row.body["logprobs"] is True
-
-
 @pytest.mark.parametrize("provider", ["anthropic", "google"])
 def test_keys_of_an_openai_row_are_foreign_elsewhere(provider: str) -> None:
     """They are refused by name, or dropped and counted; what has a unified name goes along."""
@@ -76,14 +67,17 @@ def test_keys_of_an_openai_row_are_foreign_elsewhere(provider: str) -> None:
     kind = find_provider(provider)
     drop: Any = RowEncoder(kind, "drop", Settings())
     with pytest.raises(ValidationError, match=rf"body\.logprobs: {provider} does not take it; leave it out"):
-        RowEncoder(kind, "error", Settings()).encode(request_from(row), "r")
-    sent = msgspec.json.encode(drop.encode(request_from(row), "r"))
+        RowEncoder(kind, "error", Settings()).encode(row_from(row), "r")
+    sent = msgspec.json.encode(drop.encode(row_from(row), "r"))
     assert (drop.dropped["logprobs"], drop.dropped["n"], b"logprobs" in sent) == (1, 1, False)
 
 
-def test_nothing_is_sent_of_a_turn_that_was_dropped_whole() -> None:
-    """A turn of nothing but what the provider does not take is an error in either case."""
-    with pytest.raises(ValidationError, match="nothing is left of it"):
+def test_a_turn_of_which_nothing_is_left_goes_too() -> None:
+    """What else the row says is sent; where that is nothing, the row is refused."""
+    turns = [UnifiedMessage(role="user", content=[PDF]), UnifiedMessage(role="user", content="hi")]
+    row: Any = RowEncoder(OPENAI, "drop", Settings()).encode(request(messages=turns), "r")
+    assert row.body.messages == turns[1:]
+    with pytest.raises(ValidationError, match=r"^messages\[0\].content\[0\]: document.url: openai does not take it"):
         RowEncoder(OPENAI, "drop", Settings()).encode(request(PDF), "r")
 
 

@@ -12,10 +12,11 @@ from batch_router.bounds import Bounds
 from batch_router.core import Endpoint, NativeRow, UnifiedRequest
 from batch_router.core.native import with_member
 from batch_router.exceptions import ValidationError
-from batch_router.intake.encode import RowEncoder
+from batch_router.intake.encode import Row, RowEncoder
+from batch_router.intake.losses import Translated
 from batch_router.intake.options import Options
 from batch_router.intake.problems import Problems
-from batch_router.intake.rows import Row, RowReader
+from batch_router.intake.rows import RowReader
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
 
@@ -41,6 +42,7 @@ def read(provider: str, line: bytes, **options: Any) -> Row:
     reader = RowReader(find_provider(provider).native, msgspec.convert(options, Options), problems, Bounds())
     rows = [row for _, row in reader.read([line])]
     problems.raise_any()
+    assert not isinstance(rows[0], Translated)
     return rows[0]
 
 

@@ -30,8 +30,12 @@ from batch_router.core import (
     Usage,
 )
 from batch_router.exceptions import ValidationError
-from batch_router.intake.rows import request_from
+from batch_router.intake.encode import RowEncoder
+from batch_router.intake.losses import Translated
+from batch_router.intake.rows import row_from
+from batch_router.providers import find_provider
 from batch_router.providers.anthropic import codec
+from batch_router.settings import Settings
 
 USER = {"role": "user", "content": "hi"}
 HI = UnifiedMessage(role="user", content="hi")
@@ -214,22 +218,25 @@ def test_max_tokens_are_wanted() -> None:
     ("fields", "message"),
     [
         ({"messages": [HELLO, HI]}, r"messages\[0\]\.role: .* begin with a turn of the user"),
-        (config(reasoning_effort="minimal"), "no 'minimal'; use 'low', or 'none'"),
+        (config(reasoning_effort="minimal"), "reasoning_effort: anthropic does not take it; it has no 'minimal': ask"),
         (
             {"messages": [turn(ImageContent(source_type="base64", media_type="image/tiff", data="a"))]},
-            "no image of the type 'image/tiff'; convert it to one of image/jpeg, image/png",
+            r"content\[0\]: image/tiff: anthropic does not take it; convert it to one of image/jpeg, image/png",
         ),
         (
             {"messages": [turn(DocumentContent(source_type="base64", media_type="text/plain", data="a"))]},
-            "no document of the type 'text/plain'; send a PDF, or its text as text",
+            "text/plain: anthropic does not take it; convert it to one of application/pdf",
         ),
-        ({"messages": [HI, turn(PDF, role="assistant")]}, "no document in a turn of the assistant; send it in a turn"),
+        (
+            {"messages": [HI, turn(PDF, role="assistant")]},
+            "assistant.document.base64: .*; send it in a turn of the user",
+        ),
     ],
 )
 def test_what_the_service_would_refuse_is_refused(fields: dict[str, Any], message: str) -> None:
     """Before anything is sent, with what to do about it."""
     with pytest.raises(ValidationError, match=message):
-        wire(request(**fields))
+        RowEncoder(find_provider("anthropic"), "error", Settings()).encode(request(**fields), "t-0")
 
 
 def test_a_row_of_another_batch_file_goes_out() -> None:
@@ -247,7 +254,9 @@ def test_a_row_of_another_batch_file_goes_out() -> None:
         "tools": [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}],
     }
     row = {"custom_id": "q1", "method": "POST", "url": "/v1/chat/completions", "body": body}
-    assert wire(request_from(row))["params"] == {
+    read = row_from(row)
+    assert isinstance(read, Translated)
+    assert wire(read.request)["params"] == {
         "model": "m",
         "max_tokens": 9,
         "system": "be brief",

@@ -242,7 +242,7 @@ def test_calls_are_signed_where_they_must_be() -> None:
 def test_what_google_does_not_take_is_refused(fields: dict[str, Any], complaint: str) -> None:
     """The refusal says what, and what to do."""
     with pytest.raises(ValidationError, match=complaint):
-        codec.encode(request(**fields), "t-0")
+        RowEncoder(find_provider("google"), "error", Settings()).encode(request(**fields), "t-0")
 
 
 def test_the_users_own_keys_come_last() -> None:

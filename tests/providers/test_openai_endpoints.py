@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from batch_router.core import (
     DocumentContent,
+    Endpoint,
     ErrorType,
     FinishReason,
     GenerationConfig,
@@ -27,7 +29,8 @@ from batch_router.core import (
 )
 from batch_router.exceptions import ValidationError
 from batch_router.intake.encode import RowEncoder
-from batch_router.intake.rows import request_from
+from batch_router.intake.losses import Translated
+from batch_router.intake.rows import row_from
 from batch_router.providers.openai import OpenAIProvider, codec
 from batch_router.settings import Settings
 
@@ -280,26 +283,17 @@ ROUND_TRIPS = [
 ]
 
 
-@pytest.mark.parametrize("endpoint", [None, "responses"])
+@pytest.mark.parametrize("endpoint", [None, Endpoint.RESPONSES])
 @pytest.mark.parametrize("row", ROUND_TRIPS)
-def test_a_row_of_a_batch_file_is_understood(row: UnifiedRequest, endpoint: str | None) -> None:
+def test_a_row_of_a_batch_file_is_understood(row: UnifiedRequest, endpoint: Endpoint | None) -> None:
     """Read back, a row that goes out to OpenAI is the request that it was made of, so that it can go anywhere."""
-    plain = row.to_dict() | ({"endpoint": endpoint} if endpoint else {})
-    sent = wire(request_from(plain))
-    again = request_from(sent)
-    assert wire(again)["body"] == sent["body"]
-    assert again.generation_config == request_from(plain).generation_config or endpoint
-    assert [turn.role for turn in again.messages] == [
-        turn.role for turn in row.messages for part in _items(turn, endpoint)
-    ]
-
-
-def _items(turn: UnifiedMessage, endpoint: str | None) -> list[Any]:
-    """In `/v1/responses` a call is an item beside the text of its turn."""
-    if endpoint is None or isinstance(turn.content, str):
-        return [turn]
-    calls = [part for part in turn.content if isinstance(part, ToolCallContent)]
-    return [turn, *calls] if calls and len(calls) < len(turn.content) else [turn]
+    asked = replace(row, endpoint=endpoint)
+    sent = wire(asked)
+    again = row_from(sent)
+    assert isinstance(again, Translated)
+    assert again.losses == []
+    assert wire(replace(again.request, endpoint=endpoint)) == sent
+    assert [turn.role for turn in again.request.messages] == [turn.role for turn in row.messages]
 
 
 def test_recorded_rows_of_the_other_endpoint_go_through(shared: Path) -> None:
@@ -308,7 +302,9 @@ def test_recorded_rows_of_the_other_endpoint_go_through(shared: Path) -> None:
     tasks, results = sorted(folder.glob("*responses_api.jsonl"), key=lambda path: "results" in path.name)
     rows = [json.loads(line) for line in tasks.read_bytes().split(b"\n") if line]
     for row in rows:
-        sent = wire(request_from(row))
+        read = row_from(row)
+        assert isinstance(read, Translated)
+        sent = wire(replace(read.request, endpoint=Endpoint.RESPONSES))
         given = row["body"]["input"]
         assert sent["body"] == row["body"] | {"input": [{"role": "user", "content": given}]}
     lines = [line for line in results.read_bytes().split(b"\n") if line]

@@ -18,6 +18,7 @@ from batch_router.core import GenerationConfig, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import InvalidInputError, ValidationError
 from batch_router.intake.encode import RowEncoder
 from batch_router.intake.options import SubmitOptions
+from batch_router.intake.rows import row_from
 from batch_router.operations.submit import submit
 from batch_router.providers import find_provider, provider_names
 from batch_router.road.context import Context
@@ -337,16 +338,10 @@ def test_a_problem_is_short_and_printable(
 
 def test_names_that_are_dropped_are_counted_up_to_a_number(context: Context) -> None:
     """Each row may ask for other things that no provider takes: the store keeps some hundred names of them."""
-    provider = find_provider("anthropic")
-    encoder = RowEncoder(provider, "drop", Settings())
-    message = UnifiedMessage(role="user", content="x")
-    config = GenerationConfig(max_tokens=1)
+    encoder = RowEncoder(find_provider("anthropic"), "drop", Settings())
     for number in range(1000):
-        keys = {f"{number}{'x' * 1000}": 1}
-        encoder.encode(
-            UnifiedRequest(custom_id="a", model="m", messages=[message], generation_config=config, openai_kwargs=keys),
-            "0",
-        )
+        body = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
+        encoder.encode(row_from({"custom_id": "a", "body": body | {f"{number}{'x' * 1000}": 1}}), "0")
     assert len(encoder.dropped) == 201
     assert (sum(encoder.dropped.values()), encoder.dropped["(others)"]) == (1000, 800)
     assert max(map(len, encoder.dropped)) <= 100

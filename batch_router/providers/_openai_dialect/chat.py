@@ -1,6 +1,6 @@
 """The chat-completions dialect, which OpenAI and vLLM share: requests to bodies. `answers/chat.py` is the way back.
 
-The way back, from such a body to a unified request, is in `intake/openai_rows.py`.
+The way back, from such a body to a unified request, is in `intake/dialects/openai_chat.py`.
 """
 
 from typing import Literal
@@ -17,6 +17,7 @@ from ...core import (
     UnifiedMessage,
     UnifiedRequest,
 )
+from ...core.media import plain_media_type
 from ...exceptions import UnsupportedContentTypeError
 from .._schemas.forms import Schemas
 
@@ -72,6 +73,8 @@ def encode_body(request: UnifiedRequest, schemas: Schemas) -> ChatBody:
         body.tool_choice = choice if isinstance(choice, str) else {"type": "function", "function": choice}
     if config.output_schema is not None:
         body.response_format = {"type": "json_schema", "json_schema": schemas.output.of(config.output_schema).value}
+    elif config.json_object:
+        body.response_format = {"type": "json_object"}
     return body
 
 
@@ -121,10 +124,15 @@ def _encode_part(part: Content | str) -> dict[str, object]:
         case TextContent():
             return {"type": "text", "text": part.text}
         case ImageContent():
-            inline = part.source_type == "base64"
-            image = {"url": f"data:{part.media_type};base64,{part.data}" if inline else part.data}
+            image = {"url": url_of(part)}
             return {"type": "image_url", "image_url": image | ({"detail": part.detail} if part.detail else {})}
         case DocumentContent(source_type="base64"):
-            data = f"data:{part.media_type};base64,{part.data}"
-            return {"type": "file", "file": {"filename": part.filename or "document.pdf", "file_data": data}}
+            return {"type": "file", "file": {"filename": part.filename or "document.pdf", "file_data": url_of(part)}}
     raise UnsupportedContentTypeError(f"chat completions take no {getattr(part, 'type', 'such')} part here")
+
+
+def url_of(part: ImageContent | DocumentContent) -> str:
+    """The URL of an image or a document: its own, or a `data:` URL."""
+    if part.source_type == "url":
+        return part.data
+    return f"data:{plain_media_type(part.media_type)};base64,{part.data}"

@@ -30,7 +30,18 @@ class AnthropicProvider(Provider):
             "presence_penalty": _UNKNOWN,
             "frequency_penalty": _UNKNOWN,
             "seed": _UNKNOWN,
+            "json_object": "give an output_schema, or ask for JSON in the prompt",
+            "reasoning_effort.minimal": "it has no 'minimal': ask for 'low', or for 'none' to turn thinking off",
+            "detail": _UNKNOWN,
+            "thinking.plain": "leave it out: a thought without Anthropic's signature is not read",
+            "thinking.item": "leave it out: a thought without Anthropic's signature is not read",
+            "assistant.document.base64": "send it in a turn of the user",
+            "assistant.document.url": "send it in a turn of the user",
         },
+    }
+    media_types = {  # noqa: RUF012 - data
+        "image": ("image/jpeg", "image/png", "image/gif", "image/webp"),
+        "document": ("application/pdf",),
     }
     key_variables = ("ANTHROPIC_API_KEY",)
     models = re.compile("claude-")

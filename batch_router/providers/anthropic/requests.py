@@ -8,17 +8,18 @@ from ...core import (
     GenerationConfig,
     ImageContent,
     TextContent,
+    ThinkingContent,
     Tool,
     ToolCallContent,
     ToolResultContent,
     UnifiedMessage,
     UnifiedRequest,
 )
-from ...exceptions import UnsupportedContentTypeError, ValidationError
+from ...core.media import plain_media_type
+from ...exceptions import ValidationError
 from .schema import SCHEMAS
 
-_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-_PDF = "application/pdf"
+_Markable = Tool | TextContent | ImageContent | DocumentContent | ToolCallContent | ToolResultContent
 
 
 class Params(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -47,10 +48,7 @@ def encode_params(request: UnifiedRequest) -> Params | dict[str, object]:
     config = request.generation_config
     params = Params(model=request.model, messages=_encode_messages(request.messages))
     if request.system_prompt:
-        prompt = request.system_prompt
-        params.system = (
-            prompt if isinstance(prompt, str) else [_text(part) if isinstance(part, str) else part for part in prompt]
-        )
+        params.system = _encode_system(request.system_prompt)
     if config is not None:
         _add_config(params, config)
     if params.max_tokens is None and "max_tokens" not in request.provider_kwargs:
@@ -62,6 +60,12 @@ def encode_params(request: UnifiedRequest) -> Params | dict[str, object]:
         return params
     plain: dict[str, object] = msgspec.to_builtins(params, builtin_types=(msgspec.Raw,))
     return plain | request.provider_kwargs
+
+
+def _encode_system(prompt: str | list[str | TextContent]) -> str | list[object]:
+    if isinstance(prompt, str):
+        return prompt
+    return [_encode_part(part) for part in prompt]
 
 
 def _add_config(params: Params, config: GenerationConfig) -> None:
@@ -84,10 +88,6 @@ def _add_config(params: Params, config: GenerationConfig) -> None:
             pass
         case "none":
             params.thinking = {"type": "disabled"}
-        case "minimal":
-            raise ValidationError(
-                "generation_config.reasoning_effort: anthropic has no 'minimal'; use 'low', or 'none' to turn it off"
-            )
         case effort:
             output["effort"] = effort
     params.output_config = output or None
@@ -99,7 +99,7 @@ def _encode_tool(tool: Tool) -> dict[str, object]:
         encoded["description"] = tool.description
     if tool.strict is not None:
         encoded["strict"] = tool.strict
-    return encoded
+    return _marked(encoded, tool)
 
 
 def _encode_messages(messages: list[UnifiedMessage]) -> list[object]:
@@ -115,51 +115,58 @@ def _encode_messages(messages: list[UnifiedMessage]) -> list[object]:
 
 
 def _encode_message(message: UnifiedMessage) -> dict[str, object]:
-    if message.is_text_only():
+    if message.is_text_only() and not _is_marked(message):
         return {"role": message.role, "content": message.get_text(), **message.provider_kwargs}
     parts: list[dict[str, object]] = []
     results: list[dict[str, object]] = []
     for part in message.content:
         # The results of tools must come before whatever else the user says to them.
         into = results if isinstance(part, ToolResultContent) else parts
-        into.append(_encode_part(part, message.role))
+        into.append(_encode_part(part))
     return {"role": message.role, "content": results + parts, **message.provider_kwargs}
 
 
-def _encode_part(part: Content | str, role: str) -> dict[str, object]:
+def _is_marked(message: UnifiedMessage) -> bool:
+    return any(getattr(part, "cache_control", None) is not None for part in message.content)
+
+
+def _encode_part(part: Content | str) -> dict[str, object]:
     match part:
+        case ThinkingContent():
+            return _encode_thought(part)
+        case str():
+            return {"type": "text", "text": part}
         case TextContent():
-            return _text(part.text)
+            return _marked({"type": "text", "text": part.text}, part)
         case ImageContent():
-            if part.source_type == "base64" and part.media_type not in _IMAGES:
-                raise _unsupported(
-                    f"image of the type {part.media_type!r}", f"convert it to one of {', '.join(_IMAGES)}"
-                )
-            return {"type": "image", "source": _source(part)}
+            return _marked({"type": "image", "source": _source(part)}, part)
         case DocumentContent():
-            if role != "user":
-                raise _unsupported("document in a turn of the assistant", "send it in a turn of the user")
-            if part.source_type == "base64" and part.media_type != _PDF:
-                raise _unsupported(f"document of the type {part.media_type!r}", "send a PDF, or its text as text")
             title = {"title": part.filename} if part.filename else {}
-            return {"type": "document", "source": _source(part), **title}
+            return _marked({"type": "document", "source": _source(part), **title}, part)
         case ToolCallContent():
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
+            return _marked({"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}, part)
         case ToolResultContent():
-            failed = {"is_error": True} if part.is_error else {}
-            return {"type": "tool_result", "tool_use_id": part.tool_call_id, "content": part.get_text(), **failed}
-    raise _unsupported("such part", "leave it out")
+            return _marked(_encode_result(part), part)
+
+
+def _encode_result(part: ToolResultContent) -> dict[str, object]:
+    failed = {"is_error": True} if part.is_error else {}
+    content = part.content if isinstance(part.content, str) else [_encode_part(each) for each in part.content]
+    return {"type": "tool_result", "tool_use_id": part.tool_call_id, "content": content, **failed}
+
+
+def _encode_thought(part: ThinkingContent) -> dict[str, object]:
+    if part.data is not None:
+        return {"type": "redacted_thinking", "data": part.data}
+    return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+
+
+def _marked(encoded: dict[str, object], source: _Markable) -> dict[str, object]:
+    """With the cache marker of what was encoded, if it has one."""
+    return encoded if source.cache_control is None else encoded | {"cache_control": source.cache_control}
 
 
 def _source(part: ImageContent | DocumentContent) -> dict[str, object]:
     if part.source_type == "url":
         return {"type": "url", "url": part.data}
-    return {"type": "base64", "media_type": part.media_type, "data": part.data}
-
-
-def _text(text: str) -> dict[str, object]:
-    return {"type": "text", "text": text}
-
-
-def _unsupported(what: str, remedy: str) -> UnsupportedContentTypeError:
-    return UnsupportedContentTypeError(f"anthropic takes no {what}; {remedy}")
+    return {"type": "base64", "media_type": plain_media_type(part.media_type), "data": part.data}

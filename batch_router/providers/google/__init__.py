@@ -2,17 +2,33 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from typing import ClassVar
 
-from ...core import Endpoint
+from ...core import Endpoint, GenerationConfig
 from ...settings import Settings
 from ..base import Client, Codec, Limits, Provider
 from . import codec
 from .native import GeminiRows
+from .requests import is_before_3
 from .schema import SCHEMAS
 
 _EMBEDDINGS_TAKE_NONE = "leave it out: embeddings have no such parameter"
 _EMBEDDINGS_TAKE_TEXT = "send its text"
+_THOUGHT = "only its own provider can read it; leave it out"
+_TOOL_MEDIA = "send it in base64, or in a turn of the user"
+_NO_MORE = "models before Gemini 3 have no more than 'high': ask for that"
+# The efforts are those that the SDK's types have.
+_BEFORE_3 = {
+    "reasoning_effort.xhigh": _NO_MORE,
+    "reasoning_effort.max": _NO_MORE,
+    "tool_result.image.base64": "send it in a turn of the user, or to Gemini 3",
+    "tool_result.document.base64": "send it in a turn of the user, or to Gemini 3",
+}
+_SINCE_3 = {
+    "reasoning_effort.none": "it always thinks: ask for 'minimal'",
+    "reasoning_effort.max": "it has no 'max': ask for 'xhigh'",
+}
 
 
 class GoogleProvider(Provider):
@@ -22,26 +38,17 @@ class GoogleProvider(Provider):
     # ai.google.dev/gemini-api/docs/batch-api: 2 GB per input file. It names no limit of rows; 50,000 is our own.
     limits = Limits(rows=50_000, bytes=2_000_000_000)
     endpoints = {  # noqa: RUF012 - data
-        Endpoint.CHAT: {"service_tier": "leave it out"},
+        Endpoint.CHAT: {
+            "service_tier": "leave it out",
+            "detail": "leave it out: requests have no such setting",
+            "cache_control": "leave it out: the service finds out itself what to cache",
+            "thinking.encrypted": _THOUGHT,
+            "thinking.item": _THOUGHT,
+            "tool_result.image.url": _TOOL_MEDIA,
+            "tool_result.document.url": _TOOL_MEDIA,
+        },
         Endpoint.EMBEDDINGS: {
-            **dict.fromkeys(
-                (
-                    "temperature",
-                    "max_tokens",
-                    "top_p",
-                    "top_k",
-                    "stop_sequences",
-                    "presence_penalty",
-                    "frequency_penalty",
-                    "seed",
-                    "reasoning_effort",
-                    "tools",
-                    "tool_choice",
-                    "output_schema",
-                    "service_tier",
-                ),
-                _EMBEDDINGS_TAKE_NONE,
-            ),
+            **dict.fromkeys(GenerationConfig.__struct_fields__, _EMBEDDINGS_TAKE_NONE),
             **dict.fromkeys(
                 ("image.url", "image.base64", "document.url", "document.base64", "tool_call", "tool_result"),
                 _EMBEDDINGS_TAKE_TEXT,
@@ -55,6 +62,14 @@ class GoogleProvider(Provider):
     native = GeminiRows()
     codec: ClassVar[Codec] = codec
     schemas = SCHEMAS
+
+    @classmethod
+    def lacks(cls, endpoint: Endpoint, model: str) -> Mapping[str, str] | None:
+        """See `Provider.lacks`."""
+        lacks = cls.endpoints.get(endpoint)
+        if lacks is None or endpoint is not Endpoint.CHAT:
+            return lacks
+        return {**lacks, **(_BEFORE_3 if is_before_3(model) else _SINCE_3)}
 
     @classmethod
     def preload(cls) -> None:

@@ -11,11 +11,13 @@ from ...core import (
     ImageContent,
     NamedTool,
     TextContent,
+    ThinkingContent,
     ToolCallContent,
     ToolResultContent,
     UnifiedMessage,
     UnifiedRequest,
 )
+from ...core.media import plain_media_type
 from ...exceptions import ValidationError
 from .schema import SCHEMAS
 
@@ -27,7 +29,7 @@ _BUDGET_MODEL = re.compile(r"(models/)?gemini-[12]\.")
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 
 # ai.google.dev/gemini-api/docs/thought-signatures: Gemini 3 refuses a call without the signature that came with it,
-# or this word in its place. A unified call has no signature: it may come from another provider.
+# or this word in its place, where a call comes from another provider.
 _NO_SIGNATURE = "skip_thought_signature_validator"
 
 _TOOL_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
@@ -96,7 +98,7 @@ def encode_embedding(request: UnifiedRequest) -> dict[str, object]:
 def _encode_messages(request: UnifiedRequest) -> list[dict[str, object]]:
     contents: list[dict[str, object]] = []
     names: dict[str, str] = {}
-    signed = bool(_BUDGET_MODEL.match(request.model or ""))
+    signed = is_before_3(request.model or "")
     for message in request.messages:
         parts = _encode_parts(message, names, signed=signed)
         contents.append({"role": _ROLES[message.role], "parts": parts, **message.provider_kwargs})
@@ -116,8 +118,11 @@ def _encode_parts(message: UnifiedMessage, names: dict[str, str], *, signed: boo
     parts: list[dict[str, object]] = []
     for part in message.content:
         encoded = _encode_part(part, names)
-        if isinstance(part, ToolCallContent) and not signed:
-            encoded["thoughtSignature"] = _NO_SIGNATURE
+        if isinstance(part, ToolCallContent):
+            if part.signature is not None:
+                encoded["thoughtSignature"] = part.signature
+            elif not signed:
+                encoded["thoughtSignature"] = _NO_SIGNATURE
             signed = True  # of several calls at once the first has it
         parts.append(encoded)
     return parts
@@ -127,25 +132,40 @@ def _encode_part(part: Content, names: dict[str, str]) -> dict[str, object]:
     match part:
         case TextContent():
             return {"text": part.text}
+        case ThinkingContent():
+            seal = {} if part.signature is None else {"thoughtSignature": part.signature}
+            # The seal of a text stands without one: see `_thoughts` in response.py.
+            return {"text": part.text, "thought": True, **seal} if part.text else {"text": "", **seal}
         case ImageContent() | DocumentContent():
             if part.source_type == "base64":
-                return {"inlineData": {"mimeType": part.media_type, "data": part.data}}
+                return _inline(part)
             # `image/*` means unknown; then the service finds out the type.
             kind = {} if part.media_type.endswith("/*") else {"mimeType": part.media_type}
             return {"fileData": {"fileUri": part.data, **kind}}
         case ToolCallContent():
             names[part.id] = part.name
             return {"functionCall": {"id": part.id, "name": part.name, "args": part.arguments}}
-        case ToolResultContent():
-            name = part.name or names.get(part.tool_call_id)
-            if name is None:
-                raise ValidationError(
-                    f"messages: the result of tool call {part.tool_call_id!r} needs the tool's name; "
-                    "give its `name`, or put the call itself in an earlier turn"
-                )
-            response = {"error": part.get_text()} if part.is_error else _object_of(part.get_text())
-            return {"functionResponse": {"id": part.tool_call_id, "name": name, "response": response}}
-    raise ValidationError(f"messages: google takes no {part.type} part; leave it out")
+    return _encode_result(part, names)
+
+
+def _inline(part: ImageContent | DocumentContent) -> dict[str, object]:
+    return {"inlineData": {"mimeType": plain_media_type(part.media_type), "data": part.data}}
+
+
+def _encode_result(part: ToolResultContent, names: dict[str, str]) -> dict[str, object]:
+    name = part.name or names.get(part.tool_call_id)
+    if name is None:
+        raise ValidationError(
+            f"messages: the result of tool call {part.tool_call_id!r} needs the tool's name; "
+            "give its `name`, or put the call itself in an earlier turn"
+        )
+    content = [TextContent(text=part.content)] if isinstance(part.content, str) else part.content
+    text = "\n".join(each.text for each in content if isinstance(each, TextContent))
+    response = {"error": text} if part.is_error else _object_of(text)
+    encoded: dict[str, object] = {"id": part.tool_call_id, "name": name, "response": response}
+    # ai.google.dev/gemini-api/docs/function-calling, "multimodal function responses": since Gemini 3.
+    media = [_inline(each) for each in content if not isinstance(each, TextContent)]
+    return {"functionResponse": encoded | ({"parts": media} if media else {})}
 
 
 def _object_of(content: str) -> dict[str, object]:
@@ -175,6 +195,8 @@ def _encode_config(body: ContentRequest, config: GenerationConfig, model: str) -
             own.response_schema = form.value
         else:
             own.response_json_schema = form.value
+    elif config.json_object:
+        own.response_mime_type = "application/json"
     if config.reasoning_effort is not None:
         own.thinking_config = _thinking(config.reasoning_effort, model)
     if own != _NOTHING:
@@ -189,13 +211,12 @@ _NOTHING = _Config()
 
 
 def _thinking(effort: str, model: str) -> dict[str, object]:
-    if _BUDGET_MODEL.match(model):
-        return {"thinkingBudget": _BUDGETS[effort]}
-    if effort == "none":
-        raise ValidationError(
-            "generation_config.reasoning_effort: Gemini 3 and later cannot be kept from thinking; ask for 'minimal'"
-        )
-    return {"thinkingLevel": effort.upper()}
+    return {"thinkingBudget": _BUDGETS[effort]} if is_before_3(model) else {"thinkingLevel": effort.upper()}
+
+
+def is_before_3(model: str) -> bool:
+    """Whether a model is older than Gemini 3: it takes budgets, and no media in the results of tools."""
+    return _BUDGET_MODEL.match(model) is not None
 
 
 def _calling(config: GenerationConfig) -> dict[str, object] | None:

@@ -12,6 +12,21 @@ from . import codec
 from .service import OPENAI, Service
 
 _ONLY_CHAT = "leave it out, or use the endpoint 'chat'"
+_THOUGHT = "only its own provider can read it; leave it out"
+_TOOL_TEXT = "send its text, or use the endpoint 'responses'"
+# What neither of its endpoints takes.
+_BOTH: dict[str, str] = {
+    "top_k": "leave it out",
+    "cache_control": "leave it out: the service finds out itself what to cache",
+    "is_error": "say it in the result's content",
+    "thinking.plain": _THOUGHT,
+    "thinking.signed": _THOUGHT,
+    "thinking.encrypted": _THOUGHT,
+    **dict.fromkeys(
+        [f"assistant.{kind}.{source}" for kind in ("image", "document") for source in ("base64", "url")],
+        "send it in a turn of the user",
+    ),
+}
 
 
 class OpenAIProvider(Provider):
@@ -23,11 +38,16 @@ class OpenAIProvider(Provider):
     limits = Limits(rows=50_000, bytes=200_000_000)
     endpoints = {  # noqa: RUF012 - data
         Endpoint.CHAT: {
-            "top_k": "leave it out",
+            **_BOTH,
             "document.url": "send it as base64, or over the endpoint 'responses'",
+            "thinking.item": "use the endpoint 'responses'",
+            **dict.fromkeys(
+                [f"tool_result.{kind}.{source}" for kind in ("image", "document") for source in ("base64", "url")],
+                _TOOL_TEXT,
+            ),
         },
         Endpoint.RESPONSES: {
-            "top_k": "leave it out",
+            **_BOTH,
             "stop_sequences": _ONLY_CHAT,
             "presence_penalty": _ONLY_CHAT,
             "frequency_penalty": _ONLY_CHAT,
@@ -37,7 +57,6 @@ class OpenAIProvider(Provider):
     }
     key_variables = ("OPENAI_API_KEY",)
     native = OpenAIRows(set(Endpoint) - {Endpoint.SCORE, Endpoint.RERANK}, STRICT)
-    speaks_openai = True
     job_options = frozenset({"completion_window", "headers"})
     windows = OPENAI.windows
     # developers.openai.com/api/docs/models; `gpt-oss` and `gpt-j` are open models, which others serve.

@@ -3,16 +3,17 @@
 import msgspec
 
 from ...core import (
-    Content,
     DocumentContent,
     ImageContent,
     NamedTool,
     TextContent,
+    ThinkingContent,
     ToolCallContent,
     ToolResultContent,
     UnifiedMessage,
     UnifiedRequest,
 )
+from .._openai_dialect.chat import url_of
 from .._openai_dialect.schema import STRICT, flat_format, flat_function
 
 
@@ -36,6 +37,8 @@ def encode_response_body(request: UnifiedRequest) -> dict[str, object]:
         body |= {name: value for name, value in known.items() if value is not None}
         if config.output_schema is not None:
             body["text"] = {"format": flat_format(STRICT.output.of(config.output_schema))}
+        elif config.json_object:
+            body["text"] = {"format": {"type": "json_object"}}
     return body
 
 
@@ -49,29 +52,37 @@ def _items(message: UnifiedMessage) -> list[dict[str, object]]:
     items: list[dict[str, object]] = []
     parts: list[dict[str, object]] = []
     for part in message.content:
-        if isinstance(part, ToolResultContent):
-            items.append({"type": "function_call_output", "call_id": part.tool_call_id, "output": part.get_text()})
-        elif isinstance(part, ToolCallContent):
-            arguments = msgspec.json.encode(part.arguments).decode()
-            items.append({"type": "function_call", "call_id": part.id, "name": part.name, "arguments": arguments})
-        else:
+        if isinstance(part, TextContent | ImageContent | DocumentContent):
+            if not parts:  # parts that items stand between are one message, where the first of them is
+                items.append({"role": message.role, "content": parts, **message.provider_kwargs})
             parts.append(_part(part, message.role))
-    if parts:
-        items.insert(0, {"role": message.role, "content": parts, **message.provider_kwargs})
+        else:
+            items.append(_item(part))
     return items
 
 
-def _part(part: Content, role: str) -> dict[str, object]:
+def _item(part: ThinkingContent | ToolCallContent | ToolResultContent) -> dict[str, object]:
+    match part:
+        case ToolResultContent():
+            return {"type": "function_call_output", "call_id": part.tool_call_id, "output": _output(part.content)}
+        case ToolCallContent():
+            arguments = msgspec.json.encode(part.arguments).decode()
+            return {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": arguments}
+    sealed = {"encrypted_content": part.data} if part.data is not None else {}
+    summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+    return {"type": "reasoning", "id": part.id, "summary": summary, **sealed}
+
+
+def _output(content: str | list[TextContent | ImageContent | DocumentContent]) -> object:
+    return content if isinstance(content, str) else [_part(part, "user") for part in content]
+
+
+def _part(part: TextContent | ImageContent | DocumentContent, role: str) -> dict[str, object]:
     match part:
         case TextContent():
             return {"type": "output_text" if role == "assistant" else "input_text", "text": part.text}
         case ImageContent():
-            inline = part.source_type == "base64"
-            url = f"data:{part.media_type};base64,{part.data}" if inline else part.data
-            return {"type": "input_image", "detail": part.detail or "auto", "image_url": url}
+            return {"type": "input_image", "detail": part.detail or "auto", "image_url": url_of(part)}
         case DocumentContent(source_type="url"):
             return {"type": "input_file", "file_url": part.data}
-        case DocumentContent():
-            data = f"data:{part.media_type};base64,{part.data}"
-            return {"type": "input_file", "filename": part.filename or "document.pdf", "file_data": data}
-    raise AssertionError(f"{part.type} is an item, not a part")
+    return {"type": "input_file", "filename": part.filename or "document.pdf", "file_data": url_of(part)}

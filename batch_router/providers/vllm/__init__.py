@@ -55,6 +55,17 @@ class VLLMProvider(Provider):
         Endpoint.CHAT: {
             "document.base64": "send its text",
             "document.url": "send its text",
+            **dict.fromkeys(
+                [f"tool_result.{kind}.{source}" for kind in ("image", "document") for source in ("base64", "url")],
+                "send its text, or send it in a turn of the user",
+            ),
+            **dict.fromkeys(
+                [f"thinking.{seal}" for seal in ("plain", "signed", "encrypted", "item")],
+                "leave it out: no chat template reads it",
+            ),
+            "cache_control": "leave it out: the engine finds out itself what to cache",
+            "detail": "leave it out: the engine has no such setting",
+            "is_error": "say it in the result's content",
             "service_tier": "leave it out: an engine serves all requests alike",
         },
         Endpoint.EMBEDDINGS: dict.fromkeys(
@@ -66,7 +77,6 @@ class VLLMProvider(Provider):
     #: No request can arrive late: the engine of a dead worker is ended before the next run.
     remote = False
     native = OpenAIRows([Endpoint.CHAT, Endpoint.EMBEDDINGS, Endpoint.SCORE, Endpoint.RERANK], PLAIN)
-    speaks_openai = True
     #: For a server that runs elsewhere.
     key_variables = ("VLLM_API_KEY",)
     codec: ClassVar[Codec] = codec
