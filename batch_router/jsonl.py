@@ -9,6 +9,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
@@ -21,6 +22,8 @@ _BLANK = _BOM + b" \t\r\n\v\f"
 # Bytes that are kept of each end of a line that is too long.
 _END = 4096
 _decode = msgspec.json.decode
+# Python refuses to read or write integers of more than 4300 digits.
+_MOST_DIGITS = 4000
 
 #: Shorter lines hold too few values to matter: they are not counted.
 LARGE_LINE = 1 << 20
@@ -146,7 +149,7 @@ def repair(line: bytes) -> bytes:
         ValueError: the line is not JSON at all.
     """
     try:
-        value = json.loads(line.decode("utf-8", "replace"), parse_constant=lambda _: None, parse_float=_finite)
+        value = _loads(line.decode("utf-8", "replace"))
         text = json.dumps(value, ensure_ascii=False)
     except RecursionError as error:
         raise ValueError(TOO_DEEP) from error
@@ -161,3 +164,10 @@ def repair(line: bytes) -> bytes:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+def _bounded(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+_loads = partial(json.loads, parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded)

@@ -108,6 +108,8 @@ def test_lines_that_need_a_look_are_known(line: bytes, clean: bool) -> None:
         (b'"a\\ud800b"', "a\ufffd\ufffd\ufffdb", True),
         (b'"a\xffb"', "a\ufffdb", True),
         (b'{"\xff": NaN}', {"\ufffd": None}, True),
+        (b"[1e999, 1.5]", [None, 1.5], True),
+        (b"[%b, 15]" % (b"1" * 5000), [None, 15], True),
     ],
 )
 def test_odd_values_are_read(line: bytes, value: object, repaired: bool) -> None:

@@ -69,6 +69,10 @@ ROWS: list[tuple[str, Row, Row]] = [
     ("openai", openai(chat(error=None)), TEXT),
     ("openai", openai(chat({"content": ["h", {"type": "text", "text": "i"}, 5]})), TEXT),
     ("openai", openai(chat({"content": "hi", "tool_calls": "none", "refusal": 5, "annotations": {}})), TEXT),
+    *(
+        ("openai", openai(chat(usage={**TOKENS, "prompt_tokens": odd})), TEXT | {"usage": {"input_tokens": None}})
+        for odd in (-1, 10**30, 1.5, True, "many")
+    ),
     ("openai", openai(chat(usage={**TOKENS, "prompt_tokens": "3"})), TEXT | {"usage": {"input_tokens": 3}}),
     (
         "openai",

@@ -6,7 +6,7 @@ refuses a value, `fit` takes the answer apart field by field.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -19,6 +19,9 @@ _ODD: Any = msgspec.UNSET
 # No answer has more tokens, and no count of another thing is higher.
 _HIGHEST_COUNT = 10**12
 NULL = msgspec.Raw(b"null")
+
+#: The type of a field that counts something.
+Count = Annotated[int, msgspec.Meta(ge=0, le=_HIGHEST_COUNT)]
 
 
 class Shape(Generic[S]):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ...core import FinishReason, ResultStatus, UnifiedResult, Usage
-from .._rows.shapes import Shape, count_of
+from .._rows.shapes import Count, Shape, count_of
 
 # Members of an enumeration are slow to find.
 _SUCCEEDED, _OTHER = ResultStatus.SUCCEEDED, FinishReason.OTHER
@@ -46,17 +46,17 @@ class _StopDetails(msgspec.Struct, gc=False):
 
 
 class _OutputDetails(msgspec.Struct, gc=False):
-    thinking_tokens: int | None = None
+    thinking_tokens: Count | None = None
 
 
 class _Tokens(msgspec.Struct, gc=False):
     """Of one iteration of the model, or of all."""
 
     type: str | None = None
-    input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    output_tokens: Count | None = None
 
 
 class _Usage(_Tokens):

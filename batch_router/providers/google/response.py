@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ...core import FinishReason, ResultStatus, UnifiedResult, Usage
-from .._rows.shapes import Shape, count_of
+from .._rows.shapes import Count, Shape, count_of
 
 # Members of an enumeration are slow to find.
 _SUCCEEDED, _OTHER = ResultStatus.SUCCEEDED, FinishReason.OTHER
@@ -77,11 +77,11 @@ class _Feedback(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Usage(msgspec.Struct, rename="camel", gc=False):
-    prompt_token_count: int | None = None
-    tool_use_prompt_token_count: int | None = None
-    cached_content_token_count: int | None = None
-    candidates_token_count: int | None = None
-    thoughts_token_count: int | None = None
+    prompt_token_count: Count | None = None
+    tool_use_prompt_token_count: Count | None = None
+    cached_content_token_count: Count | None = None
+    candidates_token_count: Count | None = None
+    thoughts_token_count: Count | None = None
 
 
 class _Embedding(msgspec.Struct, gc=False):

@@ -18,7 +18,7 @@ def decode_body(custom_id: str, body: msgspec.Raw, request_id: str | None) -> Un
     """
     completion = completions.read(body)
     if completion.choices:
-        return decode_completion(custom_id, completion, body, request_id)
+        return decode_completion(custom_id, completion, completion.choices[0], body, request_id)
     if completion.object == "response" or completion.output not in _NOTHING:
         return decode_response(custom_id, body, request_id)
     if not is_object(body) or says_something(completion.error):

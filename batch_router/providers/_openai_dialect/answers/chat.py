@@ -39,7 +39,9 @@ class _Message(msgspec.Struct, gc=False):
     images: list[_Part] | None = None  # OpenRouter and other gateways
 
 
-class _Choice(msgspec.Struct, gc=False):
+class Choice(msgspec.Struct, gc=False):
+    """One of the answers to a request."""
+
     message: _Message | None = None
     text: str | None = None  # of `/v1/completions`
     finish_reason: str | None = None
@@ -50,27 +52,27 @@ class Completion(msgspec.Struct, gc=False):
 
     object: str | None = None
     model: str | None = None
-    choices: list[_Choice] | None = None
+    choices: list[Choice] | None = None
     usage: WireUsage | None = None
     error: Any = None
     output: msgspec.Raw = NULL
 
 
 completions = Shape(Completion)
+_NO_MESSAGE = _Message()
 
 
 def decode_completion(
-    custom_id: str, completion: Completion, body: msgspec.Raw, request_id: str | None
+    custom_id: str, completion: Completion, choice: Choice, body: msgspec.Raw, request_id: str | None
 ) -> UnifiedResult:
-    """The result of a completion. Of several choices the first is the text; `response` has them all."""
-    choice = completion.choices[0] if completion.choices else _Choice()
-    message = choice.message or _Message()
-    text, refusal, images = message.content, message.refusal, message.images or []
+    """The result of a completion: of its first choice; `response` has them all."""
+    message = choice.message or _NO_MESSAGE
+    text, refusal, images = message.content, message.refusal, message.images
     if text.__class__ is not str:  # else it is the usual answer
         parts = _parts(message.content)
         text = choice.text if (joined := _join(part.text for part in parts)) is None else joined
         refusal = refusal or _join(part.refusal for part in parts)
-        images = parts + images
+        images = parts + (images or [])
     raw = choice.finish_reason
     reason = _FINISH_REASONS.get(raw, _OTHER) if raw else None
     return UnifiedResult(
