@@ -159,6 +159,14 @@ def test_tools_of_the_provider_are_counted(provider: str, row: Row, counts: dict
     assert (result.usage.server_tools, result.tool_calls, result.text) == (counts, [], "hi")
 
 
+def test_odd_arguments_are_what_the_model_wrote() -> None:
+    """A call without an object of arguments is still one; where the service gave none, they are empty."""
+    result = read("google", google({"functionCall": {"name": "f", "args": "a=1"}}, {"functionCall": {"name": "g"}}))
+    assert [call["arguments"] for call in result.tool_calls] == ["a=1", {}]
+    called = {"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}
+    assert read("openai", openai(chat(HI | {"tool_calls": [called]}))).tool_calls[0]["arguments"] == {"a": 1}
+
+
 def test_a_sealed_call_keeps_its_seal() -> None:
     """Gemini wants to see the signature of a call again, beside it."""
     result = read("google", google({"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "s="}))

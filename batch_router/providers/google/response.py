@@ -27,7 +27,7 @@ _FINISH_REASONS = {
 class _Call(msgspec.Struct, gc=False):
     name: str | None = None
     id: str | None = None
-    args: dict[str, Any] | None = None
+    args: Any = None
 
 
 class _Blob(msgspec.Struct, rename="camel", gc=False):
@@ -178,7 +178,7 @@ def _tool_calls(parts: list[_Part]) -> list[dict[str, Any]]:
     """The calls. One to which the service gave no id gets one, for its result must name it."""
     sealed = [(part.function_call, part.thought_signature) for part in parts if part.function_call is not None]
     return [
-        {"id": call.id or f"call_{number}", "name": call.name, "arguments": call.args or {}}
+        {"id": call.id or f"call_{number}", "name": call.name, "arguments": {} if call.args is None else call.args}
         | ({"signature": signature} if signature else {})
         for number, (call, signature) in enumerate(sealed)
     ]
