@@ -42,7 +42,8 @@ def open_input(path: Path, most_bytes: int) -> BinaryIO:
         with _following(path) as (folder, name):
             file = open_regular(name, os.O_RDONLY, folder)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        why = "it is a FIFO; only a regular file is read" if _is_pipe(path) else _reason(error)
+        is_pipe = _is_pipe(path)
+        why = "it is a FIFO; only a regular file is read, or with `-` the standard input" if is_pipe else _reason(error)
         _refuse_input(path, f"cannot be read: {why}")
     try:
         if (size := os.fstat(file).st_size) > most_bytes:
