@@ -91,24 +91,42 @@ def test_the_sdks_read_recorded_answers_back(shared: Path, folder: str) -> None:
     assert count >= 5
 
 
-@pytest.mark.parametrize(
-    ("provider", "path"), [("openai", "/openai/v1"), ("anthropic", "/anthropic"), ("google", "/google")]
-)
-def test_the_sdks_read_answers_of_a_batch_back(tmp_path: Path, provider: str, path: str) -> None:
-    """So they do with the results of a batch that went the whole road to the simulator."""
-    rows = [{"custom_id": f"q{n}", "prompt": f"Hello {n}", "generation_config": {"max_tokens": 9}} for n in range(3)]
+PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"}
+
+
+def answered(home: Path, provider: str, **more: Any) -> list[UnifiedResult]:
+    """The results of three requests that went the whole road to the simulator."""
+    rows = [{"custom_id": f"q{n}", "prompt": f"Hello {n}"} | more for n in range(3)]
 
     async def main(url: str) -> list[UnifiedResult]:
-        async with BatchRouter(Settings(home=tmp_path), in_memory=True) as router:
-            router.register_provider(find_provider(provider)(api_key="k", base_url=url + path))
+        async with BatchRouter(Settings(home=home), in_memory=True) as router:
+            router.register_provider(find_provider(provider)(api_key="k", base_url=url + PATHS[provider]))
             batch_id = await router.send_batch(provider, rows, model="m")
             await router.wait_for_completion(provider, batch_id)
             return [result async for result in router.get_results(provider, batch_id)]
 
     with Simulator() as simulator:
         results = asyncio.run(main(simulator.url))
-    assert [SEEN[provider](result.response) for result in results] == [seen_by_us(result) for result in results]
-    assert len(results) == 3
+    assert [result.status for result in results] == ["succeeded"] * 3
+    return results
+
+
+@pytest.mark.parametrize(
+    ("provider", "endpoint"), [("openai", "chat"), ("openai", "responses"), ("anthropic", "chat"), ("google", "chat")]
+)
+def test_the_sdks_read_answers_of_a_batch_back(tmp_path: Path, provider: str, endpoint: str) -> None:
+    """So they do with the results of a batch that went the whole road to the simulator."""
+    for result in answered(tmp_path, provider, endpoint=endpoint, generation_config={"max_tokens": 9}):
+        assert SEEN[provider](result.response) == seen_by_us(result)
+
+
+def test_the_sdk_reads_embeddings_of_a_batch_back(tmp_path: Path) -> None:
+    """With the numbers that the result has."""
+    for result in answered(tmp_path, "openai", endpoint="embeddings"):
+        answer = CreateEmbeddingResponse.model_validate(result.response)
+        assert answer.data[0].embedding == result.embedding
+        assert result.usage is not None
+        assert answer.usage.prompt_tokens == result.usage.input_tokens
 
 
 # --- what the SDKs write --------------------------------------------------------------------------------------------
