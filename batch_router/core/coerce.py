@@ -69,8 +69,10 @@ def moment_of(value: object) -> float | None:
 
 
 def label_of(value: object) -> str | None:
-    """A label; none of ours is as long as a text can be."""
-    return value if isinstance(value, str) and 0 < len(value) <= _LONGEST_LABEL else None
+    """A label; none of ours is as long as a text can be, or has what cannot be shown."""
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_LABEL and value.isprintable():
+        return value
+    return None
 
 
 def status_of(word: object) -> BatchStatus | None:

@@ -66,7 +66,7 @@ def _sound_failure(failure: Failure) -> Failure:
 
 
 def _is_name(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()
 
 
 def _items(value: object) -> tuple[object, ...]:

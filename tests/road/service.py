@@ -14,8 +14,8 @@ import msgspec
 
 from batch_router.core import BatchStatus, ErrorType, FinishReason, ResultError, ResultStatus, UnifiedRequest
 from batch_router.core import UnifiedResult as Result
-from batch_router.core.jobs import Failure, Job, JobSpec
-from batch_router.exceptions import ProviderUnavailableError, RateLimitedError, RequestRefusedError
+from batch_router.core.jobs import Failure, Job, JobSpec, RefusedRow
+from batch_router.exceptions import NotFoundError, ProviderUnavailableError, RateLimitedError, RequestRefusedError
 from batch_router.providers import Access, Client, Limits, Provider, Rows
 from batch_router.settings import Settings
 from tests.road.fleet import Fleet
@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 # What cannot be fetched has no results, by design.
 _NEVER_REFUSED = ("get", "cancel", "download")
+
+#: As many looks at a job, or at its answers, find nothing, where they come late.
+LOOKS = 3
 
 #: A request arrives this long after it was sent at most: the time-out of a call, and half a minute on the way.
 LATEST = 90.0
@@ -54,8 +57,12 @@ class End(StrEnum):
 
     ANSWERED = "answered"
     EXPIRED = "expired"
+    COUNTED = "answered, and it says how many rows were not"
+    UNNAMED = "answered, and named some looks later"
+    ABSENT = "answered, and there some looks later"
     NO_TOKENS = "no room for its tokens"
     REFUSED = "refused"
+    REFUSED_ROW = "refused for one of its rows"
 
 
 @dataclass
@@ -64,6 +71,8 @@ class ModelJob:
 
     Attributes:
         paid: what the requests said that were answered.
+        unanswered: rows that were not, if the job says so.
+        unnamed, absent: how many looks pass until its answers are named, and until they are there.
     """
 
     id: str
@@ -75,17 +84,31 @@ class ModelJob:
     answers: list[bytes] = field(default_factory=list)
     paid: set[str] = field(default_factory=set)
     error: Failure | None = None
+    refused: tuple[RefusedRow, ...] = ()
+    unanswered: int | None = None
+    unnamed: int = 0
+    absent: int = 0
 
     def seen(self) -> Job:
-        return Job(id=self.id, status=self.status, created_at=self.created_at, label=self.label, error=self.error)
+        return Job(
+            id=self.id,
+            status=self.status,
+            created_at=self.created_at,
+            label=self.label,
+            error=self.error,
+            unanswered=self.unanswered,
+            unnamed=self.unnamed > 0,
+            refused=self.refused,
+        )
 
     def end(
         self, how: End, silent: Collection[int] = (), busy: Collection[int] = (), again: Collection[int] = ()
     ) -> None:
         """End the job: by number, which rows get no answer, which get an error, and which are answered twice."""
-        if how in (End.NO_TOKENS, End.REFUSED):
+        if how in (End.NO_TOKENS, End.REFUSED, End.REFUSED_ROW):
             passing = how is End.NO_TOKENS
             self.status = BatchStatus.FAILED
+            self.refused = (RefusedRow(row=0, message="no"),) if how is End.REFUSED_ROW else ()
             self.error = Failure(type="token_limit_exceeded" if passing else "bad", message=how, retryable=passing)
             return
         for number, (row_id, say) in enumerate(self.rows.items()):
@@ -98,6 +121,8 @@ class ModelJob:
             answer = msgspec.json.encode({"id": row_id, "said": say})
             self.answers += [answer] * (2 if number in again else 1)
         self.answers.reverse()  # no order is promised
+        self.unnamed, self.absent = LOOKS * (how is End.UNNAMED), LOOKS * (how is End.ABSENT)
+        self.unanswered = len(silent) if how is End.COUNTED else None
         self.status = BatchStatus.EXPIRED if how is End.EXPIRED else BatchStatus.COMPLETED
         if self.cancel_asked and silent:
             self.status = BatchStatus.CANCELLED
@@ -127,7 +152,7 @@ class Service:
         for entry in sorted(self.late, key=lambda entry: entry[0]):
             if entry[0] <= self.fleet.clock.now:
                 self.late.remove(entry)
-                with suppress(RequestRefusedError):
+                with suppress(RequestRefusedError, NotFoundError):
                     entry[2]()
 
     def upload(self, label: str, rows: dict[str, str]) -> str:
@@ -152,7 +177,15 @@ class Service:
         job = self.jobs[job_id]
         if self.calm and not job.status.is_final:
             job.end(End.ANSWERED, silent=range(1, len(job.rows)) if job.cancel_asked else ())
+        job.unnamed -= job.unnamed > 0
         return job
+
+    def download(self, job_id: str) -> list[bytes]:
+        job = self.jobs[job_id]
+        if job.absent:
+            job.absent -= 1
+            raise NotFoundError(NAME, 404, "no such file")
+        return list(job.answers)
 
     def cancel(self, job_id: str) -> None:
         job = self.jobs[job_id]
@@ -198,7 +231,7 @@ class ModelClient:
         self._call("cancel", "", lambda: self._service.cancel(job_id))
 
     def download(self, job: Job, into: BinaryIO) -> None:
-        for line in self._call("download", "", lambda: list(self._service.jobs[job.id].answers)):
+        for line in self._call("download", "", lambda: self._service.download(job.id)):
             into.write(line + b"\n")
 
     def find_uploads(self, spec: JobSpec) -> Sequence[str]:

@@ -401,6 +401,24 @@ def test_one_harm_at_a_time(takes_files: bool) -> None:
         schedule.teardown()
 
 
+LATE = (End.UNNAMED, End.ABSENT, End.REFUSED_ROW, End.NO_TOKENS)
+
+
+@pytest.mark.parametrize("how", LATE)
+def test_one_harm_on_the_way_back(how: End) -> None:
+    """The same while answers are late, and while a refused job's rows go again: each fate at each seam of each step."""
+    for steps, seam, fate in product(range(1, 7), range(6), Fate):
+        schedule = Schedules()
+        schedule.begin(True, 2, 1, 0, [], None, 5)
+        schedule.carry_on(4)  # converted, uploaded, created, and looked at once
+        for job in schedule.service.jobs.values():
+            job.end(how)
+        for _ in range(steps):
+            schedule.hurry(None, [])
+        schedule.hurry(Plan(seam, fate), [])
+        schedule.teardown()
+
+
 @pytest.mark.parametrize("fate", Fate)
 def test_a_harmed_submission(fate: Fate) -> None:
     """The batch is there, with its rows, or it is not."""
