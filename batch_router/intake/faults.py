@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from ..core import UnifiedRequest
+from ..core import GenerationConfig, UnifiedRequest
 from ..core.record import explain
 from ..security.printable import printable
 
@@ -17,6 +17,9 @@ from ..security.printable import printable
 _MOST, _MOST_NAMES, _LONGEST = 10, 5, 100
 # What a row may have as a user writes it.
 _ROW = ("custom_id", "prompt", *UnifiedRequest.__struct_fields__[1:])
+# What rows of batch files have beside that.
+_OTHER_ROWS = ("key", "request", "params", "method", "url", "body")
+_PARAMETERS = frozenset(GenerationConfig.__struct_fields__)
 
 
 def describe_faults(row: dict[str, Any]) -> str:
@@ -36,9 +39,10 @@ def explain_native(error: msgspec.ValidationError, row: dict[str, Any], form: st
 def unknown_fields(names: Sequence[str], known: Collection[str], has: str) -> str:
     """The sentence for fields that do not exist; `has` says what may be there."""
     shown = [f"`{printable(name, _LONGEST)}`" for name in names[:_MOST_NAMES]]
-    close = [f"`{match}`" for name in names[:_MOST_NAMES] for match in get_close_matches(name[:_LONGEST], known, 1)]
+    matches = [get_close_matches(name[:_LONGEST], known, 1) for name in names[:_MOST_NAMES]]
+    close = [f"`{match[0]}`" for name, match in zip(names, matches, strict=False) if match and match[0] != name]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    hint = f"did you mean {', '.join(close)}?" if len(close) == len(names) else has
+    hint = f"did you mean {', '.join(close)}?" if close and all(matches) and not more else has
     return f"unknown field{'s' if len(names) > 1 else ''} {', '.join(shown)}{more}; {hint}"
 
 
@@ -83,7 +87,9 @@ def _unknown(names: list[str], record: type[msgspec.Struct], fields: list[str]) 
         return unknown_fields(names, fields, f"it may have: {', '.join(fields)}")
     if names == ["prompt"]:
         return "unknown field `prompt` beside `messages`; keep one of the two"
-    return unknown_fields(names, _ROW, f"a row may have: {', '.join(_ROW)}")
+    if set(names) <= _PARAMETERS:
+        return unknown_fields(names, (), "parameters belong into `generation_config`")
+    return unknown_fields(names, (*_ROW, *_OTHER_ROWS), f"a row may have: {', '.join(_ROW)}")
 
 
 def _alternatives(kind: Any) -> Iterator[Any]:
