@@ -7,6 +7,20 @@ from email.utils import formatdate
 from typing import NamedTuple
 
 from batch_router.simulator import Scenario
+from batch_router.simulator.oddities import (
+    AnyOdd,
+    Bom,
+    Elsewhere,
+    EmptyIds,
+    Foreign,
+    Hidden,
+    LateFiles,
+    Listing,
+    Miscounted,
+    Numbers,
+    Words,
+    Wrapped,
+)
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 
 from .courses import CREATE, GET_JOB, SHARDS, UPLOAD, Course
@@ -16,6 +30,7 @@ from .stack import DAY, HTTP_TIMEOUT, Stack, requests_of
 
 _REMOTE = ("openai", "anthropic", "google")
 _GET_ANSWERS = r"GET /(files/[^/]+/content|v1/messages/batches/[^/]+/results|download/.*:download)"
+_LOST_CREATE = Fault(match=CREATE, do="reset_after")
 _EVERYWHERE = (UPLOAD, CREATE, GET_JOB, _GET_ANSWERS)
 _WAIT = 6.0
 
@@ -41,6 +56,10 @@ class Named(NamedTuple):
 def _day(*faults: Fault, **more: object) -> Callable[[], Course]:
     day = Scenario(latency=DAY.latency, faults=faults)
     return lambda: Course(day=day, deadline=150, **more)  # type: ignore[arg-type]
+
+
+def _odd(*odd: AnyOdd, faults: tuple[Fault, ...] = ()) -> Callable[[], Course]:
+    return lambda: Course(day=Scenario(latency=DAY.latency, odd=odd, faults=faults), deadline=150)
 
 
 def _everywhere(do: str, **more: object) -> Callable[[], Course]:
@@ -75,7 +94,32 @@ def _queue_is_full(stack: Stack, batch_id: str) -> None:
     stack.turn(DAY)
 
 
+#: Statuses in words that no description has, and shouted.
+_WORDS = {
+    "openai": {"in_progress": "warming_up", "completed": "COMPLETED"},
+    "anthropic": {"in_progress": "warming_up", "ended": "ENDED"},
+    "google": {"BATCH_STATE_RUNNING": "BATCH_STATE_WARMING_UP", "BATCH_STATE_SUCCEEDED": "JOB_STATE_SUCCEEDED"},
+}
+
+_ODD_DAYS: tuple[Named, ...] = (
+    *(Named("answers named late", name, _odd(LateFiles(seconds=2, looks=2))) for name in _REMOTE),
+    *(Named("counts and dates of other types", name, _odd(Numbers(counts="float", dates="text"))) for name in _REMOTE),
+    *(Named("statuses in other words", name, _odd(Words(words=words))) for name, words in _WORDS.items()),
+    *(Named("jobs wrapped", name, _odd(Wrapped(key="job"))) for name in _REMOTE),
+    *(Named("answers hidden for a while", name, _odd(Hidden(what="output", looks=2))) for name in _REMOTE),
+    *(Named("a mark before the answers", name, _odd(Bom())) for name in _REMOTE),
+    *(Named("rows of others", name, _odd(Foreign(rows=1, unnamed=1, doubled=1))) for name in _REMOTE),
+    *(Named("counts miss the rows", name, _odd(Miscounted(succeeded=-1, failed=1))) for name in _REMOTE),
+    *(
+        Named("answer to create lost, list lags", name, _odd(Listing(lag=2), faults=(_LOST_CREATE,)))
+        for name in _REMOTE
+    ),
+    Named("empty ids", "openai", _odd(EmptyIds())),
+    Named("answers elsewhere", "anthropic", _odd(Elsewhere())),
+)
+
 NAMED: tuple[Named, ...] = (
+    *_ODD_DAYS,
     *(Named("answer to create lost", name, _day(Fault(match=CREATE, do="reset_after", times=3))) for name in _REMOTE),
     *(
         Named(f"429 on {what}, {word}", "openai", _refused(path, text), quiet=path)
@@ -125,7 +169,8 @@ def run_named(stack: Stack, named: Named) -> list[Outcome]:
     findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
     if named.jobs_fail:
         findings = findings._replace(created_twice=findings.created_twice - SHARDS)
-    elif course.day.faults and not any("fault" in request for request in requests_of(stack)[since:]):
+    came = {name for request in requests_of(stack)[since:] for name in ("fault", "odd") if name in request}
+    if not named.jobs_fail and ((course.day.faults and "fault" not in came) or (course.day.odd and "odd" not in came)):
         findings = findings.plus("the fault never came")
     if named.quiet is not None:
         findings = findings.plus(*_early_calls(stack, since, named, course.day.faults[0]))
