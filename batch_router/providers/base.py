@@ -142,7 +142,13 @@ class Client(Protocol):
         """Ask for the job to end early. Answers are kept."""
 
     def download(self, job: Job, into: BinaryIO) -> None:
-        """Write all answers, one JSON object per line."""
+        """Write the answers of `job.outputs`, one JSON object per line; all of them, if it names none.
+
+        The road asks for one file at a time, so that what came stays if another one is not there.
+
+        Raises:
+            NotFoundError: they are not there, or not yet: the road looks again for some time.
+        """
 
     def find_uploads(self, spec: JobSpec) -> Iterable[str]:
         """The names of all uploads under the label that may still exist."""

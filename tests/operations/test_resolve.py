@@ -111,3 +111,15 @@ def test_a_job_whose_rows_are_not_shown_yet_is_not_attached(begin: Begin, tmp_pa
     job = create(context, get(context, "b.0"), tmp_path)
     with pytest.raises(ValidationError, match="still runs, and anthropic shows only at the end whose rows a job has"):
         resolve(context, "b.0", attach=job.id)
+
+
+def test_a_shard_that_is_parked_with_its_job_keeps_it(begin: Begin, tmp_path: Path) -> None:
+    """Its answers were too large, or its status is a word of no known meaning: it goes on with the same job."""
+    context = begin("openai")
+    shard = get(context, "b.0")
+    job = create(context, shard, tmp_path)
+    parked = Commit(State.PARKED, None, ShardFacts(job=job, intent=None))
+    assert context.store.commit(shard.id, shard.version, parked, holder=context.worker)
+    resolve(context, "b.0", attach=job.id)
+    resolved = get(context, "b.0")
+    assert (resolved.state, resolved.job and resolved.job.id) == (State.POLLING, job.id)

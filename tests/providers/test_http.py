@@ -165,6 +165,14 @@ def test_a_request_that_was_never_sent_is_not_ambiguous(error: Exception, ambigu
         assert caught.value.ambiguous is ambiguous
 
 
+def test_what_no_server_has_seen_is_refused_at_once() -> None:
+    """A request that cannot be sent as HTTP is a mistake here: neither an outage, nor worth a day of tries."""
+    errors = errors_of(Refusal(0, None, b"", None))
+    with pytest.raises(RequestRefusedError, match="cannot be sent as HTTP") as caught, errors.translated():
+        raise httpx2.LocalProtocolError("Illegal header value")
+    assert (caught.value.ambiguous, caught.value.retryable) == (False, False)
+
+
 def test_what_is_no_sdk_error_passes() -> None:
     """A bug of ours is not dressed as the provider's."""
     with pytest.raises(ZeroDivisionError), errors_of(Refusal(500, None, b"", None)).translated():

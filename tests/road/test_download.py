@@ -10,7 +10,7 @@ import pytest
 from batch_router.bounds import Bounds
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job, JobSpec
-from batch_router.exceptions import FileOperationError, ProtocolError
+from batch_router.exceptions import FileOperationError, ProtocolError, ProviderUnavailableError
 from batch_router.road.context import Context
 from batch_router.road.jobs import stored_rows
 from batch_router.road.policy import decide
@@ -20,7 +20,7 @@ from batch_router.road.steps.download import download
 from batch_router.road.steps.normalize import normalize
 from batch_router.settings import Section
 from batch_router.simulator import Scenario, Simulator
-from batch_router.simulator.scenario import Fault
+from batch_router.simulator.scenario import Fault, Refusal
 from batch_router.state.items import Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
@@ -87,6 +87,23 @@ def test_fewer_answers_than_were_counted_are_fetched_again(begin: Begin, stored:
             assert len([name for name in stored() if "answers" in name]) == 1  # another that has no more is none
         done = download(context, shard)
         assert (done.state, facts_of(done)["gap"]) == (State.NORMALIZING, "the provider counted 3 answers, 2 came")
+
+
+def test_what_came_stays_while_another_file_is_waited_for(begin: Begin) -> None:
+    """One of two files, and the service fails at the other: the first is not asked for again."""
+    busy = Fault(match="GET /files/.*/content", do="status", status=503, after=1, times=2)
+    with Simulator(Scenario(refuse=(Refusal(match="1"),), faults=(busy,))) as simulator:
+        context, shard = begin(simulator)
+        first = download(context, shard)
+        assert (first.state, len(facts_of(first)["answers"])) == (State.DOWNLOADING, 1)
+        assert "503" in facts_of(first)["error"].message
+        shard = msgspec.structs.replace(shard, version=10, **first.facts)
+        with pytest.raises(ProviderUnavailableError):
+            download(context, shard)
+        done = download(context, shard)
+        asked = [note["path"] for note in simulator.requests() if note["path"].endswith("/content")]
+    assert (done.state, sum(file.rows for file in facts_of(done)["answers"])) == (State.NORMALIZING, ROWS)
+    assert [asked.count(path) for path in dict.fromkeys(asked)] == [1, 3]
 
 
 def test_an_answer_that_is_cut_off_is_noticed(begin: Begin) -> None:
