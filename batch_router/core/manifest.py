@@ -38,7 +38,7 @@ class ManifestPart(Shown, frozen=True, kw_only=True):
         retried: how many more rows of the shard were sent again; their results are in another part.
         first_row: the batch's row number of its first request.
         results: storage name of the results, JSON lines in the order of the requests; None: there are none.
-        row_ids: storage name of `[row number in the batch, custom_id]` lines in the same order.
+        row_ids: storage name of lines in the same order that begin with `[row number in the batch, custom_id`.
         size: bytes of `results`.
         sha256: of `results`, in hex.
         request_counts: of its results.

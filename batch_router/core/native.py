@@ -16,6 +16,7 @@ class NativeRow(msgspec.Struct, frozen=True, gc=False):
         body: the request, one JSON object: the very bytes that the user wrote.
         needs_model: whether the provider wants a model for it.
         inputs: how many it counts as, where the provider limits how many inputs a job may have.
+        says_form: whether its body may say what form the answer has.
         output_schema: the batch's, where it was written into the body.
     """
 
@@ -25,6 +26,7 @@ class NativeRow(msgspec.Struct, frozen=True, gc=False):
     body: msgspec.Raw
     needs_model: bool = True
     inputs: int = 1
+    says_form: bool = False
     output_schema: OutputSchema | None = None
 
 

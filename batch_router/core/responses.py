@@ -1,15 +1,22 @@
 """What a user gets back: one result per request."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ..exceptions import ValidationError
+from ..security.printable import printable
+from .classes import instance_of, name_of
 from .content import Content, TextContent, ThinkingContent, ToolCallContent
 from .enums import ErrorType, FinishReason, ResultStatus
 from .messages import UnifiedMessage
 from .record import JsonObject
 from .shown import Shown
+from .texts import read_json
+
+_T = TypeVar("_T")
+# Characters of an error, and of what the model wrote, that are shown.
+_SHOWN = 500
 
 # Python takes 0.1 µs to find a member of an enumeration, and each row needs these.
 _SUCCEEDED, _ERRORED = ResultStatus.SUCCEEDED, ResultStatus.ERRORED
@@ -62,7 +69,8 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
             in front of the assistant's turn when the conversation goes on.
         images: `{"media_type", "data"}` each, `data` in base64; or `{"url"}`.
         citations: the sources that the answer names, each as the provider has it.
-        parsed: the text as data, where a schema or JSON was asked for; None if it does not fit: `parse_error` says why.
+        parsed: the text as data, where a schema or JSON was asked for; None if it does not fit.
+        parse_error: why there is no such data, or why it could not be checked; the row has succeeded in any case.
         embedding: the numbers of the (first) input, in results of embeddings only.
         embeddings: the numbers of each input, where there were several.
         finish_reason: why the model stopped; `finish_reason_raw` is the provider's word for it.
@@ -100,6 +108,30 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
     def is_successful(self) -> bool:
         """Whether the request was answered."""
         return self.status is _SUCCEEDED
+
+    def parse(self, kind: type[_T]) -> _T:
+        """The answer as an instance of a class: a pydantic model, a dataclass, a TypedDict, a msgspec.Struct...
+
+        Raises:
+            ValidationError: there is no answer, or it does not fit; says what the model wrote.
+        """
+        try:
+            data = self.parsed if self.parsed is not None else read_json(self._written_text())
+            instance: _T = instance_of(kind, data)
+        except ValueError as error:
+            wrote = f"; the model wrote {printable(self.text, _SHOWN)!r}" if self.text else ""
+            raise ValidationError(
+                f"custom_id {printable(self.custom_id, _SHOWN)!r}: the answer is no {name_of(kind)}: "
+                f"{printable(str(error), _SHOWN)}{wrote}"
+            ) from error
+        return instance
+
+    def _written_text(self) -> str:
+        if self.text is not None:
+            return self.text
+        if self.error is not None:
+            raise ValueError(f"there is none: {self.error.message}")
+        raise ValueError(f"it has no text (finish_reason {self.finish_reason_raw})")
 
     def get_content(self) -> str | None:
         """The answer's text; None where there is none."""

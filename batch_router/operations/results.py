@@ -4,16 +4,13 @@ import heapq
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import msgspec
-
 from ..core import Manifest
 from ..exceptions import FileOperationError
+from ..road.row_ids import read_row_id
 from ..security.paths import is_of_batch
 from ..state.checks import corrupt
 from ..state.items import Batch, Shard
 from ..storage import Storage
-
-_decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 
 
 class ResultFiles(NamedTuple):
@@ -72,6 +69,6 @@ def _read_part(storage: Storage, part: ResultFiles) -> Iterator[tuple[int, bytes
     with storage.open(part.results) as results, storage.open(part.row_ids) as row_ids:
         try:
             for line, row_id in zip(results, row_ids, strict=True):
-                yield _decode_row_id(row_id)[0], line
+                yield read_row_id(row_id).row, line
         except ValueError as error:  # of the decoder too
             raise FileOperationError(f"{part.row_ids} does not fit {part.results}: {error}") from error

@@ -88,7 +88,10 @@ class NativeFormat(Protocol):
         """
 
     def asked_schema(self, row: NativeRow) -> dict[str, object] | None:
-        """The JSON schema that the body asks its answer to fit: {} for JSON of any form; None: it asks for a text."""
+        """The JSON schema that the body asks its answer to fit: {} for JSON of any form; None: it asks for a text.
+
+        Called only where the row `says_form`.
+        """
 
     def frame(self, row: NativeRow, row_id: str) -> object:
         """The row to send, as something that msgspec encodes: the body with our row id beside it."""

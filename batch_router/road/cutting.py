@@ -12,8 +12,10 @@ from ..core import Endpoint, NativeRow
 from ..exceptions import FileOperationError, ValidationError
 from ..intake.encode import Row
 from ..providers import Limits
+from ..security.paths import batch_folder
 from ..state.items import Batch, Shard
 from ..state.table import FIRST_OF_SHARD
+from .asked import SchemaList
 from .context import Context
 from .layout import object_prefix
 from .submission import Kind, Submission
@@ -54,11 +56,11 @@ class ShardWriter:
         self._row_ids = self.files.enter_context(context.storage.write(self.row_ids))
         # Rows are encoded right into this: a row of this path is copied once, not four times.
         self._buffer = bytearray()
-        self._custom_ids: list[tuple[int, str]] = []
+        self._row_ids_left: list[tuple[int, str] | tuple[int, str, int]] = []
         self._encode = encode
         self._most_rows, self._most_bytes = limits
 
-    def add(self, row: Row, number: int) -> bool:
+    def add(self, row: Row, number: int, schema: int | None) -> bool:
         """Add the batch's row of this number; False, and nothing is added, if there is no room for it."""
         inputs = row.inputs if isinstance(row, NativeRow) else 1
         if self.inputs + inputs > self._most_rows:
@@ -78,7 +80,7 @@ class ShardWriter:
         self.size += end - start
         self.rows += 1
         self.inputs += inputs
-        self._custom_ids.append((number, row.custom_id))
+        self._row_ids_left.append((number, row.custom_id) if schema is None else (number, row.custom_id, schema))
         if end > _BLOCK:
             self._flush()
         return True
@@ -90,9 +92,9 @@ class ShardWriter:
 
     def _flush(self) -> None:
         self._requests.write(self._buffer)
-        self._row_ids.write(_encode_lines(self._custom_ids))
+        self._row_ids.write(_encode_lines(self._row_ids_left))
         self._buffer.clear()
-        self._custom_ids.clear()
+        self._row_ids_left.clear()
 
 
 class Cutter:
@@ -108,6 +110,7 @@ class Cutter:
         self._context = context
         self._batch = batch
         self._encode = encode
+        self._asked = SchemaList(self._provider.native)
         self._most_shards = context.settings.of(Bounds).max_shards
         self._open: dict[Kind, ShardWriter] = {}
         self._current: ShardWriter | None = None  # of the row before: the next one is mostly of its kind
@@ -129,7 +132,7 @@ class Cutter:
         if shard is None or shard.kind.endpoint is not endpoint or shard.kind.model != model:
             kind = Kind(model, endpoint)
             shard = self._current = self._open.get(kind) or self._begin(kind)
-        if not shard.add(row, self.rows):
+        if not shard.add(row, self.rows, self._asked.number_of(row)):
             if not shard.rows:
                 raise ValidationError(_larger_than_a_job(self._submission.limits))
             self._end(shard)
@@ -144,7 +147,16 @@ class Cutter:
         self._thread.shutdown()
         for closed in self._closed:
             closed.result()
-        return sorted(self._ended, key=lambda shard: shard.first_row)
+        schemas = self._write_schemas() if self._asked.used else None
+        ended = [msgspec.structs.replace(shard, schemas=schemas) for shard in self._ended]
+        return sorted(ended, key=lambda shard: shard.first_row)
+
+    def _write_schemas(self) -> str:
+        name = f"{batch_folder(self._batch.provider, self._batch.id)}/schemas-{self._batch.version}.json"
+        self._names.append(name)
+        with self._context.storage.write(name) as stream:
+            stream.write(msgspec.json.encode(self._asked.record()))
+        return name
 
     def __enter__(self) -> "Cutter":
         return self

@@ -5,18 +5,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import BinaryIO, NamedTuple
 
-import msgspec
-
 from ..core import ErrorType, ResultStatus, UnifiedResult
 from ..state.items import Shard
 from ..state.table import FIRST_OF_SHARD
 from .context import Context
 from .layout import shard_prefix
+from .row_ids import read_row_id
 from .submission import follow_up_label
 
 #: A retry may succeed, and the provider does not charge for the failed try.
 _PASSING = frozenset({ErrorType.EXPIRED, ErrorType.RATE_LIMIT, ErrorType.TIMEOUT, ErrorType.SERVER, ErrorType.MISSING})
-_decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 
 
 def is_passing(result: UnifiedResult) -> bool:
@@ -95,7 +93,7 @@ def _write_slice(
             renamed = request.replace(f'"{shard.label}-{row}"'.encode(), f'"{label}-{number}"'.encode(), 1)
             new_requests.write(renamed)
             new_ids.write(row_id)
-            first_row = _decode_row_id(row_id)[0] if number == 0 else first_row
+            first_row = read_row_id(row_id).row if number == 0 else first_row
             size += len(renamed)
             number += 1
     return _Slice(label, requests, row_ids, number, size, first_row)
@@ -117,5 +115,6 @@ def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
         engine_options=shard.engine_options,
         job_options=shard.job_options,
         keep_remote=shard.keep_remote,
+        schemas=shard.schemas,
         **rows._asdict(),
     )

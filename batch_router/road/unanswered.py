@@ -15,8 +15,7 @@ from ..jsonl import LongLine, read_lines
 from ..state.items import Shard
 from .context import Context
 from .refetch import promised_answers
-
-_decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
+from .row_ids import read_row_id
 
 
 class Unanswered(NamedTuple):
@@ -99,9 +98,9 @@ def _places(context: Context, shard: Shard, rows: Collection[int]) -> list[tuple
         return []
     with context.storage.open(shard.row_ids) as stream:
         lines = islice(stream, max(rows) + 1)
-        wanted = [(row, *_decode_row_id(line)) for row, line in enumerate(lines) if row in rows]
-    names = _input_places(context, shard, {number for _, number, _ in wanted})
-    return [(row, custom_id, names.get(number, f"row {number + 1}")) for row, number, custom_id in wanted]
+        wanted = [(row, read_row_id(line)) for row, line in enumerate(lines) if row in rows]
+    names = _input_places(context, shard, {row_id.row for _, row_id in wanted})
+    return [(row, each.custom_id, names.get(each.row, f"row {each.row + 1}")) for row, each in wanted]
 
 
 def _input_places(context: Context, shard: Shard, numbers: Collection[int]) -> dict[int, str]:

@@ -112,7 +112,7 @@ def _names(item: Batch | Shard) -> list[str]:
     if isinstance(item, Batch):
         names = [item.submission, item.input.stored, item.manifest, item.report]
     else:
-        names = [item.requests, item.row_ids, *(each.name for each in item.answers)]
+        names = [item.requests, item.row_ids, item.schemas, *(each.name for each in item.answers)]
         if item.part is not None:
             names += [item.part.name, item.part.row_ids]
     return [name for name in names if name is not None]

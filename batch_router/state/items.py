@@ -166,7 +166,9 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         size: bytes of `requests`.
         first_row: the batch's row number of its first request.
         requests: storage name of the rows in the provider's format.
-        row_ids: storage name of `[row number in the batch, custom_id]` lines in the same order.
+        row_ids: storage name of `[row number in the batch, custom_id]` lines in the same order; those of rows that ask
+            for JSON have the number of a schema, too.
+        schemas: storage name of the batch's schemas; None: no row asks for JSON.
         account: at the provider, as it was when the job was created; None: before that, or the job runs in the worker.
         round: how often creating began again, after an attempt that created no job.
         upload: the provider's name of the uploaded file.
@@ -205,6 +207,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     first_row: int
     requests: str
     row_ids: str
+    schemas: str | None = None
     retries_left: int = 0
     retried: int = 0
     round: int = 0

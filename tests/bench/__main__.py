@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from jsonschema import Draft202012Validator
 from rich.console import Console
 from rich.table import Table
 
@@ -28,14 +29,21 @@ from batch_router.road.steps.normalize import normalize
 from ..e2e.stack import run_stack
 from .codecs import PROVIDERS, measure_codecs
 from .road import answers_path, claim_answered, convert_and_commit, open_road, shards_of, submit_file
-from .rows import lines_of, native_request, write_answers, write_requests
+from .rows import JSON, SCHEMA, lines_of, native_request, write_answers, write_requests
 from .sizes import FULL, SMALL, Sizes
 
 MEMORY = Path("/dev/shm")
 #: What each provider must reach.
-PROVIDER_BOUNDS = {"encode_ratio": 0.4, "decode_ratio": 0.4, "image_ratio": 0.6, "transfer_mb": 50}
+PROVIDER_BOUNDS = {"encode_ratio": 0.4, "schema_ratio": 0.4, "decode_ratio": 0.4, "image_ratio": 0.6, "transfer_mb": 50}
 #: What each figure must reach.
-BOUNDS = {"convert_ratio": 0.5, "native_ratio": 0.7, "normalize_ratio": 0.35, "bytes_per_row": 16.0, "latency_s": 2.0}
+BOUNDS = {
+    "convert_ratio": 0.5,
+    "native_ratio": 0.7,
+    "normalize_ratio": 0.35,
+    "parse_ratio": 0.5,
+    "bytes_per_row": 16.0,
+    "latency_s": 2.0,
+}
 
 
 def main(sizes: Sizes) -> None:
@@ -47,6 +55,7 @@ def main(sizes: Sizes) -> None:
             figures |= measure_codecs(sizes)
             figures |= speed(url, sizes)
             figures |= native_speed(url, sizes)
+            figures |= parse_speed(url, sizes)
             figures |= memory(scratch, url, sizes)
             figures |= transfers(scratch, sizes)
         figures |= latency(scratch / "latency", sizes)
@@ -86,11 +95,37 @@ def native_speed(url: str, sizes: Sizes) -> dict[str, Any]:
     return {f"native_{name}": value for name, value in converted.items()}
 
 
-def against_bare(step: Callable[[], object], path: Path, runs: int) -> dict[str, float]:
+def parse_speed(url: str, sizes: Sizes) -> dict[str, Any]:
+    """`normalize` where each answer is checked against a schema; the bare loop does that with jsonschema alone."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=MEMORY if MEMORY.is_dir() else None) as scratch:
+        home = Path(scratch)
+        context = open_road(home, url)
+        write_requests(home / "rows.jsonl", sizes.parsed)
+        shard = convert_and_commit(context, submit_file(context, home / "rows.jsonl", SCHEMA))[0]
+        write_answers(answers_path(context, shard), shard.label, shard.rows, text=JSON)
+        answered = claim_answered(context, shard)
+        path = answers_path(context, shard)
+        parsed = against_bare(lambda: normalize(context, answered), path, sizes.runs, bare_check)
+    return {f"parse_{name}": value for name, value in parsed.items()}
+
+
+def bare_check(lines: list[bytes]) -> None:
+    decode, encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
+    validator = Draft202012Validator(SCHEMA)
+    for line in lines:
+        answer = decode(line)
+        answer["parsed"] = decode(answer["response"]["body"]["choices"][0]["message"]["content"])
+        assert validator.is_valid(answer["parsed"])
+        encode(answer)
+
+
+def against_bare(
+    step: Callable[[], object], path: Path, runs: int, bare_of: Callable[[list[bytes]], None] | None = None
+) -> dict[str, float]:
     lines = list(lines_of(path))
     ratios, seconds = [], []
     for _ in range(runs):
-        bare = timed(lambda: bare_loop(lines))
+        bare = timed(lambda: (bare_of or bare_loop)(lines))
         spent = timed(step)
         seconds.append(spent)
         ratios.append(bare / spent)

@@ -12,7 +12,7 @@ from batch_router.intake.encode import RowEncoder
 from batch_router.providers import Provider, find_provider
 from batch_router.settings import Settings
 
-from .rows import SENTENCE, answer, request
+from .rows import SCHEMA, SENTENCE, answer, request
 from .sizes import Sizes
 
 PROVIDERS = ("openai", "anthropic", "google", "vllm")
@@ -23,12 +23,15 @@ _encode_into = msgspec.json.Encoder().encode_into
 def measure_codecs(sizes: Sizes) -> dict[str, float]:
     """The ratios, medians of several pairs of runs, by the names under which they are shown."""
     chats = [_encode(request(number) | {"generation_config": {"max_tokens": 256}}) for number in range(sizes.chats)]
+    asked = {"max_tokens": 256, "output_schema": {"schema": SCHEMA, "name": "label", "strict": True}}
+    schemas = [_encode(request(number) | {"generation_config": asked}) for number in range(sizes.chats)]
     images = [_encode(_image_request(number, sizes.image_bytes)) for number in range(sizes.images)]
     figures: dict[str, float] = {}
     for name in PROVIDERS:
         provider = find_provider(name)
         answers = [_answer(name, f"0123456789abcdef-{number}") for number in range(sizes.chats)]
         figures[f"encode_ratio {name}"] = ratio(chats, sizes.runs, partial(encode, provider))
+        figures[f"schema_ratio {name}"] = ratio(schemas, sizes.runs, partial(encode, provider))
         figures[f"decode_ratio {name}"] = ratio(answers, sizes.runs, partial(decode, provider))
         figures[f"image_ratio {name}"] = ratio(images, sizes.runs, partial(encode, provider))
     return figures

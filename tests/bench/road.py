@@ -32,9 +32,9 @@ def open_road(home: Path, url: str) -> Context:
     return Context(settings, store, FolderStorage(home), "bench", Clients(settings), keeper)
 
 
-def submit_file(context: Context, path: Path) -> Batch:
+def submit_file(context: Context, path: Path, schema: dict[str, object] | None = None) -> Batch:
     """Submit, and claim the batch as `convert` would find it."""
-    submit(context, "openai", {"input": path, "batch_id": BATCH_ID, "check_rows": 0})
+    submit(context, "openai", {"input": path, "batch_id": BATCH_ID, "check_rows": 0, "output_schema": schema})
     return _claim(context, BATCH_ID, 1, Batch)
 
 

@@ -39,7 +39,21 @@ def write_requests(path: Path, rows: int, make: Callable[[int], dict[str, Any]] 
             stream.write(_encode(make(number)) + b"\n")
 
 
-def answer(row_id: str) -> bytes:
+#: Of an answer as data, and such an answer.
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "label": {"enum": ["good", "bad"]},
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+        "reasons": {"type": "array", "items": {"type": "string", "maxLength": 100}},
+    },
+    "required": ["label", "score", "reasons"],
+    "additionalProperties": False,
+}
+JSON = _encode({"label": "good", "score": 0.5, "reasons": [SENTENCE] * 12}).decode()
+
+
+def answer(row_id: str, text: str = SENTENCE * 16) -> bytes:
     """As the service writes it: its keys, their order, its spaces."""
     body = {
         "id": "chatcmpl-Cx1",
@@ -49,7 +63,7 @@ def answer(row_id: str) -> bytes:
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": SENTENCE * 16, "refusal": None, "annotations": []},
+                "message": {"role": "assistant", "content": text, "refusal": None, "annotations": []},
                 "logprobs": None,
                 "finish_reason": "stop",
             }
@@ -68,12 +82,12 @@ def answer(row_id: str) -> bytes:
     return _encode({"id": "batch_req_68a1", "custom_id": row_id, "response": response, "error": None}) + b"\n"
 
 
-def write_answers(path: Path, label: str, rows: int, seed: int = 1) -> None:
+def write_answers(path: Path, label: str, rows: int, seed: int = 1, text: str = SENTENCE * 16) -> None:
     """Answers to all rows of a shard, in another order."""
     order = list(range(rows))
     random.Random(seed).shuffle(order)
     with path.open("wb") as stream:
-        stream.writelines(answer(f"{label}-{row}") for row in order)
+        stream.writelines(answer(f"{label}-{row}", text) for row in order)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ class Sizes(NamedTuple):
 
     Attributes:
         rows: rows of the batch whose conversion and normalization are timed.
+        parsed: the same of a batch whose answers are checked against a schema.
         runs: pairs of runs per ratio.
         memory: rows of the batches whose memory is compared.
         chats, images: rows per codec.
@@ -17,6 +18,7 @@ class Sizes(NamedTuple):
     """
 
     rows: int
+    parsed: int
     runs: int
     memory: tuple[int, ...]
     chats: int
@@ -28,6 +30,7 @@ class Sizes(NamedTuple):
 
 FULL = Sizes(
     rows=200_000,  # four full shards
+    parsed=10_000,
     runs=5,
     memory=(10_000, 100_000, 1_000_000),
     chats=20_000,
@@ -38,6 +41,7 @@ FULL = Sizes(
 )
 SMALL = Sizes(
     rows=300,
+    parsed=100,
     runs=1,
     memory=(100, 200),
     chats=20,

@@ -7,8 +7,8 @@ import msgspec
 from ...core import Endpoint, OutputSchema
 from ...core.media import plain_media_type
 from ...exceptions import ValidationError
+from ...providers.google.openapi import camel, json_schema
 from ..losses import Translated
-from .gemini_schemas import camel, json_schema
 from .given import Given
 from .media import inline, kind_of_type
 from .parts import Parts, name_of, outcome

@@ -36,6 +36,8 @@ class _Body(msgspec.Struct, gc=False):
     model: str | None = None
     stream: bool | None = None
     prompt: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    response_format: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Named(msgspec.Struct, gc=False):
@@ -98,7 +100,8 @@ class OpenAIRows:
         if endpoint is Endpoint.EMBEDDINGS:
             return NativeRow(row.custom_id, body.model, endpoint, row.body, inputs=_count_inputs(row.body))
         chooses = body.model is None and (endpoint in _CHOOSES_MODEL or body.prompt is not msgspec.UNSET)
-        return NativeRow(row.custom_id, body.model, endpoint, row.body, not chooses)
+        says_form = body.response_format is not msgspec.UNSET or body.text is not msgspec.UNSET
+        return NativeRow(row.custom_id, body.model, endpoint, row.body, not chooses, 1, says_form)
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`."""
@@ -117,11 +120,8 @@ class OpenAIRows:
 
     def asked_schema(self, row: NativeRow) -> dict[str, object] | None:
         """See `NativeFormat.asked_schema`."""
-        body = bytes(row.body)
-        if b'"json_schema"' not in body and b'"json_object"' not in body:
-            return None
         try:
-            asked = _decode_asked(body)
+            asked = _decode_asked(row.body)
         except msgspec.MsgspecError:  # not ours to understand
             return None
         form = asked.response_format or (asked.text.format if asked.text else None)

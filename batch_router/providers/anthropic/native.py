@@ -21,6 +21,7 @@ class _Params(msgspec.Struct, gc=False):
 
     model: str | None = None
     stream: bool | None = None
+    output_config: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Format(msgspec.Struct, gc=False):
@@ -59,7 +60,8 @@ class AnthropicRows:
         params = _decode_params(row.params)
         if params.stream:
             raise ValidationError("params.stream: a batch has no streams; leave it out")
-        return NativeRow(row.custom_id, params.model, Endpoint.CHAT, row.params)
+        says_form = params.output_config is not msgspec.UNSET
+        return NativeRow(row.custom_id, params.model, Endpoint.CHAT, row.params, says_form=says_form)
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`."""
@@ -72,8 +74,6 @@ class AnthropicRows:
 
     def asked_schema(self, row: NativeRow) -> dict[str, object] | None:
         """See `NativeFormat.asked_schema`."""
-        if b'"json_schema"' not in bytes(row.body):
-            return None
         try:
             asked = _decode_asked(row.body).output_config
         except msgspec.MsgspecError:  # not ours to understand

@@ -24,6 +24,8 @@ class _Request(msgspec.Struct, gc=False):
 
     model: str | None = None
     content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    camel: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="generationConfig", default=msgspec.UNSET)
+    snake: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="generation_config", default=msgspec.UNSET)
 
 
 class _Asked(msgspec.Struct, gc=False):
@@ -71,7 +73,8 @@ class GeminiRows:
         request = _decode_request(row.request)
         model = request.model.removeprefix(_PREFIX) if request.model is not None else None
         endpoint = Endpoint.CHAT if request.content is msgspec.UNSET else Endpoint.EMBEDDINGS
-        return NativeRow(row.key, model, endpoint, row.request)
+        says_form = request.camel is not msgspec.UNSET or request.snake is not msgspec.UNSET
+        return NativeRow(row.key, model, endpoint, row.request, says_form=says_form)
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`: the job names the model, and a row must not name another one."""
@@ -99,9 +102,6 @@ class GeminiRows:
 
     def asked_schema(self, row: NativeRow) -> dict[str, object] | None:
         """See `NativeFormat.asked_schema`."""
-        body = bytes(row.body)
-        if b"esponse" not in body:  # of `responseSchema` and its other spellings, and of `responseMimeType`
-            return None
         try:
             config = next((found for name in _CONFIG if (found := member_of(row.body, name)) is not None), None)
             asked = _decode_config(config) if config is not None else _Asked()

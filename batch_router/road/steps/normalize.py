@@ -17,12 +17,13 @@ from ..context import Context
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
 from ..outcome import ShardOutcome, shard_to
+from ..parsing import AnswerParser
 from ..refetch import fetch_again
+from ..row_ids import read_row_id
 from ..step import Step
 from ..unanswered import refused_results, why_unanswered
 
 _encode_into = msgspec.json.Encoder().encode_into
-_decode_row_id = msgspec.json.Decoder(tuple[int, str]).decode
 
 _BUFFER = 1 << 18
 
@@ -78,6 +79,7 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
     codec = context.clients.provider(shard.provider).codec
     bounds = context.settings.of(Bounds)
     located = locate(context.storage, shard, codec, bounds)
+    parser = AnswerParser(context, shard)
     unanswered = why_unanswered(context, shard, located.missing)
     may_retry = shard.retries_left > 0 and not shard.cancel
     resends = shard.resend > 0 and not shard.cancel
@@ -92,7 +94,8 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
         open_answers(context.storage, shard, codec, located, bounds) as answers,
     ):
         for row, line in enumerate(row_ids):
-            custom_id = _decode_row_id(line)[1]
+            row_id = read_row_id(line)
+            custom_id = row_id.custom_id
             result = answers.result(row, custom_id) or refused.get(row)
             if result is None and resends:
                 again.append(row)
@@ -103,6 +106,8 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
                     again.append(row)
                     continue
                 result = bounded(shown(result, shard.label, row))
+            elif row_id.schema is not None:
+                result = parser.parse(result, row_id.schema)
             try:
                 _encode_into(result, buffer, -1)
             except RecursionError:
