@@ -53,11 +53,13 @@ class Sent(NamedTuple):
     Attributes:
         request: as it is sent.
         dropped: what was left out, by name.
+        adjusted: what of schemas is sent in another way, by name.
         is_native: whether it goes as it stands.
     """
 
     request: Any
     dropped: dict[str, int]
+    adjusted: dict[str, int]
     is_native: bool
 
 
@@ -81,4 +83,4 @@ def send(provider: str, row: Any, unsupported: Any = "error", model: str = "m") 
     encoder = RowEncoder(kind, unsupported, Settings())
     wire = json.loads(msgspec.json.encode(encoder.encode(read, "t-0")))
     request = next(wire[name] for name in BODIES if name in wire)
-    return Sent(request, dict(encoder.dropped), isinstance(read, NativeRow))
+    return Sent(request, dict(encoder.dropped), dict(encoder.adjusted), isinstance(read, NativeRow))

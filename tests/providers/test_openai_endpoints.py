@@ -143,7 +143,7 @@ def test_a_request_goes_out_as_a_response() -> None:
         "instructions": "a\n\nb",
         "input": [
             {"role": "user", "content": "How is it in Oslo and Rome?"},
-            {"role": "assistant", "content": [{"type": "output_text", "text": "Let me see."}]},
+            {"role": "assistant", "content": "Let me see."},
             {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": '{"city":"Oslo"}'},
             {"type": "function_call_output", "call_id": "c1", "output": "rain"},
             {"type": "function_call_output", "call_id": "c2", "output": "sun"},

@@ -33,8 +33,15 @@ class Given:
     def __init__(
         self, members: dict[str, Any], path: str, losses: list[Loss], spell: Callable[[str], str] = _same
     ) -> None:
-        self._left = {spell(name): value for name, value in members.items() if value is not None and value != []}
+        self._left: dict[str, Any] = {}
         self._written = {spell(name): name for name in members} if spell is not _same else {}
+        for name, value in members.items():
+            if value is None or value == []:
+                continue
+            if self._written.get(spell(name), name) != name:
+                losses.append(Loss(f"{path}.{name}", name, "it is given in another spelling, too; keep one"))
+            else:
+                self._left[spell(name)] = value
         self._spell = spell
         self.path = path
         self.losses = losses

@@ -100,7 +100,7 @@ class Translation:
 
     def choose_tool(self, choice: str | dict[str, Any], given: Given, name: str) -> None:
         """Whether a tool must be called, or which one; called after all tools were added."""
-        known = {tool.name for tool in self._tools}
+        known = [tool.name for tool in self._tools]
         if isinstance(choice, dict) and choice.get("name") not in known:
             given.lose(name, "name one of the tools that are sent")
         elif known:

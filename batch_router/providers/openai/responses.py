@@ -50,15 +50,25 @@ def _items(message: UnifiedMessage) -> list[dict[str, object]]:
     if isinstance(message.content, str):
         return [{"role": message.role, "content": message.content, **message.provider_kwargs}]
     items: list[dict[str, object]] = []
-    parts: list[dict[str, object]] = []
+    own: list[TextContent | ImageContent | DocumentContent] = []
     for part in message.content:
-        if isinstance(part, TextContent | ImageContent | DocumentContent):
-            if not parts:  # parts that items stand between are one message, where the first of them is
-                items.append({"role": message.role, "content": parts, **message.provider_kwargs})
-            parts.append(_part(part, message.role))
-        else:
+        if not isinstance(part, TextContent | ImageContent | DocumentContent):
             items.append(_item(part))
+            continue
+        if not own:  # parts that items stand between are one message, where the first of them is
+            place = len(items)
+        own.append(part)
+    if own:
+        items.insert(place, {"role": message.role, "content": _content(own, message.role), **message.provider_kwargs})
     return items
+
+
+def _content(parts: list[TextContent | ImageContent | DocumentContent], role: str) -> object:
+    """The parts of a message; a single text of the assistant as text: the SDK's types have lists only of answers."""
+    first = parts[0]
+    if role == "assistant" and len(parts) == 1 and isinstance(first, TextContent):
+        return first.text
+    return [_part(part, role) for part in parts]
 
 
 def _item(part: ThinkingContent | ToolCallContent | ToolResultContent) -> dict[str, object]:
