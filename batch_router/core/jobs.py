@@ -135,10 +135,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the job was refused as a whole: it answered no row, and costs nothing."""
         return self.status is BatchStatus.FAILED and not (self.completed or self.outputs)
 
+    def undone(self, rows: int) -> int | None:
+        """How many of its rows the provider counts as not done; None: it does not, or counts other rows than these."""
+        if self.unanswered is None or self.completed + self.failed + self.unanswered > rows:
+            return None
+        return self.unanswered
+
     def promised(self, rows: int) -> int:
         """How many of its rows have an answer or a refusal that can be fetched, by its status and counts."""
         if self.status is BatchStatus.COMPLETED:
-            return max(0, rows - (self.unanswered or 0))
+            return rows - (self.undone(rows) or 0)
         return min(rows, self.completed + self.failed)
 
 

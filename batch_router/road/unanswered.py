@@ -44,7 +44,7 @@ def why_unanswered(context: Context, shard: Shard, missing: int) -> Unanswered:
     job = shard.job
     lost = max(0, promised_answers(context, shard) - (shard.rows - missing)) if job and not job.did_nothing else 0
     has_expired = job is not None and job.status is BatchStatus.EXPIRED
-    not_done = job.unanswered if job is not None else None
+    not_done = job.undone(shard.rows) if job is not None else None
     is_undone = missing <= not_done if not_done is not None else has_expired
     if shard.failure is not None and not has_expired and not shard.was_cancelled:
         return Unanswered(ResultStatus.ERRORED, _job_failed(shard.failure), lost)

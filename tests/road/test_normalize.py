@@ -162,6 +162,7 @@ def test_a_missing_answer_is_an_error(normalized: Normalize) -> None:
         (BatchStatus.COMPLETED, 0, False),
         (BatchStatus.COMPLETED, 1, False),  # of one of the two
         (BatchStatus.COMPLETED, 2, True),
+        (BatchStatus.COMPLETED, 5, False),  # more than the job has
         (BatchStatus.EXPIRED, None, True),  # the word itself says that it was not done
         (BatchStatus.EXPIRED, 2, True),
         (BatchStatus.EXPIRED, 1, False),
