@@ -134,7 +134,6 @@ def _stack(home: Path) -> Iterator[None]:
     """`batch-router up --simulate` in its own home, without the settings and keys of this machine."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment[f"{PREFIX}HOME"] = str(home)
-    environment[f"{PREFIX}MAX_SHARD_ROWS"] = str(_ROWS_PER_SHARD)
     scenario = home / "scenario.toml"
     scenario.write_text(_scenario())
     command = [sys.executable, "-P", "-m", "batch_router.cli", "up", "--scenario", str(scenario), "io", "cpu", "gpu"]
@@ -150,7 +149,7 @@ def _wait_for_workers(home: Path) -> BatchClient:
     client = None
     while time.monotonic() < deadline:
         if client is None and running_url(home) is not None:
-            client = BatchClient(open_context(Settings(home=home)))
+            client = BatchClient(open_context(Settings(home=home, max_shard_rows=_ROWS_PER_SHARD)))
         if client is not None and all(client.listeners(queue) for queue in _QUEUES):
             return client
         time.sleep(0.1)

@@ -60,7 +60,7 @@ class Stack:
         self.simulator = simulator
         self.nursery = nursery
         self.folder = home / "drill"
-        self.settings = Settings(home=home, redis_url=url)
+        self.settings = Settings(home=home, redis_url=url, max_shard_rows=_ROWS_PER_SHARD)
         self.context = open_context(self.settings)
         self.client = BatchClient(self.context)
         self.store = self.context.store

@@ -268,6 +268,7 @@ def test_the_demo_runs_by_itself_and_leaves_nothing_running(tmp_path: Path) -> N
     assert [path.stem for path in results] == [f"results-{name}" for name in ("openai", "anthropic", "google", "vllm")]
     assert all(path.read_bytes().count(b"\n") == 40 for path in results)
     assert all(b"2 x 3 = 6 books" in path.read_bytes() for path in results)
+    assert ".1 completed" in done.stderr  # each batch has two shards
     assert done.stdout.count("question 0") == 4
     assert processes_of(results[0].parent) == {}
 
