@@ -6,7 +6,16 @@ one that is missing is an error, too.
 
 from pydantic import BaseModel
 
-from batch_router import AsyncBatchClient, BatchClient, BatchRouter, GenerationConfig, UnifiedMessage, UnifiedRequest
+from batch_router import (
+    AsyncBatchClient,
+    BatchClient,
+    BatchRouter,
+    GenerationConfig,
+    OutputSchema,
+    Tool,
+    UnifiedMessage,
+    UnifiedRequest,
+)
 from batch_router.worker import submit_batch
 
 
@@ -28,6 +37,19 @@ def right(client: BatchClient) -> None:
     client.submit("openai", requests=[Row(custom_id="a", prompt="b")], generation_config={"max_tokens": 5})
     client.submit("groq", requests=ROWS, completion_window="7d", headers={"x-run": "7"}, betas=("some-beta",))
     client.submit(provider="vllm", input="in.jsonl", check_rows=None, unsupported="drop", engine_options={"seed": 4})
+
+
+def right_schemas(client: BatchClient) -> None:
+    """A class wherever a schema may stand; what is parsed is an instance of it."""
+    client.submit("openai", requests=ROWS, output_schema=Row)
+    client.submit("openai", requests=ROWS, output_schema=list[Row])
+    client.submit("openai", requests=ROWS, output_schema={"type": "object"})
+    GenerationConfig(output_schema=Row, tools=[Tool(name="f", parameters=Row)])
+    client.submit("openai", requests=ROWS, output_schema=OutputSchema(schema=Row, strict=False))
+    for result in client.results("b"):
+        row: Row = result.parse(Row)
+        rows: list[Row] = result.parse(list[Row])
+        print(row.prompt, rows[0].prompt)
 
 
 def right_by_task() -> str:

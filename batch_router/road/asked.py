@@ -71,7 +71,7 @@ class SchemaList:
             return None
         try:
             return self._native.asked_schema(row)
-        except RecursionError:
+        except (AttributeError, RecursionError, TypeError):  # the service may understand it, or refuse it
             return None
 
     def _look_up(self, encoded: bytes) -> int:

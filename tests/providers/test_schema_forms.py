@@ -245,6 +245,13 @@ def test_a_schema_that_is_not_strict_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
+def test_the_description_of_a_form_goes_along(name: str) -> None:
+    """In its own place at OpenAI, and in front of the schema's own elsewhere."""
+    made = msgspec.json.decode(form(name, classes.Documented, description="Reviews.").value)
+    assert made["description"] == ("Reviews." if name == "openai" else "Reviews.\n\nWhat it is about.")
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
 def test_the_tools_of_a_class_are_strict(name: str) -> None:
     """Their parameters have the provider's form; those of a tool that is not strict stay, but for Google's fields."""
     tool = Tool(parameters=classes.Bounds)  # type: ignore[call-arg]

@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from ...core import OutputSchema, Tool
+from ...exceptions import ValidationError
 
 _Source = TypeVar("_Source", OutputSchema, Tool)
 #: Bytes of a schema whose form is kept.
@@ -70,8 +71,15 @@ class Forms(Generic[_Source]):
         return self._new(self._decode(encoded))
 
     def _new(self, source: _Source) -> Form:
-        made = self._make(source)
+        try:
+            made = self._make(source)
+        except (AttributeError, KeyError, TypeError) as error:  # a keyword's value has another type than JSON schema's
+            raise ValidationError(f"generation_config: {_where(source)} is no JSON schema: {error}") from None
         return Form(msgspec.Raw(_encode(made.value)), made.changed, made.member)
+
+
+def _where(source: OutputSchema | Tool) -> str:
+    return "output_schema" if isinstance(source, OutputSchema) else f"the parameters of the tool {source.name}"
 
 
 class Schemas(NamedTuple):

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
+from ...core import OutputSchema
 from ...exceptions import ValidationError
 from ...security.printable import printable
 
@@ -160,6 +161,13 @@ def _reached(inside: Mapping[str, set[str]], start: str) -> set[str]:
         seen |= more
         left += more
     return seen
+
+
+def described(source: OutputSchema) -> Node:
+    """The schema with the description of the form in front of its own, for providers without another place for it."""
+    schema: Node = source.schema
+    texts = [text for text in (source.description, schema.get("description")) if text]
+    return {**schema, "description": "\n\n".join(map(str, texts))} if source.description else schema
 
 
 def with_object_root(schema: Node) -> tuple[Node, bool]:

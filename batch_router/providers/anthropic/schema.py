@@ -8,7 +8,7 @@ from ...core import OutputSchema, Tool
 from ...exceptions import ValidationError
 from ...security.printable import printable
 from .._schemas.forms import Forms, Schemas, Written
-from .._schemas.writer import Node, Writer, cyclic, is_open, is_primitive, split_types, with_object_root
+from .._schemas.writer import Node, Writer, cyclic, described, is_open, is_primitive, split_types, with_object_root
 
 _SHOWN = 100
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
@@ -81,7 +81,7 @@ def _tool(tool: Tool) -> Written:
 
 
 def _output(source: OutputSchema) -> Written:
-    return _closed(source.schema, "output_schema")
+    return _closed(described(source), "output_schema")
 
 
 #: The schemas alone. That of the answer is always enforced, and has no name; a tool that is not strict has its own.

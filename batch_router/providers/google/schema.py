@@ -14,6 +14,7 @@ from .._schemas.writer import (
     Node,
     Writer,
     cyclic,
+    described,
     is_primitive,
     split_types,
     type_of,
@@ -139,7 +140,7 @@ def _openapi(schema: Node) -> tuple[Node, frozenset[str]]:
 
 def _output(source: OutputSchema) -> Written:
     try:
-        is_openapi, schema, changed = _form_of(source.schema, source.google_form)
+        is_openapi, schema, changed = _form_of(described(source), source.google_form)
     except ValidationError as error:
         raise ValidationError(f"generation_config.output_schema: {error}") from None
     return Written(schema, changed, "responseSchema" if is_openapi else "responseJsonSchema")
