@@ -19,6 +19,7 @@ from .jobs import job_spec, stored_rows
 from .lease import LeaseLostError
 from .outcome import ShardOutcome, shard_to
 from .policy import describe
+from .reported import sound
 
 # An engine may take ten seconds to end, and a user waits fifteen.
 _LOOK_EVERY = 2.0
@@ -35,7 +36,7 @@ def run(running: Running, shard: Shard) -> ShardOutcome:
         return shard_to(State.CREATING, PASSED_OVER, attempts=shard.attempts, error=shard.error)
     try:
         with _watched(running, shard, client):
-            job = client.create(stored_rows(running, shard), job_spec(shard))
+            job = sound(shard.provider, client.create(stored_rows(running, shard), job_spec(shard)))
     except JobInterruptedError as error:  # nothing went wrong, so the try does not count
         failure = describe(error, retryable=True) if error.retry_after else None
         return shard_to(State.CREATING, error.retry_after or 0, attempts=shard.attempts, error=failure)
@@ -46,7 +47,7 @@ def keep_answers(context: Context, shard: Shard, failure: Failure) -> ShardOutco
     """Give a shard up because of `failure`, and make a job of what its runs have answered."""
     try:
         client = cast(LocalClient, context.client_of(shard, needs_key=False))
-        job = client.keep_answers(shard.requests)
+        job = sound(shard.provider, client.keep_answers(shard.requests))
     except JobInterruptedError as error:
         return shard_to(State.CREATING, error.retry_after, attempts=shard.attempts, error=failure)
     except BatchRouterError as error:
@@ -81,7 +82,7 @@ def _watch(running: Running, shard: Shard, client: LocalClient, over: threading.
             client.interrupt(job_id)
         try:
             cancelled = cancelled or _pass_on_cancel(running, shard, client)
-            now, completed = running.store.now(), client.get(job_id).completed
+            now, completed = running.store.now(), sound(shard.provider, client.get(job_id)).completed
             if first is None or completed == first.before:  # loading the model is no measure of its pace
                 first = Progress(completed=completed, before=completed, since=now, at=now)
             running.lease.renew(progress=msgspec.structs.replace(first, completed=completed, at=now))
