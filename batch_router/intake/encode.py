@@ -55,6 +55,7 @@ class RowEncoder:
         self._endpoint: Endpoint | None = None
         self._model: str | None = None
         self._fitting = Fitting({}, {})
+        self._takes = self._fitting.takes
         self._schemas = provider.schemas
         self.dropped: Counter[str] = Counter()
         self.adjusted: Counter[str] = Counter()
@@ -82,37 +83,42 @@ class RowEncoder:
         """
         if row.model not in self._queued:
             self._check_model(row.model)
-        if isinstance(row, NativeRow):
+        if isinstance(row, UnifiedRequest):
+            self._turn_to(row)
+            request = row if not row.provider_kwargs and self._takes(row) else self._fit_request(row)
+        elif isinstance(row, Translated):
+            self._turn_to(row.request)
+            request = self._fit_translated(row)
+        else:
             if row.output_schema is not None:
                 self._note_schemas(row.output_schema, None)
             return row
-        losses: list[Loss] = []
-        if isinstance(row, Translated):
-            request = self._fit_request(row.request, losses)
-            placed = [loss._replace(path=place_of(loss.path, row.places)) for loss in losses]
-            losses = [*row.losses, *placed]
-            places = row.places
-        else:
-            request, places = self._fit_request(row, losses), {}
-        if losses:
-            self._settle(losses, request, places)
         config = request.generation_config
         if config is not None and (config.output_schema is not None or config.tools is not None):
             self._note_schemas(config.output_schema, config.tools)
+        return request
+
+    def _fit_request(self, request: UnifiedRequest) -> UnifiedRequest:
+        if not _RESERVED.isdisjoint(request.provider_kwargs):
+            _refuse_reserved(request.provider_kwargs)
+        losses: list[Loss] = []
+        request = self._fitting.fit(request, losses)
+        if losses:
+            self._settle(losses, request, {})
+        return request
+
+    def _fit_translated(self, row: Translated) -> UnifiedRequest:
+        losses: list[Loss] = []
+        request = self._fitting.fit(row.request, losses)
+        losses = [*row.losses, *(loss._replace(path=place_of(loss.path, row.places)) for loss in losses)]
+        if losses:
+            self._settle(losses, request, row.places)
         return request
 
     def _note_schemas(self, output: OutputSchema | None, tools: list[Tool] | None) -> None:
         if self._schemas is not None:
             for name in self._schemas.changes(output, tools or ()):
                 _count(self.adjusted, name)
-
-    def _fit_request(self, request: UnifiedRequest, losses: list[Loss]) -> UnifiedRequest:
-        if request.provider_kwargs and not _RESERVED.isdisjoint(request.provider_kwargs):
-            _refuse_reserved(request.provider_kwargs)
-        endpoint = request.endpoint or _CHAT
-        if endpoint is not self._endpoint or request.model != self._model:
-            self._turn_to(endpoint, request.model)
-        return self._fitting.fit(request, losses)
 
     def _check_model(self, model: str | None) -> None:
         check_model(model)
@@ -121,13 +127,17 @@ class RowEncoder:
         if len(self._queued) < _MOST_NAMES:  # there may be as many as rows, and only so many are worth the memory
             self._queued.add(model)
 
-    def _turn_to(self, endpoint: Endpoint, model: str | None) -> None:
-        lacks = self._provider.lacks(endpoint, model or "")
+    def _turn_to(self, request: UnifiedRequest) -> None:
+        endpoint = request.endpoint or _CHAT
+        if endpoint is self._endpoint and request.model == self._model:
+            return
+        lacks = self._provider.lacks(endpoint, request.model or "")
         if lacks is None:
             has = ", ".join(self._provider.endpoints)
             raise ValidationError(f"endpoint: {self._name} has no {endpoint.value!r}; it has: {has}")
-        self._endpoint, self._model = endpoint, model
+        self._endpoint, self._model = endpoint, request.model
         self._fitting = Fitting(lacks, self._provider.media_types)
+        self._takes = self._fitting.takes
 
     def _settle(self, losses: list[Loss], request: UnifiedRequest, places: Mapping[str, str]) -> None:
         """Count what a request goes without, or refuse it for all of that, and for what the codec refuses, too."""

@@ -1,6 +1,7 @@
 """Requests without what a provider lacks."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import replace
@@ -21,6 +22,8 @@ from .losses import Loss
 
 _CONFIG_FIELDS = frozenset(GenerationConfig.__struct_fields__)
 _MARKER = "cache_control"
+# Fields that are looked at in any case: of two at least `attrgetter` makes a tuple.
+_DOUBTFUL = ("json_object", "reasoning_effort")
 # What a part may have beside its content -> what it is when it says nothing, the default first.
 _ATTRIBUTES: Mapping[str, tuple[object, ...]] = {_MARKER: (None,), "detail": (None, "auto"), "is_error": (False,)}
 
@@ -37,32 +40,53 @@ class Fitting:
         self._lacks = lacks
         self._media_types = media_types
         self._fields = [name for name in lacks if name in _CONFIG_FIELDS]
-        heads = [(name.partition(".")[0], name) for name in lacks if name not in _CONFIG_FIELDS]
-        self._words = [(field, name.partition(".")[2], name) for field, name in heads if field in _CONFIG_FIELDS]
-        self._kinds = frozenset(name for field, name in heads if field not in _CONFIG_FIELDS)
+        self._words: dict[str, dict[str, str]] = {}
+        self._kinds: set[str] = set()
+        for name in lacks:
+            head, _, word = name.partition(".")
+            if word and head in _CONFIG_FIELDS:
+                self._words.setdefault(head, {})[word] = name
+            elif head not in _CONFIG_FIELDS:
+                self._kinds.add(name)
         self._attributes = [(name, nothing) for name, nothing in _ATTRIBUTES.items() if name in lacks]
-        self._takes_markers = _MARKER not in lacks
         self._takes_parts = not (self._kinds or media_types)
+        marked = ["tools"] if _MARKER in lacks else []
+        doubtful = {*_DOUBTFUL, *self._fields, *self._words, *marked}
+        self._read_doubtful = attrgetter(*doubtful)
+        self._nothing = (None,) * len(doubtful)
+
+    def takes(self, request: UnifiedRequest) -> bool:
+        """Whether a look is enough to see that the request has nothing of it; most have not."""
+        config = request.generation_config
+        if config is not None and self._read_doubtful(config) != self._nothing:
+            return False
+        if self._takes_parts:
+            return True
+        for message in request.messages:
+            if message.content.__class__ is not str:
+                return False
+        return request.system_prompt.__class__ is not list
 
     def fit(self, request: UnifiedRequest, losses: list[Loss]) -> UnifiedRequest:
         """The request without it: the very same one, if there is none of it; `losses` takes what went."""
         config = request.generation_config
         if config is not None:
-            for field in self._fields:
-                if getattr(config, field) is not None:
-                    request = self._drop_field(request, field, self._lacks[field], losses)
-            for field, word, name in self._words:
-                if getattr(config, field) == word:
-                    request = self._drop_field(request, field, self._lacks[name], losses)
-            if not self._takes_markers and config.tools is not None:
-                request = self._without_tool_markers(request, losses)
-        if not self._takes_parts:
-            if request.system_prompt.__class__ is list:
-                request = self._fit_system(request, losses)
-            for number, message in enumerate(request.messages):
-                if message.content.__class__ is not str:
-                    request = self._fit_messages(request, number, losses)
-                    break
+            request = self._fit_config(request, config, losses)
+        if self._takes_parts:
+            return request
+        if request.system_prompt.__class__ is list:
+            request = self._fit_system(request, losses)
+        return self._fit_messages(request, losses)
+
+    def _fit_config(self, request: UnifiedRequest, config: GenerationConfig, losses: list[Loss]) -> UnifiedRequest:
+        for field in self._fields:
+            if getattr(config, field) is not None:
+                request = self._drop_field(request, field, self._lacks[field], losses)
+        for field, words in self._words.items():
+            if (word := getattr(config, field)) is not None and word in words:
+                request = self._drop_field(request, field, self._lacks[words[word]], losses)
+        if config.tools is not None and _MARKER in self._lacks:
+            request = self._without_tool_markers(request, losses)
         return request
 
     @staticmethod
@@ -89,10 +113,10 @@ class Fitting:
         ]
         return replace(request, system_prompt=parts) if len(losses) > before else request
 
-    def _fit_messages(self, request: UnifiedRequest, first: int, losses: list[Loss]) -> UnifiedRequest:
+    def _fit_messages(self, request: UnifiedRequest, losses: list[Loss]) -> UnifiedRequest:
         before = len(losses)
-        messages = request.messages[:first]
-        for number, message in enumerate(request.messages[first:], first):
+        messages: list[UnifiedMessage] = []
+        for number, message in enumerate(request.messages):
             if isinstance(message.content, str):
                 messages.append(message)
             elif fitted := self._fit_message(message, f"messages[{number}].content", losses):
