@@ -18,9 +18,9 @@ EngineOption = bool | int | float | str
 
 
 #: A provider's word for the time that a job may take: "24h".
-CompletionWindow = Annotated[str, Meta(pattern="^[0-9]{1,4}[a-z]{1,2}$")]
+CompletionWindow = Annotated[str, Meta(pattern=r"^[0-9]{1,4}[a-z]{1,2}\Z")]
 #: A provider's name of a feature that is not yet for all: "output-300k-2026-03-24".
-Beta = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Beta = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
 
 #: Rounds of the digest of a key: some 20 ms, once per client. Keys of one's own servers may be short enough to guess.
 _DIGEST_ROUNDS = 50_000

@@ -29,9 +29,10 @@ _LONGEST = 1 << 20  # bytes of the file
 _SHOWN = 200
 # `BATCH_ROUTER_<NAME>_BASE_URL` is the variable of its address.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_VISIBLE = re.compile(r"[!-~]+")
 
-_Variable = Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]{0,99}$")]
-_Window = Annotated[str, Meta(pattern="^[0-9]{1,4}[a-z]{1,2}$")]
+_Variable = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,99}\Z")]
+_Window = Annotated[str, Meta(pattern=r"^[0-9]{1,4}[a-z]{1,2}\Z")]
 _Word = Annotated[str, Meta(min_length=1, max_length=100)]
 _Status = Literal["validating", "in_progress", "cancelling", "completed", "failed", "cancelled", "expired"]
 
@@ -119,11 +120,11 @@ def _make(name: str, entry: _Entry) -> type[Provider]:
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
-    if not is_address:
-        raise ValidationError("base_url must begin with https:// or http:// and a host")
+    if not is_address or not _VISIBLE.fullmatch(url):
+        raise ValidationError("base_url must begin with https:// or http:// and a host, and has no spaces")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValidationError("base_url has no user, password or parameters: the key is in one of key_variables")
 

@@ -389,6 +389,8 @@ def state(word: str) -> dict[str, Any]:
         (operation(metadata={"createTime": [5]}), {"created_at": 0.0, "expires_at": None}),
         (operation(**state("BATCH_STATE_PARTIALLY_SUCCEEDED")), {"status": "completed"}),
         (operation(**state("JOB_STATE_RUNNING")), {"status": "in_progress"}),
+        (operation(**state("BATCH_STATE_WRAPPED_UP")), {"status": "completed", "word": None}),
+        ({"name": "batches/x", "done": True, "response": {"responsesFile": "files/a"}}, {"status": "completed"}),
         ({"name": "batches/x"}, {"status": "validating", "error": None}),
         ({"name": "batches/x", "metadata": None, "error": {"code": 3}}, {"status": "failed"}),
         (operation(**state("BATCH_STATE_EXPIRED")), {"status": "expired"}),

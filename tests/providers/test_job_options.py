@@ -116,6 +116,8 @@ def test_they_hold_for_rows_that_go_again(tmp_path: Path) -> None:
         ("vllm", {"headers": {"x-run": "7"}}, "^headers: vllm has no such option"),
         ("openai", {"completion_window": "a day"}, "^completion_window: Expected `str` matching"),
         ("anthropic", {"betas": ["a,b"]}, "^betas.*: Expected `str` matching"),
+        ("anthropic", {"betas": ["a\n"]}, "^betas.*: Expected `str` matching"),
+        ("openai", {"completion_window": "24h\n"}, "^completion_window: Expected `str` matching"),
     ],
 )
 def test_what_a_provider_does_not_have_is_refused(

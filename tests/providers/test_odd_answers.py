@@ -148,6 +148,14 @@ def test_a_create_without_an_id_is_ambiguous(serve: Serve, tmp_path: Any, provid
     assert caught.value.ambiguous
 
 
+@pytest.mark.parametrize("name", ["batch_1", "v1:batch.2", "a@b+c~d,e=", "9"])
+def test_an_id_may_have_what_paths_may_have(serve: Serve, name: str) -> None:
+    """An id that is not taken is a job that is paid for, and created again."""
+    client, server = serve("openai", says({"id": name, "status": "validating"}))
+    assert client.get(name).id == name
+    assert server.asked[0].path.endswith(f"/batches/{name}")
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_unknown_status_is_running(serve: Serve, provider: str) -> None:
     """The job says in which word, printable and short."""
@@ -171,6 +179,9 @@ def test_a_job_that_names_no_file_says_so(serve: Serve) -> None:
     assert unnamed(request_counts={"total": 3, "completed": "3", "failed": 0})
     assert unnamed(request_counts={"total": 3, "completed": 2, "failed": 1}, error_file_id="file-e")
     assert unnamed(status="expired", request_counts={"total": 3, "completed": 1, "failed": 0})
+    assert unnamed(status="expired")
+    assert unnamed(status="cancelled", request_counts={"total": 0, "completed": 0, "failed": 0})
+    assert not unnamed(status="failed")
     assert not unnamed(output_file_id="file-o", request_counts={"total": 3, "completed": 2, "failed": 1})
     assert not unnamed(request_counts={"total": 3, "completed": 0, "failed": 3}, error_file_id="file-e")
     assert not unnamed(status="cancelled", request_counts={"total": 3, "completed": 0, "failed": 0})

@@ -54,7 +54,7 @@ class OddOpenAI:
 
     Args:
         describe: what a look at a job says beyond its id.
-        gone: the files that are not there, and how often they are asked for until they are.
+        gone: the files and jobs that are not there, and how often they are asked for until they are.
 
     Attributes:
         jobs: all that were created.
@@ -79,7 +79,7 @@ class OddOpenAI:
         if found := re.fullmatch(r"/v1/batches/batch-(\d+)", path):
             job = self.jobs[int(found[1])]
             job.looks += 1
-            return _say(self._shown(job))
+            return self._absent(f"batch-{job.number}") or _say(self._shown(job))
         if found := re.fullmatch(r"/v1/files/(.+)/content", path):
             return self._content(found[1])
         return _say({"data": [self._shown(job) for job in reversed(self.jobs)], "has_more": False})
@@ -100,10 +100,15 @@ class OddOpenAI:
     def _shown(self, job: OddJob) -> dict[str, Any]:
         return {"id": f"batch-{job.number}", "metadata": job.metadata} | self.describe(job)
 
+    def _absent(self, name: str) -> bytes | None:
+        if self.gone.get(name, 0) <= 0:
+            return None
+        self.gone[name] -= 1
+        return reply(404, b'{"error":{"message":"No such file"}}', content_type="application/json")
+
     def _content(self, name: str) -> bytes:
-        if self.gone.get(name, 0) > 0:
-            self.gone[name] -= 1
-            return reply(404, b'{"error":{"message":"No such file"}}', content_type="application/json")
+        if absent := self._absent(name):
+            return absent
         kind, _, number = name.partition("-")
         rows = self.jobs[int(number)].rows
         write = answered if kind == "out" else rejected

@@ -63,6 +63,7 @@ LATE: dict[str, Callable[[], OddOpenAI]] = {
     "named an hour later": lambda: OddOpenAI(named_late(10)),
     "named later, no counts": lambda: OddOpenAI(without_counts(3)),
     "named as nothing": lambda: OddOpenAI(lambda job: job.done(error_file_id="")),
+    "a job that is not there at first": lambda: OddOpenAI(gone={"batch-0": 7}),
     "named, and there later": lambda: OddOpenAI(gone={"out-0": 7}),
     "under another name": lambda: OddOpenAI(
         lambda job: job.done(output_file_id="out-0" if job.looks > 2 else "lost-0"), gone={"lost-0": 99}
@@ -131,6 +132,32 @@ def test_one_of_two_files_is_gone(
         missing = [result.error for result in outcome.results if result.error and result.error.type == "missing"]
         assert len(missing) == left
         assert "No such file" in missing[0].message
+
+
+def test_a_job_that_stays_away_fails(run: Run) -> None:
+    """After an hour of looks: its rows say that it is not there, and nothing is bought again."""
+    service = OddOpenAI(gone={"batch-0": float("inf")})
+    outcome = run(service, row_retries=2)
+    assert (outcome.status.status, errors(outcome.results)) == ("failed", ["job_failed"] * 3)
+    assert len(service.jobs) == 1
+    assert 3600 < outcome.seconds < 7200
+
+
+@pytest.mark.parametrize("status", ["expired", "cancelled"])
+@pytest.mark.parametrize("counts", [None, {"total": 0, "completed": 0, "failed": 0}])
+def test_a_job_that_was_cut_off_and_counts_nothing_may_have_answers(run: Run, status: str, counts: object) -> None:
+    """Its file is named later: the answers are fetched, none of their rows goes again."""
+
+    def describe(job: OddJob) -> dict[str, Any]:
+        if job.number:
+            return job.done()
+        named = {"output_file_id": "out-0", "error_file_id": "err-0"} if job.looks > 3 else {}
+        return {"status": status, "request_counts": counts} | named
+
+    service = OddOpenAI(describe)
+    outcome = run(service, row_retries=1)
+    assert texts(outcome.results)[:2] == ALL[:2]
+    assert [len(job.rows) for job in service.jobs] == [3]
 
 
 def test_an_unknown_status_is_parked_in_the_end(run: Run) -> None:

@@ -15,7 +15,7 @@ from ...core.coerce import count_of, status_of
 from .errors import Errors
 
 # Names of jobs and files become parts of URLs. Those of a gateway may say where they lead, as LiteLLM's with 300.
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]{0,999}")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~:@+,=-]{0,999}")
 # Cursors of pages become parameters of URLs.
 _CURSOR = re.compile(r"[!-~]{1,2000}")
 # What some services wrap an object in: Together's answer to a create is `{"job": {...}, "warning": ...}`.
@@ -37,14 +37,16 @@ class Counts(NamedTuple):
 
     @classmethod
     def of(cls, total: object, completed: object, failed: object) -> "Counts":
-        """From values of any type. What does not add up says nothing of the rest."""
+        """From values of any type. What does not add up says nothing of the rest; no job has zero rows."""
         rows, answered, refused = count_of(total), count_of(completed), count_of(failed)
+        if rows == 0:
+            return cls(answered or None, refused or None, None)
         if not rows or answered is None or refused is None or answered + refused > rows:
             return cls(answered, refused, None)
         return cls(answered, refused, rows - answered - refused)
 
     def lacks_answers(self, status: BatchStatus, *, has_answers: bool, has_refusals: bool) -> bool:
-        """Whether a job has ended with answers that it names no file of.
+        """Whether a job has ended with answers that it names no file of, or may have.
 
         Args:
             status: of the job.
@@ -55,7 +57,9 @@ class Counts(NamedTuple):
             return False
         if self.completed:
             return True
-        return status is BatchStatus.COMPLETED and not (has_refusals or self.failed)
+        if has_refusals or self.failed or status is BatchStatus.FAILED:
+            return False
+        return status is BatchStatus.COMPLETED or self.completed is None
 
 
 class Answers:

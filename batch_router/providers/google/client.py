@@ -229,6 +229,8 @@ class GoogleClient:
         status, word = self._answers.status(metadata.get("state") or "BATCH_STATE_UNSPECIFIED")
         if batch.get("error") and not status.is_final:
             status, word = BatchStatus.FAILED, None
+        elif batch.get("done") is True and (word is not None or not metadata.get("state")):
+            status, word = BatchStatus.COMPLETED, None  # an operation that is done has ended, whatever it calls that
         counts = _counts(fields_of(metadata.get("batchStats")))
         created_at = _created_at(batch)
         output = _output(batch)

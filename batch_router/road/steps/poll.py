@@ -4,8 +4,9 @@ import random
 
 import msgspec
 
+from ...core import BatchStatus
 from ...core.jobs import Failure, Job
-from ...exceptions import ProtocolError
+from ...exceptions import NotFoundError, ProtocolError
 from ...state.items import Shard, ShardFacts
 from ...state.table import State
 from ..context import Context
@@ -32,10 +33,15 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
         raise RuntimeError("a shard is polled only with a job")
     client = context.client_of(shard)
     facts = ShardFacts(polls=shard.polls + 1)
-    if shard.cancel and not shard.cancel_sent:
-        client.cancel(shard.job.id)
-        facts["cancel_sent"] = True
-    seen = sound(shard.provider, client.get(shard.job.id))
+    try:
+        if shard.cancel and not shard.cancel_sent:
+            client.cancel(shard.job.id)
+            facts["cancel_sent"] = True
+        seen = sound(shard.provider, client.get(shard.job.id))
+    except NotFoundError:  # some services show a job a while after they made it
+        if (again := look_again(shard, f"{shard.job.id} is not there", is_paid=True)) is None:
+            raise
+        return again.over(facts)
     # A gateway may call the job something else, or nothing of the kind.
     job = facts["job"] = msgspec.structs.replace(seen, id=shard.job.id, refused=())
     if not job.status.is_final:
@@ -46,7 +52,8 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
         facts["failure"] = job.error
     if job.unnamed:
         gap = f"{job.id} has ended, and names no file of its answers"
-        if (again := look_again(shard, gap, is_paid=True)) is not None:
+        is_paid = job.status is BatchStatus.COMPLETED or job.completed > 0
+        if (again := look_again(shard, gap, is_paid=is_paid)) is not None:
             return again.over(facts)
         facts["gap"] = gap
     return shard_to(shard.state.onward, **facts)
