@@ -1,9 +1,16 @@
 """Rows in the dialect of the provider that they go to: what they say is not looked at, and sent as it stands."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
 
+from ..exceptions import ValidationError
 from .config import OutputSchema
 from .enums import Endpoint
+from .record import explain
+
+_T = TypeVar("_T")
 
 
 class NativeRow(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +35,18 @@ class NativeRow(msgspec.Struct, frozen=True, gc=False):
     inputs: int = 1
     says_form: bool = False
     output_schema: OutputSchema | None = None
+
+
+def read_body(decode: Callable[[msgspec.Raw], _T], body: msgspec.Raw, name: str) -> _T:
+    """The few members of a body that are looked at; `name` is what a row calls its body.
+
+    Raises:
+        ValidationError: it is no object, or one of them has another type; says which.
+    """
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise ValidationError(explain(error, name)) from None
 
 
 def with_member(body: msgspec.Raw, name: str, value: object) -> msgspec.Raw:

@@ -89,6 +89,7 @@ def test_any_body_goes_through(provider: str, members: dict[str, Any], is_ascii:
         (b"{ }", b'{"model":"m" }'),
         (b'{"a":{"model":"x"},"b":1.0}', b'{"model":"m","a":{"model":"x"},"b":1.0}'),
         (b'{"model":null,"b":1.0}', b'{"model":"m","b":1.0}'),
+        (b'{"model":"","b":1.0}', b'{"model":"m","b":1.0}'),
     ],
 )
 def test_a_missing_model_is_put_in_front(provider: str, body: bytes, expected: bytes) -> None:
@@ -118,6 +119,8 @@ def test_googles_job_names_the_model() -> None:
     assert read("google", named).model == "gemini-3-pro"
     replaced = sent("google", named, model="gemini-2.5-flash", replace_model=True)["request"]
     assert bytes(replaced) == b'{"model":"models/gemini-2.5-flash","contents":[]}'
+    tuned = sent("google", named, model="tunedModels/mine", replace_model=True)["request"]
+    assert bytes(tuned) == b'{"model":"tunedModels/mine","contents":[]}'
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,8 @@ def test_a_row_may_leave_out_what_it_asks_for() -> None:
     line = b'{"custom_id":"q1","body":{"model":"m"}}'
     assert read("openai", line).endpoint is Endpoint.CHAT
     assert read("openai", line, endpoint="embeddings").endpoint is Endpoint.EMBEDDINGS
+    empty = b'{"custom_id":"q1","method":" pOst","url":"","body":{"model":"m"}}'
+    assert read("openai", empty).endpoint is Endpoint.CHAT
 
 
 @pytest.mark.parametrize(
@@ -161,8 +166,11 @@ def test_a_row_may_leave_out_what_it_asks_for() -> None:
         ("openai", b'{"custom_id":"q1","method":"GET","body":{"model":"m"}}', "method: must be 'POST', not 'GET'"),
         ("openai", b'{"custom_id":"q1","body":{"model":"m","stream":true}}', "body.stream: a batch has no streams"),
         ("openai", b'{"custom_id":"q1","body":{}}', "model: missing"),
-        ("openai", b'{"custom_id":"q1","body":{"model":3}}', "model: Expected `str | null`, got `int`"),
-        ("openai", b'{"custom_id":"q1","body":[]}', "Expected `object`, got `array`"),
+        ("openai", b'{"custom_id":"q1","body":{"model":3}}', "body.model: Expected `str | null`, got `int`"),
+        ("openai", b'{"custom_id":"q1","body":{"model":""}}', "model: missing"),
+        ("openai", b'{"custom_id":"q1","body":[]}', "body: Expected `object`, got `array`"),
+        ("anthropic", b'{"custom_id":"q1","params":"x"}', "params: Expected `object`, got `str`"),
+        ("google", b'{"key":"q1","request":{"model":1}}', "request.model: Expected `str | null`, got `int`"),
         ("openai", b'{"custom_id":"","body":{"model":"m"}}', "custom_id: Expected `str` of length >= 1"),
         ("openai", b'{"custom_id":"q1","body":{"model":"m","x":"\xff"}}', "not valid UTF-8"),
         ("openai", b'{"custom_id":"q1","body":{"model":"m","x":NaN}}', "not valid JSON"),
@@ -198,6 +206,7 @@ def test_the_batch_adds_nothing_but_a_model(options: dict[str, Any], field: str)
         ({"input": ["a", "b", "c"]}, 3),
         ({"input": [1, 2, 3]}, 1),
         ({"input": [[1, 2], [3]]}, 2),
+        ({"input": {"text": "a", "image": "b"}}, 1),
         ({}, 1),
     ],
 )

@@ -55,15 +55,22 @@ class OddOpenAI:
     Args:
         describe: what a look at a job says beyond its id.
         gone: the files and jobs that are not there, and how often they are asked for until they are.
+        empty: the files that are empty, and how often they are asked for until they are not.
 
     Attributes:
         jobs: all that were created.
         deleted: the paths of all requests to delete.
     """
 
-    def __init__(self, describe: Describe = OddJob.done, gone: dict[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        describe: Describe = OddJob.done,
+        gone: dict[str, float] | None = None,
+        empty: dict[str, float] | None = None,
+    ) -> None:
         self.describe = describe
         self.gone = dict(gone or {})
+        self.empty = dict(empty or {})
         self.jobs: list[OddJob] = []
         self.deleted: list[str] = []
         self.files: dict[str, bytes] = {}
@@ -101,20 +108,28 @@ class OddOpenAI:
         return {"id": f"batch-{job.number}", "metadata": job.metadata} | self.describe(job)
 
     def _absent(self, name: str) -> bytes | None:
-        if self.gone.get(name, 0) <= 0:
+        if not _takes_one(self.gone, name):
             return None
-        self.gone[name] -= 1
         return reply(404, b'{"error":{"message":"No such file"}}', content_type="application/json")
 
     def _content(self, name: str) -> bytes:
         if absent := self._absent(name):
             return absent
+        if _takes_one(self.empty, name):
+            return reply(200, b"", content_type="application/octet-stream")
         kind, _, number = name.partition("-")
         rows = self.jobs[int(number)].rows
         write = answered if kind == "out" else rejected
         is_split = self._shown(self.jobs[int(number)]).get("error_file_id")
         wanted = rows[-1:] if kind == "err" else rows[:-1] if is_split else rows
         return reply(200, b"".join(write(row) for row in wanted), content_type="application/octet-stream")
+
+
+def _takes_one(left: dict[str, float], name: str) -> bool:
+    found = left.get(name, 0) > 0
+    if found:
+        left[name] -= 1
+    return found
 
 
 def answered(row: dict[str, Any]) -> bytes:

@@ -112,8 +112,8 @@ def test_an_answer_that_is_cut_off_is_noticed(begin: Begin) -> None:
     with Simulator(Scenario(faults=(cut,))) as simulator:
         context, shard = begin(simulator)
         assert shard.job is not None
-        told = msgspec.structs.replace(shard, job=msgspec.structs.replace(shard.job, unanswered=ROWS))
-        outcome = download(context, told)
+        job = msgspec.structs.replace(shard.job, completed=0, unanswered=ROWS)
+        outcome = download(context, msgspec.structs.replace(shard, job=job))
     assert (outcome.state, facts_of(outcome)["refetches"]) == (State.POLLING, 1)
     assert "cut off" in facts_of(outcome)["error"].message
 

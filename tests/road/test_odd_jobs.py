@@ -143,6 +143,15 @@ def test_a_job_that_stays_away_fails(run: Run) -> None:
     assert 3600 < outcome.seconds < 7200
 
 
+def test_a_completed_job_with_old_counts_is_fetched_again(run: Run) -> None:
+    """Its counts say that nothing is done, and its file is empty at first: no row goes again."""
+    old = {"total": 3, "completed": 0, "failed": 0}
+    service = OddOpenAI(lambda job: job.done(request_counts=old), empty={"out-0": 3})
+    outcome = run(service, row_retries=2)
+    assert (outcome.status.status, texts(outcome.results)) == ("completed", ALL)
+    assert len(service.jobs) == 1
+
+
 @pytest.mark.parametrize("status", ["expired", "cancelled"])
 @pytest.mark.parametrize("counts", [None, {"total": 0, "completed": 0, "failed": 0}])
 def test_a_job_that_was_cut_off_and_counts_nothing_may_have_answers(run: Run, status: str, counts: object) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from ...core import Endpoint, OutputSchema
-from ...core.native import NativeRow, member_of, with_inner_member, with_member
+from ...core.native import NativeRow, member_of, read_body, with_inner_member, with_member
 from ...exceptions import ValidationError
 from ...security.printable import printable
 from .._schemas.forms import Schemas
@@ -18,7 +18,7 @@ from .schema import flat_format
 
 _SHOWN = 200
 _LONGEST_URL = 2000
-_POST = frozenset({None, "POST", "post", "Post"})
+_POST = "POST"
 # Without a model the service takes one of its own; in a stored prompt (`prompt`) there is one.
 _CHOOSES_MODEL = frozenset({Endpoint.MODERATIONS, Endpoint.IMAGES, Endpoint.IMAGE_EDITS, Endpoint.VIDEOS})
 
@@ -61,7 +61,7 @@ class _Asked(msgspec.Struct, gc=False):
 
 
 class _Inputs(msgspec.Struct, gc=False):
-    input: str | list[Any] | None = None
+    input: Any = None
 
 
 _decode_row = msgspec.json.Decoder(_Row).decode
@@ -88,20 +88,21 @@ class OpenAIRows:
     def read(self, line: bytes, endpoint: Endpoint) -> NativeRow | None:
         """See `NativeFormat.read`."""
         row = _decode_row(line)
-        if row.method not in _POST:
+        if row.method and row.method != _POST and row.method.strip().upper() != _POST:
             raise ValidationError(f"method: must be 'POST', not {printable(str(row.method), _SHOWN)!r}")
-        if row.url is not None:
+        if row.url:
             endpoint = endpoint_of(row.url)
         if endpoint not in self._endpoints:
             return None
-        body = _decode_body(row.body)
+        body = read_body(_decode_body, row.body, self.body)
+        model = body.model or None
         if body.stream:
             raise ValidationError("body.stream: a batch has no streams; leave it out")
         if endpoint is Endpoint.EMBEDDINGS:
-            return NativeRow(row.custom_id, body.model, endpoint, row.body, inputs=_count_inputs(row.body))
-        chooses = body.model is None and (endpoint in _CHOOSES_MODEL or body.prompt is not msgspec.UNSET)
+            return NativeRow(row.custom_id, model, endpoint, row.body, inputs=_count_inputs(row.body))
+        chooses = model is None and (endpoint in _CHOOSES_MODEL or body.prompt is not msgspec.UNSET)
         says_form = body.response_format is not msgspec.UNSET or body.text is not msgspec.UNSET
-        return NativeRow(row.custom_id, body.model, endpoint, row.body, not chooses, 1, says_form)
+        return NativeRow(row.custom_id, model, endpoint, row.body, not chooses, 1, says_form)
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`."""

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ...core import Endpoint, OutputSchema
-from ...core.native import NativeRow, with_inner_member, with_member
+from ...core.native import NativeRow, read_body, with_inner_member, with_member
 from ...exceptions import ValidationError
 from .schema import SCHEMAS
 
@@ -57,11 +57,11 @@ class AnthropicRows:
     def read(self, line: bytes, endpoint: Endpoint) -> NativeRow:  # noqa: ARG002 - there is one
         """See `NativeFormat.read`."""
         row = _decode_row(line)
-        params = _decode_params(row.params)
+        params = read_body(_decode_params, row.params, self.body)
         if params.stream:
             raise ValidationError("params.stream: a batch has no streams; leave it out")
         says_form = params.output_config is not msgspec.UNSET
-        return NativeRow(row.custom_id, params.model, Endpoint.CHAT, row.params, says_form=says_form)
+        return NativeRow(row.custom_id, params.model or None, Endpoint.CHAT, row.params, says_form=says_form)
 
     def with_model(self, row: NativeRow, model: str) -> msgspec.Raw:
         """See `NativeFormat.with_model`."""

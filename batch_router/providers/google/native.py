@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ...core import Endpoint, OutputSchema
-from ...core.native import NativeRow, member_of, with_member
+from ...core.native import NativeRow, member_of, read_body, with_member
 from ...exceptions import ValidationError
 from .openapi import json_schema
 from .schema import SCHEMAS
@@ -70,8 +70,8 @@ class GeminiRows:
     def read(self, line: bytes, endpoint: Endpoint) -> NativeRow:
         """See `NativeFormat.read`."""
         row = _decode_row(line)
-        request = _decode_request(row.request)
-        model = request.model.removeprefix(_PREFIX) if request.model is not None else None
+        request = read_body(_decode_request, row.request, self.body)
+        model = request.model.removeprefix(_PREFIX) if request.model else None
         endpoint = Endpoint.CHAT if request.content is msgspec.UNSET else Endpoint.EMBEDDINGS
         says_form = request.camel is not msgspec.UNSET or request.snake is not msgspec.UNSET
         return NativeRow(row.key, model, endpoint, row.request, says_form=says_form)
@@ -80,7 +80,7 @@ class GeminiRows:
         """See `NativeFormat.with_model`: the job names the model, and a row must not name another one."""
         if row.model is None:
             return row.body
-        return with_member(row.body, "model", _PREFIX + model.removeprefix(_PREFIX))
+        return with_member(row.body, "model", model if "/" in model else _PREFIX + model)
 
     def with_output_schema(self, row: NativeRow, schema: OutputSchema) -> msgspec.Raw | None:
         """See `NativeFormat.with_output_schema`."""

@@ -3,6 +3,7 @@
 import msgspec
 
 from ...bounds import Bounds
+from ...core import BatchStatus
 from ...core.jobs import Job
 from ...exceptions import AnswersTooLargeError, NotFoundError, ProviderAPIError
 from ...jsonl import Line, LongLine, bounded_lines
@@ -50,7 +51,17 @@ def _gap(context: Context, shard: Shard, job: Job, files: "_Files") -> str | Non
         return shard.gap
     if files.rows < promised:
         return f"the provider counted {promised} answers, {files.rows} came"
-    return "the last answer is cut off" if files.is_cut_off else None
+    if files.is_cut_off:
+        return "the last answer is cut off"
+    if _seems_short(context, shard, job, files.rows):
+        return f"the job is completed, and {files.rows} of {shard.rows} answers came"
+    return None
+
+
+def _seems_short(context: Context, shard: Shard, job: Job, rows: int) -> bool:
+    """Whether a completed job has fewer answers than rows; counts that say the same may be old ones."""
+    is_done = job.status is BatchStatus.COMPLETED and not job.unnamed
+    return is_done and rows < shard.rows and context.clients.provider(shard.provider).remote
 
 
 class _Files:
