@@ -39,7 +39,7 @@ def test_rows_are_shown_as_they_would_be_sent(home: Path) -> None:
         ("/v1/chat/completions", "m"),
     ]
     assert "top_k" not in rows[2]["body"]
-    assert done.stderr == "dropped: top_k in 1 places, which openai does not take\n"
+    assert done.stderr == "dropped: top_k in 1 place, which openai does not take\n"
     assert done.returncode == 0
     assert [path.name for path in home.iterdir()] == ["in.jsonl"]
 

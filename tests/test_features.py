@@ -9,12 +9,14 @@ import pytest
 
 import batch_router.providers
 from batch_router.core import (
+    Content,
     DocumentContent,
     GenerationConfig,
     ImageContent,
     NamedTool,
     OutputSchema,
     TextContent,
+    ThinkingContent,
     Tool,
     ToolCallContent,
     ToolResultContent,
@@ -51,6 +53,28 @@ CALLED = [
     UnifiedMessage(role="assistant", content=[ToolCallContent(id="c1", name="weather", arguments={"city": "Oslo"})]),
     UnifiedMessage(role="user", content=[ToolResultContent(tool_call_id="c1", name="weather", content="rain")]),
 ]
+RETURNED = UnifiedMessage(
+    role="user",
+    content=[
+        ToolResultContent(
+            tool_call_id="c1",
+            content=[
+                TextContent(text="see"),
+                ImageContent(source_type="base64", media_type="image/png", data="aGVsbG8="),
+            ],
+        )
+    ],
+)
+FAILED = UnifiedMessage(
+    role="user", content=[ToolResultContent(tool_call_id="c1", content="no such city", is_error=True)]
+)
+
+
+def thought(**seal: Any) -> dict[str, Any]:
+    said: list[Content] = [ThinkingContent(text="Hm.", **seal), TextContent(text="yes?")]
+    return {"messages": [HI, UnifiedMessage(role="assistant", content=said), HI]}
+
+
 #: feature -> what a request says that uses it
 FEATURES: dict[str, dict[str, Any]] = {
     "text": {"messages": [UnifiedMessage(role="user", content="another text")]},
@@ -64,6 +88,15 @@ FEATURES: dict[str, dict[str, Any]] = {
     "tools": config(tools=[TOOL]),
     "tool choice": config(tools=[TOOL], tool_choice=NamedTool(name="weather")),
     "tool calls and results": {"messages": CALLED},
+    "image in a tool's result": {"messages": [*CALLED[:2], RETURNED]},
+    "failed tool": {"messages": [*CALLED[:2], FAILED]},
+    "thought with a `signature`": thought(signature="cw=="),
+    "thought with an `id` (for the endpoint `responses`)": thought(id="rs_1", data="xx"),
+    "cache markers": part(TextContent(text="LONG", cache_control={"type": "ephemeral"})),
+    "detail of an image": part(
+        ImageContent(source_type="url", media_type="image/png", data="https://example.com/a", detail="low")
+    ),
+    "JSON object": config(json_object=True),
     "structured output": config(output_schema=OutputSchema(schema=SCHEMA)),
     "reasoning effort": config(reasoning_effort="low"),
     "max tokens": config(max_tokens=78),

@@ -155,7 +155,7 @@ def convert(file: Path, provider: str, **given: Unpack[_RowOptions]) -> int:
         rows = enumerate(check.accept(row) for _, row in check.read(stream))
         tell_lines(encode(check.encode(row, str(number))) + b"\n" for number, row in rows)
     for what, count in check.dropped.items():
-        say(f"dropped: {what} in {count} places, which {provider} does not take")
+        say(f"dropped: {what} in {count} place{'s' if count != 1 else ''}, which {provider} does not take")
     for what, count in check.adjusted.items():
         say(f"adjusted: {what} in {count} rows, in another way that {provider} takes")
     return ExitCode.OK

@@ -12,7 +12,7 @@ from ..jsonl import TOO_DEEP
 from ..security.printable import printable
 
 # Characters of a problem that are shown, and of a path.
-_LONGEST, _LONGEST_PATH = 1000, 500
+_LONGEST, _LONGEST_PATH = 2500, 500
 
 #: What the check of a bad row raises.
 BadRow = (ValidationError, RecursionError)
