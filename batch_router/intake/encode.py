@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-from ..core import Endpoint, NativeRow, OutputSchema, Tool, UnifiedRequest
+from msgspec.structs import replace
+
+from ..core import Endpoint, GenerationConfig, NativeRow, UnifiedRequest
 from ..exceptions import UnsupportedContentTypeError, ValidationError
 from ..providers import Provider
 from ..security.printable import printable
@@ -90,12 +92,12 @@ class RowEncoder:
             self._turn_to(row.request)
             request = self._fit_translated(row)
         else:
-            if row.output_schema is not None:
-                self._note_schemas(row.output_schema, None)
+            if row.output_schema is not None and self._schemas is not None:
+                self._note(self._schemas.changes(row.output_schema))
             return row
         config = request.generation_config
         if config is not None and (config.output_schema is not None or config.tools is not None):
-            self._note_schemas(config.output_schema, config.tools)
+            return self._fit_schemas(request, config, row.places if isinstance(row, Translated) else {})
         return request
 
     def _fit_request(self, request: UnifiedRequest) -> UnifiedRequest:
@@ -115,10 +117,24 @@ class RowEncoder:
             self._settle(losses, request, row.places)
         return request
 
-    def _note_schemas(self, output: OutputSchema | None, tools: list[Tool] | None) -> None:
-        if self._schemas is not None:
-            for name in self._schemas.changes(output, tools or ()):
-                _count(self.adjusted, name)
+    def _fit_schemas(
+        self, request: UnifiedRequest, config: GenerationConfig, places: Mapping[str, str]
+    ) -> UnifiedRequest:
+        if self._schemas is None:
+            return request
+        try:
+            self._note(self._schemas.changes(config.output_schema, config.tools or ()))
+        except ValidationError as error:
+            path, _, why = str(error).partition(": ")
+            if path != "generation_config.output_schema":
+                raise
+            request = replace(request, generation_config=replace(config, output_schema=None))
+            self._settle([Loss(place_of(path, places), "output_schema", why)], request, places)
+        return request
+
+    def _note(self, changes: list[str]) -> None:
+        for name in changes:
+            _count(self.adjusted, name)
 
     def _check_model(self, model: str | None) -> None:
         check_model(model)

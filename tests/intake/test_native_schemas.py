@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from batch_router.bounds import Bounds
-from batch_router.core import GenerationConfig, NativeRow
+from batch_router.core import GenerationConfig, NativeRow, UnifiedMessage, UnifiedRequest
 from batch_router.exceptions import ValidationError
 from batch_router.intake.check import RowCheck
+from batch_router.intake.encode import RowEncoder
 from batch_router.intake.options import read_options
 from batch_router.intake.problems import Problems
 from batch_router.intake.rows import RowReader
@@ -143,6 +144,21 @@ def test_what_changes_is_counted() -> None:
     config = GenerationConfig(output_schema=schema)
     native = msgspec.structs.replace(options, generation_config=config)
     assert _adjusted(native, line("anthropic", "{}")) == {"output_schema.minLength": 1}
+
+
+def test_a_schema_that_the_provider_cannot_take_is_refused_or_dropped() -> None:
+    """As a parameter is: the error says why, and what is dropped is counted."""
+    config: Any = {"max_tokens": 1, "output_schema": {"type": "object", "additionalProperties": True}}
+    message = UnifiedMessage.from_text("user", "?")
+    row = UnifiedRequest(custom_id="a", model="m", messages=[message], generation_config=config)
+    encoder = RowEncoder(find_provider("anthropic"), "error", Settings())
+    with pytest.raises(ValidationError, match=r"^generation_config.output_schema: .*names are free.*'drop'$"):
+        encoder.fit(row)
+    encoder = RowEncoder(find_provider("anthropic"), "drop", Settings())
+    fitted = encoder.fit(row)
+    assert isinstance(fitted, UnifiedRequest)
+    assert fitted.generation_config == GenerationConfig(max_tokens=1)
+    assert encoder.dropped == {"output_schema": 1}
 
 
 def _adjusted(options: Any, rows: bytes) -> dict[str, int]:
