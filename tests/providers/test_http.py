@@ -200,10 +200,16 @@ def test_pages_are_walked_to_the_last() -> None:
 
 
 def test_a_search_ends_at_what_is_older_than_any_clock_explains() -> None:
-    """Ten minutes before the intent still count; nothing behind the first older one is asked for."""
-    listed = iter([{"at": 5000.0}, {"at": 4400.0}, {"at": 4399.0}, {"at": 9999.0}])
+    """Ten minutes before the intent still count; behind many older ones in a row nothing is asked for."""
+    listed = iter([{"at": 5000.0}, {"at": 4400.0}, *[{"at": 4399.0}] * 300, {"at": 9999.0}])
     assert list(newest_until(5000.0, listed, lambda each: each["at"])) == [{"at": 5000.0}, {"at": 4400.0}]
     assert next(listed) == {"at": 9999.0}
+
+
+def test_a_search_finds_what_is_newer_behind_older_ones() -> None:
+    """Not every service lists the newest first, and a job that is not found is created again."""
+    listed = iter([{"at": 1.0}, {"at": 2.0}, {"at": 5000.0}])
+    assert list(newest_until(5000.0, listed, lambda each: each["at"])) == [{"at": 5000.0}]
 
 
 @pytest.mark.parametrize("status", [400, 409])

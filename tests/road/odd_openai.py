@@ -58,6 +58,7 @@ class OddOpenAI:
         empty: the files that are empty, and how often they are asked for until they are not.
 
     Attributes:
+        cancel: the HTTP status that a request to cancel gets.
         jobs: all that were created.
         deleted: the paths of all requests to delete.
     """
@@ -71,6 +72,7 @@ class OddOpenAI:
         self.describe = describe
         self.gone = dict(gone or {})
         self.empty = dict(empty or {})
+        self.cancel = 404
         self.jobs: list[OddJob] = []
         self.deleted: list[str] = []
         self.files: dict[str, bytes] = {}
@@ -82,6 +84,8 @@ class OddOpenAI:
             self.deleted.append(path)
             return _say({"id": path, "deleted": True})
         if asked.method == "POST":
+            if path.endswith("/cancel"):
+                return reply(self.cancel, b'{"error":{"message":"No such route"}}', content_type="application/json")
             return self._upload(asked.body) if path == "/v1/files" else self._create(json.loads(asked.body))
         if found := re.fullmatch(r"/v1/batches/batch-(\d+)", path):
             job = self.jobs[int(found[1])]

@@ -169,6 +169,17 @@ def test_a_job_that_was_cut_off_and_counts_nothing_may_have_answers(run: Run, st
     assert [len(job.rows) for job in service.jobs] == [3]
 
 
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_a_service_that_does_not_cancel_gives_its_answers(run: Run, status: int) -> None:
+    """The job goes on, and is paid for: it is still looked at, and its answers are fetched."""
+    service = OddOpenAI(lambda job: job.done() if job.looks > 20 else {"status": "in_progress"})
+    service.cancel = status
+    outcome = run(service, timeout=120)
+    assert texts(outcome.results) == ALL
+    assert len(service.jobs) == 1
+    assert outcome.seconds < 3600
+
+
 def test_an_unknown_status_is_parked_in_the_end(run: Run) -> None:
     """Three days after the job was created, with a sentence; nothing is deleted, and nothing is bought again."""
     service = OddOpenAI(lambda _: {"status": "hibernating"})

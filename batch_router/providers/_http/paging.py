@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import takewhile
 from typing import Any
 
 from ...core.jobs import Job
@@ -11,6 +10,9 @@ from .errors import Errors
 
 #: A job may carry a time stamp this many seconds older than the clock that wrote our intent.
 CLOCK_SKEW = 600.0
+
+# Not every service lists the newest first. So many older ones in a row are the end of what may be newer.
+_MOST_OLDER = 300
 
 # How the providers refuse to cancel a job that has ended.
 _ENDED_ALREADY = (400, 409)
@@ -61,15 +63,17 @@ def newest_until(
 
     Args:
         since: seconds since 1970.
-        newest_first: a list of the provider's.
+        newest_first: a list of the provider's, more or less in that order.
         created_at: when an object of it was created, in seconds since 1970; None, if it does not say: it may be newer.
     """
-
-    def may_be_newer(each: dict[str, Any]) -> bool:
+    older = 0
+    for each in newest_first:
         at = created_at(each)
-        return at is None or at >= since - CLOCK_SKEW
-
-    return takewhile(may_be_newer, newest_first)
+        if at is None or at >= since - CLOCK_SKEW:
+            older = 0
+            yield each
+        elif (older := older + 1) >= _MOST_OLDER:
+            return
 
 
 @contextmanager

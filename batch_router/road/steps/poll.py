@@ -6,11 +6,13 @@ import msgspec
 
 from ...core import BatchStatus
 from ...core.jobs import Failure, Job
-from ...exceptions import NotFoundError, ProtocolError
+from ...exceptions import NotFoundError, ProtocolError, ProviderAPIError
+from ...providers import Client
 from ...state.items import Shard, ShardFacts
 from ...state.table import State
 from ..context import Context
 from ..outcome import ShardOutcome, shard_to
+from ..policy import describe
 from ..refetch import look_again
 from ..refusals import after_refusal
 from ..reported import sound
@@ -33,10 +35,11 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
         raise RuntimeError("a shard is polled only with a job")
     client = context.client_of(shard)
     facts = ShardFacts(polls=shard.polls + 1)
+    trouble = None
+    if shard.cancel and not shard.cancel_sent:
+        trouble = _cancel(client, shard.job.id)
+        facts["cancel_sent"] = trouble is None
     try:
-        if shard.cancel and not shard.cancel_sent:
-            client.cancel(shard.job.id)
-            facts["cancel_sent"] = True
         seen = sound(shard.provider, client.get(shard.job.id))
     except NotFoundError:  # some services show a job a while after they made it
         if (again := look_again(shard, f"{shard.job.id} is not there", is_paid=True)) is None:
@@ -45,7 +48,7 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
     # A gateway may call the job something else, or nothing of the kind.
     job = facts["job"] = msgspec.structs.replace(seen, id=shard.job.id, refused=())
     if not job.status.is_final:
-        return _keep_waiting(context, shard, job).over(facts)
+        return _keep_waiting(context, shard, job, trouble).over(facts)
     if job.did_nothing:
         return after_refusal(context, shard, seen).over(facts)
     if job.error is not None:  # it failed on the way
@@ -59,11 +62,20 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
     return shard_to(shard.state.onward, **facts)
 
 
-def _keep_waiting(context: Context, shard: Shard, job: Job) -> ShardOutcome:
+def _cancel(client: Client, job_id: str) -> Failure | None:
+    """Ask the provider to cancel a job. Where it does not (why, is returned), the job is still looked at."""
+    try:
+        client.cancel(job_id)
+    except ProviderAPIError as error:
+        return describe(error, retryable=True)
+    return None
+
+
+def _keep_waiting(context: Context, shard: Shard, job: Job, trouble: Failure | None) -> ShardOutcome:
     now, since = context.store.now(), job.created_at or shard.created_at
     delay = next_delay(shard.polls, now - since, random.uniform(-1, 1))  # noqa: S311
     if job.word is None:
-        return shard_to(State.POLLING, delay)
+        return shard_to(State.POLLING, delay, error=trouble)
     expires_at = job.expires_at if job.expires_at and job.expires_at > since else since + _LIFETIME
     message = f"{job.id} has the status {job.word!r}, which is none that we know"
     if now <= expires_at + _UNKNOWN_FOR:
