@@ -70,14 +70,18 @@ def row_of(dialect: str, **members: Any) -> dict[str, Any]:
     return row | {body: row[body] | members}
 
 
-def send(provider: str, row: Any, unsupported: Any = "error", model: str = "m") -> Sent:
-    """A row as it goes to a provider.
+def send(provider: str, row: Any, unsupported: Any = "error", **defaults: Any) -> Sent:
+    """A row as it goes to a provider, by default to the model `m`.
 
     Raises:
         ValidationError: it is refused.
     """
     kind, problems = find_provider(provider), Problems()
-    found = list(RowReader(kind.native, Defaults(model=model), problems, Bounds()).read([json.dumps(row).encode()]))
+    found = list(
+        RowReader(kind.native, Defaults(**{"model": "m"} | defaults), problems, Bounds()).read(
+            [json.dumps(row).encode()]
+        )
+    )
     problems.raise_any()
     ((_, read),) = found
     encoder = RowEncoder(kind, unsupported, Settings())

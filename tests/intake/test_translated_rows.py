@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from batch_router.core import Endpoint
 from batch_router.exceptions import ValidationError
 from batch_router.intake.rows import row_from
 from tests.dialects import HI, PROVIDERS, row_of, send
@@ -156,6 +157,16 @@ def test_an_anthropic_row_becomes_a_chat() -> None:
         {"role": "tool", "tool_call_id": "t1", "content": "rain"},
     ]
     assert (body["tool_choice"], body["stop"]) == ("required", ["END"])
+
+
+def test_a_row_that_does_not_say_what_it_asks_for_takes_the_batchs_endpoint() -> None:
+    """Over `/v1/responses` more goes along than over chat completions; an OpenAI row says itself where it goes."""
+    source = {"type": "url", "url": "https://a/b.pdf"}
+    row = anthropic(user({"type": "text", "text": "sum"}, {"type": "document", "source": source}))
+    assert dropped("openai", row) == {"document.url": 1}
+    (item,) = sent("openai", row, endpoint=Endpoint.RESPONSES)["input"]
+    assert item["content"][1] == {"type": "input_file", "file_url": "https://a/b.pdf"}
+    assert "messages" in sent("openai", chat(), endpoint=Endpoint.RESPONSES)
 
 
 def test_a_gemini_row_becomes_a_message() -> None:

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from ...core import Endpoint, OutputSchema
+from ...core import OutputSchema
 from ..losses import Translated
 from .given import Given
 from .media import PDF, inline
@@ -49,7 +49,7 @@ def read(custom_id: Any, members: dict[str, Any]) -> Translated:
     _read_effort(translation, params)
     _read_tools(translation, params)
     params.close(_DEFAULTS)
-    return translation.finish(custom_id, model, Endpoint.CHAT, "params.messages")
+    return translation.finish(custom_id, model, None, "params.messages")
 
 
 def _read_effort(translation: Translation, params: Given) -> None:

@@ -61,7 +61,7 @@ def read(custom_id: Any, members: dict[str, Any]) -> Translated:
         _read_config(translation, config)
     _read_tools(translation, request)
     request.close()
-    return translation.finish(custom_id, model, Endpoint.CHAT, "request.contents")
+    return translation.finish(custom_id, model, None, "request.contents")
 
 
 def _read_embedding(translation: Translation, request: Given, custom_id: Any, model: str | None) -> Translated:

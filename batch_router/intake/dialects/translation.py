@@ -108,13 +108,13 @@ class Translation:
         elif choice not in ("auto", "none"):
             given.lose(name, "there is no tool to call; leave it out")
 
-    def finish(self, custom_id: Any, model: Any, endpoint: Endpoint, turns: str) -> Translated:
+    def finish(self, custom_id: Any, model: Any, endpoint: Endpoint | None, turns: str) -> Translated:
         """The request.
 
         Args:
             custom_id: the user's name for the row.
             model: that the row names.
-            endpoint: what it asks for.
+            endpoint: what it asks for; None: it does not say.
             turns: path of the turns in the row.
 
         Raises:
