@@ -178,7 +178,8 @@ class RowEncoder:
 
 
 def _count(counter: Counter[str], name: str) -> None:
-    name = printable(name, _LONGEST_NAME)
+    if name not in counter:
+        name = printable(name, _LONGEST_NAME)
     counter[name if name in counter or len(counter) < _MOST_NAMES else _OTHERS] += 1
 
 
