@@ -25,7 +25,8 @@
         ├── ProviderUnavailableError      5xx, resets, timeouts                         (retried)
         ├── JobInterruptedError           the worker of the job was stopped; another one continues it   (retried)
         ├── ProtocolError                 an answer that the contract does not have     (retried)
-        │   └── AnswersTooLargeError      answers beyond a bound of ours
+        │   ├── AnswersTooLargeError      answers beyond a bound of ours
+        │   └── NoIdError                 an answer that names no job, or no file         (retried)
         └── UndecidedError                not known yet whether the provider has the job   (retried)
 
 A provider may have errors of its own below these: vLLM's are in `providers/vllm/errors.py`.
@@ -313,6 +314,12 @@ class ProtocolError(ProviderAPIError):
 
     type = "protocol_error"
     retryable = True
+
+
+class NoIdError(ProtocolError):
+    """The provider took a request, and its answer does not say what it made."""
+
+    type = "no_id"
 
 
 class AnswersTooLargeError(ProtocolError):

@@ -1,6 +1,7 @@
 """Rows in the dialect of the provider that they go to: what they say is not looked at, and sent as it stands."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +12,8 @@ from .enums import Endpoint
 from .record import explain
 
 _T = TypeVar("_T")
+# Only says where a value ends: numbers of any length are passed over.
+_scan = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 
 
 class NativeRow(msgspec.Struct, frozen=True, gc=False):
@@ -52,17 +55,42 @@ def read_body(decode: Callable[[msgspec.Raw], _T], body: msgspec.Raw, name: str)
 def with_member(body: msgspec.Raw, name: str, value: object) -> msgspec.Raw:
     """A JSON object with this member; all else stays as it is.
 
-    A member that it lacks is put in front, and every byte behind it stays. In place of one that it has, the object's
-    members are written again, their values byte for byte.
+    One that it lacks is put in front; one that it has gets the value in its place, wherever it stands. Every other byte
+    stays.
     """
-    content = bytes(body)
-    if f'"{name}"'.encode() in content:
-        members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-        if name in members:
-            return msgspec.Raw(msgspec.json.encode({**members, name: value}))
+    content, written = bytes(body), msgspec.json.encode(value)
+    if f'"{name}"'.encode() in content or b"\\u" in content:
+        text = content.decode()
+        if spans := [span for key, span in _members(text) if key == name]:
+            return msgspec.Raw(_with_spans(text, spans, written.decode()).encode())
     rest = content[1:]
     comma = b"" if rest.lstrip().startswith(b"}") else b","
-    return msgspec.Raw(b"{" + msgspec.json.encode({name: value})[1:-1] + comma + rest)
+    return msgspec.Raw(b"{" + msgspec.json.encode(name) + b":" + written + comma + rest)
+
+
+def _members(text: str) -> Iterator[tuple[str, slice]]:
+    """The names of a valid object's members, and where their values stand."""
+    place = _skip_space(text, text.index("{") + 1)
+    while text[place] != "}":
+        name, place = _scan(text, place)
+        place = _skip_space(text, _skip_space(text, place) + 1)
+        _, end = _scan(text, place)
+        yield name, slice(place, end)
+        place = _skip_space(text, end)
+        if text[place] == ",":
+            place = _skip_space(text, place + 1)
+
+
+def _skip_space(text: str, place: int) -> int:
+    while text[place] in " \t\r\n":
+        place += 1
+    return place
+
+
+def _with_spans(text: str, spans: list[slice], value: str) -> str:
+    for span in reversed(spans):
+        text = text[: span.start] + value + text[span.stop :]
+    return text
 
 
 def member_of(body: msgspec.Raw, name: str) -> msgspec.Raw | None:

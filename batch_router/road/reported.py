@@ -5,7 +5,7 @@ from typing import TypeGuard
 from ..core import BatchStatus
 from ..core.coerce import count_of, label_of, moment_of, status_of
 from ..core.jobs import Failure, Job, RefusedRow
-from ..exceptions import ProtocolError
+from ..exceptions import NoIdError
 from ..security.printable import printable
 
 # Characters of an id or a name, of a word, and of a message.
@@ -19,10 +19,10 @@ def sound(provider: str, job: object) -> Job:
     """A job as a client reports it, in the types and bounds that a job has.
 
     Raises:
-        ProtocolError: it is none, or has no id.
+        NoIdError: it is none, or has no id.
     """
     if not isinstance(job, Job) or not _is_name(job.id):
-        raise ProtocolError(provider, 0, "the client reports a job without an id", ambiguous=True)
+        raise NoIdError(provider, 0, "the client reports a job without an id", ambiguous=True)
     status = job.status if isinstance(job.status, BatchStatus) else status_of(job.status)
     word = job.word if status is not None else job.status
     return Job(

@@ -44,10 +44,12 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         at: when, by the store's clock (seconds since 1970).
         late_until: until when a request sent by then could still arrive.
+        was_taken: whether the provider took the request and did not say what it made: there is a job, then.
     """
 
     at: float
     late_until: float
+    was_taken: bool = False
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):

@@ -229,6 +229,20 @@ def test_a_service_may_choose_the_model(body: dict[str, Any]) -> None:
     assert json.loads(bytes(sent("openai", line, model="m")["body"])) == {"model": "m"} | body
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"model":null,"a":1,"a":2.0}', b'{"model":"m","a":1,"a":2.0}'),
+        (b'{"a":{"model":"x"}, "mod\\u0065l" : null ,"b":1}', b'{"a":{"model":"x"}, "mod\\u0065l" : "m" ,"b":1}'),
+        (b'{"model":"x","model":"y" }', b'{"model":"m","model":"m" }'),
+    ],
+)
+def test_another_model_leaves_every_other_byte(body: bytes, expected: bytes) -> None:
+    """Keys that stand twice, spaces and escaped names stay, also where a model takes the place of the row's own."""
+    line = FRAMES["openai"] % body
+    assert bytes(sent("openai", line, model="m", replace_model=True)["body"]) == expected
+
+
 def test_forms_may_be_mixed() -> None:
     """Each row of a file is read by its own form, whatever the row before it had."""
     lines = [FRAMES["openai"] % b'{"model":"m"}', b'{"custom_id":"q2","messages":[{"role":"user","content":"x"}]}'] * 2

@@ -191,6 +191,38 @@ def test_an_unknown_status_is_parked_in_the_end(run: Run) -> None:
     assert (len(service.jobs), service.deleted) == (1, [])
 
 
+class Nameless(OddOpenAI):
+    """Takes a request to create a job, and neither names the job nor lists it."""
+
+    def __init__(self, said: bytes) -> None:
+        super().__init__()
+        self.said = said
+
+    def answer(self, asked: Asked) -> bytes:
+        done = super().answer(asked)
+        if asked.path.partition("?")[0] != "/v1/batches":
+            return done
+        return reply(200, self.said if asked.method == "POST" else b'{"data": []}', content_type="application/json")
+
+
+@pytest.mark.parametrize("said", [b'{"ok": true}', b"{}", b'{"id": ""}', b'{"id": "../x"}'])
+def test_a_job_without_a_name_is_paid_for_once(run: Run, said: bytes) -> None:
+    """The service took the request, so there is a job: the shard waits for the operator, and creates no other."""
+    service = Nameless(said)
+    outcome = run(service)
+    assert outcome.status.status == "parked"
+    assert outcome.status.waiting_for is not None
+    assert "neither names nor lists the job" in outcome.status.waiting_for
+    assert (len(service.jobs), service.deleted) == (1, [])
+
+
+def test_an_id_has_other_names(run: Run) -> None:
+    """Some gateways call it `batch_id`."""
+    service = Nameless(b'{"batch_id": "batch-0"}')
+    outcome = run(service)
+    assert (texts(outcome.results), len(service.jobs)) == (ALL, 1)
+
+
 def test_a_job_that_failed_on_the_way_keeps_its_answers(run: Run) -> None:
     """What was answered until then is paid for."""
     counts = {"total": 3, "completed": 3, "failed": 0}

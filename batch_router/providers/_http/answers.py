@@ -20,6 +20,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~:@+,=-]{0,999}")
 _CURSOR = re.compile(r"[!-~]{1,2000}")
 # What some services wrap an object in: Together's answer to a create is `{"job": {...}, "warning": ...}`.
 _WRAPPERS = ("job", "batch", "data", "result")
+# What some gateways call an id.
+_OTHER_NAMES = {"id": ("batch_id", "job_id", "file_id")}
 
 
 class Counts(NamedTuple):
@@ -119,12 +121,12 @@ class Answers:
         Raises:
             ProtocolError: it is none that can be a part of a URL.
         """
-        value = answer.get(field)
+        value = next((value for each in (field, *_OTHER_NAMES.get(field, ())) if (value := answer.get(each))), None)
         name = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
         if not isinstance(name, str) or not name:
-            raise self._errors.protocol(f"answered without a usable {field!r}")
+            raise self._errors.no_id(f"answered without a usable {field!r}")
         if not is_name(name, folder):
-            raise self._errors.protocol(f"answered with a name that is not one: {self._errors.quote(name)}")
+            raise self._errors.no_id(f"answered with a name that is not one: {self._errors.quote(name)}")
         return name
 
     def status(self, word: object, words: Mapping[str, BatchStatus] | None = None) -> tuple[BatchStatus, str | None]:

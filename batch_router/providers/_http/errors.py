@@ -9,6 +9,7 @@ import httpx2
 from ...exceptions import (
     AnswersTooLargeError,
     CredentialsError,
+    NoIdError,
     NotFoundError,
     ProtocolError,
     ProviderAPIError,
@@ -147,6 +148,10 @@ class Errors(Generic[SDKError]):
     def protocol(self, message: str) -> ProtocolError:
         """The provider answered something that its contract does not have, so it may have done anything."""
         return ProtocolError(self._provider, 200, message, ambiguous=True)
+
+    def no_id(self, message: str) -> NoIdError:
+        """The provider answered without a name for what it made."""
+        return NoIdError(self._provider, 200, message, ambiguous=True)
 
     def not_an_object(self, content: bytes) -> ProtocolError:
         """The error of an answer that should be a JSON object."""

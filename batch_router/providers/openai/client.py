@@ -54,6 +54,7 @@ class OpenAIClient:
         self._answers = Answers(self._errors)
         self._window = service.windows[0]
         self._statuses = service.statuses
+        self._is_openai = service is OPENAI
         address = Address(name, base_url or os.environ.get(service.url_variable or "") or service.url)
         self.access = Access(name, address.url, api_key)
         http = open_client(address, timeout=settings.http_timeout, most_streamed=settings.of(Bounds).max_answers_bytes)
@@ -74,7 +75,7 @@ class OpenAIClient:
             file = self._answers.read(answer.http_response.content)
         file = self._answers.unwrapped(file, "id")
         size = count_of(file.get("bytes"))
-        if size not in (None, rows.size):
+        if size and size != rows.size and self._is_openai:  # other services may keep them in another form
             raise self._errors.protocol(f"{rows.size} bytes were uploaded, {size} are there")
         return self._answers.name(file, "id")
 

@@ -14,7 +14,14 @@ from contextlib import suppress
 import msgspec
 
 from ...core.jobs import Failure, Job, RowsRefusedError
-from ...exceptions import BatchRouterError, ProviderAPIError, QueueFullError, StoreUnavailableError, UndecidedError
+from ...exceptions import (
+    BatchRouterError,
+    NoIdError,
+    ProviderAPIError,
+    QueueFullError,
+    StoreUnavailableError,
+    UndecidedError,
+)
 from ...providers import Client
 from ...state.items import Intent, Shard, ShardFacts
 from ...state.table import State
@@ -47,14 +54,16 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
     # Sent before this lease expires, abandoned after `http_timeout`, may still arrive `_LATE` seconds later.
     late = running.settings.lease + running.settings.http_timeout + _LATE
     account = client.access.account(shard.credential)
-    running.lease.renew(intent=Intent(at=now, late_until=now + late), account=account)
+    intent = Intent(at=now, late_until=now + late)
+    running.lease.renew(intent=intent, account=account)
     running.lease.require(_MARGIN)
     try:
         job = sound(shard.provider, client.create(stored_rows(running, shard), job_spec(shard)))
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
-            return shard_to(State.CREATING, 1, error=failure, attempts=shard.attempts + 1)
+            intent = msgspec.structs.replace(intent, was_taken=isinstance(error, NoIdError))
+            return shard_to(State.CREATING, 1, error=failure, attempts=shard.attempts + 1, intent=intent)
         running.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
         if isinstance(error, RowsRefusedError):
             return rows_refused(shard, describe(error, retryable=False), sound_rows(error.rows))
@@ -82,6 +91,8 @@ def _resolve(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
         late = intent.late_until - running.store.now()
         if late > 0:
             return _look_again(shard, late)
+        if intent.was_taken:
+            return shard_to(State.PARKED, error=_nameless(shard))
         if shard.upload is not None:
             client.delete_upload(shard.upload)
         job = _find(running, shard, client)
@@ -96,6 +107,14 @@ def _resolve(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
         failure = Failure(type="provider_unavailable", message=message)
         return shard_to(State.NORMALIZING, failure=failure, intent=None)
     return shard_to(State.UPLOADING, **new_round(shard))
+
+
+def _nameless(shard: Shard) -> Failure:
+    message = (
+        f"{shard.provider} took the request to create a job, and neither names nor lists the job; find it there: "
+        f"`batch-router resolve {shard.id} --attach JOB`, or `--recreate` if there is none"
+    )
+    return Failure(type=UndecidedError.type, message=message)
 
 
 def _look_again(shard: Shard, late: float) -> ShardOutcome:

@@ -6,7 +6,7 @@ from ...bounds import Bounds
 from ...core import BatchStatus
 from ...core.jobs import Job
 from ...exceptions import AnswersTooLargeError, NotFoundError, ProviderAPIError
-from ...jsonl import Line, LongLine, bounded_lines
+from ...jsonl import LongLine, bounded_lines
 from ...state.items import Fetched, Shard, ShardFacts
 from ...state.table import State
 from ..answers import row_id_of
@@ -112,18 +112,18 @@ class _Files:
             self.fetched[file] = Fetched(file=file, name=name, size=context.storage.size(name), rows=rows)
 
     def _count(self, name: str) -> int:
-        """How many whole answers an object has."""
+        """How many answers to rows of ours an object has, whole ones."""
         context, bounds = self._context, self._context.settings.of(Bounds)
+        codec = context.clients.provider(self._shard.provider).codec
+        ours = f"{self._shard.label}-"
         rows = 0
-        last: Line = b""
+        row_id: str | None = ""
         with context.storage.open(name) as stream:
             for line in bounded_lines(stream, bounds.max_answer_bytes):
                 if isinstance(line, LongLine) or not line.isspace():
-                    rows, last = rows + 1, line
-        codec = context.clients.provider(self._shard.provider).codec
-        if rows and row_id_of(last, self._shard, codec, bounds) is None:
-            self.is_cut_off = True
-            return rows - 1
+                    row_id = row_id_of(line, self._shard, codec, bounds)
+                    rows += row_id is not None and row_id.startswith(ours)
+        self.is_cut_off = self.is_cut_off or row_id is None
         return rows
 
 

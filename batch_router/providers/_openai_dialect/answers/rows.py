@@ -38,6 +38,8 @@ class _Refused(msgspec.Struct, gc=False):
 
 
 _EMPTY = (NULL, msgspec.Raw(b"{}"))
+# Other numbers are no status at all.
+_STATUSES = range(100, 600)
 _rows, _bare, _refused = Shape(_Row), Shape(_Bare), Shape(_Refused)
 
 
@@ -61,7 +63,7 @@ def _read(line: bytes, custom_id: str) -> UnifiedResult:
 
 def _is_answered(response: _Response) -> bool:
     """A row without a status is answered if it has a body."""
-    status_code = response.status_code
+    status_code = response.status_code if response.status_code in _STATUSES else None
     return status_code == 200 or (200 < status_code < 300 if status_code else response.body not in _EMPTY)
 
 
