@@ -63,7 +63,7 @@ def test_a_foreign_model_is_warned_of(caplog: pytest.LogCaptureFixture, provider
     ],
 )
 def test_other_models_are_not(caplog: pytest.LogCaptureFixture, provider: str, model: str) -> None:
-    """Its own, those that nobody claims, and all at an engine: what it loads may be called anything."""
+    """Its own, those that no provider claims, and all at an engine: what it loads may be called anything."""
     warn_of_foreign_model(model, find_provider(provider), Settings())
     assert caplog.records == []
 
