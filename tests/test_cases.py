@@ -16,7 +16,6 @@ from batch_router.intake.options import Options
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
 
-ROWS = Path(__file__).parents[2] / "shared" / "cases" / "rows"
 BODY = {"openai": "body", "vllm": "body", "anthropic": "params", "google": "request"}
 MODELS = {"openai": "gpt-5-mini", "anthropic": "claude-haiku-4-5", "google": "gemini-2.5-flash", "vllm": "qwen"}
 
@@ -163,12 +162,11 @@ CASES: list[tuple[str, str, Check]] = [
 ]
 
 
-@pytest.mark.skipif(not ROWS.is_dir(), reason="the collection of rows is not beside this checkout")
 @pytest.mark.parametrize(("file", "providers", "check"), CASES, ids=[f"{file}-{to}" for file, to, _ in CASES])
 @pytest.mark.parametrize("unsupported", ["error", "drop"])
-def test_a_row_of_others_comes_right(file: str, providers: str, check: Check, unsupported: str) -> None:
+def test_a_row_of_others_comes_right(shared: Path, file: str, providers: str, check: Check, unsupported: str) -> None:
     """Sent as it stands, translated, refused in a sentence, or dropped and counted: as the collection says."""
-    path = ROWS / file
+    path = shared / "cases" / "rows" / file
     try:
         rows = [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
     except ValueError:

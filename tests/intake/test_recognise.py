@@ -17,7 +17,6 @@ from batch_router.intake.recognise import recognise
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
 
-CASES = Path(__file__).parents[3] / "shared" / "cases" / "rows"
 ROWS = [{"custom_id": "a", "prompt": "Hi"}, {"custom_id": "b", "prompt": "Ho"}]
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
 PRETTY = json.dumps(ROWS, indent=2)
@@ -144,7 +143,6 @@ def test_the_sentence_is_the_only_one(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(not CASES.exists(), reason="the shared cases are not there")
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -157,10 +155,10 @@ def test_the_sentence_is_the_only_one(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "google", "vllm"])
-def test_the_shared_cases_come_right(name: str, words: str, provider: str) -> None:
+def test_the_shared_cases_come_right(shared: Path, name: str, words: str, provider: str) -> None:
     """Each is one line, for every provider."""
     options = Options(model="m", generation_config=None)
     with pytest.raises(ValidationError) as caught:
-        check_file(CASES / name, find_provider(provider), options, Settings())
+        check_file(shared / "cases" / "rows" / name, find_provider(provider), options, Settings())
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
