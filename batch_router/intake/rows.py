@@ -62,26 +62,22 @@ class RowReader:
                     self._problems.add(number, problem)
                     continue
                 assert isinstance(line, bytes)
+            row: Row | Translated | None
             try:
-                row = self._read(line)
+                try:
+                    row = self._usual(line)
+                except _UNREAD:
+                    row = None
                 if row is None:
-                    continue
+                    if not line or line.isspace():
+                        continue
+                    row = self._read_another_form(line)
                 if row.model is None or self._fills:
                     row = self._complete(row)
             except BadRow as error:
                 self._problems.add(number, error)
                 continue
             yield number, row
-
-    def _read(self, line: bytes) -> Row | Translated | None:
-        row: Row | Translated | None
-        try:
-            row = self._usual(line)
-        except _UNREAD:
-            row = None
-        if row is None and line and not line.isspace():
-            return self._read_another_form(line)
-        return row
 
     def _read_another_form(self, line: bytes) -> Row | Translated:
         """A row that has another form than the one before; or the same, for a better word on what is wrong."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ..core import NativeRow, UnifiedRequest
+from ..core import GenerationConfig, NativeRow, UnifiedRequest
 from ..providers import NativeFormat
 
 # Different schemas of a batch, and their bytes: `normalize` has all of them in memory. Answers to rows with others are
@@ -40,7 +40,10 @@ class SchemaList:
 
     def number_of(self, row: UnifiedRequest | NativeRow) -> int | None:
         """The number of the schema of a row; None: it asks for a text."""
-        schema = self._schema_of(row)
+        if isinstance(row, NativeRow):
+            schema = self._native_schema(row) if row.says_form or row.output_schema is not None else None
+        else:
+            schema = _schema_of(row.generation_config) if row.generation_config is not None else None
         if schema is None:
             return None
         self.used = True
@@ -52,22 +55,11 @@ class SchemaList:
         """All of them."""
         return AskedSchemas([msgspec.json.decode(encoded) for encoded in self._numbers])
 
-    def _schema_of(self, row: UnifiedRequest | NativeRow) -> dict[str, object] | None:
-        if isinstance(row, NativeRow):
-            return self._native_schema(row)
-        config = row.generation_config
-        if config is None:
-            return None
-        if config.output_schema is not None:
-            schema: dict[str, object] = config.output_schema.schema
-            return schema
-        return {} if config.json_object else None
-
     def _native_schema(self, row: NativeRow) -> dict[str, object] | None:
         if row.output_schema is not None:
             schema: dict[str, object] = row.output_schema.schema
             return schema
-        if self._native is None or not row.says_form:
+        if self._native is None:
             return None
         try:
             return self._native.asked_schema(row)
@@ -82,3 +74,10 @@ class SchemaList:
             self._size += len(encoded)
             number = self._numbers[encoded] = len(self._numbers)
         return number
+
+
+def _schema_of(config: GenerationConfig) -> dict[str, object] | None:
+    if config.output_schema is not None:
+        schema: dict[str, object] = config.output_schema.schema
+        return schema
+    return {} if config.json_object else None
