@@ -58,6 +58,8 @@ class RowCheck:
         encoder = RowEncoder(provider, options.unsupported, settings)
         self._fit = encoder.fit
         self.encode = encoder.encode_fitting
+        self.encode_request = encoder.encode_request
+        self.frame = encoder.frame
         self.dropped = encoder.dropped
         self.adjusted = encoder.adjusted
 

@@ -50,8 +50,9 @@ class RowEncoder:
         self._name = provider.name
         self._settings = settings
         self._queued: set[str | None] = set()  # models that some queue serves
-        self._encode = provider.codec.encode
-        self._frame = provider.native.frame if provider.native is not None else None
+        #: The rows to send, of unified and of native rows that `fit` returned. Called directly: one call less a row.
+        self.encode_request = provider.codec.encode
+        self.frame = provider.native.frame if provider.native is not None else None
         self._drop = unsupported == "drop"
         # Of the row before: most rows of a batch have one endpoint and one model, and an enum is slow to hash.
         self._endpoint: Endpoint | None = None
@@ -73,9 +74,9 @@ class RowEncoder:
     def encode_fitting(self, row: Row, row_id: str) -> object:
         """The same of a row that `fit` returned."""
         if isinstance(row, NativeRow):
-            assert self._frame is not None
-            return self._frame(row, row_id)
-        return self._encode(row, row_id)
+            assert self.frame is not None
+            return self.frame(row, row_id)
+        return self.encode_request(row, row_id)
 
     def fit(self, row: Row | Translated) -> Row:
         """The row as the provider takes it: the very same one, unless something had to be dropped.
@@ -86,19 +87,21 @@ class RowEncoder:
         if row.model not in self._queued:
             self._check_model(row.model)
         if isinstance(row, UnifiedRequest):
-            self._turn_to(row)
-            request = row if not row.provider_kwargs and self._takes(row) else self._fit_request(row)
-        elif isinstance(row, Translated):
+            if row.model != self._model or (row.endpoint or _CHAT) is not self._endpoint:
+                self._turn_to(row)
+            if row.provider_kwargs or not self._takes(row):
+                row = self._fit_request(row)
+            config = row.generation_config
+            if config is None or (config.output_schema is None and config.tools is None):
+                return row
+            return self._fit_schemas(row, config, {})
+        if isinstance(row, Translated):
             self._turn_to(row.request)
             request = self._fit_translated(row)
-        else:
-            if row.output_schema is not None and self._schemas is not None:
-                self._note(self._schemas.changes(row.output_schema))
-            return row
-        config = request.generation_config
-        if config is not None and (config.output_schema is not None or config.tools is not None):
-            return self._fit_schemas(request, config, row.places if isinstance(row, Translated) else {})
-        return request
+            return self._fit_schemas(request, request.generation_config or GenerationConfig(), row.places)
+        if row.output_schema is not None and self._schemas is not None:
+            self._note(self._schemas.changes(row.output_schema))
+        return row
 
     def _fit_request(self, request: UnifiedRequest) -> UnifiedRequest:
         if not _RESERVED.isdisjoint(request.provider_kwargs):
@@ -169,7 +172,7 @@ class RowEncoder:
         if not self._drop:
             told[-1] += ", or submit with unsupported='drop'"
         try:
-            self._encode(request, "")
+            self.encode_request(request, "")
         except ValidationError as error:
             path, separator, rest = str(error).partition(":")
             told.append(place_of(path, places) + separator + rest)

@@ -145,7 +145,7 @@ def open_answers(
             file = bisect_right(starts, offset, hi=len(reads)) - 1
             return reads[file](offset - starts[file], length)
 
-        yield AnswerReader(read, located, codec, bounds)
+        yield AnswerReader(reads[0] if len(reads) == 1 else read, located, codec, bounds)
 
 
 def unreadable(custom_id: str, why: str, line: bytes = b"") -> UnifiedResult:

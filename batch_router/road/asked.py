@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ..core import GenerationConfig, NativeRow, UnifiedRequest
+from ..core import NativeRow, UnifiedRequest
 from ..providers import NativeFormat
 
 # Different schemas of a batch, and their bytes: `normalize` has all of them in memory. Answers to rows with others are
@@ -40,10 +40,16 @@ class SchemaList:
 
     def number_of(self, row: UnifiedRequest | NativeRow) -> int | None:
         """The number of the schema of a row; None: it asks for a text."""
+        schema: dict[str, object] | None
         if isinstance(row, NativeRow):
-            schema = self._native_schema(row) if row.says_form or row.output_schema is not None else None
+            if not row.says_form and row.output_schema is None:
+                return None
+            schema = self._native_schema(row)
         else:
-            schema = _schema_of(row.generation_config) if row.generation_config is not None else None
+            config = row.generation_config
+            if config is None or (config.output_schema is None and not config.json_object):
+                return None
+            schema = {} if config.output_schema is None else config.output_schema.schema
         if schema is None:
             return None
         self.used = True
@@ -74,10 +80,3 @@ class SchemaList:
             self._size += len(encoded)
             number = self._numbers[encoded] = len(self._numbers)
         return number
-
-
-def _schema_of(config: GenerationConfig) -> dict[str, object] | None:
-    if config.output_schema is not None:
-        schema: dict[str, object] = config.output_schema.schema
-        return schema
-    return {} if config.json_object else None

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from types import TracebackType
+from typing import Any
 
 import msgspec
 
 from ..bounds import Bounds, beyond
 from ..core import Endpoint, NativeRow
 from ..exceptions import FileOperationError, ValidationError
+from ..intake.check import RowCheck
 from ..intake.encode import Row
 from ..providers import Limits
 from ..security.paths import batch_folder
@@ -22,7 +24,7 @@ from .submission import Kind, Submission
 
 #: Each model, and each endpoint of it, has its own shards, and while they are cut each holds two open files.
 MAX_KINDS = 100
-_Encode = Callable[[Row, str], object]
+_Encode = Callable[[Any, str], object]
 
 _encode_into = msgspec.json.Encoder().encode_into
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -40,10 +42,11 @@ class ShardWriter:
         label: str,
         kind: Kind,
         first_row: int,
-        encode: _Encode,
+        check: RowCheck,
         limits: Limits,
     ) -> None:
         self.kind = kind
+        self.model, self.endpoint = kind  # looked at for each row
         self.label = label
         self.first_row = first_row
         self.rows = 0
@@ -57,18 +60,22 @@ class ShardWriter:
         # Rows are encoded right into this: a row of this path is copied once, not four times.
         self._buffer = bytearray()
         self._row_ids_left: list[tuple[int, str] | tuple[int, str, int]] = []
-        self._encode = encode
+        self._encode, self._frame = check.encode_request, check.frame
         self._most_rows, self._most_bytes = limits
 
     def add(self, row: Row, number: int, schema: int | None) -> bool:
         """Add the batch's row of this number; False, and nothing is added, if there is no room for it."""
-        inputs = row.inputs if isinstance(row, NativeRow) else 1
+        inputs = 1
+        encode: _Encode | None = self._encode
+        if isinstance(row, NativeRow):
+            inputs, encode = row.inputs, self._frame
+        assert encode is not None
         if self.inputs + inputs > self._most_rows:
             return False
         buffer = self._buffer
         start = len(buffer)
         try:
-            _encode_into(self._encode(row, f"{self.label}-{self.rows}"), buffer, -1)
+            _encode_into(encode(row, f"{self.label}-{self.rows}"), buffer, -1)
         except BaseException:
             del buffer[start:]  # what was written of it until then
             raise
@@ -104,12 +111,12 @@ class Cutter:
         rows: how many rows were added.
     """
 
-    def __init__(self, context: Context, batch: Batch, submission: Submission, encode: _Encode) -> None:
+    def __init__(self, context: Context, batch: Batch, submission: Submission, check: RowCheck) -> None:
         self._submission = submission
         self._provider = context.clients.provider(batch.provider)
         self._context = context
         self._batch = batch
-        self._encode = encode
+        self._check = check
         self._asked = SchemaList(self._provider.native)
         self._most_shards = context.settings.of(Bounds).max_shards
         self._open: dict[Kind, ShardWriter] = {}
@@ -129,7 +136,7 @@ class Cutter:
         """
         shard = self._current
         model, endpoint = row.model or "", row.endpoint or _CHAT
-        if shard is None or shard.kind.endpoint is not endpoint or shard.kind.model != model:
+        if shard is None or shard.endpoint is not endpoint or shard.model != model:
             kind = Kind(model, endpoint)
             shard = self._current = self._open.get(kind) or self._begin(kind)
         if not shard.add(row, self.rows, self._asked.number_of(row)):
@@ -185,7 +192,7 @@ class Cutter:
             raise ValidationError(f"shards: {beyond('max_shards', self._most_shards)}; split the batch")
         self._made += 1
         label = self._submission.label(kind, self.rows)
-        shard = ShardWriter(self._context, name, label, kind, self.rows, self._encode, self._submission.limits)
+        shard = ShardWriter(self._context, name, label, kind, self.rows, self._check, self._submission.limits)
         self._names += (shard.requests, shard.row_ids)
         self._open[kind] = shard
         return shard

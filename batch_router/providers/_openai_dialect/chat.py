@@ -81,8 +81,8 @@ def encode_body(request: UnifiedRequest, schemas: Schemas) -> ChatBody:
 def encode_messages(request: UnifiedRequest) -> list[object]:
     """The turns, with the system prompt in front of them."""
     messages: list[object] = []
-    if request.system_prompt:
-        messages.append(_SystemMessage(request.system_text or ""))
+    if prompt := request.system_prompt:
+        messages.append(_SystemMessage(prompt if isinstance(prompt, str) else request.system_text or ""))
     for message in request.messages:
         # A plain text already has the provider's shape; most rows hold nothing else.
         if message.content.__class__ is str and not message.provider_kwargs:

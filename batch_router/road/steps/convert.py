@@ -35,7 +35,7 @@ def convert(context: Context, batch: Batch) -> BatchOutcome:
     source = Path(batch.input.source) if batch.input.source else None
     check = RowCheck(provider, submission.options, context.settings, source)
     with (
-        Cutter(context, batch, submission, check.encode) as cutter,
+        Cutter(context, batch, submission, check) as cutter,
         context.storage.open(batch.input.stored) as file,
     ):
         reader = HashingReader(file)
