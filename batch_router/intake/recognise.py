@@ -51,6 +51,8 @@ _ARRAY = f"is one JSON array; {_JSON_LINES.format(filter=repr('.[]'))}"
 _PRETTY = f"holds JSON objects over several lines; {_JSON_LINES.format(filter='.')}"
 # The first line of such an object: `{`, or a key and what goes on behind it.
 _OPEN_LINE = re.compile(r'\{\s*(?:".*[,{\[]\s*)?')
+# A line of a log may begin with a bracket, too.
+_OPEN_ARRAY = re.compile(r'\[\s*(?:[\[{"\]\d-]|true|false|null|$)')
 _COLUMN = re.compile(r"[\w .#()/-]{1,100}")
 
 
@@ -113,7 +115,7 @@ def _json(text: str, lines: list[str]) -> str | None:
     if _is_json(lines[0]):
         return _ARRAY if text[0] == "[" and len(lines) == 1 else None
     if text[0] == "[":
-        return _ARRAY
+        return _ARRAY if _OPEN_ARRAY.match(text) else None
     return _PRETTY if _is_pretty(text, lines) else None
 
 
@@ -130,7 +132,7 @@ def _is_pretty(text: str, lines: list[str]) -> bool:
     try:
         _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):  # it is cut off, or wrong
-        return _OPEN_LINE.fullmatch(lines[0]) is not None and not "".join(lines[1:2]).startswith("{")
+        return len(lines) > 1 and _OPEN_LINE.fullmatch(lines[0]) is not None and not lines[1].startswith("{")
     return "\n" in text[:end]
 
 

@@ -38,6 +38,8 @@ def what(content: bytes) -> str | None:
         b"\n\r\n" + LINES.replace("\n", "\r\n").encode(),
         LINES.encode("latin-1") + b'{"custom_id": "c", "prompt": "\xe9"}\n',
         b"hello\n" + LINES.encode(),
+        b"[INFO] 2 rows\n" + LINES.encode(),
+        b'{"custom_id": "a", "messages": [',
         b"{'custom_id': 'a'}\n",
         b'{"custom_id": "a", "prompt": "x",\n' + LINES.encode(),
         b'{"custom_id": "a", "prompt": "x\n',
