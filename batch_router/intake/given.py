@@ -21,15 +21,21 @@ def line_of(request: object) -> bytes:
         ValidationError: JSON cannot hold it; says why.
     """
     if isinstance(request, msgspec.Raw):
-        return bytes(request)
+        return bytes(request).replace(b"\n", b" ")  # in JSON a line end is white space
     try:
         request = written_request(request) if isinstance(request, dict) else request
-        text = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
-        return text.encode()
+        return _write(request, ensure_ascii=False)
     except RecursionError:
         raise ValidationError(TOO_DEEP) from None
-    except (TypeError, ValueError) as error:  # what JSON does not have: NaN, a set, a lone surrogate
+    except UnicodeEncodeError:  # half of a character: as an escape it reaches the check, which says where it stands
+        return _write(request, ensure_ascii=True)
+    except (TypeError, ValueError) as error:  # what JSON does not have: NaN, a set
         raise ValidationError(f"cannot be written as JSON: {error}") from None
+
+
+def _write(request: object, *, ensure_ascii: bool) -> bytes:
+    text = json.dumps(request, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"), default=_plain)
+    return text.encode()
 
 
 def _plain(value: Any) -> Any:

@@ -117,6 +117,19 @@ def test_a_key_from_before_an_upgrade_is_the_same_batch(
         new = make_context()
 
 
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        ({"custom_id": "a", "prompt": "bad \ud83d"}, "prompt"),
+        ({"custom_id": "a", "body": {"model": "m", "messages": [{"role": "user", "content": "\udc00 x"}]}}, "content"),
+    ],
+)
+def test_half_a_character_is_told_with_its_field(context: Context, request_: dict[str, Any], field: str) -> None:
+    """As in a file: JSON could escape it, and no service could read it."""
+    with pytest.raises(InvalidInputError, match=rf"requests\[0\]: .*{field}.*half of a character"):
+        submit(context, "openai", {"requests": [request_], "model": "m"})
+
+
 def test_the_input_is_sealed(context: Context, tmp_path: Path) -> None:
     """Size and hash of the rows are remembered, of stored ones and of a file of the user's."""
     (tmp_path / "in.jsonl").write_bytes(LINES)
