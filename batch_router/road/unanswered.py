@@ -37,7 +37,7 @@ class Unanswered(NamedTuple):
 
 
 def why_unanswered(context: Context, shard: Shard, missing: int) -> Unanswered:
-    """How and why so many of a shard's rows have no answer.
+    """How rows of a shard without an answer ended, and why.
 
     What the provider does not itself count as not done may be paid for, and is not sent again on its own.
     """

@@ -1,4 +1,4 @@
-"""Rows of other providers' batch files, where more is to be said of them than `tests/dialect_features.toml` does."""
+"""Rows of other providers' batch files: what `tests/dialect_features.toml` does not say of them."""
 
 import json
 from pathlib import Path

@@ -41,7 +41,7 @@ _BLOCK = 1 << 16
 # The service's code for a job whose tokens find no room beside those that wait.
 _QUEUE_FULL = "token_limit_exceeded"
 
-# The road names to the user so many of the rows that a job was refused for; the service itself names twenty.
+# Of the rows that a job was refused for, the road names this many; the service itself names twenty.
 _MOST_REFUSED = 1000
 
 

@@ -10,7 +10,7 @@ from .calls import Function, function_call
 from .images import image_at, image_of
 
 _CALL = "_call"
-# The fields that say what is to be done in a call that has neither arguments nor an input.
+# What a call says that has neither arguments nor an input.
 _TASKS = ("action", "actions", "operation", "pending_safety_checks")
 
 
