@@ -14,8 +14,8 @@ from ..jsonl import TOO_DEEP
 def line_of(request: object) -> bytes:
     """A request as JSON, on one line, without its end.
 
-    It is written as it was given, with numbers of any size and whatever only the provider knows. A line of a file
-    (`msgspec.Raw`) stays what it is.
+    It is written as it was given, with numbers of any size and whatever only the provider knows. JSON that was written
+    before (`msgspec.Raw`) stays what it is, on one line.
 
     Raises:
         ValidationError: JSON cannot hold it; says why.

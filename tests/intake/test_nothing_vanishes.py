@@ -99,14 +99,20 @@ def rows(draw: st.DrawFn, dialect: str) -> dict[str, Any]:
     return merged(dialect, draw(st.lists(st.sampled_from(sorted(FEATURES[dialect])), min_size=1, max_size=4)))
 
 
+@st.composite
+def rows_and_places(draw: st.DrawFn, dialect: str) -> tuple[dict[str, Any], tuple[Any, ...]]:
+    """A row, and the way to something in its body."""
+    row = draw(rows(dialect))
+    body = next(name for name in BODIES if name in row)
+    return row, draw(st.sampled_from([(body, *path) for path in places(row[body])]))
+
+
 @pytest.mark.parametrize(("dialect", "provider"), PAIRS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_what_is_taken_out_is_missed(dialect: str, provider: str, data: st.DataObject) -> None:
     """Unless it says nothing, or stands in what is lost as a whole and by name."""
-    row = data.draw(rows(dialect))
-    body = next(name for name in BODIES if name in row)
-    path = data.draw(st.sampled_from([(body, *path) for path in places(row[body])]))
+    row, path = data.draw(rows_and_places(dialect))
     if SILENT.search(shown(path)) or at(row, path) in NOTHING:
         return
     if any(shown(path).startswith(place) for place in lost(provider, row)):
@@ -154,9 +160,7 @@ JSON = st.recursive(
 @given(data=st.data())
 def test_values_of_other_types_are_lost_or_refused(dialect: str, provider: str, data: st.DataObject) -> None:
     """Any JSON in the place of any value: the row is sent, or refused as a bad row, and nothing else happens."""
-    row = data.draw(rows(dialect))
-    body = next(name for name in BODIES if name in row)
-    path = data.draw(st.sampled_from([(body, *path) for path in places(row[body])]))
+    row, path = data.draw(rows_and_places(dialect))
     changed = copy.deepcopy(row)
     at(changed, path[:-1])[path[-1]] = data.draw(JSON)
     came_of(provider, changed)

@@ -22,7 +22,7 @@ from batch_router.exceptions import StoreUnavailableError, ValidationError
 from batch_router.security.files import check_home, make_home, open_input, read_private
 from batch_router.settings import Settings
 
-NOBODY = 65534  # a real user: in a user namespace this number stands for all users outside
+NOBODY = 65534  # the user `nobody`; user namespaces show every user from outside as this one
 MOST = 1 << 20
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
