@@ -9,7 +9,10 @@ from typing import Any, ClassVar
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from .bill import Bill, Charge, Tariff
+from .keys import KEY
 from .odd import OddReplies, Wire
+from .progress import Timed
 from .received import Received
 from .scenario import Fault, Scenario
 
@@ -36,27 +39,46 @@ class Account(ABC):
 
     Attributes:
         wire: its wire format.
+        tariff: what it takes money for.
         scenario: how the provider behaves.
-        received: the rows of its jobs.
     """
 
     wire: ClassVar[Wire]
-    scenario: Scenario
+    tariff: ClassVar[Tariff]
 
     def __init__(self, scenario: Scenario, received: Path) -> None:
-        self.received = Received(received)
+        self.scenario = scenario
+        self._received = Received(received)
+        self._bill = Bill(self.tariff)
         self._odd = OddReplies(self.wire, lambda status: self.fault_body(Fault(match=".*", do="status", status=status)))
-        self.change(scenario)
+        self._odd.start(scenario.odd)
         self._locks: dict[str, asyncio.Lock] = {}
 
     def change(self, scenario: Scenario) -> None:
         """Behave like this from here on."""
+        self._bill.settle(self.scenario)
         self.scenario = scenario
         self._odd.start(scenario.odd)
+
+    def now(self) -> float:
+        """The time by the provider's clock."""
+        return self.scenario.now()
+
+    def take(self, job: Timed, job_id: str, label: str, rows: Path) -> None:
+        """Keep the rows of a job that was created, and bill them."""
+        self._bill.open(job, job_id, label, self._received.keep(job_id, rows))
+
+    def charges(self) -> list[Charge]:
+        """The rows that are paid until now, in the order of their jobs."""
+        return list(self._bill.charges(self.scenario))
 
     @abstractmethod
     def routes(self) -> list[web.RouteDef]:
         """The paths below the provider's prefix."""
+
+    @abstractmethod
+    def key_of(self, request: web.Request) -> str:
+        """The key that the request carries; empty if it has none."""
 
     @abstractmethod
     def check(self, request: web.Request) -> None:
@@ -74,7 +96,8 @@ class Account(ABC):
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await self._odd.turn(request, await self.respond(request, handler))
+        KEY.set(self.key_of(request) if self.scenario.accounts_by_key else "")
+        return await self._odd.turn(request, lambda: self.respond(request, handler))
 
     async def respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check the request, then handle it; an `ApiError` becomes its answer."""

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Mapping
+from email.utils import formatdate
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -13,8 +14,11 @@ from .odd.replies import content_of
 from .scenario import Fault, Scenario
 from .turns import PATH, Turns
 
+#: The path of the bill, which is beside the providers: it meets no fault, and is not logged.
+BILL = "/bill"
 #: The status in the log of a request whose connection was cut.
 _CUT = 499
+_PAGE = "<html><body>Bad gateway</body></html>"
 
 
 class Faults:
@@ -33,10 +37,13 @@ class Faults:
     def start(self, scenario: Scenario) -> None:
         """Apply this scenario's faults from here on; matching requests are counted from zero."""
         self._turns = Turns(scenario.faults)
+        self._now = scenario.now
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer one request, with its fault if it meets one."""
+        if request.path == BILL:
+            return await handler(request)
         request_id = f"req_{next(self._ids):08d}"
         request[PATH] = request.path.removeprefix(self._prefix(request))
         fault = next(self._turns.of(request), None)
@@ -44,6 +51,7 @@ class Faults:
         self._log.write(request, answer.status, fault.do if fault else None)
         if not answer.prepared:
             answer.headers["x-request-id"] = request_id
+            answer.headers["date"] = formatdate(self._now(), usegmt=True)
         return answer
 
     def _prefix(self, request: web.Request) -> str:
@@ -53,8 +61,11 @@ class Faults:
         match fault.do:
             case "status":
                 return self._error(request, fault)
+            case "status_after":
+                await handler(request)
+                return web.Response(text=_PAGE, content_type="text/html", status=fault.status)
             case "html":
-                return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
+                return web.Response(text=_PAGE, content_type="text/html")
             case "delay":
                 await asyncio.sleep(fault.seconds)
                 return await handler(request)

@@ -1,9 +1,11 @@
 """A provider's files: on disk, never whole in memory."""
 
 import itertools
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from .keys import Mine
 
 
 @dataclass
@@ -18,13 +20,14 @@ class StoredFile:
 
 
 class FileStore:
-    """All files of one provider, below a folder."""
+    """All files of one provider, below a folder; `now` is its clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: Callable[[], float]) -> None:
         self._folder = folder
+        self._now = now
         self._folder.mkdir(parents=True, exist_ok=True)
         self._numbers = itertools.count(1)
-        self.files: dict[str, StoredFile] = {}
+        self.files: Mine[StoredFile] = Mine()
 
     def begin(self) -> tuple[str, Path]:
         """A new id, and the path to write the file to."""
@@ -33,7 +36,7 @@ class FileStore:
 
     def add(self, file_id: str, path: Path, filename: str, purpose: str) -> StoredFile:
         """Register a file that is completely written."""
-        stored = StoredFile(file_id, path, filename, purpose, int(time.time()))
+        stored = StoredFile(file_id, path, filename, purpose, int(self._now()))
         self.files[file_id] = stored
         return stored
 

@@ -42,9 +42,11 @@ class Received:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def keep(self, job_id: str, rows: Path) -> None:
+    def keep(self, job_id: str, rows: Path) -> Path:
         """Keep the rows of a job, one per line. It is another name of the same file, and costs no space."""
-        os.link(rows, self._folder / quote(job_id, safe=""))
+        kept = self._folder / quote(job_id, safe="")
+        os.link(rows, kept)
+        return kept
 
 
 def received_rows(folder: Path) -> Iterator[ReceivedRow]:

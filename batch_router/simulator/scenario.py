@@ -1,5 +1,6 @@
 """How the simulated providers behave: data, read from TOML or made in Python. By default nothing goes wrong."""
 
+import time
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,14 +51,16 @@ class Fault(Calls, frozen=True, kw_only=True):
     """What goes wrong with HTTP requests: by default with one of those that match.
 
     Attributes:
-        do: `status`: answer with that status; `html`: answer 200 with an HTML page; `reset_before`: cut the connection
-            without handling the request; `reset_after`: handle it, then cut the connection without an answer;
+        do: `status`: answer with that status without handling the request; `status_after`: handle it, then answer with
+            that status, as a gateway does that has waited too long; `html`: answer 200 with an HTML page;
+            `reset_before`: cut the connection without handling the request; `reset_after`: handle it, then cut the
+            connection without an answer;
             `truncate`: cut the answer after `bytes`; `delay`: wait `seconds` first; `drip`: send the answer `bytes`
             at a time, `seconds` apart.
     """
 
     match: str
-    do: Literal["status", "html", "reset_before", "reset_after", "truncate", "delay", "drip"]
+    do: Literal["status", "status_after", "html", "reset_before", "reset_after", "truncate", "delay", "drip"]
     times: int | None = 1
     status: int = 503
     retry_after: str | None = None
@@ -81,6 +84,8 @@ class Scenario(Part, frozen=True, kw_only=True):
         crash_after: how many rows each run of a local engine answers before the engine crashes.
         poison: a local engine crashes on rows whose prompt matches this regular expression.
         keys: the valid keys; empty accepts any.
+        accounts_by_key: whether each key has an account of its own, which knows nothing of what other keys made.
+        clock: how many seconds the providers' clocks are ahead; it shows in `Date` and in all times of jobs and files.
         received: a file to which a local engine appends each row that it reads, byte for byte.
     """
 
@@ -98,9 +103,15 @@ class Scenario(Part, frozen=True, kw_only=True):
     crash_after: Annotated[int, Meta(ge=0)] | None = None
     poison: str | None = None
     keys: tuple[str, ...] = ()
+    accounts_by_key: bool = False
+    clock: float = 0
     received: str | None = None
     faults: tuple[Fault, ...] = ()
     odd: tuple[AnyOdd, ...] = ()
+
+    def now(self) -> float:
+        """The time by the providers' clocks."""
+        return time.time() + self.clock
 
 
 def load_scenario(path: Path | None) -> Scenario:

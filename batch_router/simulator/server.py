@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import msgspec
 from aiohttp import web
 
 from .account import Account
 from .anthropic import Anthropic
-from .faults import Faults
+from .bill import Charge
+from .faults import BILL, Faults
 from .google import Google
 from .log import RequestLog
 from .openai import OpenAI
@@ -25,10 +27,11 @@ _RECEIVED = "received"
 
 
 class _Site(NamedTuple):
-    """A server that runs: its URL, and how to change its scenario."""
+    """A server that runs: its URL, how to change its scenario, and its bill."""
 
     url: str
     change: Callable[[Scenario], None]
+    bill: Callable[[], list[Charge]]
 
 
 def _open_accounts(scenario: Scenario, folder: Path) -> dict[str, Account]:
@@ -55,12 +58,19 @@ async def _running(scenario: Scenario, folder: Path, host: str, port: int) -> As
         for account in accounts.values():
             account.change(changed)
 
+    def bill() -> list[Charge]:
+        return [charge for account in accounts.values() for charge in account.charges()]
+
+    async def show_bill(_: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(bill()), content_type="application/json")
+
+    app.router.add_get(BILL, show_bill)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
         bound: Any = runner.addresses[0]
-        yield _Site(f"http://{host}:{bound[1]}", change)
+        yield _Site(f"http://{host}:{bound[1]}", change, bill)
     finally:
         await runner.cleanup()
 
@@ -110,7 +120,7 @@ class Simulator:
         self._ended = asyncio.Event()
         try:
             async with _running(self._scenario, self.folder, "127.0.0.1", 0) as site:
-                self.url, self._change = site
+                self.url, self._change, self._bill = site
                 self._ready.set()
                 await self._ended.wait()
         finally:
@@ -130,6 +140,10 @@ class Simulator:
     def received(self) -> list[ReceivedRow]:
         """The rows of all jobs so far, byte for byte as they came in."""
         return list(received_rows(self.folder / _RECEIVED))
+
+    def bill(self) -> list[Charge]:
+        """The rows that the providers take money for until now; also at `/bill`."""
+        return self._bill()
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -26,15 +26,17 @@ class Service:
 
     def __init__(self, scenario: Scenario) -> None:
         self.simulator = Simulator(scenario).__enter__()
-        headers = {
-            "authorization": "Bearer k",
-            "x-api-key": "k",
-            "x-goog-api-key": "k",
+        self.http = httpx2.Client(base_url=self.simulator.url + self.prefix, follow_redirects=True, timeout=10)
+        self.use_key("k")
+
+    def use_key(self, key: str) -> None:
+        """From here on, call with this key."""
+        self.http.headers |= {
+            "authorization": f"Bearer {key}",
+            "x-api-key": key,
+            "x-goog-api-key": key,
             "anthropic-version": "2023-06-01",
         }
-        self.http = httpx2.Client(
-            base_url=self.simulator.url + self.prefix, headers=headers, follow_redirects=True, timeout=10
-        )
 
     def close(self) -> None:
         self.http.close()
@@ -46,6 +48,12 @@ class Service:
     def path(self, job_id: str) -> str:
         """The path of a job."""
         return f"{self.jobs}/{job_id}"
+
+    def cancel(self, job_id: str) -> httpx2.Response:
+        return self.http.post(f"{self.path(job_id)}/cancel")
+
+    def delete(self, job_id: str) -> httpx2.Response:
+        return self.http.delete(self.path(job_id))
 
     def show(self, job_id: str) -> Any:
         answer = self.http.get(self.path(job_id))
@@ -105,6 +113,9 @@ class GoogleService(Service):
 
     def path(self, job_id: str) -> str:
         return f"/v1beta/{job_id}"
+
+    def cancel(self, job_id: str) -> httpx2.Response:
+        return self.http.post(f"{self.path(job_id)}:cancel")
 
     def content(self, job: Any) -> bytes | int:
         answer = self.http.get(f"/v1beta/{job['response']['responsesFile']}:download?alt=media")

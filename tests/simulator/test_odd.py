@@ -171,6 +171,27 @@ def test_a_job_can_be_hidden_for_a_while(start: Start, provider: str) -> None:
 
 
 @everywhere
+def test_a_job_that_is_hidden_cannot_be_cancelled(start: Start, provider: str) -> None:
+    """The cancel is answered with 404 and does nothing; later it works."""
+    service = start(provider, Hidden(seconds=INF), latency=Latency(in_progress=60))
+    job = made(service)
+    assert service.cancel(job).status_code == 404
+    service.simulator.change(Scenario(latency=Latency(in_progress=60)))
+    assert STATUS[provider](service.show(job)) in ("in_progress", "BATCH_STATE_RUNNING")
+    assert service.cancel(job).status_code == 200
+
+
+@everywhere
+def test_a_new_job_can_be_unknown_everywhere_for_a_while(start: Start, provider: str) -> None:
+    """Neither a look nor the list shows a young job; both do later."""
+    service = start(provider, Hidden(seconds=0.3), Listing(lag=0.3))
+    job = made(service)
+    assert (service.show(job), service.listed()) == (404, [])
+    time.sleep(0.35)
+    assert [job_id(each) for each in (service.show(job), *service.listed())] == [job, job]
+
+
+@everywhere
 def test_answers_can_be_hidden_for_a_while_or_for_good(start: Start, provider: str) -> None:
     """The file is named, and is not found when it is asked for."""
     service = start(provider, Hidden(what="output", looks=1))

@@ -8,10 +8,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ..account import Account, ApiError
+from ..answers import prompt_of
+from ..bill import Tariff
 from ..odd import Wire
 from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
+from .results import succeeds
 
 _WIRE = Wire(
     id=("id",),
@@ -35,6 +38,7 @@ class Anthropic(Account):
     """One workspace's batches."""
 
     wire = _WIRE
+    tariff = Tariff("anthropic", "custom_id", lambda row: prompt_of(row["params"]), succeeds)
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)
@@ -45,10 +49,14 @@ class Anthropic(Account):
         """The paths below `/anthropic`."""
         return self._batches.routes()
 
+    def key_of(self, request: web.Request) -> str:
+        """The key, or the bearer token in its place."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return request.headers.get("x-api-key") or (token if scheme == "Bearer" else "")
+
     def check(self, request: web.Request) -> None:
         """Raise `ApiError` if the key or the version is missing or wrong."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        key = request.headers.get("x-api-key") or (token if scheme == "Bearer" else "")
+        key = self.key_of(request)
         if not key:
             raise api_error(401, "x-api-key header is required")
         if self.scenario.keys and key not in self.scenario.keys:

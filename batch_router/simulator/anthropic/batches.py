@@ -2,13 +2,13 @@
 
 import asyncio
 import itertools
-import time
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from ..account import CHUNK, Account
+from ..keys import Mine
 from ..log import MADE
 from ..progress import Progress
 from .errors import api_error
@@ -28,7 +28,7 @@ class Batches:
         self._account = account
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._batches: dict[str, MessageBatch] = {}
+        self._batches: Mine[MessageBatch] = Mine()
         self._numbers = itertools.count(1)
 
     def routes(self) -> list[web.RouteDef]:
@@ -50,11 +50,11 @@ class Batches:
             version=request.headers["anthropic-version"],
             rows=self._folder / f"{batch_id}.jsonl",
             results=self._folder / f"{batch_id}_results.jsonl",
-            created_at=time.time(),
+            created_at=self._account.now(),
         )
         await self._read_rows(request, batch)
         self._batches[batch.id] = batch
-        self._account.received.keep(batch.id, batch.rows)
+        self._account.take(batch, batch.id, "", batch.rows)
         request[MADE] = {"job": batch.id, "first_row": batch.first_row, "rows": len(batch.offsets)}
         return web.json_response(self._describe(request, batch))
 
@@ -70,7 +70,7 @@ class Batches:
 
     async def list_all(self, request: web.Request) -> web.Response:
         """GET /v1/messages/batches, newest first."""
-        batches = list(reversed(self._batches.values()))
+        batches = self._batches.newest_first()
         for batch in batches:
             await self._settle(batch)
         return web.json_response(page(request, [self._describe(request, batch) for batch in batches]))
@@ -86,7 +86,7 @@ class Batches:
         batch = await self._find(request)
         if batch.counts is not None:
             raise api_error(400, f"Message Batch {batch.id} has ended and cannot be canceled.")
-        batch.cancelled_at = batch.cancelled_at or time.time()
+        batch.cancelled_at = batch.cancelled_at or self._account.now()
         return web.json_response(self._describe(request, batch))
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -123,13 +123,13 @@ class Batches:
 
     async def _settle(self, batch: MessageBatch) -> None:
         scenario = self._account.scenario
-        if batch.counts is None and Progress(batch, scenario, time.time()).has_ended:
+        if batch.counts is None and Progress(batch, scenario, scenario.now()).has_ended:
             await self._account.make_once(batch.id, lambda: write_results(batch, scenario))
 
     def _describe(self, request: web.Request, batch: MessageBatch) -> dict[str, Any]:
         prefix = request.path.partition("/v1/")[0]
         url = f"{request.url.origin()}{prefix}{_BATCHES}/{batch.id}/results"
-        return describe(batch, self._account.scenario, time.time(), url)
+        return describe(batch, self._account.scenario, self._account.now(), url)
 
 
 async def _save(request: web.Request, path: Path) -> None:

@@ -1,7 +1,6 @@
 """The results of a Message Batch: one line for each of its rows."""
 
 import json
-import time
 from typing import Any
 
 from ..answers import answer_or_refusal, copies_of, count_tokens, prompt_of, refusal_for, text_for
@@ -19,7 +18,7 @@ _ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_
 
 def write_results(batch: MessageBatch, scenario: Scenario) -> None:
     """Write the results of a batch that has ended."""
-    progress = Progress(batch, scenario, time.time())
+    progress = Progress(batch, scenario, scenario.now())
     if batch.counts is not None or not progress.has_ended:
         return
     answered, counts = progress.answered, dict.fromkeys(_ENDINGS, 0)
@@ -36,6 +35,13 @@ def write_results(batch: MessageBatch, scenario: Scenario) -> None:
             line = _line(row["custom_id"], result)
             results.write(line * copies_of(scenario, prompt_of(row["params"])))
     batch.counts = counts
+
+
+def succeeds(batch: MessageBatch, scenario: Scenario, row: dict[str, Any]) -> bool:
+    """Whether the row is answered, and not refused."""
+    if recorded := recorded_line(scenario, "custom_id", row["custom_id"]):
+        return str(parsed(recorded)["result"]["type"]) == "succeeded"
+    return str(_result(batch, scenario, row)["type"]) == "succeeded"
 
 
 def _line(row_id: str, result: dict[str, Any]) -> bytes:

@@ -6,12 +6,15 @@ from typing import Any
 from aiohttp import web
 
 from ..account import Account
+from ..bill import Tariff
 from ..files import FileStore
 from ..odd import Wire
 from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
 from .files import Files
+from .outputs import succeeds
+from .prompts import prompt_of
 
 _WIRE = Wire(
     id=("name",),
@@ -42,10 +45,11 @@ class Google(Account):
     """One project's files and batches."""
 
     wire = _WIRE
+    tariff = Tariff("google", "key", lambda row: prompt_of(row["request"]), succeeds, pays_whole_jobs=True)
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)
-        store = FileStore(folder)
+        store = FileStore(folder, self.now)
         self._files = Files(store)
         self._batches = Batches(self, store)
 
@@ -54,11 +58,15 @@ class Google(Account):
         rooms = (self._files, self._batches)
         return [route for version in _VERSIONS for room in rooms for route in room.routes(version)]
 
+    def key_of(self, request: web.Request) -> str:
+        """The key."""
+        return request.headers.get("x-goog-api-key", "")
+
     def check(self, request: web.Request) -> None:
         """Raise `ApiError` if the key is missing or wrong; the URL of an upload needs none."""
         if "upload_id" in request.query:
             return
-        key = request.headers.get("x-goog-api-key")
+        key = self.key_of(request)
         if not key:
             raise api_error(403, "Method doesn't allow unregistered callers. Please use API Key.")
         if self.scenario.keys and key not in self.scenario.keys:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from aiohttp import web
 
 from ..account import Account
 from ..files import FileStore
+from ..keys import Mine
 from ..log import MADE
 from ..rows import encode_line
 from .errors import api_error
@@ -34,7 +34,7 @@ class Batches:
     def __init__(self, account: Account, store: FileStore) -> None:
         self._account = account
         self._store = store
-        self._jobs: dict[str, Job] = {}
+        self._jobs: Mine[Job] = Mine()
         self._numbers = itertools.count(1)
 
     def routes(self, version: str) -> list[web.RouteDef]:
@@ -61,19 +61,19 @@ class Batches:
             rows=self._store.files[file_name].path if file_name else self._save_inline(given.inline or []),
             input={"fileName": file_name} if file_name else None,
             embeds=request.path.endswith(":asyncBatchEmbedContent"),
-            created_at=time.time(),
+            created_at=self._account.now(),
         )
         await asyncio.to_thread(validate, job, self._account.scenario)
         self._check_queue(job)
         self._jobs[job.name] = job
-        self._account.received.keep(job.name, job.rows)
+        self._account.take(job, job.name, job.display_name, job.rows)
         request[MADE] = {"job": job.name, "metadata": {"displayName": job.display_name}, "rows": len(job.offsets)}
         # However fast the job is, the answer to create says PENDING.
         return web.json_response(describe(job, self._account.scenario, job.created_at - 1))
 
     def _check_queue(self, job: Job) -> None:
         """Refuse a job whose tokens go beyond the limit of those that run together."""
-        now, scenario = time.time(), self._account.scenario
+        now, scenario = self._account.now(), self._account.scenario
         others = [each for each in self._jobs.values() if not is_done(state_of(each, scenario, now))]
         queued = sum(each.tokens for each in [*others, job])
         if scenario.queued_tokens is not None and queued > scenario.queued_tokens:
@@ -102,8 +102,8 @@ class Batches:
 
     async def list_all(self, request: web.Request) -> web.Response:
         """GET /V/batches, newest first, without inlined responses."""
-        now, scenario = time.time(), self._account.scenario
-        found = [describe(job, scenario, now, with_inlined=False) for job in reversed(self._jobs.values())]
+        now, scenario = self._account.now(), self._account.scenario
+        found = [describe(job, scenario, now, with_inlined=False) for job in self._jobs.newest_first()]
         return web.json_response(page(request, "operations", found))
 
     async def get(self, request: web.Request) -> web.Response:
@@ -112,12 +112,12 @@ class Batches:
         if job.counts is None:
             scenario = self._account.scenario
             await self._account.make_once(job.name, lambda: write_outputs(job, self._store, scenario))
-        return web.json_response(describe(job, self._account.scenario, time.time()))
+        return web.json_response(describe(job, self._account.scenario, self._account.now()))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """POST /V/batches/{id}:cancel."""
         job = self._find(request)
-        now = time.time()
+        now = self._account.now()
         if is_done(state_of(job, self._account.scenario, now)):
             raise api_error(400, "The batch has ended and cannot be cancelled.")
         job.cancelled_at = job.cancelled_at or now

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ..account import CHUNK
 from ..files import FileStore, StoredFile
+from ..keys import KEY
 from ..log import MADE
 from .errors import api_error
 from .pages import page
@@ -31,6 +32,7 @@ class _Upload:
     display_name: str
     mime_type: str
     size: int
+    key: str
 
 
 class Files:
@@ -78,7 +80,7 @@ class Files:
         path.touch()
         display_name = file.get("displayName") or file.get("display_name") or ""
         mime_type = request.headers.get("x-goog-upload-header-content-type", "application/octet-stream")
-        self._uploads[number] = _Upload(name, path, display_name, mime_type, size)
+        self._uploads[number] = _Upload(name, path, display_name, mime_type, size, KEY.get())
         url = request.url.with_query(upload_id=number, upload_protocol="resumable")
         return web.json_response({}, headers={"x-goog-upload-url": str(url), "x-goog-upload-status": "active"})
 
@@ -91,6 +93,7 @@ class Files:
             raise api_error(400, "The file is larger than 2 GB.")
 
     async def _finalize(self, request: web.Request, upload: _Upload) -> web.Response:
+        KEY.set(upload.key)  # the URL of an upload needs no key
         self._uploaded[upload.name] = upload
         stored = self._store.add(upload.name, upload.path, upload.display_name, "UPLOADED")
         request[MADE] = {"file": upload.name, "filename": upload.display_name}
@@ -98,7 +101,7 @@ class Files:
 
     async def list_all(self, request: web.Request) -> web.Response:
         """GET /V/files, newest first."""
-        found = [await self._describe(stored) for stored in reversed(self._store.files.values())]
+        found = [await self._describe(stored) for stored in self._store.files.newest_first()]
         return web.json_response(page(request, "files", found))
 
     async def get(self, request: web.Request) -> web.Response:

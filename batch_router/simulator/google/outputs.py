@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from typing import Any
 
 from ..answers import answer_or_refusal, copies_of, count_tokens, refusal_for, text_for, vector_for
@@ -21,7 +20,7 @@ _NOT_RUN = {"error": {"code": CANCELLED, "message": "The batch was cancelled bef
 
 def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
     """Make the file or the list of responses of a job that succeeded; other jobs have none."""
-    now = time.time()
+    now = scenario.now()
     if job.counts is not None or state_of(job, scenario, now) != "SUCCEEDED":
         return
     _, path = files.begin()
@@ -37,6 +36,11 @@ def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
     else:
         job.output_file = files.add(f"files/batch-{job.name.partition('/')[2]}", path, "", "GENERATED").id
     job.counts = (counts[0], counts[1])
+
+
+def succeeds(job: Job, scenario: Scenario, row: dict[str, Any]) -> bool:
+    """Whether the row is answered, and not refused."""
+    return _answer(job, scenario, row, is_served=True)[0]
 
 
 def _inline(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -43,6 +44,10 @@ class _Ages:
         now = time.monotonic()
         return _Age(now - self._first.setdefault(key, now), self._looks[key])
 
+    def names(self, kind: str) -> Iterator[str]:
+        """What was seen of a kind."""
+        return (name for seen, name in list(self._first) if seen == kind)
+
 
 class OddReplies:
     """The odd replies of one provider.
@@ -63,17 +68,32 @@ class OddReplies:
         """Reply with these oddities from here on; matching calls are counted from zero."""
         self._turns = Turns(odd) if odd else None
 
-    async def turn(self, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
-        """The answer as it goes out; errors are never odd."""
-        if self._turns is None or answer.status >= 400:
-            return answer
+    async def turn(
+        self, request: web.Request, respond: Callable[[], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """The answer of `respond` as it goes out; errors are never odd. A job that is hidden is not touched."""
+        if self._turns is None:
+            return await respond()
         due = list(self._turns.of(request))
+        if request.method != "GET" and any(_is_hidden("job", self._job_age(name), due) for name in self._jobs(request)):
+            request[ODD] = [str(Hidden.__struct_config__.tag)]
+            return web.json_response(self._error(404), status=404)
+        answer = await respond()
+        if answer.status >= 400:
+            return answer
         request[ODD] = [str(each.__struct_config__.tag) for each in due]
         if isinstance(answer, web.FileResponse) or answer.status == _REDIRECT:
             return await self._turn_file(request, answer, due)
         if isinstance(answer, web.Response) and answer.content_type == "application/json":
             return self._turn_json(request, answer, due)
         return answer
+
+    def _jobs(self, request: web.Request) -> Iterator[str]:
+        """The jobs that the path of a request names."""
+        return (name for name in self._ages.names("job") if re.search(rf"/{re.escape(name)}(?![^/:])", request.path))
+
+    def _job_age(self, job_id: str) -> _Age:
+        return self._ages.look("job", job_id, counts=False)
 
     async def _turn_file(self, request: web.Request, answer: web.StreamResponse, due: list[Odd]) -> web.StreamResponse:
         name = next((name for name in self._files if name in request.path), "")
@@ -113,7 +133,7 @@ class OddReplies:
     def _age_of(self, listed: Any) -> float:
         """The age of a job, from its create; of anything else, no lag is long enough."""
         job_id = self._wire.job_id(listed)
-        return self._ages.look("job", job_id, counts=False).seconds if job_id else float("inf")
+        return self._job_age(job_id).seconds if job_id else float("inf")
 
     def _turn_job(self, job: dict[str, Any], job_id: str, due: list[Odd]) -> None:
         self._note_files(job)

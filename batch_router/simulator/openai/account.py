@@ -6,12 +6,15 @@ from typing import Any
 from aiohttp import web
 
 from ..account import Account
+from ..answers import prompt_of
+from ..bill import Tariff
 from ..files import FileStore
 from ..odd import Wire
 from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
 from .files import Files
+from .outputs import succeeds
 
 _WIRE = Wire(
     id=("id",),
@@ -35,10 +38,11 @@ class OpenAI(Account):
     """One account's files and batches."""
 
     wire = _WIRE
+    tariff = Tariff("openai", "custom_id", lambda row: prompt_of(row["body"]), succeeds)
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)
-        store = FileStore(folder)
+        store = FileStore(folder, self.now)
         self._files = Files(store)
         self._batches = Batches(self, store)
 
@@ -46,10 +50,15 @@ class OpenAI(Account):
         """The paths below `/openai/v1`."""
         return [*self._files.routes(), *self._batches.routes()]
 
+    def key_of(self, request: web.Request) -> str:
+        """The bearer key."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        return key if scheme == "Bearer" else ""
+
     def check(self, request: web.Request) -> None:
         """Raise `ApiError` if the bearer key is missing or wrong."""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or not key:
+        key = self.key_of(request)
+        if not key:
             raise api_error(401, "You didn't provide an API key.")
         if self.scenario.keys and key not in self.scenario.keys:
             shown = f"{key[:3]}***{key[-2:]}"

@@ -2,13 +2,13 @@
 
 import asyncio
 import itertools
-import time
 from typing import Any
 
 from aiohttp import web
 
 from ..account import Account
 from ..files import FileStore, StoredFile
+from ..keys import Mine
 from ..log import MADE
 from ..openai_answers import ENDPOINTS
 from ..progress import Progress
@@ -24,7 +24,7 @@ class Batches:
     def __init__(self, account: Account, store: FileStore) -> None:
         self._account = account
         self._store = store
-        self._jobs: dict[str, Job] = {}
+        self._jobs: Mine[Job] = Mine()
         self._numbers = itertools.count(1)
 
     def routes(self) -> list[web.RouteDef]:
@@ -45,19 +45,19 @@ class Batches:
             endpoint=body["endpoint"],
             input_file_id=stored.id,
             metadata=body.get("metadata"),
-            created_at=time.time(),
+            created_at=self._account.now(),
             window=body["completion_window"],
         )
         await asyncio.to_thread(validate, job, stored.path, self._account.scenario, self._queued_tokens())
         self._jobs[job.id] = job
-        self._account.received.keep(job.id, stored.path)
+        self._account.take(job, job.id, " ".join((job.metadata or {}).values()), stored.path)
         request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets), "window": job.window}
         # However fast the job is, the answer to create says `validating`.
         return web.json_response(describe(job, self._account.scenario, job.created_at - 1))
 
     def _queued_tokens(self) -> int:
         """The tokens of the jobs that run."""
-        now, scenario = time.time(), self._account.scenario
+        now, scenario = self._account.now(), self._account.scenario
         return sum(job.tokens for job in self._jobs.values() if not _is_over(Progress(job, scenario, now).status))
 
     def _check_body(self, body: dict[str, Any]) -> StoredFile:
@@ -73,8 +73,8 @@ class Batches:
 
     async def list_all(self, request: web.Request) -> web.Response:
         """GET /batches, newest first."""
-        now = time.time()
-        found = [describe(job, self._account.scenario, now) for job in reversed(self._jobs.values())]
+        now = self._account.now()
+        found = [describe(job, self._account.scenario, now) for job in self._jobs.newest_first()]
         return web.json_response(page(request, found, default=20, most=100))
 
     async def get(self, request: web.Request) -> web.Response:
@@ -83,12 +83,12 @@ class Batches:
         if job.counts is None:
             scenario = self._account.scenario
             await self._account.make_once(job.id, lambda: write_outputs(job, self._store, scenario))
-        return web.json_response(describe(job, self._account.scenario, time.time()))
+        return web.json_response(describe(job, self._account.scenario, self._account.now()))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """POST /batches/{id}/cancel."""
         job = self._find(request)
-        now = time.time()
+        now = self._account.now()
         status = Progress(job, self._account.scenario, now).status
         if _is_over(status):
             raise api_error(409, f"Cannot cancel a batch with status '{status}'.")

@@ -1,7 +1,6 @@
 """The output and the error file of an OpenAI batch."""
 
 import re
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +32,7 @@ class _Answer(NamedTuple):
 
 def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
     """Write the files of a job that has ended; a file without rows is not created."""
-    progress = Progress(job, scenario, time.time())
+    progress = Progress(job, scenario, scenario.now())
     if not progress.has_ended or job.counts is not None:
         return
     output_id, output = files.begin()
@@ -57,13 +56,19 @@ def _keep(files: FileStore, file_id: str, path: Path, filename: str) -> str | No
     return files.add(file_id, path, filename, "batch_output").id
 
 
+def succeeds(job: Job, scenario: Scenario, row: dict[str, Any]) -> bool:
+    """Whether the row is answered, and not refused."""
+    del job  # it depends on the row alone
+    return _answer(scenario, row).succeeded
+
+
 def _answer(scenario: Scenario, row: dict[str, Any]) -> _Answer:
     row_id, body = row["custom_id"], row["body"]
     if recorded := recorded_line(scenario, "custom_id", row_id):
         response = parsed(recorded)["response"] or {}
         return _Answer(response.get("status_code") == 200, recorded)
     answered = _refusal(scenario, body, row_id) or answer_or_refusal(
-        lambda: answer_for(scenario, row["url"], body, row_id, int(time.time()))
+        lambda: answer_for(scenario, row["url"], body, row_id, int(scenario.now()))
     )
     if isinstance(answered, Refusal):
         # A refused row has its error in the body, while `error` is null.
