@@ -33,7 +33,7 @@ def resolve(context: Context, item_id: str, *, attach: str | None = None, recrea
     check_transition(shard.state, state)
     facts |= {"error": None, "attempts": 0}
     commit = Commit(state, 0, facts)
-    if context.store.commit(shard.id, shard.version, commit, holder=context.worker) is None:
+    if context.store.decide(shard.id, shard.version, commit, holder=context.worker) is None:
         raise ValidationError(f"{shard.id} was resolved by another call just now; look at `batch-router status`")
     return shard
 

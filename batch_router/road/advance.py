@@ -67,6 +67,7 @@ def advance(context: Context, item_id: str, version: int) -> Advance | None:
             outcome = _run(running, item, step)
         except LeaseLostError:
             log.info("action=lease_lost item=%s state=%s", item.id, item.state)
+            _let_go(context, item.id, holder)
             return None
         return _commit(running, item, step, outcome)
 
@@ -124,12 +125,21 @@ def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome)
     committed = running.store.commit(item.id, item.version, commit, holder=running.lease.holder)
     if committed is None:
         log.info("action=fenced item=%s state=%s", item.id, item.state)
+        _let_go(running, item.id, running.lease.holder)
         _undo(running, item, step, outcome)
         return None
     level = logging.INFO if outcome.state is not item.state else logging.DEBUG
     log.log(level, "action=%s item=%s next=%s", item.state.step, item.id, outcome.state)
     hint = Hint(item.id, committed.version, outcome.state, item.provider, item.queue)
     return Advance(None if delay is None else hint, delay or 0, committed.woken)
+
+
+def _let_go(context: Context, item_id: str, holder: str) -> None:
+    """Say that this worker lives: what it lost was a lease, and the next claim of the item follows no crash."""
+    try:
+        context.store.let_go(item_id, holder=holder)
+    except StoreUnavailableError as error:
+        log.warning("action=let_go_failed item=%s error=%s", item_id, error)
 
 
 def _undo(running: Running, item: Batch | Shard, step: Step, outcome: Outcome) -> None:

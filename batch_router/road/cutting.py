@@ -14,12 +14,11 @@ from ..exceptions import FileOperationError, ValidationError
 from ..intake.check import RowCheck
 from ..intake.encode import Row
 from ..providers import Limits
-from ..security.paths import batch_folder
 from ..state.items import Batch, Shard
 from ..state.table import FIRST_OF_SHARD
 from .asked import SchemaList
 from .context import Context
-from .layout import object_prefix
+from .layout import batch_object, shard_prefix
 from .submission import Kind, Submission
 
 #: Each model, and each endpoint of it, has its own shards, and while they are cut each holds two open files.
@@ -159,7 +158,7 @@ class Cutter:
         return sorted(ended, key=lambda shard: shard.first_row)
 
     def _write_schemas(self) -> str:
-        name = f"{batch_folder(self._batch.provider, self._batch.id)}/schemas-{self._batch.version}.json"
+        name = batch_object(self._batch, "schemas")
         self._names.append(name)
         with self._context.storage.write(name) as stream:
             stream.write(msgspec.json.encode(self._asked.record()))
@@ -187,11 +186,11 @@ class Cutter:
     def _begin(self, kind: Kind) -> ShardWriter:
         if len(self._open) >= MAX_KINDS:
             raise ValidationError(f"model: more than {MAX_KINDS} different models in one batch; split it")
-        name = object_prefix(self._batch.provider, self._batch.id, self._made, self._batch.version)
         if self._made >= self._most_shards:
             raise ValidationError(f"shards: {beyond('max_shards', self._most_shards)}; split the batch")
         self._made += 1
         label = self._submission.label(kind, self.rows)
+        name = shard_prefix(self._batch, label)
         shard = ShardWriter(self._context, name, label, kind, self.rows, self._check, self._submission.limits)
         self._names += (shard.requests, shard.row_ids)
         self._open[kind] = shard
@@ -225,6 +224,7 @@ class Cutter:
             engine_options=options.engine_options,
             job_options=options.job_options,
             keep_remote=options.keep_remote,
+            doubt_since=self._batch.doubt_since,
         )
 
 

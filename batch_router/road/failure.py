@@ -8,11 +8,11 @@ import msgspec
 from ..core import BatchError, Failure
 from ..exceptions import BatchRouterError, CredentialsError, InvalidInputError, RateLimitedError
 from ..security.logs import get_logger
-from ..security.paths import batch_folder
 from ..state.items import Batch, BatchFacts, ItemFacts, Shard
 from ..state.table import State
 from . import policy
 from .context import Running
+from .layout import batch_object
 from .lease import LeaseLostError
 from .outcome import Outcome, batch_to, shard_to
 from .step import Step
@@ -81,7 +81,7 @@ def _end_batch(running: Running, batch: Batch, decision: policy.Decision, error:
 
 def _write_report(running: Running, batch: Batch, failure: Failure, error: InvalidInputError) -> str:
     report = BatchError(type=failure.type, message=failure.message, total=error.total, problems=tuple(error.problems))
-    name = f"{batch_folder(batch.provider, batch.id)}/report-{batch.version}.json"
+    name = batch_object(batch, "report")
     with running.storage.write(name) as stream:
         stream.write(msgspec.json.encode(report))
     return name

@@ -55,7 +55,7 @@ def split_off(
         parts: how many follow-ups share the rows; each gets at least one.
         retries_left: how often rows of theirs that fail for a passing reason may be sent again.
     """
-    kept = f"{shard_prefix(shard)}-kept-row-ids.jsonl"
+    kept = f"{shard_prefix(shard, shard.label)}-kept-row-ids.jsonl"
     share = -(-len(again) // parts)
     slices = [again[start : start + share] for start in range(0, len(again), share)]
     with ExitStack() as files:
@@ -80,8 +80,8 @@ def _write_slice(
 ) -> _Slice:
     """Read the shard's rows up to the last one that is wanted."""
     label = follow_up_label(shard.label, part)
-    prefix = f"{shard_prefix(shard)}-again-{part}"
-    requests, row_ids = f"{prefix}.jsonl", f"{prefix}-row-ids.jsonl"
+    prefix = shard_prefix(shard, label)
+    requests, row_ids = f"{prefix}-requests.jsonl", f"{prefix}-row-ids.jsonl"
     first_row, size, number = -1, 0, 0
     with context.storage.write(requests) as new_requests, context.storage.write(row_ids) as new_ids:
         while number < len(wanted):
@@ -115,6 +115,7 @@ def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
         engine_options=shard.engine_options,
         job_options=shard.job_options,
         keep_remote=shard.keep_remote,
+        doubt_since=shard.doubt_since,
         schemas=shard.schemas,
         **rows._asdict(),
     )

@@ -51,4 +51,4 @@ def job_spec(shard: Shard) -> JobSpec:
 
 def new_round(shard: Shard) -> ShardFacts:
     """Forget an attempt that created no job. A late request of it finds no file: the next one has another name."""
-    return {"upload": None, "intent": None, "round": shard.round + 1}
+    return {"upload": None, "intent": None, "round": shard.round + 1, "doubt_since": None}

@@ -67,7 +67,7 @@ class Lease:
     def _extend(self, facts: ShardFacts) -> None:
         with self._lock:
             since = time.monotonic()
-            if not self._store.renew(self._item_id, self.fence, lease=self._seconds, facts=facts):
+            if not self._store.renew(self._item_id, self.fence, holder=self.holder, lease=self._seconds, facts=facts):
                 self._until = since
                 raise LeaseLostError(self._item_id)
             self._until = since + self._seconds

@@ -59,12 +59,19 @@ class Store(Protocol):
     def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
         """Take an item for `lease` seconds; None if it is no longer at this version.
 
-        The version of the item returned is the fence: until the next claim, it opens `renew` and `commit`.
-        A repeated call with the same `holder` gets the same answer (a reply may have been lost).
+        The version of the item returned is the fence: until the next claim, it opens `renew` and `commit`, together
+        with the holder. A repeated call with the same `holder` gets the same answer (a reply may have been lost).
+        Where the server may have forgotten what became of the item, `doubt_since` says so.
         """
 
-    def renew(self, item_id: str, fence: int, *, lease: float, facts: Facts) -> bool:
+    def renew(self, item_id: str, fence: int, *, holder: str, lease: float, facts: Facts) -> bool:
         """Hold on to a claimed item, and remember facts on the way; False if it was lost."""
+
+    def let_go(self, item_id: str, *, holder: str) -> None:
+        """End a claim without a commit: its worker lives, so it was no crash. The item is due at once."""
+
+    def decide(self, item_id: str, version: int, commit: Commit, *, holder: str) -> Committed | None:
+        """Commit an operator's decision about an item that no worker has; None if one has it, or it changed."""
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
         """End a step; None, and nothing changes, if the item was lost.

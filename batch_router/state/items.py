@@ -19,7 +19,7 @@ from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progres
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
-SCHEMA = 4
+SCHEMA = 5
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +103,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         error: what holds up the item at present; gone when a step succeeds.
         failure: what ended it, or took the shard off the way to its answers.
         retry_at: when the next try is due, if the last one failed (seconds since 1970).
+        epoch: in which it was last claimed or committed; see `store.lua`.
+        doubt_since: the server may have forgotten what became of the item until then (seconds since 1970): a step looks
+            at the provider before it creates anything. None: it has not.
     """
 
     id: str = ""
@@ -121,6 +124,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     error: Failure | None = None
     failure: Failure | None = None
     retry_at: float | None = None
+    epoch: str = ""
+    doubt_since: float | None = None
 
 
 class Batch(Item, frozen=True, kw_only=True, tag="batch"):
@@ -255,6 +260,7 @@ class ItemFacts(TypedDict, total=False):
     error: Failure | None
     failure: Failure | None
     retry_at: float | None
+    doubt_since: None
 
 
 class BatchFacts(ItemFacts, total=False):

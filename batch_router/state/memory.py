@@ -21,7 +21,12 @@ class MemoryStore:
 
     Args:
         clock: seconds since 1970.
+
+    Attributes:
+        epoch: a time in which it forgets nothing; a test that takes back what it holds changes it.
     """
+
+    epoch = "memory"
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -32,6 +37,7 @@ class MemoryStore:
         self._due: dict[str, float] = {}
         self._jobs: dict[str, set[str]] = {}
         self._pauses: dict[str, float] = {}
+        self._epochs: dict[str, float] = {}
         self._listeners: dict[str, dict[str, float]] = {}
         self._storage: str | None = None
 
@@ -61,23 +67,46 @@ class MemoryStore:
                     version=version + 1,
                     claimed_by=holder,
                     crashes=item.crashes + (item.claimed_by is not None),
+                    doubt_since=item.doubt_since if item.epoch == self.epoch else self._met(),
+                    epoch=self.epoch,
                     cancel=item.cancel or self._items[batch_id_of(item_id)].cancel,
                 )
             )
 
-    def renew(self, item_id: str, fence: int, *, lease: float, facts: Facts) -> bool:
+    def _met(self) -> float:
+        """When the epoch was first met."""
+        return self._epochs.setdefault(self.epoch, self.now())
+
+    def renew(self, item_id: str, fence: int, *, holder: str, lease: float, facts: Facts) -> bool:
         with self._lock:
             item = self._items.get(item_id)
-            if item is None or item.version != fence:
+            if item is None or (item.version, item.claimed_by) != (fence, holder):
                 return False
             self._change(item, **facts)
             self._due[item_id] = self.now() + lease
             return True
 
-    def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
+    def let_go(self, item_id: str, *, holder: str) -> None:
         with self._lock:
             item = self._items.get(item_id)
-            if item is None or item.version != fence:
+            if item is not None and item.claimed_by == holder:
+                self._change(item, claimed_by=None)
+                self._due[item_id] = self.now()
+            elif item is not None:
+                self._change(item, crashes=max(0, item.crashes - 1))
+
+    def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
+        return self._commit(item_id, fence, commit, holder, holder)
+
+    def decide(self, item_id: str, version: int, commit: Commit, *, holder: str) -> Committed | None:
+        return self._commit(item_id, version, commit, holder, None)
+
+    def _commit(
+        self, item_id: str, fence: int, commit: Commit, holder: str, claimed_by: str | None
+    ) -> Committed | None:
+        with self._lock:
+            item = self._items.get(item_id)
+            if item is None or (item.version, item.claimed_by) != (fence, claimed_by):
                 repeated = item and item.version == fence + 1 and self._committed_by.get(item_id) == holder
                 return Committed(fence + 1, []) if repeated else None
             unseen_cancel = self._items[batch_id_of(item_id)].cancel and not item.cancel
@@ -90,6 +119,7 @@ class MemoryStore:
                 version=fence + 1,
                 crashes=0,
                 claimed_by=None,
+                epoch=self.epoch,
                 updated_at=self.now(),
             )
             if isinstance(after, Shard) and after.job is not None and after.account is not None:
@@ -167,6 +197,7 @@ class MemoryStore:
 
     def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
         with self._lock:
+            self._met()
             for queue in queues:
                 self._listeners.setdefault(queue, {})[worker] = self.now() + ttl
 
@@ -200,7 +231,9 @@ class MemoryStore:
 
     def _add(self, item: Batch | Shard, delay: float) -> None:
         now = self.now()
-        self._items[item.id] = msgspec.structs.replace(item, version=1, created_at=now, updated_at=now)
+        self._items[item.id] = msgspec.structs.replace(
+            item, version=1, created_at=now, updated_at=now, epoch=self.epoch
+        )
         self._due[item.id] = now + delay
 
     def _spawn(self, batch_id: str, shard: Shard, grace: float) -> Hint:

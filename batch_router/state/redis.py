@@ -67,24 +67,26 @@ class RedisStore:
     Args:
         client: a connection with `decode_responses=True`.
         prefix: what all keys start with.
+        epoch: for a server that has no run id.
     """
 
-    def __init__(self, client: "redis.Redis", prefix: str = "batch_router:") -> None:
+    def __init__(self, client: "redis.Redis", prefix: str = "batch_router:", epoch: str = "") -> None:
         self._redis = client
         self._prefix = prefix
+        self._epoch = epoch
         self._script = client.register_script(_LUA)
         known = client.connection_pool.connection_kwargs
         self.address = known.get("path") or f"{known.get('host')}:{known.get('port')}"
 
     @_translated
     def _call(self, name: str, *args: str | bytes | float) -> object:
-        return self._script(keys=[self._prefix], args=[name, *args])
+        return self._script(keys=[self._prefix], args=[name, self._epoch, *args])
 
     @_translated
     def _change(self, name: str, item_id: str, *args: str | bytes | float) -> object:
         """A call about an item that is there."""
         try:
-            return self._script(keys=[self._prefix], args=[name, item_id, *args])
+            return self._script(keys=[self._prefix], args=[name, self._epoch, item_id, *args])
         except redis.ResponseError as error:
             _raise_if_corrupt(item_id, error)
             raise
@@ -102,10 +104,19 @@ class RedisStore:
         flat = cast("list[str] | None", reply)
         return load_item(item_id, dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
 
-    def renew(self, item_id: str, fence: int, *, lease: float, facts: Facts) -> bool:
-        return bool(self._change("renew", item_id, fence, _ms(lease), _json(dump_facts(facts))))
+    def renew(self, item_id: str, fence: int, *, holder: str, lease: float, facts: Facts) -> bool:
+        return bool(self._change("renew", item_id, fence, _json(holder), _ms(lease), _json(dump_facts(facts))))
+
+    def let_go(self, item_id: str, *, holder: str) -> None:
+        self._change("let_go", item_id, _json(holder))
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
+        return self._commit(item_id, fence, commit, holder, "0")
+
+    def decide(self, item_id: str, version: int, commit: Commit, *, holder: str) -> Committed | None:
+        return self._commit(item_id, version, commit, holder, "1")
+
+    def _commit(self, item_id: str, fence: int, commit: Commit, holder: str, decides: str) -> Committed | None:
         parent = _parent(item_id)
         reply = self._change(
             "commit",
@@ -119,6 +130,7 @@ class RedisStore:
             _json(State.FINISHING) if parent and commit.state.is_final else "",
             _json([(shard.counts_as_open, dump_item(shard)) for shard in commit.spawn]),
             _ms(commit.grace),
+            decides,
         )
         if not reply:
             return None
@@ -128,6 +140,10 @@ class RedisStore:
     def take_due(self, limit: int, *, grace: float) -> list[Hint]:
         rows = cast("list[list[str]]", self._call("take_due", limit, _ms(grace), SCHEMA))
         return _hints(rows)
+
+    def go_on(self, run: str) -> None:
+        """Go on with the epoch of the server of this run id, which ended in good order: nothing was forgotten."""
+        self._call("go_on", run)
 
     def cancel(self, batch_id: str) -> bool:
         return bool(self._change("cancel", batch_id, _FINALS))

@@ -7,8 +7,13 @@
 --   jobs:<account>      zset   job id -> +inf while its shard is here, then ms of its deletion
 --   pause:<account>     until it expires, no worker calls the provider for that account
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
+--   epochs              hash   run id of a server -> the epoch that it goes on with, where it lost nothing
+--   epoch:<epoch>       seconds when a worker first met it
 --
--- Calls: ARGV[1] is the name, the rest are its arguments. Times are ms from now; now is the server's clock.
+-- An epoch is a time in which the server forgot nothing: its run id, which changes with a restart and a promotion.
+--
+-- Calls: ARGV[1] is the name, ARGV[2] the epoch, '' for the server's own; the rest are the arguments. Times are ms from
+-- now; now is the server's clock.
 -- Single instance only: items are reached by computed keys, which Redis Cluster does not allow.
 
 local prefix = KEYS[1]
@@ -35,7 +40,18 @@ local function understands(key, schema)
   return type(found) ~= 'table' and (found or '1') == schema
 end
 
-local function holds(key, fence) return redis.call('HGET', key, 'version') == fence end
+local function is_at(key, version) return redis.call('HGET', key, 'version') == version end
+
+-- A number alone may come twice: a server that forgot some writes counts from an older one
+local function holds(key, fence, holder) return is_at(key, fence) and redis.call('HGET', key, 'claimed_by') == holder end
+
+-- The epoch, and when it was first met: what an older one forgot happened before that
+local function epoch()
+  local run = ARGV[2] ~= '' and ARGV[2] or string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  local name = redis.call('HGET', prefix .. 'epochs', run) or run
+  redis.call('SET', prefix .. 'epoch:' .. name, seconds, 'NX', 'EX', 30 * 86400)
+  return '"' .. name .. '"', redis.call('GET', prefix .. 'epoch:' .. name)
+end
 
 local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
 
@@ -58,7 +74,7 @@ function calls.create(id, fields, delay)
   local key = item_key(id)
   if redis.call('EXISTS', key) == 1 then return 0 end
   set_fields(key, cjson.decode(fields))
-  redis.call('HSET', key, 'id', '"' .. id .. '"', 'version', 1, 'created_at', seconds)
+  redis.call('HSET', key, 'id', '"' .. id .. '"', 'version', 1, 'created_at', seconds, 'epoch', (epoch()))
   touch(key)
   redis.call('ZADD', due, now + delay, id)
   redis.call('ZADD', prefix .. 'batches', now, id)
@@ -72,8 +88,10 @@ function calls.claim(id, version, lease, holder, batch, schema)
   if redis.call('HGET', key, 'version') == tostring(version + 1) and claimed == holder then
     return redis.call('HGETALL', key) -- the reply to this very claim was lost
   end
-  if not holds(key, version) or not redis.call('ZSCORE', due, id) or not understands(key, schema) then return false end
+  if not is_at(key, version) or not redis.call('ZSCORE', due, id) or not understands(key, schema) then return false end
   if claimed and claimed ~= 'null' then redis.call('HINCRBY', key, 'crashes', 1) end
+  local name, since = epoch()
+  if redis.call('HGET', key, 'epoch') ~= name then redis.call('HSET', key, 'doubt_since', since, 'epoch', name) end
   redis.call('HINCRBY', key, 'version', 1)
   redis.call('HSET', key, 'claimed_by', holder)
   if batch ~= '' and redis.call('HGET', item_key(batch), 'cancel') == 'true' then
@@ -83,26 +101,45 @@ function calls.claim(id, version, lease, holder, batch, schema)
   return redis.call('HGETALL', key)
 end
 
--- id, fence, lease, facts
-function calls.renew(id, fence, lease, facts)
+-- id, fence, holder (JSON), lease, facts
+function calls.renew(id, fence, holder, lease, facts)
   local key = item_key(id)
-  if not holds(key, fence) then return 0 end
+  if not holds(key, fence, holder) then return 0 end
   set_fields(key, cjson.decode(facts))
   redis.call('ZADD', due, now + lease, id)
   return 1
 end
 
--- id, fence, state (JSON), delay or -1, facts, holder (JSON), batch id or '', state to wake the batch in or '',
--- {{counts as open, fields} of a shard to make, ...}, grace
--- Returns {version, hint, ...} or false.
-function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn, grace)
+-- id, holder (JSON). Its claim ends without a commit, and is not counted as a crash.
+function calls.let_go(id, holder)
   local key = item_key(id)
-  if not holds(key, fence) then
+  if redis.call('HGET', key, 'claimed_by') == holder then
+    redis.call('HDEL', key, 'claimed_by')
+    redis.call('ZADD', due, 'XX', now, id)
+  elseif tonumber(redis.call('HGET', key, 'crashes') or 0) > 0 then
+    redis.call('HINCRBY', key, 'crashes', -1) -- it was counted when another worker took the item
+  end
+  return 1
+end
+
+-- id, fence, state (JSON), delay or -1, facts, holder (JSON), batch id or '', state to wake the batch in or '',
+-- {{counts as open, fields} of a shard to make, ...}, grace, '1' where no step has the item: an operator decides
+-- Returns {version, hint, ...} or false.
+function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn, grace, decides)
+  local key = item_key(id)
+  local is_ours
+  if decides == '1' then
+    is_ours = is_at(key, fence) and (redis.call('HGET', key, 'claimed_by') or 'null') == 'null'
+  else
+    is_ours = holds(key, fence, holder)
+  end
+  if not is_ours then
     local repeated = redis.call('HGET', key, 'version') == tostring(fence + 1)
       and redis.call('HGET', key, 'committed_by') == holder
     return repeated and {fence + 1} or false
   end
   local reply = {redis.call('HINCRBY', key, 'version', 1)}
+  local name = epoch()
   facts = cjson.decode(facts)
   if facts.job then note_job(key, redis.call('HGET', key, 'job'), now) end -- another one takes its place
   set_fields(key, facts)
@@ -124,7 +161,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
     local child = owner_id .. '.' .. (redis.call('HINCRBY', owner, 'shards', 1) - 1)
     local child_key = item_key(child)
     set_fields(child_key, spawned[2])
-    redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1)
+    redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1, 'epoch', name)
     redis.call('HSET', child_key, 'created_at', seconds, 'updated_at', seconds)
     redis.call('ZADD', due, now + grace, child)
     if spawned[1] then
@@ -204,6 +241,14 @@ function calls.delete(id, finals)
   return 1
 end
 
+-- run id of a server that ended in good order. The one that runs now goes on with its epoch.
+function calls.go_on(run)
+  local now_runs = ARGV[2] ~= '' and ARGV[2] or string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  redis.call('HSET', prefix .. 'epochs', now_runs, redis.call('HGET', prefix .. 'epochs', run) or run)
+  redis.call('HDEL', prefix .. 'epochs', run)
+  return 1
+end
+
 -- account, ms
 function calls.pause(account, ms)
   local key = prefix .. 'pause:' .. account
@@ -213,6 +258,7 @@ end
 
 -- worker, ttl, queue, ...
 function calls.announce(worker, ttl, ...)
+  epoch()
   for _, queue in ipairs({...}) do
     redis.call('ZADD', prefix .. 'listeners:' .. queue, now + ttl, worker)
     redis.call('ZREMRANGEBYSCORE', prefix .. 'listeners:' .. queue, '-inf', now)
@@ -225,4 +271,4 @@ function calls.listeners(queue)
   return redis.call('ZRANGEBYSCORE', prefix .. 'listeners:' .. queue, now, '+inf')
 end
 
-return calls[ARGV[1]](unpack(ARGV, 2))
+return calls[ARGV[1]](unpack(ARGV, 3))

@@ -93,8 +93,8 @@ EFFECTS: tuple[Effect, ...] = (
         "normalize",
         Effect("write results", providers=_ALL),
         Effect("write kept-row-ids", "row retries"),
-        Effect("write again", "row retries"),
-        Effect("write again-row-ids", "row retries"),
+        Effect("write requests", "row retries"),
+        Effect("write row-ids", "row retries"),
     ),
     *_step(
         "clean",

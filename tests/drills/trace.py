@@ -32,7 +32,7 @@ FOLDER = "BATCH_ROUTER_DRILL"
 _READS = re.compile(r"now|get_\w+|iter_batches|foreign_batches|jobs_of|listeners|paused|close|address")
 _OF_NO_ITEM = ("announce", "bind_storage")
 _THREADS = ("sweep", "lease-keeper", "job-watch")
-_NUMBERS = re.compile(r"^\.?(\d{5}-\d+|[0-9a-f]{8})-|-\d+(?=\.jsonl?$)|\.jsonl?$")
+_NUMBERS = re.compile(r"^\.?(\d+-)?[0-9a-f]{8}-|-\d+-[0-9a-f]{8}(?=\.json$)|-\d+(?=\.jsonl$)|\.jsonl?$")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from ..step import Step
 
 def stamp(context: Context, shard: Shard) -> ShardOutcome:
     """Write the note."""
-    with context.storage.write(f"{shard_prefix(shard)}-stamp") as stream:
+    with context.storage.write(f"{shard_prefix(shard, shard.label)}-stamp") as stream:
         stream.write(str(shard.answers).encode())
     return shard_to(shard.state.onward)
 

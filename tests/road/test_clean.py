@@ -120,7 +120,7 @@ def test_a_file_that_a_dead_uploader_left_is_deleted(begin: Any) -> None:
     with Simulator() as simulator:
         context = begin(simulator)
         context.store.claim("b.0", 1, lease=0, holder="dead")
-        context.store.renew("b.0", 2, lease=0, facts={"uploads": 1})
+        context.store.renew("b.0", 2, holder="dead", lease=0, facts={"uploads": 1})
         upload_of(context)
         assert advance(context, "b.0", 2)
         shard = shard_of(context)

@@ -10,13 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batch_router.core import Endpoint
 from batch_router.exceptions import FileOperationError, InvalidInputError, ValidationError
 from batch_router.intake.options import SubmitOptions
 from batch_router.operations.submit import submit
 from batch_router.road.context import Context
 from batch_router.road.cutting import MAX_KINDS
+from batch_router.road.layout import shard_prefix
 from batch_router.road.outcome import Outcome
+from batch_router.road.records import read_record
 from batch_router.road.steps.convert import convert
+from batch_router.road.submission import Kind, Submission
 from batch_router.state.items import Batch
 from batch_router.state.table import State, check_transition
 
@@ -282,7 +286,8 @@ def test_a_failing_storage_leaves_nothing(make_context: MakeContext, stored: Sto
     context = make_context(max_shard_rows=1)
     batch = submitted(context, requests=rows(*"mmm"), batch_id="b")
     before = stored()
-    Path(context.storage.address, f"generated/openai/b/{shard:05d}-{batch.version}-{kind}.jsonl").mkdir()
+    label = read_record(context.storage, "b", batch.submission, Submission).label(Kind("m", Endpoint.CHAT), shard)
+    Path(context.storage.address, f"{shard_prefix(batch, label)}-{kind}.jsonl").mkdir(parents=True)
     with pytest.raises(FileOperationError, match=kind):
         convert(context, batch)
     assert stored() == before

@@ -74,6 +74,7 @@ def normalized(context: Context) -> Normalize:
             "provider": "openai",
             "batch": "b",
             "label": LABEL,
+            "claimed_by": "w/5eed",
             "model": "m",
             "rows": len(ids),
             "size": 1,
@@ -125,10 +126,10 @@ def test_answers_come_in_any_order(normalized: Normalize, order: tuple[int, ...]
     assert (part.succeeded, part.unexpected, part.repaired, state) == (4, 0, 0, State.COMPLETED)
 
 
-def test_the_fence_is_in_the_name(normalized: Normalize) -> None:
-    """The part is named after batch, shard number and version."""
+def test_the_claim_is_in_the_name(normalized: Normalize) -> None:
+    """The part is named after batch, label, version and holder."""
     _, part, _ = normalized([])
-    assert part.name == "generated/openai/b/00007-9-results.jsonl"
+    assert part.name == f"generated/openai/b/{LABEL}/9-5eed-results.jsonl"
 
 
 @pytest.mark.parametrize(

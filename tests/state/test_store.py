@@ -72,7 +72,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield MemoryStore()
     elif request.param == "fakeredis":
         with fakeredis.FakeRedis(decode_responses=True) as client:
-            yield RedisStore(client)
+            yield RedisStore(client, epoch="fake")
     else:
         url = request.getfixturevalue("valkey")
         with redis.Redis.from_url(url, decode_responses=True) as client:
@@ -115,7 +115,7 @@ def test_many_claims_at_once_give_one_winner(store: Store) -> None:
 def test_unknown_items_are_nobodys(store: Store) -> None:
     """What does not exist cannot be claimed, renewed, committed or cancelled."""
     assert store.claim("x", 1, lease=10, holder="w") is None
-    assert not store.renew("x", 1, lease=10, facts={})
+    assert not store.renew("x", 1, holder="w", lease=10, facts={})
     assert store.commit("x", 1, Commit(State.RUNNING, None, {}), holder="w") is None
     assert not store.cancel("x")
     assert store.get_batch("x") is None
@@ -128,7 +128,7 @@ def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     assert not store.delete("b")
     store.claim("b.0", 1, lease=10, holder="w")
     job = Job(id="job-7", status=BatchStatus.COMPLETED, created_at=0)
-    store.renew("b.0", 2, lease=10, facts={"account": ACCOUNT})
+    store.renew("b.0", 2, holder="w", lease=10, facts={"account": ACCOUNT})
     store.commit("b.0", 2, Commit(State.COMPLETED, None, {"job": job}), holder="w")
     end(store, "b.1")
     batch = store.get_batch("b")
@@ -162,7 +162,7 @@ def test_the_jobs_of_an_account_are_known(store: Store) -> None:
     split(store, 1)
     store.claim("b.0", 1, lease=10, holder="w")
     job = Job(id="job-1", status=BatchStatus.IN_PROGRESS, created_at=0)
-    store.renew("b.0", 2, lease=10, facts={"account": ACCOUNT})
+    store.renew("b.0", 2, holder="w", lease=10, facts={"account": ACCOUNT})
     store.commit("b.0", 2, Commit(State.POLLING, None, {"job": job}), holder="w")
     assert store.jobs_of("openai@host/a") == {"job-1"}
     assert store.jobs_of("openai@host") == set()
@@ -184,7 +184,7 @@ def test_a_fenced_worker_changes_nothing(store: Store) -> None:
     store.create(batch_record("b"), delay=5)
     store.claim("b", 1, lease=10, holder="slow")
     store.claim("b", 2, lease=10, holder="next")
-    assert not store.renew("b", 2, lease=10, facts={"rows": 7})
+    assert not store.renew("b", 2, holder="w", lease=10, facts={"rows": 7})
     assert store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 7}), holder="slow") is None
     batch = store.get_batch("b")
     assert batch is not None
@@ -195,7 +195,7 @@ def test_renewing_remembers_facts(store: Store) -> None:
     """What a renewal carries (the intent to create a job) is there for the next claim."""
     split(store, 1)
     store.claim("b.0", 1, lease=10, holder="w")
-    assert store.renew("b.0", 2, lease=10, facts={"intent": Intent(at=1.0, late_until=2.0)})
+    assert store.renew("b.0", 2, holder="w", lease=10, facts={"intent": Intent(at=1.0, late_until=2.0)})
     item = store.claim("b.0", 2, lease=10, holder="other")
     assert item is not None
     assert item.intent.at == 1.0  # type: ignore[union-attr]
@@ -254,7 +254,7 @@ def test_a_claimed_item_is_due_at_the_end_of_its_lease(store: Store) -> None:
     store.create(batch_record("b"), delay=0)
     store.claim("b", 1, lease=60, holder="w")
     assert store.take_due(10, grace=60) == []
-    store.renew("b", 2, lease=0, facts={})
+    store.renew("b", 2, holder="w", lease=0, facts={})
     assert [(h.id, h.version) for h in store.take_due(10, grace=60)] == [("b", 2)]
 
 
@@ -362,7 +362,111 @@ def test_the_job_before_the_last_is_forgotten_with_its_batch(store: Store) -> No
     split(store, 1)
     for version, job_id in ((1, "first"), (3, "second")):
         store.claim("b.0", version, lease=10, holder="w")
-        store.renew("b.0", version + 1, lease=10, facts={"account": ACCOUNT})
+        store.renew("b.0", version + 1, holder="w", lease=10, facts={"account": ACCOUNT})
         job = Job(id=job_id, status=BatchStatus.FAILED, created_at=0)
         store.commit("b.0", version + 1, Commit(State.POLLING, 0, {"job": job}), holder="w")
     assert store.jobs_of("openai@host/a") == {"first", "second"}
+
+
+def test_a_claim_is_its_holders_alone(store: Store) -> None:
+    """Another holder with the same number changes nothing: a store that forgot some writes gives a number twice."""
+    store.create(batch_record("b"), delay=5)
+    store.claim("b", 1, lease=10, holder="w")
+    assert not store.renew("b", 2, holder="other", lease=10, facts={"rows": 7})
+    assert store.commit("b", 2, Commit(State.RUNNING, None, {}), holder="other") is None
+    assert store.renew("b", 2, holder="w", lease=10, facts={})
+
+
+def test_a_claim_that_is_let_go_is_no_crash(store: Store) -> None:
+    """Its item is due at once; where another worker has it by then, that one's count of crashes goes down again."""
+    store.create(batch_record("b"), delay=5)
+    store.claim("b", 1, lease=10, holder="w")
+    store.let_go("b", holder="w")
+    assert [hint.id for hint in store.take_due(5, grace=0)] == ["b"]
+    second = store.claim("b", 2, lease=10, holder="second")
+    assert second is not None
+    assert second.crashes == 0
+    third = store.claim("b", 3, lease=10, holder="third")
+    assert third is not None
+    assert third.crashes == 1
+    store.let_go("b", holder="second")
+    store.let_go("b", holder="w")
+    batch = store.get_batch("b")
+    assert batch is not None
+    assert (batch.crashes, batch.claimed_by) == (0, "third")
+
+
+def test_a_decision_is_for_an_item_that_no_worker_has(store: Store) -> None:
+    """An operator's commit finds the version that it was made for, and no claim."""
+    store.create(batch_record("b"), delay=5)
+    decision = Commit(State.RUNNING, 0, {})
+    assert store.decide("b", 2, decision, holder="operator") is None
+    store.claim("b", 1, lease=10, holder="w")
+    assert store.decide("b", 2, decision, holder="operator") is None
+    store.commit("b", 2, Commit(State.QUEUED, 0, {}), holder="w")
+    assert store.decide("b", 3, decision, holder="operator")
+    assert store.commit("b", 4, decision, holder="operator") is None
+
+
+def test_an_item_of_the_same_epoch_is_in_no_doubt(store: Store) -> None:
+    """Nothing was forgotten since its last commit."""
+    split(store, 1)
+    shard = store.claim("b.0", 1, lease=10, holder="w")
+    assert shard is not None
+    assert shard.doubt_since is None
+
+
+def renewed(store: Store) -> None:
+    """From here on the store may have forgotten what was last said."""
+    if isinstance(store, RedisStore):
+        store._epoch = "another"
+    else:
+        store.epoch = "another"  # type: ignore[attr-defined]
+
+
+def test_an_item_of_another_epoch_is_in_doubt(store: Store) -> None:
+    """Its first claim says since when the epoch is known; the doubt stays until a commit ends it."""
+    split(store, 2)
+    renewed(store)
+    store.announce("w", ["io"], ttl=5)
+    met = store.now()
+    shard = store.claim("b.0", 1, lease=10, holder="w")
+    assert shard is not None
+    assert shard.doubt_since is not None
+    assert abs(shard.doubt_since - met) < 1
+    store.commit("b.0", 2, Commit(State.CREATING, 0, {}), holder="w")
+    again = store.claim("b.0", 3, lease=10, holder="w")
+    assert again is not None
+    assert again.doubt_since == shard.doubt_since
+    store.commit("b.0", 4, Commit(State.UPLOADING, 0, {"doubt_since": None}), holder="w")
+    last = store.claim("b.0", 5, lease=10, holder="w")
+    assert last is not None
+    assert last.doubt_since is None
+
+
+def test_a_clean_restart_goes_on_with_the_epoch(valkey: str) -> None:
+    """A server that ended in good order forgot nothing; after one that did not, everything is in doubt."""
+    with redis.Redis.from_url(valkey, decode_responses=True) as client:
+        prefix = f"contract{next(_prefixes)}:"
+        store = RedisStore(client, prefix, epoch="first")
+        split(store, 2)
+        second = RedisStore(client, prefix, epoch="second")
+        second.go_on("first")
+        third = RedisStore(client, prefix, epoch="third")
+        third.go_on("second")
+        kept = third.claim("b.0", 1, lease=10, holder="w")
+        assert kept is not None
+        assert kept.doubt_since is None
+        doubted = RedisStore(client, prefix, epoch="fourth").claim("b.1", 1, lease=10, holder="w")
+        assert doubted is not None
+        assert doubted.doubt_since is not None
+
+
+def test_the_epoch_of_a_server_is_its_run(valkey: str) -> None:
+    """Without a word about it, the server's own run id is the epoch."""
+    with redis.Redis.from_url(valkey, decode_responses=True) as client:
+        store = RedisStore(client, prefix=f"contract{next(_prefixes)}:")
+        store.create(batch_record("b"), delay=0)
+        batch = store.get_batch("b")
+        assert batch is not None
+        assert batch.epoch == client.info("server")["run_id"]

@@ -45,16 +45,14 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
     """Create the shard's job, or find the one that an earlier attempt created."""
     if _runs_here(running, shard):
         return local_job.run(running, shard)
-    if shard.intent is not None:
-        return _resolve(running, shard, shard.intent)
+    intent = shard.intent or _forgotten(running, shard)
+    if intent is not None:
+        return _resolve(running, shard, intent)
     client = running.client_of(shard)
     if shard.cancel:
         return shard_to(State.NORMALIZING)
-    now = running.store.now()  # the fleet's clocks may differ; the store's is the same for all
-    # Sent before this lease expires, abandoned after `http_timeout`, may still arrive `_LATE` seconds later.
-    late = running.settings.lease + running.settings.http_timeout + _LATE
     account = client.access.account(shard.credential)
-    intent = Intent(at=now, late_until=now + late)
+    intent = _intent_at(running, running.store.now())  # the fleet's clocks may differ; the store's is the same for all
     running.lease.renew(intent=intent, account=account)
     running.lease.require(_MARGIN)
     try:
@@ -73,8 +71,19 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
     return _owns(shard, job)
 
 
+def _intent_at(running: Running, now: float) -> Intent:
+    """An intent: a request that is sent within the lease and given up on after `http_timeout` may arrive later yet."""
+    late = running.settings.lease + running.settings.http_timeout + _LATE
+    return Intent(at=now, late_until=now + late)
+
+
+def _forgotten(running: Running, shard: Shard) -> Intent | None:
+    """The latest intent that the store may have forgotten."""
+    return None if shard.doubt_since is None else _intent_at(running, shard.doubt_since)
+
+
 def _owns(shard: Shard, job: Job) -> ShardOutcome:
-    return shard_to(shard.state.onward, job=msgspec.structs.replace(job, refused=()), intent=None)
+    return shard_to(shard.state.onward, job=msgspec.structs.replace(job, refused=()), intent=None, doubt_since=None)
 
 
 def _runs_here(context: Context, shard: Shard) -> bool:

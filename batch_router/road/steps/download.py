@@ -102,7 +102,7 @@ class _Files:
 
     def _fetch(self, job: Job, file: str, number: int) -> None:
         context, known = self._context, self.fetched.get(file)
-        name = f"{shard_prefix(self._shard)}-answers-{number}.jsonl"
+        name = f"{shard_prefix(self._shard, self._shard.label)}-answers-{number}.jsonl"
         with context.storage.write(name) as stream:
             context.client_of(self._shard).download(job, stream)
         rows = self._count(name)

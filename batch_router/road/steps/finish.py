@@ -10,10 +10,10 @@ from ...core import BatchStatus, Manifest, ManifestCounts, ManifestPart, ResultC
 from ...core.jobs import Failure
 from ...core.times import iso_time
 from ...exceptions import BatchExpiredError
-from ...security.paths import batch_folder
 from ...state.items import Batch, Shard
 from ...state.table import State
 from ..context import Context
+from ..layout import batch_object
 from ..outcome import BatchOutcome, batch_to
 from ..step import Step
 
@@ -50,7 +50,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         storage=context.storage.address,
         parts=parts,
     )
-    name = f"{batch_folder(batch.provider, batch.id)}/manifest-{batch.version}.json"
+    name = batch_object(batch, "manifest")
     with context.storage.write(name) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(manifest)))
     return batch_to(state, manifest=name, failure=failure)

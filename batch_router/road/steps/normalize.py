@@ -87,7 +87,7 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
     succeeded = 0
     buffer = bytearray()
     again = array("l")
-    name = f"{shard_prefix(shard)}-results.jsonl"
+    name = f"{shard_prefix(shard, shard.label)}-results.jsonl"
     with (
         context.storage.write(name) as results,
         context.storage.open(shard.row_ids) as row_ids,
