@@ -39,9 +39,10 @@ _RANGES: tuple[tuple[range, ErrorKind], ...] = (
     (range(400, 500), RequestRefusedError),
     (range(400), ProtocolError),
 )
-# After these the provider may have acted on the request.
-_AMBIGUOUS = (ProviderUnavailableError, ProtocolError)
-# After these it cannot have.
+# Answers that refuse a request, so that nothing acts on it. Any other may come from a gateway that stopped waiting for
+# a service that does act on it (408, 499, 502), or leaves open what was done.
+_REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
+# After these the provider cannot have acted on the request.
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, NotSentError)
 # No server has seen these requests, and none will see the same ones: a header with a line end, a URL that is none.
 _UNSENDABLE = (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
@@ -126,7 +127,7 @@ class Errors(Generic[SDKError]):
             refusal.status,
             self.message_of(refusal.message, refusal.content),
             retry_after=refusal.retry_after,
-            ambiguous=kind in _AMBIGUOUS,
+            ambiguous=refusal.status not in _REFUSALS,
         )
 
     def _kind_of(self, status: int) -> ErrorKind:

@@ -44,7 +44,7 @@ _URL_VARIABLE, _URL = "ANTHROPIC_BASE_URL", "https://api.anthropic.com"
 API_VERSION = "2026-10-21"
 _PATH = "/v1/messages/batches"
 _PAGE = 100
-# An overloaded service has not let the request in.
+# An overloaded service asks for a pause.
 _OVERLOADED = 529
 _BLOCK = 1 << 18
 # The type of the service's error for a request that it does not take.
@@ -254,7 +254,7 @@ def _rows_named() -> Iterator[None]:
         yield
     except RequestRefusedError as error:
         found = list(_ROW.finditer(error.message))
-        if not found:
+        if error.ambiguous or not found:
             raise
         ends = [each.start() for each in found[1:]] + [None]
         words = [error.message[each.end() : end].strip(" ,;") for each, end in zip(found, ends, strict=True)]

@@ -29,7 +29,7 @@ from .. import local_job
 from ..context import Context, Running
 from ..jobs import job_spec, new_round, stored_rows
 from ..outcome import ShardOutcome, shard_to
-from ..policy import MAX_ATTEMPTS, describe
+from ..policy import LONGEST_RETRY_AFTER, MAX_ATTEMPTS, describe
 from ..refusals import queue_is_full, rows_refused
 from ..reported import sound, sound_rows
 from ..step import Step
@@ -39,6 +39,9 @@ _MARGIN = 2.0
 
 # A request that was sent may still be on its way this long after the client gave up on it.
 _LATE = 30.0
+
+# Seconds until a worker looks for the job of a request whose effect is unknown.
+_SOON = 1.0
 
 
 def create(running: Running, shard: Shard) -> ShardOutcome:
@@ -61,7 +64,8 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
             intent = msgspec.structs.replace(intent, was_taken=isinstance(error, NoIdError))
-            return shard_to(State.CREATING, 1, error=failure, attempts=shard.attempts + 1, intent=intent)
+            delay = max(_SOON, min(error.retry_after or 0, LONGEST_RETRY_AFTER))
+            return shard_to(State.CREATING, delay, error=failure, attempts=shard.attempts + 1, intent=intent)
         running.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
         if isinstance(error, RowsRefusedError):
             return rows_refused(shard, describe(error, retryable=False), sound_rows(error.rows))
