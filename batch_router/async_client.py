@@ -84,6 +84,10 @@ class AsyncBatchClient:
         async for line in _in_threads(lambda: self._client.result_lines(batch_id, partial=partial)):
             yield line
 
+    async def verify(self, batch_id: str) -> Manifest:
+        """Read all results of a finished batch, and compare them with its manifest; returns the manifest."""
+        return await asyncio.to_thread(self._client.verify, batch_id)
+
     async def cancel(self, batch_id: str) -> bool:
         """Ask for a batch to end early; finished answers are kept. False if it has ended already."""
         return await asyncio.to_thread(self._client.cancel, batch_id)

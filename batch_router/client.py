@@ -23,6 +23,7 @@ from .operations.results import listed_parts, read_results, written_parts
 from .operations.retry import retry_failed
 from .operations.status import describe_batch
 from .operations.submit import submit
+from .operations.verify import verify
 from .road.context import Context
 from .road.records import read_record
 from .settings import Settings
@@ -153,6 +154,18 @@ class BatchClient:
         else:
             parts = listed_parts(batch, self.manifest(batch_id))
         return read_results(self._context.storage, parts)
+
+    def verify(self, batch_id: str) -> Manifest:
+        """Read all results of a finished batch, and compare them with its manifest; returns the manifest.
+
+        Raises:
+            BatchNotFinishedError: there is no manifest yet.
+            UnbalancedError: bytes, counts or rows differ, or there is not one result for each request; says where.
+        """
+        manifest = self.manifest(batch_id)
+        listed_parts(self._batch(batch_id), manifest)
+        verify(self._context.storage, manifest)
+        return manifest
 
     def cancel(self, batch_id: str) -> bool:
         """Ask for a batch to end early; finished answers are kept. False if it has ended already."""

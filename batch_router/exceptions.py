@@ -10,6 +10,7 @@
     ├── BatchExpiredError                 the batch was cancelled when its own timeout was over
     ├── BatchNotFinishedError             there is no result yet
     ├── BatchFailedError                  the batch ended without a single answer
+    ├── UnbalancedError                   results are not what was asked, or not what the manifest says
     ├── StateError                        a transition that the state table does not have: a bug, not a condition
     ├── SchemaError                       state that another version of batch_router wrote
     ├── CorruptItemError                  state that no version of batch_router could have written
@@ -177,6 +178,12 @@ class BatchFailedError(BatchRouterError):
         problems = error_details.get("problems")
         first = f"; the first one: {problems[0]}" if isinstance(problems, list) and problems else ""
         super().__init__(f"Batch {batch_id} failed{f': {message}' if message else ' for an unknown reason'}{first}")
+
+
+class UnbalancedError(BatchRouterError):
+    """The results of a batch are not what was asked, or not what its manifest says."""
+
+    type = "unbalanced"
 
 
 class StateError(BatchRouterError):

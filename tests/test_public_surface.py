@@ -25,7 +25,7 @@ BatchExpiredError BatchFailedError BatchNotFinishedError BatchNotFoundError Batc
 CorruptItemError CredentialsError FileOperationError InvalidInputError JobInterruptedError NoWorkerError
 NotFoundError ProtocolError ProviderAPIError ProviderNotFoundError ProviderUnavailableError RateLimitedError
 RequestRefusedError SchemaError
-StateError StoreUnavailableError UndecidedError UnsupportedContentTypeError ValidationError
+StateError StoreUnavailableError UnbalancedError UndecidedError UnsupportedContentTypeError ValidationError
 """
 
 #: What can be called, and how.
@@ -44,6 +44,7 @@ BatchClient.results(batch_id, *, partial=False)
 BatchClient.retry(batch_id)
 BatchClient.status(batch_id)
 BatchClient.submit(provider, **options)
+BatchClient.verify(batch_id)
 BatchClient.wait(batch_id, timeout=None, on_status=None)
 
 BatchRouter(settings=None, *, in_memory=False)

@@ -14,6 +14,7 @@ from ..exceptions import (
     BatchTimeoutError,
     NoWorkerError,
     StoreUnavailableError,
+    UnbalancedError,
 )
 from .batches import cancel, convert, list_batches, purge, resolve, results, retry, status, submit, watch
 from .demo import demo
@@ -29,6 +30,7 @@ _EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (
     (BatchTimeoutError, ExitCode.NOT_FINISHED),
     (StoreUnavailableError, ExitCode.NO_STORE),
     (NoWorkerError, ExitCode.NO_STORE),
+    (UnbalancedError, ExitCode.FOUND_SOMETHING),
 )
 
 

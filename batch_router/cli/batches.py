@@ -192,10 +192,16 @@ def watch(batch_id: str, timeout: float | None, as_json: bool) -> int:
 @click.command()
 @click.argument("batch_id")
 @click.option("--partial", is_flag=True, help="Print the results so far, even if the batch has not ended.")
-def results(batch_id: str, partial: bool) -> int:
+@click.option("--verify", is_flag=True, help="First read them all and compare them with the manifest.")
+def results(batch_id: str, partial: bool, verify: bool) -> int:
     """Print the results of a finished batch: JSON lines in input order, one per request."""
+    if partial and verify:
+        raise click.UsageError("--partial and --verify exclude each other: the manifest is written at the end")
     client = BatchClient()
     found = client.status(batch_id)
+    if verify:
+        books = client.verify(batch_id)
+        say(f"{books.request_counts.total} results in {len(books.parts)} parts are as the manifest lists them")
     if not tell_lines(client.result_lines(batch_id, partial=partial)):
         return ExitCode.OK
     return _exit_code(found)

@@ -9,6 +9,7 @@ from ..core import ErrorType, ResultStatus, UnifiedResult
 from ..state.items import Shard
 from ..state.table import FIRST_OF_SHARD
 from .context import Context
+from .jobs import stored_rows
 from .layout import shard_prefix
 from .row_ids import read_row_id
 from .submission import follow_up_label
@@ -59,11 +60,10 @@ def split_off(
     share = -(-len(again) // parts)
     slices = [again[start : start + share] for start in range(0, len(again), share)]
     with ExitStack() as files:
-        read, write = context.storage.open, context.storage.write
-        rows = enumerate(
-            zip(files.enter_context(read(shard.requests)), files.enter_context(read(shard.row_ids)), strict=True)
-        )
-        kept_ids = files.enter_context(write(kept))
+        requests = files.enter_context(stored_rows(context, shard).open())
+        row_ids = files.enter_context(context.storage.open(shard.row_ids))
+        rows = enumerate(zip(requests, row_ids, strict=True))
+        kept_ids = files.enter_context(context.storage.write(kept))
         written = [_write_slice(context, shard, part, wanted, rows, kept_ids) for part, wanted in enumerate(slices)]
         for _, (_, row_id) in rows:
             kept_ids.write(row_id)

@@ -1,6 +1,12 @@
 """Whose the rows of a shard are: a line of its row ids for each of them, in their order."""
 
+from collections.abc import Iterator
+
 import msgspec
+
+from ..exceptions import FileOperationError
+from ..state.items import Shard
+from ..storage import Storage
 
 
 class RowId(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -18,3 +24,24 @@ class RowId(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 read_row_id = msgspec.json.Decoder(RowId).decode
+
+
+def read_row_ids(storage: Storage, shard: Shard) -> Iterator[RowId]:
+    """The row ids of a shard, in order: as many as it has rows.
+
+    Raises:
+        FileOperationError: they are not those that were written.
+    """
+    row = 0
+    with storage.open(shard.row_ids) as lines:
+        for row, line in enumerate(lines, 1):
+            try:
+                row_id = read_row_id(line)
+            except ValueError as error:
+                raise FileOperationError(f"{shard.row_ids}: line {row} is not what was written: {error}") from error
+            if row > shard.rows:
+                break
+            yield row_id
+    if row != shard.rows:
+        more = "more" if row > shard.rows else row
+        raise FileOperationError(f"{shard.row_ids}: the ids of {shard.rows} rows were written, {more} are there")

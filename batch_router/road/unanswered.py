@@ -15,7 +15,7 @@ from ..jsonl import LongLine, read_lines
 from ..state.items import Shard
 from .context import Context
 from .refetch import promised_answers
-from .row_ids import read_row_id
+from .row_ids import read_row_ids
 
 
 class Unanswered(NamedTuple):
@@ -96,9 +96,8 @@ def _places(context: Context, shard: Shard, rows: Collection[int]) -> list[tuple
     """Row number, custom id, and what the user calls the row: its file and line, or its place in the list."""
     if not rows:
         return []
-    with context.storage.open(shard.row_ids) as stream:
-        lines = islice(stream, max(rows) + 1)
-        wanted = [(row, read_row_id(line)) for row, line in enumerate(lines) if row in rows]
+    row_ids = islice(read_row_ids(context.storage, shard), max(rows) + 1)
+    wanted = [(row, row_id) for row, row_id in enumerate(row_ids) if row in rows]
     names = _input_places(context, shard, {row_id.row for _, row_id in wanted})
     return [(row, each.custom_id, names.get(each.row, f"row {each.row + 1}")) for row, each in wanted]
 

@@ -76,6 +76,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         row_ids: storage name of their ids, where some of the shard's rows went on to another shard.
         unexpected: answers whose row is not ours, or was answered before; `answers` keeps them.
         repaired: answers that were not valid JSON and had to be read leniently.
+        size: bytes of the results.
+        sha256: of the results, in hex.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     expired: int = 0
     unexpected: int = 0
     repaired: int = 0
+    size: int = 0
+    sha256: str = ""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):

@@ -166,7 +166,7 @@ class RedisStore:
         for start in range(0, batch.shards, _SHARDS_AT_ONCE):
             numbers = range(start, min(start + _SHARDS_AT_ONCE, batch.shards))
             items = self._load([shard_id(batch.id, number) for number in numbers])
-            if not items:
+            if not items and len(numbers) == _SHARDS_AT_ONCE:
                 raise corrupt(batch.id, f"it has {batch.shards} shards, and none from {start} on is there")
             found += [item for item in items if isinstance(item, Shard)]
         return found

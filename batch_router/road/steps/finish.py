@@ -1,7 +1,5 @@
-"""The books: what was asked equals what came back, read from the parts themselves."""
+"""The books: what was asked equals what came back, added up from what `normalize` counted in each part."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -9,30 +7,24 @@ import msgspec
 from ...core import BatchStatus, Manifest, ManifestCounts, ManifestPart, ResultCounts, ResultStatus
 from ...core.jobs import Failure
 from ...core.times import iso_time
-from ...exceptions import BatchExpiredError
-from ...state.items import Batch, Shard
+from ...exceptions import BatchExpiredError, UnbalancedError
+from ...state.items import Batch, Part, Shard
 from ...state.table import State
 from ..context import Context
 from ..layout import batch_object
 from ..outcome import BatchOutcome, batch_to
 from ..step import Step
 
-
-class _Status(msgspec.Struct):
-    status: ResultStatus
-
-
-_read_status = msgspec.json.Decoder(_Status).decode
+# Shards that are gone, as far as an error names them.
+_MOST_NAMED = 10
 
 
 def finish(context: Context, batch: Batch) -> BatchOutcome:
     """Write the manifest: the parts in order, their counts and hashes."""
     shards = context.store.get_shards(batch)
-    parts = tuple(_audit(context, shard) for shard in shards)
-    counts = _add_up(parts)
-    state, failure = _final_state(batch, shards)
-    if state is not State.FAILED and counts.written != counts.total:
-        state, failure = State.FAILED, _unbalanced(counts.total, counts.written)
+    parts = tuple(map(_list_part, shards))
+    counts = _add_up(batch, parts)
+    state, failure = _final_state(batch, shards, counts)
     manifest = Manifest(
         batch_id=batch.id,
         provider=batch.provider,
@@ -56,17 +48,8 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
     return batch_to(state, manifest=name, failure=failure)
 
 
-def _audit(context: Context, shard: Shard) -> ManifestPart:
-    """One part of the manifest, counted and hashed from what is really in it."""
-    counts: Counter[str] = Counter()
-    digest = hashlib.sha256()
-    size = 0
-    if shard.part is not None:
-        with context.storage.open(shard.part.name) as stream:
-            for line in stream:
-                digest.update(line)
-                size += len(line)
-                counts[_read_status(line).status] += 1
+def _list_part(shard: Shard) -> ManifestPart:
+    part = shard.part
     return ManifestPart(
         shard=shard.id,
         state=shard.state.value,
@@ -74,25 +57,43 @@ def _audit(context: Context, shard: Shard) -> ManifestPart:
         rows=shard.rows - shard.retried,
         retried=shard.retried,
         first_row=shard.first_row,
-        results=shard.part.name if shard.part else None,
-        row_ids=shard.part.row_ids or shard.row_ids if shard.part else shard.row_ids,
-        size=size,
-        sha256=digest.hexdigest(),
-        request_counts=ResultCounts(**counts),
+        results=part.name if part else None,
+        row_ids=part.row_ids or shard.row_ids if part else shard.row_ids,
+        size=part.size if part else 0,
+        sha256=part.sha256 if part else "",
+        request_counts=_counts_of(part) if part else ResultCounts(),
     )
 
 
-def _add_up(parts: Sequence[ManifestPart]) -> ManifestCounts:
+def _counts_of(part: Part) -> ResultCounts:
+    return ResultCounts(**{status.value: getattr(part, status) for status in ResultStatus})
+
+
+def _add_up(batch: Batch, parts: Sequence[ManifestPart]) -> ManifestCounts:
     sums = {status.value: sum(part.request_counts[status] for part in parts) for status in ResultStatus}
-    return ManifestCounts(total=sum(part.rows for part in parts), **sums)
+    return ManifestCounts(total=batch.rows or 0, **sums)
 
 
-def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure | None]:
+def _imbalance(batch: Batch, shards: Sequence[Shard], counts: ManifestCounts) -> Failure | None:
+    """Why there are not as many results as requests, or shards as were made."""
+    if counts.written == counts.total and len(shards) == batch.shards:
+        return None
+    message = f"{counts.total} requests went in, {counts.written} results were written"
+    if gone := sorted(set(range(batch.shards)) - {shard.number for shard in shards}):
+        named = ", ".join(f"{batch.id}.{number}" for number in gone[:_MOST_NAMED])
+        more = "" if len(gone) <= _MOST_NAMED else f" and {len(gone) - _MOST_NAMED} more"
+        message += f"; the store has lost {named}{more}"
+    return Failure(type=UnbalancedError.type, message=message)
+
+
+def _final_state(batch: Batch, shards: Sequence[Shard], counts: ManifestCounts) -> tuple[State, Failure | None]:
     if batch.failure is not None and (batch.failure.type != BatchExpiredError.type or not shards):
         return State.FAILED, batch.failure
     unwritten = next((shard for shard in shards if shard.part is None), None)
     if unwritten is not None:
         return State.FAILED, unwritten.failure
+    if (gap := _imbalance(batch, shards, counts)) is not None:
+        return State.FAILED, gap
     states = {shard.state for shard in shards}
     if states == {State.FAILED}:
         return State.FAILED, shards[0].failure
@@ -102,10 +103,6 @@ def _final_state(batch: Batch, shards: Sequence[Shard]) -> tuple[State, Failure 
         if state in states:
             return state, None
     return State.COMPLETED, None
-
-
-def _unbalanced(asked: int, written: int) -> Failure:
-    return Failure(type="internal_error", message=f"{asked} requests went in, {written} results were written")
 
 
 STEP = Step(finish)

@@ -1,7 +1,6 @@
 """Answers to results: one shape, input order, every request exactly once."""
 
 from array import array
-from collections import Counter
 from typing import NamedTuple
 
 import msgspec
@@ -10,22 +9,18 @@ from ...bounds import Bounds
 from ...core import ErrorType, ResultStatus, UnifiedResult
 from ...core.jobs import Failure
 from ...exceptions import FileOperationError
-from ...jsonl import TOO_DEEP
 from ...state.items import Fetched, Part, Shard, ShardFacts
-from ..answers import bounded, locate, open_answers, shown, unreadable
+from ..answers import bounded, locate, open_answers, shown
 from ..context import Context
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
 from ..outcome import ShardOutcome, shard_to
 from ..parsing import AnswerParser
+from ..part_writer import PartWriter
 from ..refetch import fetch_again
-from ..row_ids import read_row_id
+from ..row_ids import read_row_ids
 from ..step import Step
 from ..unanswered import refused_results, why_unanswered
-
-_encode_into = msgspec.json.Encoder().encode_into
-
-_BUFFER = 1 << 18
 
 
 class _Written(NamedTuple):
@@ -83,18 +78,14 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
     unanswered = why_unanswered(context, shard, located.missing)
     may_retry = shard.retries_left > 0 and not shard.cancel
     resends = shard.resend > 0 and not shard.cancel
-    counts: Counter[str] = Counter()
-    succeeded = 0
-    buffer = bytearray()
     again = array("l")
     name = f"{shard_prefix(shard, shard.label)}-results.jsonl"
     with (
-        context.storage.write(name) as results,
-        context.storage.open(shard.row_ids) as row_ids,
+        context.storage.write(name) as stream,
         open_answers(context.storage, shard, codec, located, bounds) as answers,
     ):
-        for row, line in enumerate(row_ids):
-            row_id = read_row_id(line)
+        results = PartWriter(name, stream)
+        for row, row_id in enumerate(read_row_ids(context.storage, shard)):
             custom_id = row_id.custom_id
             result = answers.result(row, custom_id) or refused.get(row)
             if result is None and resends:
@@ -108,24 +99,9 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
                 result = bounded(shown(result, shard.label, row))
             elif row_id.schema is not None:
                 result = parser.parse(result, row_id.schema)
-            try:
-                _encode_into(result, buffer, -1)
-            except RecursionError:
-                del buffer[buffer.rfind(b"\n") + 1 :]  # what was written of it until then
-                result = unreadable(custom_id, TOO_DEEP)
-                _encode_into(result, buffer, -1)
-            buffer += b"\n"
-            if result.status is ResultStatus.SUCCEEDED:
-                succeeded += 1
-            else:
-                counts[result.status] += 1
-            if len(buffer) > _BUFFER:
-                results.write(buffer)
-                buffer.clear()
-        results.write(buffer)
-    counts[ResultStatus.SUCCEEDED] = succeeded
-    part = Part(name=name, unexpected=located.unexpected, repaired=answers.repaired)
-    return _Written(msgspec.structs.replace(part, **counts), again, unanswered.lost)
+            results.add(result)
+        part = results.finish(unexpected=located.unexpected, repaired=answers.repaired)
+    return _Written(part, again, unanswered.lost)
 
 
 STEP = Step(normalize)

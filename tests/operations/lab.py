@@ -1,0 +1,90 @@
+"""A fleet of one thread over a real Valkey and a service with OpenAI's wire: a test stops it wherever it likes."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from batch_router.connect import open_store
+from batch_router.operations.submit import submit
+from batch_router.road.advance import advance
+from batch_router.road.context import Clients, Context
+from batch_router.road.lease import LeaseKeeper
+from batch_router.settings import Settings
+from batch_router.state.items import Batch, Shard
+from batch_router.storage import FolderStorage
+from tests.road.odd_openai import OddOpenAI
+from tests.security.hostile_server import HostileServer
+
+ROWS = [{"custom_id": f"q{number}", "prompt": f"Row {number}"} for number in range(6)]
+# Seconds of the real clock in which something must happen.
+_PATIENCE = 30.0
+_prefixes = itertools.count()
+
+
+class Lab:
+    """Attributes: `context` of its workers and clients, `service` that their batches go to, `server` of the store."""
+
+    def __init__(self, context: Context, service: OddOpenAI, server: "redis.Redis") -> None:
+        self.context = context
+        self.service = service
+        self.server = server
+
+    def submit(self, batch_id: str = "b", **options: Any) -> None:
+        given: Any = {"model": "m", "requests": ROWS, "batch_id": batch_id, **options}
+        submit(self.context, "openai", given)
+
+    def drain(self, stop: Callable[[Batch], bool] = lambda batch: batch.state.is_final, batch_id: str = "b") -> Batch:
+        """Carry out what is due until the batch is where it should be."""
+        deadline = time.monotonic() + _PATIENCE
+        while not stop(batch := self.batch(batch_id)):
+            assert time.monotonic() < deadline, (batch, self.shards(batch_id))
+            for hint in self.context.store.take_due(1, grace=0):
+                advance(self.context, hint.id, hint.version)
+        return batch
+
+    def batch(self, batch_id: str = "b") -> Batch:
+        batch = self.context.store.get_batch(batch_id)
+        assert batch is not None
+        return batch
+
+    def shards(self, batch_id: str = "b") -> list[Shard]:
+        return self.context.store.get_shards(self.batch(batch_id))
+
+    def key(self, item_id: str) -> str:
+        return f"{self.context.settings.prefix}:item:{item_id}"
+
+    def path(self, name: str) -> Path:
+        """Where an object of the storage lies."""
+        return Path(self.context.storage.address, name)
+
+
+@contextmanager
+def open_lab(valkey: str, home: Path, service: OddOpenAI) -> Iterator[Lab]:
+    """A lab with a store of its own; its batches have two rows a shard."""
+    with HostileServer(service.answer) as wire, redis.Redis.from_url(valkey) as server:
+        settings = Settings(
+            home=home,
+            redis_url=valkey,
+            prefix=f"lab{next(_prefixes)}",
+            max_shard_rows=2,
+            grace=0.01,
+            base_urls={"openai": f"{wire.url}/v1"},
+        )
+        store = open_store(settings)
+        context = Context(
+            settings=settings,
+            store=store,
+            storage=FolderStorage(settings.home),
+            worker="lab",
+            clients=Clients(settings),
+            keeper=LeaseKeeper(store, lease=settings.lease, every=settings.renew_every),
+        )
+        try:
+            yield Lab(context, service, server)
+        finally:
+            context.close()
