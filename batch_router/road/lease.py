@@ -10,6 +10,7 @@ from ..exceptions import CorruptItemError, StoreUnavailableError
 from ..security.logs import get_logger
 from ..state.base import Store
 from ..state.items import ShardFacts
+from .rounds import Rounds
 
 log = get_logger(__name__)
 
@@ -88,11 +89,9 @@ class LeaseKeeper:
     def __init__(self, store: Store, *, lease: float, every: float) -> None:
         self._store = store
         self._seconds = lease
-        self._every = every
         self._held: set[Lease] = set()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._closed = threading.Event()
+        self._rounds = Rounds("lease-keeper", self._renew_all, every)
 
     @contextmanager
     def hold(self, item_id: str, fence: int, holder: str, since: float) -> Iterator[Lease]:
@@ -100,13 +99,16 @@ class LeaseKeeper:
         lease = Lease(self._store, item_id, fence, holder, self._seconds, since)
         with self._lock:
             self._held.add(lease)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
-                self._thread.start()
+        self.look_after()
         try:
             yield lease
         finally:
             self._release(lease)
+
+    def look_after(self) -> None:
+        """Replace the thread if it died or hangs while leases are held."""
+        if self._held:
+            self._rounds.look_after()
 
     def _release(self, lease: Lease) -> None:
         with self._lock:
@@ -114,16 +116,13 @@ class LeaseKeeper:
 
     def close(self) -> None:
         """End the thread; to be called when no lease is held."""
-        self._closed.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._rounds.close()
 
-    def _run(self) -> None:
-        while not self._closed.wait(self._every):
-            with self._lock:
-                held = list(self._held)
-            for lease in held:
-                self._renew(lease)
+    def _renew_all(self) -> None:
+        with self._lock:
+            held = list(self._held)
+        for lease in held:
+            self._renew(lease)
 
     def _renew(self, lease: Lease) -> None:
         try:

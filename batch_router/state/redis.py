@@ -1,5 +1,6 @@
 """The store on Redis or Valkey: `store.lua` does the changing, this file the translating."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from functools import wraps
@@ -24,6 +25,9 @@ _FINALS = msgspec.json.encode([state.value for state in State if state.is_final]
 _FIRST_PAGE, _LARGEST_PAGE = 25, 400
 # Shards that are read at once.
 _SHARDS_AT_ONCE = 1000
+
+# Redis 6.2 writes the code of an error in a script behind the place, all later servers in front.
+_CODE_IN_SCRIPT = re.compile(r"user_script: ?\d+: -?([A-Z]+) ")
 
 # What Redis' errors mean, most specific first. An error that is not listed is one of the server's own.
 _MEANINGS: tuple[tuple[tuple[type[redis.RedisError], ...], str], ...] = (
@@ -255,8 +259,10 @@ def _read(item_id: str, answer: "dict[str, str] | redis.RedisError") -> list[Bat
 def _raise_if_corrupt(item_id: str, error: redis.RedisError) -> None:
     """Raise if an error is about what a key of an item holds. The server's own conditions have a code: READONLY..."""
     words = str(error)
-    is_of_script = "user_script" in words and not words.partition(" ")[0].isupper()
-    if type(error) is redis.ResponseError and (is_of_script or words.startswith("WRONGTYPE")):
+    first = words.partition(" ")[0]
+    found = first if first.isupper() else (_CODE_IN_SCRIPT.search(words) or ("", ""))[1]
+    is_of_script = "user_script" in words and found in ("", "ERR")
+    if type(error) is redis.ResponseError and (is_of_script or found == "WRONGTYPE"):
         raise corrupt(item_id, "a value of it has the wrong type") from error
 
 

@@ -98,9 +98,12 @@ class _Channel:
 
 
 @cache
-def _ours(transport: type) -> type:
+def _ours(transport: Any) -> type:
     channel = type("Channel", (_Channel, transport.Channel), {})
-    return type("Transport", (transport,), {"Channel": channel})
+    # What the server refuses now (READONLY, NOREPLICAS, BUSY...) it takes again later. For kombu that is no error of
+    # the connection, and Celery does not wait it out everywhere (celery#7946).
+    errors = (*transport.connection_errors, redis.RedisError)
+    return type("Transport", (transport,), {"Channel": channel, "connection_errors": errors})
 
 
 class BrokerConnection(Connection):

@@ -1,8 +1,10 @@
 """What a worker takes: messages of our tasks, as `messages` made them, and commands that look."""
 
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import redis
 from celery.worker import consumer
 from celery.worker.consumer import control
 from celery.worker.control import Panel
@@ -13,6 +15,9 @@ from .leftovers import end_leftovers
 from .sweep import start_sweep
 
 log = get_logger(__name__)
+
+# Seconds until a server that refused a command is asked again.
+_PAUSE = 1.0
 
 # Messages for later that a worker holds in memory. The sweep sends again what is dropped.
 _MOST_WAITING = 10_000
@@ -46,6 +51,12 @@ class Consumer(consumer.Consumer):
         if is_first:
             start_sweep(str(self.hostname), self.app.amqp.queues)
             end_leftovers()
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Celery connects again at once; a server that refuses writes would be asked many times a second."""
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, redis.ResponseError):
+            time.sleep(_PAUSE)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], Any]:
         """What is called with each message."""

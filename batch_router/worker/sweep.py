@@ -1,16 +1,17 @@
 """The one recovery path: every worker looks for what is overdue, each second, and sends its message again."""
 
 import os
-import signal
 import threading
 import time
 
 import redis
 from celery.exceptions import QueueNotFound
+from celery.worker import state
 
 from ..connect import open_broker, queue_key
 from ..exceptions import ProviderNotFoundError, StoreUnavailableError, ValidationError
 from ..road.context import Context
+from ..road.rounds import Rounds
 from ..security.logs import get_logger
 from ..settings import Settings
 from ..state.base import Hint
@@ -27,35 +28,74 @@ _LIMIT = 500
 _MISSED = 10
 
 
+#: A worker whose sweep runs is announced as a listener on this, too. No queue has that name.
+SWEEPING = "sweep"
+
+
 def start_sweep(worker: str, queues: Queues) -> None:
-    """Sweep in a thread of the worker's main process until it ends.
+    """Sweep in a thread of the worker's main process until it ends, and watch that thread from another.
 
     Args:
         worker: its name.
         queues: of its app; those that it consumes from may change by remote control.
     """
-    threading.Thread(target=_run, args=(worker, queues), name="sweep", daemon=True).start()
+    threading.Thread(target=_watch, args=(worker, queues), name="watch", daemon=True).start()
 
 
-def _run(worker: str, queues: Queues) -> None:
+def _watch(worker: str, queues: Queues) -> None:
+    """Replace the sweep's thread and the lease keeper's when they die or hang, and announce what this worker does."""
     settings = Settings.from_env()
-    broker = None
-    reported = False
+    sweeping = Rounds("sweep", Sweep(settings).round, settings.sweep_every)
     while not is_stopping():  # the rest is for other workers
         try:
-            broker = broker or open_broker(settings)
-            context().store.announce(worker, list(queues.consume_from), ttl=_MISSED * settings.sweep_every)
-            reported = reported or _report_foreign(context())
-            sweep(context(), broker)
+            is_well = sweeping.look_after()
+            ours = context()
+            ours.keeper.look_after()
+            does = [*queues.consume_from, *([SWEEPING] if is_well else [])]
+            ours.store.announce(worker, does, ttl=_MISSED * settings.sweep_every)
         except ValidationError as error:
-            log.critical("action=refused error=%s", error)
-            os.kill(os.getpid(), signal.SIGTERM)  # nothing that this worker does would be of use
+            end_worker(error)
+        except StoreUnavailableError as error:
+            log.warning("action=announce_failed error=%s", error)
+        except Exception:  # this thread watches all others: no error may end it
+            log.exception("action=watch_failed")
+        time.sleep(settings.sweep_every)
+    sweeping.close()
+
+
+def end_worker(why: Exception) -> None:
+    """End this worker after its running steps: nothing that it does would be of use. It exits with `os.EX_CONFIG`."""
+    log.critical("action=refused error=%s", why)
+    state.should_stop = os.EX_CONFIG
+
+
+class Sweep:
+    """What the sweep's thread does each second."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._broker: redis.Redis | None = None
+        self._reported = False
+
+    def round(self) -> None:
+        """Look once; no error ends the thread."""
+        if is_stopping():
             return
+        try:
+            self._broker = self._broker or open_broker(self._settings)
+            self._reported = self._reported or _report_foreign(context())
+            sweep(context(), self._broker)
+        except ValidationError as error:
+            end_worker(error)
         except (StoreUnavailableError, redis.RedisError) as error:
-            log.warning("action=sweep_failed error=%s", type(error).__name__)
+            log.warning("action=sweep_failed error=%s", _described(error))
         except Exception:
             log.exception("action=sweep_failed")
-        time.sleep(settings.sweep_every)
+
+
+def _described(error: Exception) -> str:
+    """Ours are sentences; what the broker's client says may quote arguments."""
+    return str(error) if isinstance(error, StoreUnavailableError) else type(error).__name__
 
 
 def _report_foreign(context: Context) -> bool:
