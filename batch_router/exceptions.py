@@ -15,6 +15,8 @@
     ├── SchemaError                       state that another version of batch_router wrote
     ├── CorruptItemError                  state that no version of batch_router could have written
     ├── FileOperationError                storage could not be read or written          (retried)
+    │   └── DamagedObjectError            an object is not what was written             (retried)
+    ├── StepCrashesError                  a step took down its worker again and again
     ├── StoreUnavailableError             the store (Redis) cannot be reached           (retried)
     ├── NoWorkerError                     no worker listens on the queue                (retried)
     └── ProviderAPIError                  the provider's answer, or none
@@ -224,6 +226,18 @@ class FileOperationError(BatchRouterError):
 
     type = "storage_error"
     retryable = True
+
+
+class DamagedObjectError(FileOperationError):
+    """An object in storage is not what was written."""
+
+    type = "damaged_object"
+
+
+class StepCrashesError(BatchRouterError):
+    """A step took down its worker again and again."""
+
+    type = "step_crashes"
 
 
 class StoreUnavailableError(BatchRouterError):

@@ -15,14 +15,14 @@ import time
 from typing import NamedTuple, cast
 
 from ..core.jobs import Failure
-from ..exceptions import ProviderAPIError, RateLimitedError, StoreUnavailableError
+from ..exceptions import ProviderAPIError, RateLimitedError, StepCrashesError, StoreUnavailableError
 from ..security.logs import get_logger
 from ..state.base import Commit, Hint
 from ..state.items import Batch, ItemFacts, Shard, ShardFacts
 from ..state.table import check_transition
 from . import policy
 from .context import Context, Running
-from .failure import NO_TROUBLE, after_failure
+from .failure import after_failure, after_success
 from .lease import LeaseLostError
 from .outcome import Outcome
 from .step import Step
@@ -82,7 +82,7 @@ def _run(running: Running, item: Batch | Shard, step: Step) -> Outcome:
     """The step's outcome, or what follows from its failure."""
     try:
         if item.crashes >= policy.MAX_CRASHES:
-            raise RuntimeError(f"{item.state.step} took down its worker {item.crashes} times")
+            raise StepCrashesError(f"the step {item.state.step} took down its worker {item.crashes} times in a row")
         if isinstance(item, Shard) and step.calls_provider and (left := _pause(running, item)) > 0:
             return _wait_out(running, item, left)
         outcome = step.run(running, item)
@@ -90,7 +90,7 @@ def _run(running: Running, item: Batch | Shard, step: Step) -> Outcome:
         raise
     except Exception as error:  # whatever it was: it ends in a state that status shows
         return after_failure(running, item, step, error)
-    return outcome.over(NO_TROUBLE)
+    return after_success(running, item, outcome)
 
 
 def _pause(running: Running, shard: Shard) -> float:

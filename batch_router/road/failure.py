@@ -20,7 +20,17 @@ from .step import Step
 log = get_logger(__name__)
 
 #: What is true of an item whose step did not fail.
-NO_TROUBLE: Final = ItemFacts(attempts=0, retry_at=None, error=None)
+NO_TROUBLE: Final = ItemFacts(attempts=0, held_since=None, retry_at=None, error=None)
+
+
+def after_success(running: Running, item: Batch | Shard, outcome: Outcome) -> Outcome:
+    """The outcome of a step that did its work; where it waits for something, since when and until when."""
+    if outcome.facts.get("error") is None or outcome.state.step is None:
+        return outcome.over(NO_TROUBLE)
+    now = running.store.now()
+    waits_on = item.held_since is not None and bool(item.attempts) == bool(outcome.facts.get("attempts"))
+    facts = ItemFacts(held_since=item.held_since if waits_on else now, retry_at=now + (outcome.delay or 0))
+    return outcome.over(facts).over(NO_TROUBLE)
 
 
 def after_failure(running: Running, item: Batch | Shard, step: Step, error: Exception) -> Outcome:
@@ -31,10 +41,11 @@ def after_failure(running: Running, item: Batch | Shard, step: Step, error: Exce
     """
     _tell_the_account(running, item, error)
     current = _as_stored(running, item)
-    decision = policy.decide(current, error)
+    now = running.store.now()
+    decision = policy.decide(current, error, now)
     _log(current, decision, error)
     if decision.state is current.state:
-        return _try_again(running, current, decision)
+        return _try_again(current, decision, now)
     if isinstance(current, Batch):
         return _end_batch(running, current, decision, error)
     if step.give_up is not None and (outcome := step.give_up(running, current, decision.failure)) is not None:
@@ -67,8 +78,13 @@ def _completed(shard: Shard) -> int:
     return shard.progress.completed if shard.progress else 0
 
 
-def _try_again(running: Running, item: Batch | Shard, decision: policy.Decision) -> Outcome:
-    facts = ItemFacts(error=decision.failure, attempts=item.attempts + 1, retry_at=running.store.now() + decision.delay)
+def _try_again(item: Batch | Shard, decision: policy.Decision, now: float) -> Outcome:
+    facts = ItemFacts(
+        error=decision.failure,
+        attempts=item.attempts + 1,
+        held_since=policy.failing_since(item, now),
+        retry_at=now + decision.delay,
+    )
     return Outcome(item.state, decision.delay, facts)
 
 

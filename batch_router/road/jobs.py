@@ -4,7 +4,7 @@ from typing import BinaryIO, NamedTuple
 
 from ..core import Endpoint
 from ..core.jobs import JobSpec
-from ..exceptions import FileOperationError
+from ..exceptions import DamagedObjectError
 from ..state.items import Shard, ShardFacts
 from ..storage import Storage
 from .context import Context
@@ -26,11 +26,12 @@ def stored_rows(context: Context, shard: Shard) -> StoredRows:
     """The shard's rows.
 
     Raises:
-        FileOperationError: they are not what `convert` wrote.
+        FileOperationError: they cannot be looked at.
+        DamagedObjectError: they are not what `convert` wrote.
     """
     size = context.storage.size(shard.requests)
     if size != shard.size:
-        raise FileOperationError(f"{shard.requests}: {shard.size} bytes were written, {size} are there")
+        raise DamagedObjectError(f"{shard.requests}: {shard.size} bytes were written, {size} are there")
     return StoredRows(context.storage, shard.requests, size)
 
 

@@ -1,35 +1,51 @@
-"""What to do when a step fails: a decision, which the kernel carries out."""
+"""What to do when a step fails: a decision, which the kernel carries out.
 
+What may pass is tried again, with waits that double up to ten minutes. How long depends on what giving up would lose:
+
+* Storage that cannot be read or written is waited for without an end: the batch's own time-out and cancel end a batch.
+* A shard that has a job, or may have one, is paid for. It is tried for a day at least, and until its answers are a day
+  overdue. Then it is parked: an operator decides, and nothing is thrown away.
+* All else is tried for a day if it may pass, and a few times if it was not foreseen, which is more likely a bug.
+"""
+
+import math
 import random
 from typing import NamedTuple
 
-import msgspec
-
-from ..core.jobs import Failure
+from ..core.jobs import Failure, Job
 from ..exceptions import (
     AnswersTooLargeError,
     BatchRouterError,
     CorruptItemError,
+    DamagedObjectError,
+    FileOperationError,
     InvalidInputError,
-    NotFoundError,
     ProviderAPIError,
+    StepCrashesError,
 )
 from ..state.items import Batch, Shard
 from ..state.table import State
 
-# Seconds: 1, 2, 4 ... up to ten minutes. 150 tries are about a day, as long as the providers themselves try.
+#: Seconds for which a step that may succeed is tried again.
+DAY = 86_400.0
+# How long jobs take at most whose provider does not say when they expire.
+_LIFETIME = 2 * DAY
+
+# Seconds: 1, 2, 4 ... up to ten minutes.
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 600.0
-MAX_ATTEMPTS = 150
 
-# An error that we did not foresee is more likely a bug than a passing condition.
+#: How often an error that was not foreseen is met before a step is given up that has nothing to lose.
 MAX_SURPRISES = 5
 
-# A step that takes down its worker this often in a row is given up.
+#: A step that takes down its worker this often in a row is not tried again.
 MAX_CRASHES = 20
 
 #: Upper bound on an honoured Retry-After.
 LONGEST_RETRY_AFTER = 3600.0
+
+# Another try changes nothing: a setting or a machine is too small.
+_HOPELESS = (AnswersTooLargeError, StepCrashesError)
 
 
 class Decision(NamedTuple):
@@ -40,33 +56,78 @@ class Decision(NamedTuple):
     failure: Failure
 
 
-def decide(item: Batch | Shard, error: Exception) -> Decision:
-    """Whether to try the step again, and when; or where to go instead."""
-    if isinstance(error, CorruptItemError) and error.item_id != item.id:  # another one, which may be restored
+def decide(item: Batch | Shard, error: Exception, now: float) -> Decision:
+    """Whether to try the step again, and when; or where to go instead.
+
+    Args:
+        item: as it was before this failure.
+        error: what its step raised.
+        now: seconds since 1970, by the store's clock.
+    """
+    if now < _tried_until(item, error, failing_since(item, now)):
         return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))
-    if isinstance(error, AnswersTooLargeError) and State.PARKED in item.state.successors:  # a setting is the operator's
-        remedy = f"raise it where the workers run; then `batch-router resolve {item.id} --attach JOB` fetches them"
-        failure = describe(error, retryable=False)
-        return Decision(State.PARKED, 0, msgspec.structs.replace(failure, message=f"{failure.message}: {remedy}"))
-    limit = MAX_ATTEMPTS if isinstance(error, BatchRouterError) else MAX_SURPRISES
-    if _is_worth_a_retry(item, error) and item.attempts + 1 < limit:
-        return Decision(item.state, _delay(item.attempts, error), describe(error, retryable=True))
+    if isinstance(item, Shard) and may_be_paid(item) and State.PARKED in item.state.successors:
+        return Decision(State.PARKED, 0, _with_remedy(item, error))
     state = item.state.given_up
-    if isinstance(item, Shard) and item.state is State.CREATING and item.intent is not None:
-        state = State.PARKED  # a job may exist: that is for the operator to say
     return Decision(state, _LONGEST_DELAY if state is item.state else 0, describe(error, retryable=False))
 
 
-def _is_worth_a_retry(item: Batch | Shard, error: Exception) -> bool:
-    return not isinstance(error, BatchRouterError) or error.retryable or _is_paid_for(item, error)
+def failing_since(item: Batch | Shard, now: float) -> float:
+    """When the first of the failures was that the item's step has had in a row, one at `now` included."""
+    return item.held_since if item.attempts and item.held_since is not None else now
 
 
-def _is_paid_for(item: Batch | Shard, error: Exception) -> bool:
-    """Whether giving up would abandon a job that costs money: a key may be replaced, a proxy or a setting mended.
+def may_be_paid(item: Batch | Shard) -> bool:
+    """Whether giving up would abandon a job that costs money: it exists, or a request to create it was sent."""
+    if not isinstance(item, Shard) or item.state is State.CLEANING:
+        return False
+    may_be_created = item.state is State.CREATING and (item.intent is not None or item.doubt_since is not None)
+    return item.job is not None or may_be_created
 
-    Only NotFound is conclusive.
+
+def overdue_at(job: Job, created_at: float) -> float:
+    """When the answers to a job are a day overdue, in seconds since 1970; until then it is taken to run.
+
+    Args:
+        job: as it was last seen.
+        created_at: of its shard, by the store's clock, where the provider does not say when it made the job.
     """
-    return isinstance(item, Shard) and item.job is not None and not isinstance(error, NotFoundError)
+    since = job.created_at or created_at
+    expires_at = job.expires_at if job.expires_at and job.expires_at > since else since + _LIFETIME
+    return expires_at + DAY
+
+
+def _tried_until(item: Batch | Shard, error: Exception, since: float) -> float:
+    """When trying ends, where the first of these failures was at `since`."""
+    if _waits_without_end(item, error):
+        return math.inf
+    if isinstance(error, _HOPELESS):
+        return 0
+    if isinstance(item, Shard) and may_be_paid(item):
+        return max(since + DAY, overdue_at(item.job, item.created_at) if item.job else 0)
+    if isinstance(error, BatchRouterError):
+        return since + DAY if error.retryable else 0
+    return math.inf if item.attempts + 1 < MAX_SURPRISES else 0
+
+
+def _waits_without_end(item: Batch | Shard, error: Exception) -> bool:
+    if isinstance(error, CorruptItemError):
+        return error.item_id != item.id  # another one, which may be restored
+    return isinstance(error, FileOperationError | OSError) and not isinstance(error, DamagedObjectError)
+
+
+def _with_remedy(shard: Shard, error: Exception) -> Failure:
+    if isinstance(error, AnswersTooLargeError):
+        remedy = f"raise it where the workers run; then `batch-router resolve {shard.id} --attach JOB` fetches them"
+    elif shard.job is not None:
+        remedy = f"once the cause is gone, `batch-router resolve {shard.id} --attach {shard.job.id}` goes on"
+    else:
+        remedy = (
+            f"a job may have been created: look at {shard.provider}, then `batch-router resolve {shard.id} "
+            "--attach JOB`, or `--recreate` if there is none"
+        )
+    failure = describe(error, retryable=False)
+    return Failure(type=failure.type, message=f"{failure.message}; {remedy}", status_code=failure.status_code)
 
 
 def describe(error: Exception, *, retryable: bool) -> Failure:
@@ -77,6 +138,9 @@ def describe(error: Exception, *, retryable: bool) -> Failure:
     if isinstance(error, BatchRouterError):
         code = error.status_code if isinstance(error, ProviderAPIError) else 0
         return Failure(type=error.type, message=str(error), retryable=retryable, status_code=code)
+    if isinstance(error, OSError):  # the system's own words; those of the exception may quote a name
+        message = error.strerror or type(error).__name__
+        return Failure(type=FileOperationError.type, message=f"the system says: {message}", retryable=retryable)
     # The words of an error that we did not foresee may quote anything.
     return Failure(type="internal_error", message=f"{type(error).__name__}; see the log", retryable=retryable)
 

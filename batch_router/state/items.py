@@ -106,6 +106,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         crashes: claims in a row that no commit followed.
         error: what holds up the item at present; gone when a step succeeds.
         failure: what ended it, or took the shard off the way to its answers.
+        held_since: since when it fails, or waits for what `error` says (seconds since 1970, by the store's clock).
         retry_at: when the next try is due, if the last one failed (seconds since 1970).
         epoch: in which it was last claimed or committed; see `store.lua`.
         doubt_since: the server may have forgotten what became of the item until then (seconds since 1970): a step looks
@@ -127,6 +128,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     crashes: int = 0
     error: Failure | None = None
     failure: Failure | None = None
+    held_since: float | None = None
     retry_at: float | None = None
     epoch: str = ""
     doubt_since: float | None = None
@@ -263,6 +265,7 @@ class ItemFacts(TypedDict, total=False):
     attempts: int
     error: Failure | None
     failure: Failure | None
+    held_since: float | None
     retry_at: float | None
     doubt_since: None
 

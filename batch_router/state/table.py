@@ -58,8 +58,8 @@ class State(StrEnum):
     CREATING =     ("creating",    "create",    "io",   "uploading normalizing parked",  "normalizing")
     POLLING =      ("polling",     "poll",      "poll", "creating normalizing parked",   "normalizing")
     DOWNLOADING =  ("downloading", "download",  "io",   "polling parked",                "normalizing")
-    NORMALIZING =  ("normalizing", "normalize", "cpu",  "polling failed",                "failed")
-    CLEANING =     ("cleaning",    "clean",     "io",   _ENDS,                           "failed")
+    NORMALIZING =  ("normalizing", "normalize", "cpu",  "polling parked failed",         "failed")
+    CLEANING =     ("cleaning",    "clean",     "io",   _ENDS,                           "completed")
     PARKED =       ("parked",      None,        None,   "polling uploading normalizing")
     # both
     COMPLETED =    ("completed",)

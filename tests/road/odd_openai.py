@@ -169,7 +169,11 @@ class Clock:
 def carry_through(context: Context, clock: Clock, provider: str, **options: Any) -> Outcome:
     """A batch, from its submission until nothing moves any more."""
     given: Any = {"model": "m", **options}
-    batch_id = submit(context, provider, given).id
+    return carry_on(context, clock, submit(context, provider, given).id)
+
+
+def carry_on(context: Context, clock: Clock, batch_id: str) -> Outcome:
+    """A batch that was submitted, until nothing moves any more."""
     began, pause = clock.now, 0.0
     while not _rests(context, batch_id):
         assert clock.now < began + _PATIENCE

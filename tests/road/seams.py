@@ -69,7 +69,7 @@ class SeamStore:
             if self._fleet.seam(in_store=True) is Fate.CUT_OFF:
                 raise StoreUnavailableError("cut off before")
             answer = method(*args, **options)
-            if not name.startswith("get") and isinstance(args[0], str):
+            if not name.startswith("get") and args and isinstance(args[0], str):
                 self._watch.look(args[0])
             fate = self._fleet.seam(in_store=True)
             if fate is Fate.CUT_OFF:

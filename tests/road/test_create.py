@@ -12,8 +12,7 @@ from batch_router.exceptions import UndecidedError
 from batch_router.road.context import Context, Running
 from batch_router.road.jobs import job_spec
 from batch_router.road.outcome import Outcome
-from batch_router.road.policy import MAX_ATTEMPTS
-from batch_router.road.steps.create import create
+from batch_router.road.steps.create import MOST_ROUNDS, create
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Commit
@@ -97,11 +96,11 @@ def test_the_job_of_another_shard_is_not_ours(context: Context, other: str) -> N
 
 def test_rounds_come_to_an_end(context: Context) -> None:
     """A shard whose every request to create its job comes to nothing fails; it is not uploaded for ever."""
-    shard = msgspec.structs.replace(attempted(context, "b.1", -60), round=MAX_ATTEMPTS - 1)
+    shard = msgspec.structs.replace(attempted(context, "b.1", -60), round=MOST_ROUNDS - 1)
     ended = resolved(context, shard)
     assert (ended.state, facts_of(ended)["intent"]) == (State.NORMALIZING, None)
     assert "150 requests" in facts_of(ended)["failure"].message
-    assert resolved(context, msgspec.structs.replace(shard, round=MAX_ATTEMPTS - 2)).state is State.UPLOADING
+    assert resolved(context, msgspec.structs.replace(shard, round=MOST_ROUNDS - 2)).state is State.UPLOADING
 
 
 def test_an_ended_job_is_taken_up(context: Context) -> None:

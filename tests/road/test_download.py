@@ -161,8 +161,8 @@ def test_answers_beyond_the_bound_wait(begin: Begin, stored: Callable[[], list[s
         before = stored()
         with pytest.raises(ProtocolError, match=r"more than 1,024 \(BATCH_ROUTER_MAX_ANSWERS_BYTES\)") as caught:
             download(context, shard)
-    decision = decide(shard, caught.value)
+    decision = decide(shard, caught.value, 0)
     assert decision.state is State.PARKED
-    assert "BATCH_ROUTER_MAX_ANSWERS_BYTES): raise it" in decision.failure.message
+    assert "BATCH_ROUTER_MAX_ANSWERS_BYTES); raise it" in decision.failure.message
     assert "resolve b.0 --attach" in decision.failure.message
     assert stored() == before

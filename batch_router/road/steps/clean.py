@@ -5,13 +5,13 @@ from ...core.jobs import Failure
 from ...exceptions import ProviderAPIError
 from ...state.items import Shard
 from ...state.table import State
-from ..context import Context
+from ..context import Context, Running
 from ..jobs import job_spec
 from ..outcome import ShardOutcome, shard_to
 from ..policy import describe
 from ..step import Step
 
-# The results are there; they do not wait longer than about half a minute for a service that will not delete.
+# The results are there; they wait about half a minute at most for a service that does not delete.
 _TRIES = 5
 
 
@@ -65,4 +65,9 @@ def ended_as(shard: Shard) -> State:
     return State.FAILED if shard.failure is not None else State.COMPLETED
 
 
-STEP = Step(clean, calls_provider=True)
+def _give_up(_: Running, shard: Shard, failure: Failure) -> ShardOutcome:
+    """Deleting failed for good: the shard ends as it would, and says what was left behind."""
+    return shard_to(ended_as(shard), left_behind=failure)
+
+
+STEP = Step(clean, calls_provider=True, give_up=_give_up)

@@ -29,7 +29,7 @@ from .. import local_job
 from ..context import Context, Running
 from ..jobs import job_spec, new_round, stored_rows
 from ..outcome import ShardOutcome, shard_to
-from ..policy import LONGEST_RETRY_AFTER, MAX_ATTEMPTS, describe
+from ..policy import LONGEST_RETRY_AFTER, describe
 from ..refusals import queue_is_full, rows_refused
 from ..reported import sound, sound_rows
 from ..step import Step
@@ -42,6 +42,9 @@ _LATE = 30.0
 
 # Seconds until a worker looks for the job of a request whose effect is unknown.
 _SOON = 1.0
+
+#: Requests that created no job; each round has its own tries, so the rounds must end, too.
+MOST_ROUNDS = 150
 
 
 def create(running: Running, shard: Shard) -> ShardOutcome:
@@ -115,8 +118,8 @@ def _resolve(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
         return shard_to(State.PARKED, error=_undecided(error))
     if job is not None:
         return _owns(shard, job)
-    if shard.round + 1 >= MAX_ATTEMPTS:  # every round has its own attempts, so the rounds must end, too
-        message = f"{MAX_ATTEMPTS} requests created no job; the provider has none of this shard"
+    if shard.round + 1 >= MOST_ROUNDS:
+        message = f"{MOST_ROUNDS} requests created no job; the provider has none of this shard"
         failure = Failure(type="provider_unavailable", message=message)
         return shard_to(State.NORMALIZING, failure=failure, intent=None)
     return shard_to(State.UPLOADING, **new_round(shard))

@@ -12,7 +12,7 @@ from ...state.items import Shard, ShardFacts
 from ...state.table import State
 from ..context import Context
 from ..outcome import ShardOutcome, shard_to
-from ..policy import describe
+from ..policy import describe, overdue_at
 from ..refetch import look_again
 from ..refusals import after_refusal
 from ..reported import sound
@@ -23,10 +23,6 @@ _FIRST_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _SHARE_OF_AGE = 0.1
 _LONGEST = 600.0
 _JITTER = 0.1
-
-# Seconds after its expiry for which a job is taken to run whose status is a word that we do not know, and how long jobs
-# take at most where the provider does not say when they expire.
-_UNKNOWN_FOR, _LIFETIME = 86_400.0, 2 * 86_400.0
 
 
 def poll(context: Context, shard: Shard) -> ShardOutcome:
@@ -76,9 +72,8 @@ def _keep_waiting(context: Context, shard: Shard, job: Job, trouble: Failure | N
     delay = next_delay(shard.polls, now - since, random.uniform(-1, 1))  # noqa: S311
     if job.word is None:
         return shard_to(State.POLLING, delay, error=trouble)
-    expires_at = job.expires_at if job.expires_at and job.expires_at > since else since + _LIFETIME
     message = f"{job.id} has the status {job.word!r}, which is none that we know"
-    if now <= expires_at + _UNKNOWN_FOR:
+    if now <= overdue_at(job, shard.created_at):
         waiting = Failure(type=ProtocolError.type, message=f"{message}: it is taken to run", retryable=True)
         return shard_to(State.POLLING, delay, error=waiting)
     remedy = f"look at the provider; `batch-router resolve {shard.id} --attach {job.id}` asks again"
