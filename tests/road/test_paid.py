@@ -137,8 +137,7 @@ PLACES: dict[str, Callable[[str, str], bool]] = {
     "download": lambda call, name: call == "write" and "answers" in name,
     "download, while it counts": lambda call, name: call == "open" and "answers" in name,
     "normalize": lambda call, name: call == "write" and "results" in name,
-    "finish": lambda call, name: call == "open" and "results" in name,
-    "finish, while it writes": lambda call, name: call == "write" and "manifest" in name,
+    "finish": lambda call, name: call == "write" and "manifest" in name,
 }
 
 
