@@ -57,9 +57,9 @@ class Runs:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home = folder / "home"
-        self.folder = self.home / "generated" / "vllm" / "b"
+        self.folder = self.home / "generated" / "vllm" / "b" / "s"
         self.folder.mkdir(parents=True)
-        self.name = "generated/vllm/b/rows.jsonl"
+        self.name = "generated/vllm/b/s/rows.jsonl"
         self.rows = self.home / self.name
         self.clients: list[VLLMClient] = []
         self._monkeypatch = monkeypatch

@@ -25,7 +25,7 @@ from batch_router.state.table import State
 from tests.file_rows import FileRows
 from tests.items import LABEL, facts_of, new_shard, put_shards
 
-ROWS = "generated/vllm/b/rows.jsonl"
+ROWS = "generated/vllm/b/s/rows.jsonl"
 
 
 def beside(context: Context, end: str) -> Path:

@@ -268,7 +268,8 @@ BAD_IDS = [
     "generated/vllm/b/../../../outside/rows.jsonl",
     "generated/openai/b/rows.jsonl",
     "generated/vllm/rows.jsonl",
-    "generated/vllm/b/c/rows.jsonl",
+    "generated/vllm/b/rows.jsonl",
+    "generated/vllm/b/c/d/rows.jsonl",
     "../outside/rows.jsonl",
     "",
     "None",
@@ -281,7 +282,7 @@ def test_a_poisoned_id_touches_nothing(runs: Runs, tmp_path: Path, job_id: str) 
     outside = tmp_path / "outside"
     outside.mkdir()
     job_id = job_id.replace("{outside}", str(outside).lstrip("/"))
-    others = [outside, *(runs.home / folder for folder in ("generated/openai/b", "generated/vllm/b/c"))]
+    others = [outside, *(runs.home / folder for folder in ("generated/openai/b", "generated/vllm/b/c/d"))]
     for folder in others:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "rows.jsonl").write_text("canary\n")
@@ -354,11 +355,11 @@ def test_no_error_shows_a_password(runs: Runs) -> None:
 @pytest.mark.parametrize("name", ["requests", "upload", "job"])
 def test_a_poisoned_shard_stays_with_its_batch(context: Context, name: str) -> None:
     """Its files and those of its job are the batch's own, whatever else the store says."""
-    rows = "generated/vllm/b/00000-1-requests.jsonl"
+    rows = "generated/vllm/b/s/1-a-requests.jsonl"
     job = Job(id=rows, status=BatchStatus.COMPLETED, created_at=0)
     good = new_shard("b", provider="vllm", requests=rows, upload=rows, job=job)
     context.client_of(good)
-    others = "generated/vllm/other/00000-1-requests.jsonl"
+    others = "generated/vllm/other/s/1-a-requests.jsonl"
     poison = {"requests": others, "upload": others, "job": msgspec.structs.replace(job, id=others)}
     with pytest.raises(NotFoundError, match="names files of another batch"):
         context.client_of(msgspec.structs.replace(good, **{name: poison[name]}))

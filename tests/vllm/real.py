@@ -20,7 +20,7 @@ from batch_router.settings import Settings
 from tests.file_rows import FileRows
 
 FOLDER_VARIABLE = "TEST_VLLM_VENV"
-_NAME = "generated/vllm/b/rows.jsonl"
+_NAME = "generated/vllm/b/s/rows.jsonl"
 LABEL = "0123456789abcdef"
 # Without `enforce-eager` a C++ compiler works for a minute first.
 OPTIONS = {"enforce-eager": True, "max-model-len": 512}

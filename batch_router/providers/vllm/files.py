@@ -25,7 +25,7 @@ from .process.leftovers import end_leftover
 
 # Seconds until the next try for files that another run has: an engine ends within ten.
 _RETRY_AFTER = 5.0
-# Below it a folder for each batch.
+# Below it a folder for each batch, and in that one for each shard.
 _FOLDER = Path(FOLDERS) / NAME
 _ENDS = (".out.jsonl", ".run.jsonl", ".run-out.jsonl", ".engine.json", ".engine.log", ".cancel")
 
@@ -128,15 +128,15 @@ def find_files(home: Path, job_id: str) -> JobFiles:
         FileOperationError: it is not the name of rows for vLLM; nothing was touched.
     """
     rows = path_below(home, job_id)
-    if rows.parent.parent != home / _FOLDER:
-        raise FileOperationError(f"{job_id!r} is not below {_FOLDER}/; nothing was touched")
+    if rows.parents[2] != home / _FOLDER:
+        raise FileOperationError(f"{job_id!r} is not in a shard's folder below {_FOLDER}/; nothing was touched")
     return JobFiles(rows)
 
 
 def end_leftover_jobs(home: Path) -> None:
     """End the engines of jobs that no process has locked any more; the jobs continue where they stopped."""
     end = _ENDS[3]
-    for record in (home / _FOLDER).glob(f"*/*{end}"):
+    for record in (home / _FOLDER).glob(f"*/*/*{end}"):
         files = JobFiles(record.with_name(record.name.removesuffix(end)))
         with suppress(JobInterruptedError, OSError), files.locked():
             end_leftover(record)
