@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from .bill import paid_twice
+from .courses import prompt_of
 from .drill import Outcome
 from .invariants import Findings, token_of
-from .stack import PROMPT, Stack, requests_of
+from .stack import Stack, requests_of
 from .storm import PROVIDERS, Share, kill_under_load
 from .trace import Plan
 
@@ -89,12 +91,12 @@ def _load(stack: Stack, number: int, shards: list[Path], over: threading.Event) 
 
 def _write_shard(stack: Stack, name: str) -> Path:
     shard = stack.home / f"{name}.jsonl"
-    shard.write_text("".join(json.dumps(_row(row)) + "\n" for row in range(_ROWS)))
+    shard.write_text("".join(json.dumps(_row(name, row)) + "\n" for row in range(_ROWS)))
     return shard
 
 
-def _row(number: int) -> dict[str, object]:
-    body = {"model": "model-1", "messages": [{"role": "user", "content": f"{PROMPT} {number}"}]}
+def _row(name: str, number: int) -> dict[str, object]:
+    body = {"model": "model-1", "messages": [{"role": "user", "content": prompt_of(name, number)}]}
     return {"custom_id": f"row {number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
@@ -111,4 +113,5 @@ def _check(stack: Stack, shards: list[Path]) -> Findings:
         duplicated += sum(came.values()) - len(came)
     ours = {shard.stem for shard in shards}
     jobs = Counter(token_of(request) for request in requests_of(stack) if "job" in request)
-    return Findings(lost, duplicated, created_twice=sum(count - 1 for name, count in jobs.items() if name in ours))
+    twice = sum(count - 1 for name, count in jobs.items() if name in ours)
+    return Findings(lost, duplicated, twice, sum(paid_twice(stack, name, ()) for name in ours))

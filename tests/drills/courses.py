@@ -138,17 +138,23 @@ COURSES: dict[str, Course] = {
 }
 
 
-def rows_of(course: Course) -> list[dict[str, Any]]:
-    rows = [{"custom_id": f"row {number}", "prompt": f"{PROMPT} number {number}"} for number in range(course.rows)]
+def rows_of(course: Course, batch_id: str) -> list[dict[str, Any]]:
+    """The rows of a batch; what each asks is asked by no other row of any batch, so that a bill names it."""
+    rows = [{"custom_id": f"row {number}", "prompt": prompt_of(batch_id, number)} for number in range(course.rows)]
     return [*rows, {"custom_id": ""}] if course.broken else rows
 
 
-def arguments_of(stack: Stack, course: Course, provider: str) -> dict[str, Any]:
+def prompt_of(batch_id: str, number: int) -> str:
+    """What a row asks."""
+    return f"{PROMPT} of {batch_id} number {number}"
+
+
+def arguments_of(stack: Stack, course: Course, provider: str, batch_id: str) -> dict[str, Any]:
     """What the batch is submitted with; a file where the rows are not to be looked at by the caller."""
     given = {"model": "claude-haiku-4-5" if provider == "anthropic" else "model-1", **course.options}
     given["generation_config"] = {"max_tokens": 9}
     if not course.broken:
-        return given | {"requests": rows_of(course)}
+        return given | {"requests": rows_of(course, batch_id)}
     path = stack.home / "broken.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows_of(course)))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows_of(course, batch_id)))
     return given | {"input": str(path), "check_rows": 1}

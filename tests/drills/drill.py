@@ -20,6 +20,8 @@ from .trace import Event, Plan
 #: A lease, a grace, a restart, and a busy machine.
 _RECOVERY = 90.0
 _MOST_ATTEMPTS = 5
+_INTENT = "create/store.renew intent account"
+_DECIDED = ("create/store.commit", "create/store.renew no intent")
 
 
 class Drill(NamedTuple):
@@ -40,13 +42,21 @@ class Drill(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a drill ended; `recovery_s` is None where nothing was left to do."""
+    """How a drill ended.
+
+    Attributes:
+        recovery_s: None where nothing was left to do.
+        doubtful: whether it had to be found out first whether there is a job.
+        may_park: whether the drill asks for parking.
+    """
 
     fault: str
     name: str
     findings: Findings
     recovery_s: float | None = None
     runs: int = 1
+    doubtful: bool = False
+    may_park: bool = False
 
 
 def drills(do: Literal["kill", "stop"], *by: str) -> list[Drill]:
@@ -76,7 +86,8 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
     with stack.planned(plan):
         if by_key:
             arguments = {"provider": drill.provider, "idempotency_key": str(drill)}
-            ask(stack, "submit", arguments_of(stack, course, drill.provider) | arguments, course.submissions)
+            given = arguments_of(stack, course, drill.provider, batch_id) | arguments
+            ask(stack, "submit", given, course.submissions)
         else:
             submit(stack, course, drill.provider, batch_id)
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
@@ -87,13 +98,12 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
     fired = stack.fired(plan)
     if fired is None:
         findings = findings.plus("the effect was never reached")
-    recovery = recovery_of(fired, stack.events(), batch_id) if fired else None
-    return [Outcome(drill.fault, str(drill), findings, recovery)]
+    return [recovered(Outcome(drill.fault, str(drill), findings), fired, stack, batch_id)]
 
 
 def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
     """A batch enters, with or without its first message, and the user does what the course says."""
-    stack.client.submit(provider, batch_id=batch_id, **arguments_of(stack, course, provider))
+    stack.client.submit(provider, batch_id=batch_id, **arguments_of(stack, course, provider, batch_id))
     if not course.silent:
         stack.send(Hint(batch_id, 1, State.QUEUED, provider))
     if course.during is not None:
@@ -123,10 +133,29 @@ def wait_for_end(stack: Stack, batch_id: str, seconds: float, until: Callable[[]
         time.sleep(0.2)
 
 
-def recovery_of(fired: Event, events: Sequence[Event], batch_id: str) -> float | None:
+def recovered(outcome: Outcome, fired: Event | None, stack: Stack, batch_id: str) -> Outcome:
+    """The outcome with the time that it took; of an item in doubt, until its job is known."""
+    if fired is None:
+        return outcome
+    events = stack.events()
+    doubtful = is_doubtful(fired, events)
+    recovery = recovery_of(fired, events, batch_id, "poll/store.claim" if doubtful else "/store.claim")
+    return outcome._replace(recovery_s=recovery, doubtful=doubtful)
+
+
+def is_doubtful(fired: Event, events: Sequence[Event]) -> bool:
+    """Whether the item that was struck had an intent, and no job that the store knows."""
+    intent = False
+    for event in events:
+        if event.item == fired.item and event.at <= fired.at and event.when == "after":
+            intent = (intent or event.effect == _INTENT) and event.effect not in _DECIDED
+    return intent
+
+
+def recovery_of(fired: Event, events: Sequence[Event], batch_id: str, until: str = "/store.claim") -> float | None:
     """Seconds until a worker claimed the item that was struck, or one that it led to; None if none had to."""
     for event in events:
-        if event.at > fired.at and event.when == "after" and event.effect.endswith("/store.claim"):
+        if event.at > fired.at and event.when == "after" and event.effect.endswith(until):
             known = batch_id_of(event.item) if fired.item in ("", batch_id) else event.item
             if known == (fired.item or batch_id):
                 return event.at - fired.at

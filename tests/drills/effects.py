@@ -77,6 +77,7 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     Effect("create/client.cancel", by="undo", providers=("anthropic",)),
     Effect("upload/client.delete_upload", by="undo"),
+    Effect("lost/store.let_go", by="undo"),
     *_step(
         "poll",
         Effect("client.get", providers=_REMOTE),

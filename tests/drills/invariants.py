@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from batch_router.state.items import Batch, Shard
 from batch_router.state.table import State
 
+from .bill import paid_twice, unanswered
 from .courses import Course, rows_of
 from .stack import KEY, PROMPT, Stack, requests_of
 
@@ -30,15 +31,19 @@ class Findings(NamedTuple):
         lost: rows without the result that they should have.
         duplicated: rows with more than one.
         created_twice: jobs beyond the first of their shard.
+        paid_twice: rows on the providers' bill beyond the first time, but for those of jobs that count as undone.
         undone: jobs beyond the first that their makers cancelled, as soon as they found out; or, if they died at that,
             that `doctor --orphans` named.
+        parked: 1 if shards wait for the operator.
         problems: whatever else is wrong, in words.
     """
 
     lost: int = 0
     duplicated: int = 0
     created_twice: int = 0
+    paid_twice: int = 0
     undone: int = 0
+    parked: int = 0
     problems: tuple[str, ...] = ()
 
     def in_words(self) -> list[str]:
@@ -49,21 +54,28 @@ class Findings(NamedTuple):
         return self._replace(problems=self.problems + problems)
 
 
-def check(stack: Stack, batch_id: str, course: Course, *, may_park: bool = False) -> Findings:
-    """All that must hold for one batch that should have ended by now."""
+def check(stack: Stack, batch_id: str, course: Course) -> Findings:
+    """All that must hold for one batch that should have ended by now, or waits for the operator."""
     batch = stack.store.get_batch(batch_id)
     if batch is None:
-        return Findings(lost=len(rows_of(course)), problems=("the batch is not known",))
+        return Findings(lost=course.rows, problems=("the batch is not known",))
     shards = stack.store.get_shards(batch)
-    if may_park and any(shard.state is State.PARKED for shard in shards):
-        return Findings()
+    twice, undone = jobs_beyond_the_first(stack, shards)
+    found = Findings(
+        created_twice=twice,
+        paid_twice=paid_twice(stack, batch_id, undone),
+        undone=len(undone),
+        parked=int(any(shard.state is State.PARKED for shard in shards)),
+    )
     if not batch.state.is_final:
-        where = ", ".join(f"{shard.id} {shard.state}" for shard in shards if not shard.state.is_final)
-        return Findings(lost=len(rows_of(course)), problems=(f"not finished: {batch.state}; {where}",))
+        waiting = [shard for shard in shards if not shard.state.is_final]
+        if waiting and all(shard.state is State.PARKED for shard in waiting):
+            return found
+        where = ", ".join(f"{shard.id} {shard.state} ({shard.error})" for shard in waiting)
+        return found._replace(lost=course.rows, problems=(f"not finished: {batch.state}; {where}",))
     problems = [f"ended as {batch.state}"] if batch.state != course.state else []
     lost, duplicated, wrong = _check_results(stack, batch, course)
-    twice, undone = jobs_beyond_the_first(stack, shards)
-    return Findings(lost, duplicated, twice, len(undone), (*problems, *wrong))
+    return found._replace(lost=lost, duplicated=duplicated, problems=(*problems, *wrong))
 
 
 def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int, list[str]]:
@@ -71,7 +83,7 @@ def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int
     if course.broken:
         report = f"no report, or parts: {batch.report}"
         return 0, 0, [] if batch.report and not stack.client.manifest(batch.id).parts else [report]
-    asked = [str(row["custom_id"]) for row in rows_of(course)]
+    asked = [str(row["custom_id"]) for row in rows_of(course, batch.id)]
     results = list(stack.client.results(batch.id))
     came = Counter(result.custom_id for result in results)
     lost = sum(came[custom_id] == 0 for custom_id in asked)
@@ -81,6 +93,9 @@ def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int
         problems.append("not in input order")
     if unasked := came.keys() - set(asked):
         problems.append(f"answers to no request: {sorted(unasked)}")
+    for custom_id in unanswered(stack, batch.id, course, results):
+        lost += 1
+        problems.append(f"paid and not delivered: {custom_id}")
     if course.counts is not None and Counter(result.status.value for result in results) != course.counts:
         lost += 1
         problems.append(f"other answers than there must be: {course.counts}")

@@ -116,7 +116,7 @@ def _fill_redis(stack: Stack, batch_id: str) -> list[str]:
     """It takes nothing more for a while: a submission is refused aloud, and all else waits."""
     with _full(stack):
         try:
-            stack.client.submit("openai", **arguments_of(stack, _COURSE, "openai"))
+            stack.client.submit("openai", **arguments_of(stack, _COURSE, "openai", stack.new_id("full")))
         except StoreUnavailableError:
             problems = []
         else:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from .bill import paid_twice_later
 from .drill import Outcome
 from .effects import NAMES
 from .invariants import Findings, canaries
@@ -36,20 +37,29 @@ class Pool:
         self._lock = threading.Lock()
         self._began = time.monotonic()
 
-    def run(self, drills: Iterable[D], fleets: Sequence[str], run: Run[D], app: str = "tests.drills.worker") -> None:
-        """Each drill once, on whichever stack is free; a stack for each of the fleets."""
+    def run(
+        self,
+        drills: Iterable[D],
+        fleets: Sequence[str],
+        run: Run[D],
+        app: str = "tests.drills.worker",
+        **settings: str,
+    ) -> None:
+        """Each drill once, on whichever stack is free; a stack for each of the fleets, with these settings."""
         waiting: queue.SimpleQueue[D] = queue.SimpleQueue()
         for drill in drills:
             waiting.put(drill)
-        threads = [threading.Thread(target=self._serve, args=(waiting, fleet, run, app)) for fleet in fleets]
+        threads = [threading.Thread(target=self._serve, args=(waiting, fleet, run, app, settings)) for fleet in fleets]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _serve(self, waiting: "queue.SimpleQueue[D]", fleet: str, run: Run[D], app: str) -> None:
+    def _serve(
+        self, waiting: "queue.SimpleQueue[D]", fleet: str, run: Run[D], app: str, settings: dict[str, str]
+    ) -> None:
         try:
-            with open_stack(fleet, app) as stack:
+            with open_stack(fleet, app, **settings) as stack:
                 while True:
                     try:
                         drill = waiting.get_nowait()
@@ -65,7 +75,9 @@ class Pool:
                     self.seen |= seen
                 strange = [] if self._known is None else sorted(seen - self._known)
                 words += [f"not in the registry: {name}" for name in strange]
-                self._note(Outcome("what every stack left", fleet, Findings(problems=tuple(words))))
+                paid = 0 if self._known is None else paid_twice_later(stack)  # the plain app pays more
+                found = Findings(paid_twice=paid, problems=tuple(words))
+                self._note(Outcome("what every stack left", fleet, found))
         except Exception as error:
             self._note(Outcome("what every stack left", fleet, _went_wrong(error)))
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -67,6 +68,8 @@ class Stack:
         self.broker = redis.Redis.from_url(broker_server(self.settings).url)
         self._sender = Celery("drill", broker=broker_server(self.settings).url, set_as_current=False)
         self._numbers = itertools.count(1)
+        #: Rows on the providers' bill more than once that a drill has told of, by what they ask.
+        self.told: Counter[str] = Counter()
         self.fleet: Fleet
         self.seen = Listener(url)
 

@@ -7,8 +7,9 @@ operator has to cancel a job, which `doctor --orphans` lists.
 import signal
 import time
 
+from .bill import paid_twice
 from .courses import COURSES
-from .drill import Drill, Outcome, ask, drills, recovery_of, submit, wait_for_end
+from .drill import Drill, Outcome, ask, drills, recovered, submit, wait_for_end
 from .invariants import check, left_behind, remote_objects
 from .nursery import send
 from .stack import Stack
@@ -26,7 +27,11 @@ def stop_drills() -> list[Drill]:
 
 
 #: Where a worker must have been stopped, to have something to take back when it wakes.
-_STOPPED_AT = {"create/client.cancel": "create/client.create", "upload/client.delete_upload": "upload/client.upload"}
+_STOPPED_AT = {
+    "create/client.cancel": "create/client.create",
+    "upload/client.delete_upload": "upload/client.upload",
+    "lost/store.let_go": "poll/client.get",
+}
 
 
 def undo_drills() -> list[Drill]:
@@ -55,8 +60,12 @@ def run_undo(stack: Stack, drill: Drill) -> list[Outcome]:
             time.sleep(0.2)
     findings = check(stack, batch_id, course)
     while findings.created_twice and time.monotonic() < deadline:  # Anthropic tells whose a job is once it has ended
-        named = len(ask(stack, "orphans", {"provider": drill.provider}).split())
-        findings = findings._replace(created_twice=findings.created_twice - named, undone=findings.undone + named)
+        named = ask(stack, "orphans", {"provider": drill.provider}).split()
+        findings = findings._replace(
+            created_twice=findings.created_twice - len(named),
+            paid_twice=paid_twice(stack, batch_id, named),
+            undone=findings.undone + len(named),
+        )
         time.sleep(0.2)
     if drill.effect.name != "upload/client.delete_upload":  # a file of no job costs nothing, and goes by itself
         findings = findings.plus(*left_behind(stack, there, [batch_id]))
@@ -83,12 +92,12 @@ def run_stop(stack: Stack, drill: Drill) -> list[Outcome]:
             send(fired.worker, signal.SIGCONT)
             _settle(stack, fired, woken)
         wait_for_end(stack, batch_id, patience)
-    may_park = (drill.effect.name, drill.when) == ("create/client.create", "before")
-    findings = check(stack, batch_id, course, may_park=may_park).plus(*left_behind(stack, there, [batch_id]))
+    findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
     if fired is None:
-        return [Outcome(drill.fault, str(drill), findings.plus("the effect was never reached"))]
-    recovery = recovery_of(fired, stack.events(), batch_id)
-    return [Outcome(drill.fault, str(drill), findings, recovery)]
+        findings = findings.plus("the effect was never reached")
+    may_park = (drill.effect.name, drill.when) == ("create/client.create", "before")
+    outcome = Outcome(drill.fault, str(drill), findings, may_park=may_park)
+    return [recovered(outcome, fired, stack, batch_id)]
 
 
 def _settle(stack: Stack, fired: Event, woken: float) -> None:

@@ -135,6 +135,7 @@ class _Store:
             place = self._trace.place
             if name == "bind_storage" and place != "submit":
                 place = "start"  # whatever a worker does first
+            place = "lost" if name == "let_go" else place  # in whichever step the lease was lost
             effect = f"{place}/store.{name}{facts}"
             self._trace.tell("before", effect, item)
             result = method(*args, **options)
