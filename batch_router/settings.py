@@ -56,8 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         grace: how long a message may take before the sweep sends another.
         sweep_every: how often each worker looks for what is overdue.
         queue_gate: no further messages for a queue longer than this; what is in it already will do.
-        http_timeout: what connecting to a provider, sending a request and receiving its answer may take each; a body
-            may take a second more for each KiB.
+        http_timeout: what connecting to a provider, sending a request and receiving its answer may take each; a
+            request may take a second more for each 64 KiB of rows, an answer for each KiB.
         max_shard_rows: rows per job, below the provider's own limit.
         max_shard_bytes: bytes per job, likewise.
         base_urls: provider -> where its API is, if not at its usual address.

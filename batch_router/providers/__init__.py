@@ -14,7 +14,7 @@ from ..exceptions import ProviderNotFoundError, ValidationError
 from ..settings import Settings
 from .access import Access
 from .anthropic import AnthropicProvider
-from .base import Client, Codec, Limits, Loaded, LocalClient, NativeFormat, Provider, Rows
+from .base import SLOWEST_SENDING, Client, Codec, Limits, Loaded, LocalClient, NativeFormat, Provider, Rows
 from .google import GoogleProvider
 from .openai import OpenAIProvider
 from .services import read_services
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "batch_router.providers"
 
 __all__ = [
+    "SLOWEST_SENDING",
     "Access",
     "AnthropicProvider",
     "Client",

@@ -19,6 +19,10 @@ from ..settings import Settings
 from ._schemas.forms import Schemas
 from .access import Access
 
+#: The slowest that rows are sent, in bytes per second on average: 256 MB take an hour and five minutes then. By when a
+#: request can no longer arrive depends on it.
+SLOWEST_SENDING = 64 << 10
+
 
 class Limits(NamedTuple):
     """What one job may hold."""
@@ -112,7 +116,11 @@ class Rows(Protocol):
     def size(self) -> int: ...  # noqa: D102 - above
 
     def open(self) -> BinaryIO:
-        """A new stream of the rows, from their start; it can seek."""
+        """A new stream of the rows, from their start; it can seek.
+
+        Each read of rows that are sent may raise a `ProviderUnavailableError`: it is too late to send them. The request
+        must then not be completed. So the last read comes before the last byte of the request.
+        """
 
 
 class Client(Protocol):

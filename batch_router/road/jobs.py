@@ -1,25 +1,32 @@
 """What the provider's clients need to know of a shard."""
 
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from ..core import Endpoint
 from ..core.jobs import JobSpec
 from ..exceptions import DamagedObjectError
 from ..state.items import Shard, ShardFacts
 from ..storage import Storage
-from .context import Context
+from .context import Context, Running
+from .sending import Sending, TimedStream, time_to_send
 
 
 class StoredRows(NamedTuple):
-    """The rows of a shard in storage; see `Rows`."""
+    """The rows of a shard in storage; see `Rows`.
+
+    Attributes:
+        sending: the time in which they may be read; None: any.
+    """
 
     storage: Storage
     name: str
     size: int
+    sending: Sending | None = None
 
     def open(self) -> BinaryIO:
         """See `Rows.open`."""
-        return self.storage.open(self.name)
+        stream = self.storage.open(self.name)
+        return stream if self.sending is None else cast(BinaryIO, TimedStream(stream, self.sending))
 
 
 def stored_rows(context: Context, shard: Shard) -> StoredRows:
@@ -33,6 +40,16 @@ def stored_rows(context: Context, shard: Shard) -> StoredRows:
     if size != shard.size:
         raise DamagedObjectError(f"{shard.requests}: {shard.size} bytes were written, {size} are there")
     return StoredRows(context.storage, shard.requests, size)
+
+
+def rows_to_send(running: Running, shard: Shard) -> StoredRows:
+    """The shard's rows, for a request that begins now: they can be read only while it may still be sent.
+
+    Raises:
+        FileOperationError: they are not what `convert` wrote.
+    """
+    rows = stored_rows(running, shard)
+    return rows._replace(sending=Sending(shard.provider, running.lease, time_to_send(running.settings, rows.size)))
 
 
 def job_spec(shard: Shard) -> JobSpec:

@@ -1,6 +1,7 @@
-"""What the clients over HTTP share: statuses, `Retry-After`, quotations, pages, late cancels."""
+"""What the clients over HTTP share: statuses, `Retry-After`, quotations, pages, late cancels, requests given up."""
 
 import io
+import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,11 +20,13 @@ from batch_router.exceptions import (
     RequestRefusedError,
 )
 from batch_router.providers._http import (
+    Address,
     Answers,
     Errors,
     LineJoiner,
     Refusal,
     newest_until,
+    open_client,
     read_retry_after,
     unless_ended,
     walk_pages,
@@ -239,3 +242,14 @@ def test_files_of_answers_do_not_run_together() -> None:
             lines.write(chunk)
         lines.end()
     assert into.getvalue() == b"a\nbc\nd\ne\n"
+
+
+def test_a_request_that_was_given_up_is_not_sent_on() -> None:
+    """A service that takes the rows too late gets an error instead of the rest: the system drops what it holds."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address("p", f"http://127.0.0.1:{server.getsockname()[1]}")
+        with open_client(address, timeout=0.3) as client, pytest.raises(httpx2.TimeoutException):
+            client.post("/rows", content=b"x" * 100_000)
+        connection, _ = server.accept()
+        with connection, pytest.raises(ConnectionResetError):
+            all(iter(lambda: connection.recv(65536), b""))

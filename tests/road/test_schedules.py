@@ -32,7 +32,7 @@ from batch_router.exceptions import StoreUnavailableError
 from batch_router.operations.resolve import resolve
 from batch_router.operations.submit import submit
 from batch_router.road import advance as kernel
-from batch_router.road import cutting, failure, lease
+from batch_router.road import cutting, failure, lease, sending
 from batch_router.road.advance import LONGEST_COUNTDOWN, advance
 from batch_router.road.context import Clients, Context
 from batch_router.road.steps import create
@@ -95,7 +95,7 @@ class Schedules(RuleBasedStateMachine):
         self.messages: list[Message] = []
         self.submitted: dict[str, list[str]] = {}
         self.patches = pytest.MonkeyPatch()
-        for module in (kernel, create, lease):
+        for module in (kernel, create, lease, sending):
             self.patches.setattr(module, "time", self.fleet.clock)
         self.patches.setattr(cutting, "ThreadPoolExecutor", AtOnce)
         self.patches.setattr(os, "fsync", lambda _: None)

@@ -136,6 +136,8 @@ class Errors(Generic[SDKError]):
     def no_answer(self, error: BaseException) -> ProviderAPIError:
         """Our error for a request without an answer, or with one that was not taken: ambiguous, unless never sent."""
         cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__ or error  # an SDK's error wraps one
+        if isinstance(cause, ProviderAPIError):  # of the stream that the request was to send
+            return cause
         ambiguous = not isinstance(cause, _NEVER_SENT)
         said = self._shown(str(cause))
         if isinstance(cause, RefusedError):

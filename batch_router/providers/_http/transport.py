@@ -57,8 +57,8 @@ def open_client(
 
     Args:
         address: where the service is.
-        timeout: seconds that connecting, sending a request and receiving its answer may take each; a body may take a
-            second more for each KiB.
+        timeout: seconds that connecting, sending a request and receiving its answer may take each; a request may take a
+            second more for each 64 KiB, the body of an answer for each KiB.
         most_streamed: bytes of an answer that is read piece by piece: `Bounds.max_answers_bytes`.
         redirects_downloads: whether the service sends from one of its addresses to another for what is read piece by
             piece; then that is followed, below `address`.

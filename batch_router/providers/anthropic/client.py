@@ -278,6 +278,7 @@ def _body(rows: BinaryIO, size: int) -> Iterator[bytes]:
     while left > 0 and (block := rows.read(min(_BLOCK, left))):
         left -= len(block)
         yield block.replace(b"\n", b",")
+    rows.read(1)  # the last `\n`: whether the rest may still be sent
     yield _TAIL
 
 

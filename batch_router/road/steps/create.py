@@ -27,15 +27,13 @@ from ...state.items import Intent, Shard, ShardFacts
 from ...state.table import State
 from .. import local_job
 from ..context import Context, Running
-from ..jobs import job_spec, new_round, stored_rows
+from ..jobs import job_spec, new_round, rows_to_send
 from ..outcome import ShardOutcome, shard_to
 from ..policy import LONGEST_RETRY_AFTER, describe
 from ..refusals import queue_is_full, rows_refused
 from ..reported import sound, sound_rows
+from ..sending import MARGIN, time_to_send
 from ..step import Step
-
-# The lease must hold this much longer when the request is sent, so that a pause between check and call is covered.
-_MARGIN = 2.0
 
 # A request that was sent may still be on its way this long after the client gave up on it.
 _LATE = 30.0
@@ -58,11 +56,13 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
     if shard.cancel:
         return shard_to(State.NORMALIZING)
     account = client.access.account(shard.credential)
-    intent = _intent_at(running, running.store.now())  # the fleet's clocks may differ; the store's is the same for all
+    rows = rows_to_send(running, shard)
+    carried = rows.size if shard.upload is None else 0
+    intent = _intent_at(running, running.store.now(), carried)  # the store's clock is the same for the whole fleet
     running.lease.renew(intent=intent, account=account)
-    running.lease.require(_MARGIN)
+    running.lease.require(MARGIN)
     try:
-        job = sound(shard.provider, client.create(stored_rows(running, shard), job_spec(shard)))
+        job = sound(shard.provider, client.create(rows, job_spec(shard)))
     except ProviderAPIError as error:
         if error.ambiguous:
             failure = Failure(type=error.type, message=str(error), retryable=True)
@@ -78,14 +78,20 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
     return _owns(shard, job)
 
 
-def _intent_at(running: Running, now: float) -> Intent:
-    """An intent: a request that is sent within the lease and given up on after `http_timeout` may arrive later yet."""
-    late = running.settings.lease + running.settings.http_timeout + _LATE
+def _intent_at(running: Running, now: float, carried: int = 0) -> Intent:
+    """An intent: the request is sent by a known time, its last piece takes a time-out, and it may arrive later yet.
+
+    Args:
+        running: where the request is sent from.
+        now: by the store's clock.
+        carried: bytes of rows that go with the request.
+    """
+    late = time_to_send(running.settings, carried) + running.settings.http_timeout + _LATE
     return Intent(at=now, late_until=now + late)
 
 
 def _forgotten(running: Running, shard: Shard) -> Intent | None:
-    """The latest intent that the store may have forgotten."""
+    """The latest intent that the store may have forgotten. Who sent rows then has lost the lease, and sends no more."""
     return None if shard.doubt_since is None else _intent_at(running, shard.doubt_since)
 
 

@@ -3,7 +3,7 @@
 from ...state.items import Shard, ShardFacts
 from ...state.table import State
 from ..context import Running
-from ..jobs import job_spec, stored_rows
+from ..jobs import job_spec, rows_to_send
 from ..outcome import ShardOutcome, shard_to
 from ..step import Step
 
@@ -16,7 +16,7 @@ def upload(running: Running, shard: Shard) -> ShardOutcome:
     if shard.doubt_since is not None and running.clients.provider(shard.provider).remote:
         return shard_to(shard.state.onward)  # which looks first for the job of an upload that the store forgot
     running.lease.renew(uploads=shard.uploads + 1)
-    name = client.upload(stored_rows(running, shard), job_spec(shard))
+    name = client.upload(rows_to_send(running, shard), job_spec(shard))
     return shard_to(shard.state.onward, upload=name)
 
 
