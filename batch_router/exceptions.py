@@ -111,10 +111,10 @@ class ProviderNotFoundError(BatchRouterError):
 
     type = "provider_not_found"
 
-    def __init__(self, provider_name: str, known: tuple[str, ...] = ()) -> None:
+    def __init__(self, provider_name: str, known: tuple[str, ...] = (), why: str = "") -> None:
         self.provider_name = provider_name
         hint = f"; known: {', '.join(known)}" if known else ""
-        super().__init__(f"Provider {provider_name[:_LONGEST_NAME]!r} not found{hint}")
+        super().__init__(f"Provider {provider_name[:_LONGEST_NAME]!r} not found{why and f': {why}'}{hint}")
 
 
 class BatchNotFoundError(BatchRouterError):
@@ -209,15 +209,17 @@ class CorruptItemError(BatchRouterError):
 
     Attributes:
         item_id: of the batch or shard.
+        why: what is wrong with it.
     """
 
     type = "corrupt_item"
 
     def __init__(self, item_id: str, why: str) -> None:
         self.item_id = item_id
+        self.why = why
         super().__init__(
-            f"{item_id} is in the store as batch_router does not write it ({why}); it is left alone: restore it from a "
-            "backup, or delete its keys"
+            f"{item_id} is in the store as batch_router does not write it ({why}); it is left alone: mend it or "
+            f"restore it from a backup, then `batch-router resume {item_id}`"
         )
 
 

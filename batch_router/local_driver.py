@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
@@ -14,6 +14,7 @@ from .road.advance import advance
 from .security.logs import get_logger
 from .settings import Settings
 from .state.base import Hint, Store
+from .state.checks import note_unread
 from .state.memory import MemoryStore
 
 log = get_logger(__name__)
@@ -33,6 +34,7 @@ class LocalDriver:
 
     _EVERY = 0.05  # seconds between two looks at what is due
     _THREADS = 8
+    _MOST_LOOKS = 100  # in a row at what turns out to be other providers' items
 
     def __init__(self, settings: Settings, providers: dict[str, Provider], *, in_memory: bool) -> None:
         # A fleet waits this long for a message before it sweeps; here none is sent.
@@ -47,6 +49,7 @@ class LocalDriver:
         self.context = dataclasses.replace(opened, is_stopping=self._stopping.is_set)
         self._providers = providers
         self._pool = ThreadPoolExecutor(self._THREADS, thread_name_prefix="batch-router")
+        self._running: set[Future[None]] = set()
         self._thread = threading.Thread(target=self._run, name="batch-router", daemon=True)
         self._thread.start()
 
@@ -60,17 +63,28 @@ class LocalDriver:
             self._server.stop()
 
     def _run(self) -> None:
-        store, lease = self.context.store, self.context.settings.lease
         while not self._stopping.wait(self._EVERY):
-            try:
-                store.announce(self.context.worker, self._queues(), ttl=lease)
-                for hint in store.take_due(self._THREADS, grace=lease):
-                    if hint.provider in self._providers:
-                        self._pool.submit(self._carry, hint)
-            except StoreUnavailableError as error:
-                log.warning("action=store_away error=%s", error)
-            except Exception:
-                log.exception("action=look_failed")
+            for part in (self._announce, self._look):
+                try:
+                    part()
+                except StoreUnavailableError as error:
+                    log.warning("action=store_away error=%s", error)
+                except Exception:
+                    log.exception("action=look_failed")
+
+    def _announce(self) -> None:
+        self.context.store.announce(self.context.worker, self._queues(), ttl=self.context.settings.lease)
+
+    def _look(self) -> None:
+        """Begin with as much of what is due as there are free threads."""
+        self._running = {each for each in self._running if not each.done()}
+        free = self._THREADS - len(self._running)
+        for _ in range(self._MOST_LOOKS if free else 0):
+            hints = self.context.store.take_due(free, grace=self.context.settings.lease)
+            ours = [hint for hint in hints if hint.provider in self._providers]
+            self._running |= {self._pool.submit(self._carry, hint) for hint in ours}
+            if ours or not hints:  # else all of these were of other providers, and ours may be behind them
+                return
 
     def _carry(self, hint: Hint) -> None:
         """Take an item on, step by step, until it has to wait."""
@@ -83,11 +97,15 @@ class LocalDriver:
             log.warning("action=store_away item=%s error=%s", hint.id, error)
         except CorruptItemError as error:
             log.warning("action=left_alone error=%s", error)
+            note_unread(self.context.store, hint.id, error)
         except Exception:
             log.exception("action=step_lost item=%s", hint.id)
 
     def _queues(self) -> list[str]:
         own: set[str] = set()
-        for provider in self._providers.values():
-            own |= provider.model_queues(self.context.settings) | ({provider.queue} if provider.queue else set())
+        for name, provider in [*self._providers.items()]:
+            try:
+                own |= provider.model_queues(self.context.settings) | ({provider.queue} if provider.queue else set())
+            except Exception:  # of a provider of the app's own: the others still have their queues
+                log.exception("action=queues_failed provider=%s", name)
         return ["io", "poll", "cpu", *sorted(own)]

@@ -65,7 +65,7 @@ def find_provider(name: str, settings: Settings | None = None) -> type[Provider]
         settings: whose services count; None: those of the environment.
 
     Raises:
-        ProviderNotFoundError: there is none of that name.
+        ProviderNotFoundError: there is none of that name, or its package cannot be imported.
         ValidationError: the file of services is wrong; says where.
     """
     if name in _installed():
@@ -98,7 +98,11 @@ def _load(name: str) -> type[Provider]:
         built_in: type[Provider] = import_module(f"{__name__}.{name}").PROVIDER
         return built_in
     (brought, *_) = _entry_points().select(name=name)
-    loaded: type[Provider] = brought.load()
+    try:
+        loaded: type[Provider] = brought.load()
+    except Exception as error:  # of another package
+        why = f"its package cannot be imported here ({type(error).__name__})"
+        raise ProviderNotFoundError(name, why=why) from error
     return loaded
 
 

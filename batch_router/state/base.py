@@ -13,13 +13,29 @@ from .table import State
 
 
 class Hint(NamedTuple):
-    """An item is due, if it is still at this version; on this queue, if it needs a special one."""
+    """An item is due, if it is still at this version.
+
+    Attributes:
+        queue: the item's own, if it needs a special one.
+        urgent: its batch is to be cancelled, or its time is over: its message waits for no queue to get shorter.
+        held_back: how often it was held back at this version; see `Store.hold_back`.
+    """
 
     id: str
     version: int
     state: State
     provider: str
     queue: str | None = None
+    urgent: bool = False
+    held_back: int = 0
+
+
+class Quarantined(NamedTuple):
+    """An item that workers no longer look at, since they cannot read it; `reason` is one line."""
+
+    id: str
+    since: float
+    reason: str
 
 
 class Commit(NamedTuple):
@@ -81,7 +97,22 @@ class Store(Protocol):
         """
 
     def take_due(self, limit: int, *, grace: float) -> list[Hint]:
-        """Overdue items, each handed out once per `grace`."""
+        """Overdue items, those first that are due for longest, each handed out once per `grace`.
+
+        What is due and has no item that could be read is taken out of the way. A call looks at a bounded number.
+        """
+
+    def hold_back(self, hints: Sequence[Hint]) -> None:
+        """Hand these items out at growing pauses from here on, while they stay at their version."""
+
+    def suspect(self, item_id: str, reason: str) -> bool:
+        """Note that an item could not be read; True if it was noted often enough, and now is in the quarantine."""
+
+    def quarantined(self, limit: int) -> list[Quarantined]:
+        """What is in the quarantine, the newest first."""
+
+    def release(self, item_id: str) -> list[str]:
+        """Let an item out of the quarantine, a batch with its shards; returns those that were in it."""
 
     def cancel(self, batch_id: str) -> bool:
         """Mark a batch as to be cancelled and wake what waits in it; False if it has ended."""
@@ -104,8 +135,8 @@ class Store(Protocol):
     def iter_batches(self) -> Iterator[Batch]:
         """All batches, the newest first, read in pages."""
 
-    def foreign_batches(self) -> list[str]:
-        """The ids of batches that another version of batch_router made."""
+    def foreign_items(self, limit: int) -> list[str]:
+        """Items that wait for workers of another version of batch_router."""
 
     def pause(self, account: str, seconds: float) -> None:
         """Keep all workers from calling an account (`Account.name`) for a while; a longer pause that holds stays."""

@@ -6,21 +6,23 @@ written is refused as a whole, and only that item: all others go on.
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
 
-from ..exceptions import CorruptItemError, SchemaError
+from ..exceptions import CorruptItemError, SchemaError, StoreUnavailableError
 from ..security.logs import get_logger
 from ..security.names import BATCH_ID, CREDENTIAL, LABEL, PROVIDER, QUEUE
 from ..security.paths import is_of_batch
 from ..security.printable import printable
-from .base import Hint
+from .base import Hint, Store
 from .items import SCHEMA, Batch, Item, Shard, batch_id_of
 
 log = get_logger(__name__)
 
+#: An item that could not be read this often is set aside: a worker of a newer version may know what it holds.
+TRIES: Final = 3
 #: Of a batch: the store looks at each of them in one call.
 MOST_SHARDS: Final = 200_000
 
@@ -51,7 +53,7 @@ def load_item(item_id: str, fields: Mapping[str, str]) -> Batch | Shard:
 
 
 def load_hint(item_id: str, *fields: str | None) -> Hint:
-    """What a message about an item needs: version, state, provider and queue, as its hash holds them.
+    """What a message about an item needs: the fields of a `Hint` after its id, each as JSON.
 
     Raises:
         CorruptItemError: batch_router could not have written it.
@@ -77,9 +79,21 @@ def passed_over() -> Iterator[None]:
         log.warning("action=passed_over error=%s", error)
 
 
+def note_unread(store: Store, item_id: str, error: CorruptItemError) -> None:
+    """Have an item set aside in the end that workers cannot take on, for it or its batch cannot be read."""
+    reason = error.why if error.item_id == item_id else f"{error.item_id}: {error.why}"
+    with suppress(StoreUnavailableError):  # another try notes it
+        store.suspect(item_id, reason)
+
+
 def corrupt(item_id: str, why: str) -> CorruptItemError:
     """The error about an item that batch_router could not have written."""
-    return CorruptItemError(printable(item_id, _SHOWN), printable(why, 2 * _SHOWN))
+    return CorruptItemError(printable(item_id, _SHOWN), shown(why))
+
+
+def shown(text: str) -> str:
+    """What the store holds, for one line of a log or a terminal."""
+    return printable(text, 2 * _SHOWN)
 
 
 def _mistakes(item_id: str, item: Batch | Shard) -> Iterator[str]:

@@ -2,18 +2,22 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar, cast
 
 import msgspec
 
-from .base import Commit, Committed, Hint
-from .checks import load_item
+from .base import Commit, Committed, Hint, Quarantined
+from .checks import TRIES, load_item
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_item, shard_id
 from .table import State
 
 _Kind = TypeVar("_Kind", bound=Batch | Shard)
+
+# As in `store.lua`.
+_MOST_DOUBLINGS = 12
 
 
 class MemoryStore:
@@ -35,6 +39,9 @@ class MemoryStore:
         self._committed_by: dict[str, str] = {}
         self._counting: set[str] = set()
         self._due: dict[str, float] = {}
+        self._held: dict[str, tuple[int, int]] = {}
+        self._unread: Counter[str] = Counter()
+        self._quarantine: dict[str, Quarantined] = {}
         self._jobs: dict[str, set[str]] = {}
         self._pauses: dict[str, float] = {}
         self._epochs: dict[str, float] = {}
@@ -134,10 +141,41 @@ class MemoryStore:
             now = self.now()
             overdue = sorted((at, item_id) for item_id, at in self._due.items() if at <= now)
             ours = (item for _, item_id in overdue if (item := self._items[item_id]).schema == SCHEMA)
-            taken = list(islice(ours, limit))
-            for item in taken:
-                self._due[item.id] = now + grace
-            return [_hint(item) for item in taken]
+            taken = [self._hint(item) for item in islice(ours, limit)]
+            for hint in taken:
+                self._due[hint.id] = now + grace * 2 ** min(hint.held_back, _MOST_DOUBLINGS)
+            return taken
+
+    def hold_back(self, hints: Sequence[Hint]) -> None:
+        with self._lock:
+            for hint in hints:
+                item = self._items.get(hint.id)
+                if item is not None and item.version == hint.version:
+                    self._held[item.id] = (item.version, self._hint(item).held_back + 1)
+
+    def suspect(self, item_id: str, reason: str) -> bool:
+        with self._lock:
+            self._unread[item_id] += 1
+            if self._unread[item_id] < TRIES:
+                return False
+            self._due.pop(item_id, None)
+            del self._unread[item_id]
+            self._quarantine[item_id] = Quarantined(item_id, self.now(), reason)
+            return True
+
+    def quarantined(self, limit: int) -> list[Quarantined]:
+        with self._lock:
+            return list(islice(reversed(self._quarantine.values()), limit))
+
+    def release(self, item_id: str) -> list[str]:
+        with self._lock:
+            batch = self._find(item_id, Batch)
+            family = [item_id] if batch is None else [item.id for item in self._family(batch)]
+            released = [each for each in family if self._forget_trouble(each)]
+            for each in released:
+                if each in self._items and self._items[each].state.step is not None:
+                    self._due[each] = self.now()
+            return released
 
     def cancel(self, batch_id: str) -> bool:
         with self._lock:
@@ -158,6 +196,8 @@ class MemoryStore:
                 del self._items[item.id]
                 self._due.pop(item.id, None)
                 self._committed_by.pop(item.id, None)
+                self._held.pop(item.id, None)
+                self._forget_trouble(item.id)
                 self._counting.discard(item.id)
             return True
 
@@ -182,10 +222,9 @@ class MemoryStore:
             batches = [item for item in reversed(self._items.values()) if isinstance(item, Batch)]
         return (_copy(batch) for batch in batches if batch.schema == SCHEMA)
 
-    def foreign_batches(self) -> list[str]:
+    def foreign_items(self, limit: int) -> list[str]:
         with self._lock:
-            items = list(self._items.values())
-        return [item.id for item in items if isinstance(item, Batch) and item.schema != SCHEMA]
+            return [item_id for item_id in self._due if self._items[item_id].schema != SCHEMA][:limit]
 
     def pause(self, account: str, seconds: float) -> None:
         with self._lock:
@@ -219,6 +258,22 @@ class MemoryStore:
     def _family(self, batch: Batch) -> list[Batch | Shard]:
         return [self._items[each] for each in (batch.id, *(shard_id(batch.id, n) for n in range(batch.shards)))]
 
+    def _forget_trouble(self, item_id: str) -> bool:
+        """Whether the item was in the quarantine."""
+        self._unread.pop(item_id, None)
+        return self._quarantine.pop(item_id, None) is not None
+
+    def _hint(self, item: Batch | Shard) -> Hint:
+        version, held = self._held.get(item.id, (0, 0))
+        held_back = held if version == item.version else 0
+        return Hint(item.id, item.version, item.state, item.provider, item.queue, self._is_urgent(item), held_back)
+
+    def _is_urgent(self, item: Batch | Shard) -> bool:
+        if item.cancel or self._items[batch_id_of(item.id)].cancel or item.state is State.RUNNING:
+            return True
+        timeout = item.timeout if isinstance(item, Batch) else None
+        return timeout is not None and item.created_at + timeout <= self.now()
+
     def _change(self, item: _Kind, **facts: object) -> _Kind:
         changed = self._items[item.id] = msgspec.structs.replace(item, **facts)
         return changed
@@ -244,7 +299,7 @@ class MemoryStore:
         if shard.counts_as_open:
             self._counting.add(child.id)
         self._add(child, grace)
-        return _hint(self._items[child.id])
+        return self._hint(self._items[child.id])
 
     def _close_one(self, batch_id: str, grace: float) -> list[Hint]:
         """A shard less is open; the last one wakes its batch."""
@@ -255,13 +310,9 @@ class MemoryStore:
             return []
         self._due[batch_id] = self.now() + grace
         woken = self._change(batch, state=State.FINISHING, version=batch.version + 1, updated_at=self.now())
-        return [_hint(woken)]
+        return [self._hint(woken)]
 
 
 def _copy(item: _Kind) -> _Kind:
     """Through the same bytes as in Redis, so that nothing is shared and nothing passes that Redis could not hold."""
     return cast(_Kind, load_item(item.id, dump_item(item)))
-
-
-def _hint(item: Batch | Shard) -> Hint:
-    return Hint(item.id, item.version, item.state, item.provider, item.queue)

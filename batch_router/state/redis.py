@@ -10,17 +10,21 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 import msgspec
 import redis
 
-from ..exceptions import StoreUnavailableError
-from .base import Commit, Committed, Hint
-from .checks import corrupt, load_hint, load_item, passed_over
+from ..exceptions import CorruptItemError, StoreUnavailableError
+from ..security.logs import get_logger
+from .base import Commit, Committed, Hint, Quarantined
+from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, shard_id
 from .table import State
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+log = get_logger(__name__)
+
 _LUA = files(__package__).joinpath("store.lua").read_text()
 _FINALS = msgspec.json.encode([state.value for state in State if state.is_final])
+_RESTING = msgspec.json.encode([state.value for state in State if state.step is None])
 # Batches that are read at once: few at first, for a caller may want few.
 _FIRST_PAGE, _LARGEST_PAGE = 25, 400
 # Shards that are read at once.
@@ -78,19 +82,20 @@ class RedisStore:
         self._redis = client
         self._prefix = prefix
         self._epoch = epoch
+        self._own = f"{prefix}v{SCHEMA}:"
         self._script = client.register_script(_LUA)
         known = client.connection_pool.connection_kwargs
         self.address = known.get("path") or f"{known.get('host')}:{known.get('port')}"
 
     @_translated
-    def _call(self, name: str, *args: str | bytes | float) -> object:
-        return self._script(keys=[self._prefix], args=[name, self._epoch, *args])
+    def _call(self, name: str, *args: str | bytes | float, schema: int = SCHEMA) -> object:
+        return self._script(keys=[self._prefix, f"{self._prefix}v{schema}:"], args=[name, self._epoch, *args])
 
     @_translated
     def _change(self, name: str, item_id: str, *args: str | bytes | float) -> object:
         """A call about an item that is there."""
         try:
-            return self._script(keys=[self._prefix], args=[name, self._epoch, item_id, *args])
+            return self._script(keys=[self._prefix, self._own], args=[name, self._epoch, item_id, *args])
         except redis.ResponseError as error:
             _raise_if_corrupt(item_id, error)
             raise
@@ -101,7 +106,7 @@ class RedisStore:
         return float(seconds + micros / 1e6)
 
     def create(self, batch: Batch, *, delay: float) -> bool:
-        return bool(self._call("create", batch.id, _json(dump_item(batch)), _ms(delay)))
+        return bool(self._call("create", batch.id, _json(dump_item(batch)), _ms(delay), schema=batch.schema))
 
     def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
         reply = self._change("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id), SCHEMA)
@@ -139,11 +144,35 @@ class RedisStore:
         if not reply:
             return None
         version, *woken = cast("list[int | list[str]]", reply)
-        return Committed(cast(int, version), _hints(cast("list[list[str]]", woken)))
+        return Committed(cast(int, version), self._readable(cast("list[list[str]]", woken)))
 
     def take_due(self, limit: int, *, grace: float) -> list[Hint]:
-        rows = cast("list[list[str]]", self._call("take_due", limit, _ms(grace), SCHEMA))
-        return _hints(rows)
+        rows, dropped = cast("tuple[list[list[str]], list[str]]", self._call("take_due", limit, _ms(grace)))
+        for entry in dropped:
+            log.warning("action=dropped entry=%s: it was due, and is no id of an item", shown(entry))
+        return self._readable(rows)
+
+    def hold_back(self, hints: Sequence[Hint]) -> None:
+        if hints:
+            self._call("hold_back", *(part for hint in hints for part in (hint.id, hint.version)))
+
+    def suspect(self, item_id: str, reason: str) -> bool:
+        is_set_aside = bool(self._call("suspect", item_id, shown(reason), TRIES))
+        if is_set_aside:
+            log.error("action=quarantined item=%s reason=%s", shown(item_id), shown(reason))
+        return is_set_aside
+
+    @_translated
+    def quarantined(self, limit: int) -> list[Quarantined]:
+        newest = self._redis.zrevrange(f"{self._own}quarantine", 0, limit - 1, withscores=True)
+        found = cast("list[tuple[str, float]]", newest)
+        ids = [item_id for item_id, _ in found]
+        reasons = cast("list[str | None]", self._redis.hmget(f"{self._own}reasons", ids)) if ids else []
+        pairs = zip(found, reasons, strict=True)
+        return [Quarantined(shown(item_id), since / 1000, shown(reason or "")) for (item_id, since), reason in pairs]
+
+    def release(self, item_id: str) -> list[str]:
+        return cast("list[str]", self._change("release", item_id, _RESTING))
 
     def go_on(self, run: str) -> None:
         """Go on with the epoch of the server of this run id, which ended in good order: nothing was forgotten."""
@@ -180,8 +209,13 @@ class RedisStore:
             ids = [batch_id for batch_id, schema in page.items() if schema == SCHEMA]
             yield from (item for item in self._load(ids, skip=True) if isinstance(item, Batch))
 
-    def foreign_batches(self) -> list[str]:
-        return [batch_id for page in self._pages() for batch_id, schema in page.items() if schema != SCHEMA]
+    @_translated
+    def foreign_items(self, limit: int) -> list[str]:
+        layouts = cast("set[str]", self._redis.smembers(f"{self._prefix}layouts")) - {self._own}
+        pipeline = self._redis.pipeline(transaction=False)
+        for layout in (self._prefix, *sorted(layouts)):  # the first versions had none
+            pipeline.zrange(f"{layout}due", 0, limit - 1)
+        return [shown(item_id) for ids in pipeline.execute() for item_id in ids][:limit]
 
     def _pages(self) -> Iterator[dict[str, int]]:
         """The batches' ids with their schemas, the newest first."""
@@ -221,6 +255,16 @@ class RedisStore:
     def close(self) -> None:
         with suppress(redis.RedisError):
             self._redis.close()
+
+    def _readable(self, rows: list[list[str]]) -> list[Hint]:
+        """What can be published; an item that is corrupt is left out and noted, or it would hold up all others."""
+        hints: list[Hint] = []
+        for row in rows:
+            try:
+                hints.append(load_hint(*row))
+            except CorruptItemError as error:
+                self.suspect(row[0], error.why)
+        return hints
 
     @_translated
     def _load(self, ids: Sequence[str], *, skip: bool = False) -> list[Batch | Shard]:
@@ -271,12 +315,3 @@ def _schema(answer: "str | redis.RedisError | None") -> int:
     if answer is None:
         return 1
     return int(answer) if isinstance(answer, str) and answer.isdecimal() and len(answer) < 10 else SCHEMA
-
-
-def _hints(rows: list[list[str]]) -> list[Hint]:
-    """What can be published; an item that is corrupt is left out with a warning, or it would hold up all others."""
-    hints: list[Hint] = []
-    for row in rows:
-        with passed_over():
-            hints.append(load_hint(*row))
-    return hints

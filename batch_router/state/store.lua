@@ -2,13 +2,18 @@
 --
 -- Keys below the prefix KEYS[1]:
 --   item:<id>           hash   an item; each value is JSON (see items.py)
---   due                 zset   item id -> ms: when a worker must look at it again
 --   batches             zset   batch id -> ms of its creation
 --   jobs:<account>      zset   job id -> +inf while its shard is here, then ms of its deletion
 --   pause:<account>     until it expires, no worker calls the provider for that account
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
 --   epochs              hash   run id of a server -> the epoch that it goes on with, where it lost nothing
 --   epoch:<epoch>       seconds when a worker first met it
+--   layouts             set    the prefixes KEYS[2] of all versions that wrote here
+-- Keys below the prefix KEYS[2], which has the schema of the caller's version: items of other versions hold up none of ours
+--   due                 zset   item id -> ms: when a worker must look at it again
+--   unread              hash   item id -> how often a worker could not read it
+--   quarantine          zset   item id -> ms: since when it is no longer due, for it cannot be read
+--   reasons             hash   item id -> why it is in the quarantine
 --
 -- An epoch is a time in which the server forgot nothing: its run id, which changes with a restart and a promotion.
 --
@@ -16,8 +21,9 @@
 -- now; now is the server's clock.
 -- Single instance only: items are reached by computed keys, which Redis Cluster does not allow.
 
-local prefix = KEYS[1]
-local due = prefix .. 'due'
+local prefix, own = KEYS[1], KEYS[2]
+local own_schema = own:match('v(%d+):$')
+local due, quarantine, reasons, unread = own .. 'due', own .. 'quarantine', own .. 'reasons', own .. 'unread'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seconds = string.format('%.3f', now / 1000)
@@ -28,10 +34,28 @@ local function set_fields(key, fields)
   for field, value in pairs(fields) do redis.call('HSET', key, field, value) end
 end
 
--- {id, version, state, provider, queue}: what a message about the item needs
+-- Of an id that batch_router gives
+local function is_id(id)
+  return #id <= 71 and (id:find('^[%w_-]+$') or id:find('^[%w_-]+%.%d+$')) ~= nil
+end
+
+-- Whether an item's turn must not be put off: its batch is to be cancelled, or its time is over
+local function is_urgent(id, state, cancel, timeout, created_at)
+  local batch = id:match('^([^.]+)%.')
+  timeout, created_at = tonumber(timeout), tonumber(created_at)
+  return cancel == 'true' or state == '"running"' -- waits for its time-out alone
+    or (batch and redis.pcall('HGET', item_key(batch), 'cancel') == 'true')
+    or (timeout and created_at and created_at + timeout <= tonumber(seconds))
+end
+
+-- {id, version, state, provider, queue, urgent, held back}: what a message about the item needs; false: it is no item
 local function hint(id)
-  local f = redis.call('HMGET', item_key(id), 'version', 'state', 'provider', 'queue')
-  return {id, f[1], f[2], f[3], f[4]}
+  local f = redis.pcall('HMGET', item_key(id), 'version', 'state', 'provider', 'queue', 'cancel', 'timeout', 'created_at',
+    'held', 'schema')
+  if f.err or not f[1] or f[9] ~= own_schema then return false end
+  local version, held = (f[8] or ''):match('^%[(%d+),(%d+)%]$')
+  local urgent = is_urgent(id, f[2], f[5], f[6], f[7]) and 'true' or 'false'
+  return {id, f[1], f[2], f[3], f[4], urgent, version == f[1] and held or '0'}
 end
 
 -- Whether the item is of the caller's version; what is no hash is of none, and holds up no other item
@@ -78,6 +102,7 @@ function calls.create(id, fields, delay)
   touch(key)
   redis.call('ZADD', due, now + delay, id)
   redis.call('ZADD', prefix .. 'batches', now, id)
+  redis.call('SADD', prefix .. 'layouts', own)
   return 1
 end
 
@@ -181,23 +206,61 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   return reply
 end
 
--- limit, grace, schema of the caller's version
-function calls.take_due(limit, grace, schema)
-  local hints, passed_over = {}, 0 -- an item of another version stays where it is, in front
+local function set_aside(id, reason)
+  redis.call('ZREM', due, id)
+  redis.call('ZADD', quarantine, now, id)
+  redis.call('HSET', reasons, id, reason)
+end
+
+-- Entries that one call looks at, names of such that are no ids that it returns, and bytes of each that are shown
+local most_entries, most_names, longest_name = 10000, 10, 100
+-- An item that is held back again and again comes back after twice the time each time, up to 4,096 times the grace
+local most_doublings = 12
+
+-- limit, grace
+-- Returns {{hint, ...}, {entry that is no id, ...}}. What it looks at leaves the front, so the next call sees what is behind.
+function calls.take_due(limit, grace)
+  local hints, dropped, seen = {}, {}, 0
   limit = tonumber(limit)
-  while #hints < limit do
-    local ids = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', passed_over, limit - #hints)
+  while #hints < limit and seen < most_entries do
+    local ids = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit - #hints)
     if #ids == 0 then break end
+    seen = seen + #ids
     for _, id in ipairs(ids) do
-      if understands(item_key(id), schema) then
-        redis.call('ZADD', due, now + math.max(1, grace), id) -- at grace 0 this loop would find it again
-        hints[#hints + 1] = hint(id)
+      local found = is_id(id) and hint(id)
+      if found then
+        local pause = grace * 2 ^ math.min(tonumber(found[7]), most_doublings)
+        redis.call('ZADD', due, now + math.max(1, pause), id) -- at grace 0 this loop would find it again
+        hints[#hints + 1] = found
+      elseif is_id(id) then
+        set_aside(id, 'its record is gone, or is none of this version')
       else
-        passed_over = passed_over + 1
+        redis.call('ZREM', due, id)
+        if #dropped < most_names then dropped[#dropped + 1] = id:sub(1, longest_name) end
       end
     end
   end
-  return hints
+  return {hints, dropped}
+end
+
+-- id, version, ...: of items whose message was not sent, or was sent though their queue is long
+function calls.hold_back(...)
+  local items = {...}
+  for n = 1, #items, 2 do
+    local found = hint(items[n])
+    if found and found[2] == items[n + 1] then
+      redis.call('HSET', item_key(items[n]), 'held', '[' .. found[2] .. ',' .. found[7] + 1 .. ']')
+    end
+  end
+  return 1
+end
+
+-- id, why a worker could not read it, after how many times it is set aside
+function calls.suspect(id, reason, tries)
+  if redis.call('HINCRBY', unread, id, 1) < tonumber(tries) then return 0 end
+  redis.call('HDEL', unread, id)
+  set_aside(id, reason)
+  return 1
 end
 
 local function is_final(state, finals)
@@ -213,6 +276,22 @@ local function family(id)
   if not count or count > 200000 then error('shards is no number of shards') end
   for number = 0, count - 1 do ids[#ids + 1] = id .. '.' .. number end
   return ids
+end
+
+-- id of a shard, or of a batch for it and its shards; states in which nothing is due (JSON)
+-- Returns the ids that were in the quarantine.
+function calls.release(id, resting)
+  local released = {}
+  for _, each in ipairs(family(id)) do
+    redis.call('HDEL', unread, each)
+    if redis.call('ZREM', quarantine, each) == 1 then
+      redis.call('HDEL', reasons, each)
+      local state = redis.call('HGET', item_key(each), 'state')
+      if state and not is_final(state, resting) then redis.call('ZADD', due, now, each) end
+      released[#released + 1] = each
+    end
+  end
+  return released
 end
 
 -- batch id, final states (JSON). What is being worked on sees the flag at its commit.
@@ -236,6 +315,9 @@ function calls.delete(id, finals)
     note_job(item_key(each), redis.call('HGET', item_key(each), 'job'), now)
     redis.call('DEL', item_key(each))
     redis.call('ZREM', due, each)
+    redis.call('ZREM', quarantine, each)
+    redis.call('HDEL', reasons, each)
+    redis.call('HDEL', unread, each)
   end
   redis.call('ZREM', prefix .. 'batches', id)
   return 1

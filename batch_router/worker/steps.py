@@ -10,6 +10,7 @@ from ..road.advance import LONGEST_COUNTDOWN, Advance, advance
 from ..road.context import Context
 from ..security.logs import get_logger
 from ..state.base import Hint
+from ..state.checks import note_unread
 from ..state.items import batch_id_of
 from .process import context
 from .routing import publish
@@ -38,8 +39,12 @@ class RoadTask(Task):
         try:
             _check_provider(context(), item_id)
             done = advance(context(), item_id, version)
-        except (ProviderNotFoundError, SchemaError, CorruptItemError) as error:
+        except (ProviderNotFoundError, SchemaError) as error:
             log.warning("action=left_alone item=%s error=%s", item_id, error)
+            raise Ignore from error
+        except CorruptItemError as error:
+            log.warning("action=left_alone item=%s error=%s", item_id, error)
+            note_unread(context().store, item_id, error)
             raise Ignore from error
         except StoreUnavailableError as error:
             log.warning("action=store_away item=%s error=%s", item_id, error)

@@ -5,11 +5,10 @@ import threading
 import time
 
 import redis
-from celery.exceptions import QueueNotFound
 from celery.worker import state
 
 from ..connect import open_broker, queue_key
-from ..exceptions import ProviderNotFoundError, StoreUnavailableError, ValidationError
+from ..exceptions import StoreUnavailableError, ValidationError
 from ..road.context import Context
 from ..road.rounds import Rounds
 from ..security.logs import get_logger
@@ -23,6 +22,9 @@ log = get_logger(__name__)
 
 # Items per look; the rest waits for the next one.
 _LIMIT = 500
+
+# How often an item is held back before it is sent to a long queue: at a grace of 5 s, 5, 10 and 20 s.
+_PATIENCE = 3
 
 # A worker counts as listening for this many missed looks.
 _MISSED = 10
@@ -75,22 +77,33 @@ class Sweep:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._broker: redis.Redis | None = None
-        self._reported = False
+        self._has_reported = False
 
     def round(self) -> None:
         """Look once; no error ends the thread."""
         if is_stopping():
             return
-        try:
-            self._broker = self._broker or open_broker(self._settings)
-            self._reported = self._reported or _report_foreign(context())
-            sweep(context(), self._broker)
-        except ValidationError as error:
-            end_worker(error)
-        except (StoreUnavailableError, redis.RedisError) as error:
-            log.warning("action=sweep_failed error=%s", _described(error))
-        except Exception:
-            log.exception("action=sweep_failed")
+        for part in (self._sweep, self._report):  # each fails alone
+            try:
+                part()
+            except ValidationError as error:
+                end_worker(error)
+            except (StoreUnavailableError, redis.RedisError) as error:
+                log.warning("action=%s_failed error=%s", part.__name__.strip("_"), _described(error))
+            except Exception:
+                log.exception("action=%s_failed", part.__name__.strip("_"))
+
+    def _sweep(self) -> None:
+        self._broker = self._broker or open_broker(self._settings)
+        sweep(context(), self._broker)
+
+    def _report(self) -> None:
+        """Log once that items wait for workers of another version."""
+        if self._has_reported:
+            return
+        for item_id in context().store.foreign_items(1):
+            log.warning("action=left_alone first=%s: another version made it, and others perhaps", item_id)
+        self._has_reported = True
 
 
 def _described(error: Exception) -> str:
@@ -98,29 +111,37 @@ def _described(error: Exception) -> str:
     return str(error) if isinstance(error, StoreUnavailableError) else type(error).__name__
 
 
-def _report_foreign(context: Context) -> bool:
-    """Log which batches wait for workers of another version; True, for once is enough."""
-    foreign = context.store.foreign_batches()
-    if foreign:
-        log.warning("action=left_alone batches=%d first=%s: another version made them", len(foreign), foreign[0])
-    return True
-
-
 def sweep(context: Context, broker: "redis.Redis") -> None:
-    """Send a message for each overdue item, unless its queue is long: then the last one is probably still in it."""
+    """Send a message for each overdue item, those first that wait for longest.
+
+    If its queue is long, the last message is probably still in it: then the item is held back, for twice as long each
+    time, and from the third time on another message is sent. What is urgent is sent at once.
+
+    Raises:
+        StoreUnavailableError: the store does not answer.
+        redis.RedisError: the broker does not answer.
+    """
     lengths: dict[str, int] = {}
+    held_back: list[Hint] = []
     for hint in context.store.take_due(_LIMIT, grace=context.settings.grace):
         try:
-            _send(context, broker, hint, lengths)
-        except (ProviderNotFoundError, QueueNotFound) as error:  # another worker may have it; do not block other items
-            log.warning("action=sweep_skipped item=%s error=%s", hint.id, error)
+            if _send(context, broker, hint, lengths):
+                held_back.append(hint)
+        except redis.RedisError:
+            raise
+        except Exception as error:  # of its provider's package or its queue: another worker may have them
+            log.warning("action=sweep_skipped item=%s error=%r", hint.id, error)
+    context.store.hold_back(held_back)
 
 
-def _send(context: Context, broker: "redis.Redis", hint: Hint, lengths: dict[str, int]) -> None:
+def _send(context: Context, broker: "redis.Redis", hint: Hint, lengths: dict[str, int]) -> bool:
+    """Whether the item's queue is long."""
     queue = queue_of(hint)
     if queue not in lengths:
         lengths[queue] = int(broker.llen(queue_key(context.settings, queue)))
-    if lengths[queue] <= context.settings.queue_gate:
+    is_long = lengths[queue] > context.settings.queue_gate
+    if not is_long or hint.urgent or hint.held_back >= _PATIENCE:
         log.info("action=swept item=%s state=%s", hint.id, hint.state)
         publish(hint)
         lengths[queue] += 1
+    return is_long

@@ -29,7 +29,9 @@ from batch_router.storage import FolderStorage
 FOLDER = "BATCH_ROUTER_DRILL"
 
 # What looks and does not touch.
-_READS = re.compile(r"now|get_\w+|iter_batches|foreign_batches|jobs_of|listeners|paused|close|address")
+_READS = re.compile(
+    r"now|get_\w+|iter_batches|foreign_items|hold_back|quarantined|jobs_of|listeners|paused|close|address"
+)
 _OF_NO_ITEM = ("announce", "bind_storage")
 _THREADS = ("sweep", "lease-keeper", "job-watch")
 _NUMBERS = re.compile(r"^\.?(\d+-)?[0-9a-f]{8}-|-\d+-[0-9a-f]{8}(?=\.json$)|-\d+(?=\.jsonl$)|\.jsonl?$")

@@ -21,6 +21,7 @@ from batch_router.operations.submit import submit
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
 from batch_router.settings import Settings
+from batch_router.state.base import Hint
 from batch_router.state.items import Batch
 from batch_router.state.table import State
 
@@ -61,7 +62,7 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
         context, "openai", {"requests": GOOD, "model": "m", "system_prompt": "hush", "metadata": {"who": "ada"}}
     )
     batch = in_store(context, hint.id)
-    assert hint == (batch.id, 1, State.QUEUED, "openai", None)
+    assert hint == Hint(batch.id, 1, State.QUEUED, "openai")
     assert (batch.state, batch.version, batch.model, batch.metadata) == (State.QUEUED, 1, "m", {"who": "ada"})
     assert [row["custom_id"] for row in rows_of(context, batch)] == ["a", "b"]
     assert "hush" not in repr(batch)

@@ -11,6 +11,7 @@ from batch_router.embedded import EmbeddedServer
 from batch_router.exceptions import StoreUnavailableError
 from batch_router.road import lease
 from batch_router.road.lease import LeaseKeeper
+from batch_router.state.items import SCHEMA
 from batch_router.state.memory import MemoryStore
 from batch_router.state.redis import RedisStore
 from tests.items import new_batch
@@ -42,8 +43,8 @@ def test_refused_writes_do_not_end_the_keeper(server: "redis.Redis") -> None:
         server.config_set("min-replicas-to-write", 1)
         wait_for(lambda: "errorstat_NOREPLICAS" in server.info("errorstats"))
         server.config_set("min-replicas-to-write", 0)
-        ends = server.zscore("batch_router:due", "b") or 0
-        wait_for(lambda: (server.zscore("batch_router:due", "b") or 0) > ends)
+        ends = server.zscore(f"batch_router:v{SCHEMA}:due", "b") or 0
+        wait_for(lambda: (server.zscore(f"batch_router:v{SCHEMA}:due", "b") or 0) > ends)
     keeper.close()
 
 

@@ -26,6 +26,8 @@ from batch_router.road.context import Clients, Context
 from batch_router.road.lease import LeaseKeeper
 from batch_router.settings import Settings
 from batch_router.state.base import Commit
+from batch_router.state.checks import TRIES
+from batch_router.state.items import SCHEMA
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import State
 from batch_router.storage import FolderStorage
@@ -175,13 +177,13 @@ def test_a_poisoned_item_holds_up_no_other(
     assert [status.batch_id for status in client.list()] == ["good"]
     assert accounts_of(context) >= {("openai", None)}
     assert list(find_strays(context)) == []
-    assert store.foreign_batches() == []
+    assert store.foreign_items(9) == []
 
     monkeypatch.setattr(steps, "context", lambda: context)
-    for step, message in (("convert", ("bad", 4)), ("upload", ("bad.0", 1))):
-        if message[0] == item_id:
-            with pytest.raises(Ignore):
-                app.tasks[f"batch_router.{step}"].run(message)
+    for version in range(4, 4 + TRIES) if item_id == "bad" else range(1, 1 + TRIES):  # each try may have claimed it
+        with pytest.raises(Ignore):
+            app.tasks["batch_router.convert"].run((item_id, version))
+    assert item_id in {found.id for found in store.quarantined(9)}
     for touch in (client.cancel, client.purge):
         with suppress(BatchRouterError):
             touch("bad")
@@ -214,7 +216,7 @@ def test_shards_that_are_not_there_are_not_looked_for_long(context: Context, ser
 def test_what_is_due_may_be_anything(context: Context, server: "redis.Redis") -> None:
     """Entries without an item, with hostile names, and of poisoned items hide none of the others."""
     running(context, "good")
-    due = f"{context.settings.prefix}:due"
+    due = f"{context.settings.prefix}:v{SCHEMA}:due"
     for number in range(120):
         server.zadd(due, {f"ghost{number}": 0})
         server.zadd(due, {b"\xff\x1b[2J%d" % number: 0})
@@ -226,6 +228,45 @@ def test_what_is_due_may_be_anything(context: Context, server: "redis.Redis") ->
         server.zadd(due, {f"odd{number}": 1})
     found = [hint.id for _ in range(5) for hint in context.store.take_due(5, grace=60)]
     assert found == ["good.0"]
+
+
+def test_what_is_gone_is_named(context: Context, server: "redis.Redis", caplog: pytest.LogCaptureFixture) -> None:
+    """An item whose record vanished is set aside at once, and due again when the record is back."""
+    for batch_id in ("bad", "good"):
+        running(context, batch_id)
+    before = server.dump(key(context, "bad.0"))
+    assert before is not None
+    server.delete(key(context, "bad.0"))
+    server.zadd(f"{context.settings.prefix}:v{SCHEMA}:due", {"\x1b[2Jx": 0})
+    assert [hint.id for hint in context.store.take_due(9, grace=0)] == ["good.0"]
+    assert r"action=dropped entry=\x1b[2Jx" in caplog.text
+    (found,) = context.store.quarantined(9)
+    assert (found.id, found.reason) == ("bad.0", "its record is gone, or is none of this version")
+    server.restore(key(context, "bad.0"), 0, before)
+    assert context.store.release("bad") == ["bad.0"]
+    assert "bad.0" in {hint.id for hint in context.store.take_due(9, grace=0)}
+
+
+@pytest.mark.parametrize("entry", ["ghost{}", "b.{}", "no id {}"])
+def test_a_hundred_thousand_entries_of_nothing_hide_nothing(
+    context: Context, server: "redis.Redis", entry: str
+) -> None:
+    """Each look takes a bounded number of them out of the way, and a dozen looks find what is behind them."""
+    server.zadd(f"{context.settings.prefix}:v{SCHEMA}:due", {entry.format(number): 0 for number in range(100_000)})
+    running(context, "good")
+    assert context.store.take_due(9, grace=60) == []
+    assert "good.0" in {hint.id for _ in range(12) for hint in context.store.take_due(9, grace=60)}
+
+
+def test_a_hundred_thousand_items_of_another_version_hide_nothing(context: Context, server: "redis.Redis") -> None:
+    """They wait in a line of their own: the first look finds ours, and they are still there for their workers."""
+    theirs = f"{context.settings.prefix}:v{SCHEMA + 1}:"
+    server.zadd(f"{theirs}due", {f"newer{number:05}": 0 for number in range(100_000)})
+    server.sadd(f"{context.settings.prefix}:layouts", theirs)
+    running(context, "good")
+    assert [hint.id for hint in context.store.take_due(9, grace=60)] == ["good.0"]
+    assert server.zcount(f"{theirs}due", 0, 0) == 100_000
+    assert context.store.foreign_items(2) == ["newer00000", "newer00001"]
 
 
 def test_a_purge_goes_on_behind_a_poisoned_batch(context: Context, server: "redis.Redis") -> None:
@@ -320,6 +361,8 @@ def test_a_queue_that_is_none_holds_up_no_sweep(
         running(context, batch_id)
     field("queue", "nowhere")(server, key(context, "bad.0"))
     url = str(context.settings.redis_url).replace("/0", "/1")
+    monkeypatch.setattr(app, "_pool", None)
+    monkeypatch.setattr(app.amqp, "_producer_pool", None)
     monkeypatch.setenv("BATCH_ROUTER_BROKER_URL", url)
     monkeypatch.setenv("BATCH_ROUTER_PREFIX", context.settings.prefix)
     with caplog.at_level(logging.INFO), redis.Redis.from_url(url) as broker:
@@ -335,7 +378,7 @@ def test_a_poisoned_item_costs_no_other_its_lease(context: Context, server: "red
     for batch_id in ("bad", "good"):
         running(context, batch_id)
     of_another_kind(server, key(context, "bad"))
-    due, deadline = f"{context.settings.prefix}:due", time.monotonic() + 20
+    due, deadline = f"{context.settings.prefix}:v{SCHEMA}:due", time.monotonic() + 20
     with context.keeper.hold("bad", 4, "w", time.monotonic()), context.keeper.hold("good", 4, "w", time.monotonic()):
         first = last = server.zscore(due, "good") or 0
         while last < first + 100:  # milliseconds

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import fakeredis
+import msgspec
 import pytest
 import redis
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Account, Job
 from batch_router.exceptions import SchemaError, StoreUnavailableError
-from batch_router.state.base import Commit, Store
+from batch_router.state.base import Commit, Hint, Store
+from batch_router.state.checks import TRIES
 from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Shard
 from batch_router.state.memory import MemoryStore
 from batch_router.state.redis import RedisStore
@@ -152,7 +154,7 @@ def test_what_another_version_made_is_left_alone(store: Store, schema: int, word
     assert store.claim("foreign", 1, lease=10, holder="w") is None
     assert store.claim("ours", 1, lease=10, holder="w") is not None
     assert [batch.id for batch in store.iter_batches()] == ["ours"]
-    assert store.foreign_batches() == ["foreign"]
+    assert store.foreign_items(9) == ["foreign"]
     with pytest.raises(SchemaError, match=f"foreign was made by {words} batch_router; "):
         store.get_batch("foreign")
 
@@ -470,3 +472,92 @@ def test_the_epoch_of_a_server_is_its_run(valkey: str) -> None:
         batch = store.get_batch("b")
         assert batch is not None
         assert batch.epoch == client.info("server")["run_id"]
+
+
+def next_hints(store: Store, grace: float = 0) -> list[Hint]:
+    """What is handed out next; at a grace of 0, what was handed out is due again a millisecond later."""
+    while not (hints := store.take_due(9, grace=grace)):
+        time.sleep(0.001)
+    return hints
+
+
+def test_what_is_due_for_longest_comes_first(store: Store) -> None:
+    """A look takes as many as it wants, and what it was handed goes to the end of the line."""
+    for number in range(4):
+        store.create(batch_record(f"b{number}"), delay=0)
+        time.sleep(0.002)
+    looks = [[hint.id for hint in store.take_due(2, grace=0.001)] for _ in range(2)]
+    assert looks == [["b0", "b1"], ["b2", "b3"]]
+    time.sleep(0.005)
+    assert [hint.id for hint in store.take_due(2, grace=60)] == ["b0", "b1"]
+
+
+def test_what_cannot_be_read_is_set_aside(store: Store) -> None:
+    """After some tries it is due no more, and listed with the reason; it is due again once it is let out."""
+    store.create(batch_record(), delay=0)
+    assert [store.suspect("b", "no reason") for _ in range(TRIES)] == [False] * (TRIES - 1) + [True]
+    assert store.take_due(9, grace=0) == []
+    assert store.claim("b", 1, lease=10, holder="w") is None
+    (found,) = store.quarantined(9)
+    assert (found.id, found.reason) == ("b", "no reason")
+    assert found.since == pytest.approx(store.now(), abs=60)
+    assert store.release("b") == ["b"]
+    assert (store.quarantined(9), store.release("b")) == ([], [])
+    assert [hint.id for hint in store.take_due(9, grace=0)] == ["b"]
+    assert not store.suspect("b", "counted from the start")
+
+
+def test_a_batch_leaves_the_quarantine_with_its_shards(store: Store) -> None:
+    """Only what was in it; what waits for nothing does not become due; and a purge takes what is left there along."""
+    split(store, 3)
+    end(store, "b.2")
+    for item_id in ("b.1", "b.2"):
+        for _ in range(TRIES):
+            store.suspect(item_id, "?")
+    assert store.release("b.1") == ["b.1"]
+    assert store.release("b") == ["b.2"]
+    store.cancel("b")
+    assert {hint.id for hint in store.take_due(9, grace=60)} == {"b.0", "b.1"}
+    for _ in range(TRIES):
+        store.suspect("b.2", "?")
+    end(store, "b.0")
+    end(store, "b.1")
+    batch = store.get_batch("b")
+    assert batch is not None
+    store.claim("b", batch.version, lease=10, holder="w")
+    store.commit("b", batch.version + 1, Commit(State.COMPLETED, None, {}), holder="w")
+    assert [found.id for found in store.quarantined(9)] == ["b.2"]
+    assert store.delete("b")
+    assert store.quarantined(9) == []
+
+
+def test_what_is_held_back_comes_back_ever_more_rarely(store: Store) -> None:
+    """The pause doubles each time, for this item alone, and a change of hands starts from the beginning."""
+    store.create(batch_record("held"), delay=0)
+    for times in range(12):
+        hints = next_hints(store)
+        assert [hint.held_back for hint in hints] == [times]
+        store.hold_back(hints)
+    store.create(batch_record("other"), delay=0)
+    assert {hint.id for hint in next_hints(store, grace=0.02)} <= {"held", "other"}
+    handed_out = [hint.id for _ in range(3) for hint in next_hints(store, grace=0.02)]  # 0.02 s, and 80 s
+    assert handed_out.count("held") <= 1
+    assert handed_out.count("other") >= 2
+    store.claim("held", 1, lease=0, holder="w")
+    assert {hint.held_back for _ in range(3) for hint in next_hints(store) if hint.id == "held"} == {0}
+    store.hold_back([Hint("held", 1, State.QUEUED, "openai")])
+    assert {hint.held_back for _ in range(3) for hint in next_hints(store) if hint.id == "held"} == {0}
+
+
+def test_only_what_ends_a_batch_is_urgent(store: Store) -> None:
+    """A batch whose time is over, and what waits in one that is to be cancelled; nothing else."""
+    split(store, 1)
+    late = msgspec.structs.replace(batch_record("late"), timeout=0.0)
+    for batch in (batch_record("early"), late):
+        store.create(batch, delay=0)
+    store.create(batch_record("over"), delay=0)
+    store.claim("over", 1, lease=10, holder="w")
+    store.commit("over", 2, Commit(State.RUNNING, 0, {"rows": 0}), holder="w")
+    assert {hint.id: hint.urgent for hint in next_hints(store)} == {"early": False, "late": True, "over": True}
+    store.cancel("b")
+    assert {hint.id: hint.urgent for _ in range(3) for hint in next_hints(store)}["b.0"]
