@@ -92,9 +92,11 @@ class AsyncBatchClient:
         """Ask for a batch to end early; finished answers are kept. False if it has ended already."""
         return await asyncio.to_thread(self._client.cancel, batch_id)
 
-    async def resolve(self, item_id: str, *, attach: str | None = None, recreate: bool = False) -> str:
+    async def resolve(
+        self, item_id: str, *, attach: str | None = None, recreate: bool = False, give_up: bool = False
+    ) -> str:
         """Decide about a parked shard, or a batch with one; returns the shard's id."""
-        return await asyncio.to_thread(self._client.resolve, item_id, attach=attach, recreate=recreate)
+        return await asyncio.to_thread(self._client.resolve, item_id, attach=attach, recreate=recreate, give_up=give_up)
 
     async def retry(self, batch_id: str) -> str:
         """Send the failed rows of a finished batch again, as a batch of their own; returns its id."""

@@ -172,20 +172,21 @@ class BatchClient:
         self._batch(batch_id)
         return self._context.store.cancel(batch_id)
 
-    def resolve(self, item_id: str, *, attach: str | None = None, recreate: bool = False) -> str:
+    def resolve(self, item_id: str, *, attach: str | None = None, recreate: bool = False, give_up: bool = False) -> str:
         """Decide about a parked shard, or a batch with one; returns the shard's id.
 
         Args:
             item_id: the shard, or its batch if only one of its shards is parked.
             attach: the provider's id of the job that the shard owns.
-            recreate: the provider has no such job: create it.
+            recreate: the provider has no such job: create it. If it has one after all, its rows are paid for twice.
+            give_up: its rows without an answer end as `undecided`. A job of it may have been paid for.
 
         Raises:
             BatchNotFoundError: there is no such batch or shard.
             ValidationError: it is not parked, or not exactly one decision was given.
             ProviderAPIError: the job cannot be looked up.
         """
-        return resolve(self._context, item_id, attach=attach, recreate=recreate).id
+        return resolve(self._context, item_id, attach=attach, recreate=recreate, give_up=give_up).id
 
     def retry(self, batch_id: str) -> str:
         """Send the failed rows of a finished batch again, as a batch of their own; returns its id.

@@ -17,6 +17,7 @@ from ..intake.options import SubmitOptions, read_options
 from ..providers import find_provider
 from ..settings import Settings
 from ..state.table import State
+from .confirm import needs_yes, yes
 from .display import follow, render, summary
 from .exit_codes import ExitCode
 from .standard_input import STREAM, file_of
@@ -211,9 +212,15 @@ def results(batch_id: str, partial: bool, verify: bool) -> int:
 @click.argument("item_id", metavar="ID")
 @click.option("--attach", metavar="JOB", help="The shard owns this job; JOB is the provider's id.")
 @click.option("--recreate", is_flag=True, help="The provider has no job of this shard: create it.")
-def resolve(item_id: str, attach: str | None, recreate: bool) -> int:
+@click.option("--give-up", is_flag=True, help="End the rows that have no answer as undecided.")
+@yes
+def resolve(item_id: str, attach: str | None, recreate: bool, give_up: bool, yes: bool) -> int:
     """Decide about a parked shard. ID is the shard's, or the batch's if only one of its shards is parked."""
-    tell(BatchClient().resolve(item_id, attach=attach, recreate=recreate))
+    if recreate:
+        needs_yes(yes, f"if the provider has a job of {item_id} after all, its rows are paid for twice")
+    if give_up:
+        needs_yes(yes, f"if the provider has a job of {item_id}, it may be paid for, and its answers are not fetched")
+    tell(BatchClient().resolve(item_id, attach=attach, recreate=recreate, give_up=give_up))
     return ExitCode.OK
 
 

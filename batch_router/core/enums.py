@@ -72,5 +72,6 @@ class ErrorType(StrEnum):
     MALFORMED = "malformed"  # the provider returned a row that cannot be read
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    UNDECIDED = "undecided"  # its shard was given up while nothing told whether the provider had answered it
     JOB_FAILED = "job_failed"  # the provider refused the job as a whole
     OTHER = "other"

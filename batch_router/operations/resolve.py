@@ -1,4 +1,6 @@
-"""An operator's decision about a parked shard: this is its job, or there is none."""
+"""An operator's decision about a parked shard: this is its job, there is none, or it does not matter any more."""
+
+import secrets
 
 from ..core.jobs import Job
 from ..exceptions import BatchNotFoundError, UndecidedError, ValidationError
@@ -10,31 +12,39 @@ from ..state.items import Shard, ShardFacts, batch_id_of
 from ..state.table import State, check_transition
 
 
-def resolve(context: Context, item_id: str, *, attach: str | None = None, recreate: bool = False) -> Shard:
-    """Let a parked shard go on.
+def resolve(
+    context: Context, item_id: str, *, attach: str | None = None, recreate: bool = False, give_up: bool = False
+) -> Shard:
+    """Let a parked shard go on, or end.
 
     Args:
         context: the operator's; with the provider's key, if `attach` is used.
         item_id: the shard, or its batch if only one of its shards is parked.
         attach: the provider's id of the job that the shard is to own; it must have the shard's rows.
         recreate: there is no job at the provider, and there will be none: upload and create again.
+        give_up: the rows without an answer end as `undecided`, whether a job has them or not.
 
     Raises:
         BatchNotFoundError: there is no such batch or shard.
         ValidationError: it is not parked, not exactly one decision was given, or the job is not the shard's.
         ProviderAPIError: the job cannot be looked up.
     """
-    if (attach is not None) == recreate:
-        raise ValidationError("decide: --attach JOB if the provider has the job, or --recreate if it has none")
+    if [attach is not None, recreate, give_up].count(True) != 1:
+        raise ValidationError(
+            "decide: --attach JOB if the provider has the job, --recreate if it has none, --give-up if you cannot tell"
+        )
     shard = _parked_shard(context, item_id)
-    state, facts = State.UPLOADING, new_round(shard) | ShardFacts(job=None)
     if attach is not None:
         state, facts = State.POLLING, ShardFacts(job=_own_job(context, shard, attach), intent=None)
+    elif recreate:
+        state, facts = State.UPLOADING, new_round(shard) | ShardFacts(job=None)
+    else:
+        state, facts = State.PARKED, ShardFacts(given_up=True, error=shard.error)
     check_transition(shard.state, state)
-    facts |= {"error": None, "attempts": 0}
-    commit = Commit(state, 0, facts)
-    if context.store.decide(shard.id, shard.version, commit, holder=context.worker) is None:
-        raise ValidationError(f"{shard.id} was resolved by another call just now; look at `batch-router status`")
+    commit = Commit(state, 0, ShardFacts(error=None, attempts=0) | facts)
+    holder = f"{context.worker}/{secrets.token_hex(4)}"  # of this decision alone: another one is no repetition of it
+    if context.store.decide(shard.id, shard.version, commit, holder=holder) is None:
+        raise ValidationError(f"{shard.id} has changed just now; look at `batch-router status {shard.batch}`")
     return shard
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..exceptions import FileOperationError
+from ..exceptions import DamagedObjectError
 from ..state.items import Shard
 from ..storage import Storage
 
@@ -30,7 +30,7 @@ def read_row_ids(storage: Storage, shard: Shard) -> Iterator[RowId]:
     """The row ids of a shard, in order: as many as it has rows.
 
     Raises:
-        FileOperationError: they are not those that were written.
+        DamagedObjectError: they are not those that were written.
     """
     row = 0
     with storage.open(shard.row_ids) as lines:
@@ -38,10 +38,10 @@ def read_row_ids(storage: Storage, shard: Shard) -> Iterator[RowId]:
             try:
                 row_id = read_row_id(line)
             except ValueError as error:
-                raise FileOperationError(f"{shard.row_ids}: line {row} is not what was written: {error}") from error
+                raise DamagedObjectError(f"{shard.row_ids}: line {row} is not what was written: {error}") from error
             if row > shard.rows:
                 break
             yield row_id
     if row != shard.rows:
         more = "more" if row > shard.rows else row
-        raise FileOperationError(f"{shard.row_ids}: the ids of {shard.rows} rows were written, {more} are there")
+        raise DamagedObjectError(f"{shard.row_ids}: the ids of {shard.rows} rows were written, {more} are there")

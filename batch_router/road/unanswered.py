@@ -46,6 +46,8 @@ def why_unanswered(context: Context, shard: Shard, missing: int) -> Unanswered:
     has_expired = job is not None and job.status is BatchStatus.EXPIRED
     not_done = job.undone(shard.rows) if job is not None else None
     is_undone = missing <= not_done if not_done is not None else has_expired
+    if shard.failure is not None and shard.failure.type == ErrorType.UNDECIDED:
+        return Unanswered(ResultStatus.ERRORED, _undecided(shard.failure), lost)
     if shard.failure is not None and not has_expired and not shard.was_cancelled:
         return Unanswered(ResultStatus.ERRORED, _job_failed(shard.failure), lost)
     if lost == 0 and has_expired and is_undone:
@@ -55,6 +57,11 @@ def why_unanswered(context: Context, shard: Shard, missing: int) -> Unanswered:
         error = ResultError(type=ErrorType.CANCELLED, message="cancelled before it was answered", retryable=True)
         return Unanswered(ResultStatus.CANCELLED, error, 0)
     return Unanswered(ResultStatus.ERRORED, _missing(shard, is_undone=is_undone and lost == 0), lost)
+
+
+def _undecided(failure: Failure) -> ResultError:
+    message = f"nothing tells whether the provider has answered this request, and it may be paid for; {failure.message}"
+    return ResultError(type=ErrorType.UNDECIDED, message=message)
 
 
 def _job_failed(failure: Failure) -> ResultError:

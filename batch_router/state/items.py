@@ -194,6 +194,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         polls: how often a worker looked at the job.
         queue_waits: how often the provider had no room for the job's tokens.
         cancel_sent: whether the provider was asked to cancel.
+        given_up: whether it does not wait for the operator any more: nothing that is undecided about it will be.
         answers: what the provider returned, in the order in which it is read.
         looks: how often a worker looked again for answers that the job promises and that were not there.
         refetches: how often the answers looked cut short and were fetched again.
@@ -235,6 +236,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     polls: int = 0
     queue_waits: int = 0
     cancel_sent: bool = False
+    given_up: bool = False
     answers: tuple[Fetched, ...] = ()
     looks: int = 0
     refetches: int = 0
@@ -294,6 +296,7 @@ class ShardFacts(ItemFacts, total=False):
     polls: int
     queue_waits: int
     cancel_sent: bool
+    given_up: bool
     answers: tuple[Fetched, ...]
     looks: int
     refetches: int

@@ -10,7 +10,8 @@ Rules:
 * Answers that are not there, or look cut short, send a shard back to `polling`: their names may have changed.
 * The step `clean` deletes what lies at the provider only after that, and nothing makes it fail.
 * A batch leaves `running` only by the commit that ends its last shard. Meanwhile a worker looks at it for its time-out.
-* `parked` waits for the operator. Final states wait for nothing.
+* `parked` waits for the operator. Its step ends the waiting when the batch is cancelled, when its time is over, or when
+  the operator gives the shard up. Final states wait for nothing.
 
 `docs/architecture.md` has the picture; a test holds it against this table.
 """
@@ -38,29 +39,46 @@ class State(StrEnum):
     queue: Queue | None
     _elsewhere: str
     _given_up: str
+    _leads_on: bool
 
     def __new__(
-        cls, word: str, step: str | None = None, queue: Queue | None = None, elsewhere: str = "", given_up: str = ""
+        cls,
+        word: str,
+        step: str | None = None,
+        queue: Queue | None = None,
+        elsewhere: str = "",
+        given_up: str = "",
+        leads_on: bool = True,
     ) -> Self:
-        """A row of the table; `given_up` is where an item goes whose step failed for good."""
+        """A row of the table.
+
+        Args:
+            word: the state.
+            step: see above.
+            queue: see above.
+            elsewhere: states that the step may choose instead of the next row.
+            given_up: where an item goes whose step failed for good.
+            leads_on: whether the step that did its work moves the item to the next row.
+        """
         state = str.__new__(cls, word)
         state._value_ = word
         state.step, state.queue, state._elsewhere, state._given_up = step, queue, elsewhere, given_up
+        state._leads_on = leads_on and step is not None
         return state
 
     # fmt: off
-    # a batch       word           step         queue   elsewhere                        given up
-    QUEUED =       ("queued",      "convert",   "cpu",  "finishing",                     "finishing")
-    RUNNING =      ("running",     "expire",    "cpu",  "",                              "running")
-    FINISHING =    ("finishing",   "finish",    "cpu",  _ENDS,                           "failed")
+    # a batch       word           step         queue   elsewhere                             given up       leads on
+    QUEUED =       ("queued",      "convert",   "cpu",  "finishing",                          "finishing")
+    RUNNING =      ("running",     "expire",    "cpu",  "",                                   "running")
+    FINISHING =    ("finishing",   "finish",    "cpu",  _ENDS,                                "failed",      False)
     # a shard
-    UPLOADING =    ("uploading",   "upload",    "io",   "normalizing",                   "normalizing")
-    CREATING =     ("creating",    "create",    "io",   "uploading normalizing parked",  "normalizing")
-    POLLING =      ("polling",     "poll",      "poll", "creating normalizing parked",   "normalizing")
-    DOWNLOADING =  ("downloading", "download",  "io",   "polling parked",                "normalizing")
-    NORMALIZING =  ("normalizing", "normalize", "cpu",  "polling parked failed",         "failed")
-    CLEANING =     ("cleaning",    "clean",     "io",   _ENDS,                           "completed")
-    PARKED =       ("parked",      None,        None,   "polling uploading normalizing")
+    UPLOADING =    ("uploading",   "upload",    "io",   "normalizing",                        "normalizing")
+    CREATING =     ("creating",    "create",    "io",   "uploading normalizing parked",       "normalizing")
+    POLLING =      ("polling",     "poll",      "poll", "creating normalizing parked",        "normalizing")
+    DOWNLOADING =  ("downloading", "download",  "io",   "polling parked",                     "normalizing")
+    NORMALIZING =  ("normalizing", "normalize", "cpu",  "polling parked failed",              "failed")
+    CLEANING =     ("cleaning",    "clean",     "io",   _ENDS,                                "completed",   False)
+    PARKED =       ("parked",      "park",      "io",   "polling uploading normalizing failed", "normalizing", False)
     # both
     COMPLETED =    ("completed",)
     FAILED =       ("failed",)
@@ -75,7 +93,7 @@ class State(StrEnum):
         Raises:
             StateError: this is the end of a road, or no step's.
         """
-        if self.step is None or self._elsewhere == _ENDS:
+        if not self._leads_on:
             raise StateError(f"{self.value} is followed by no other row")
         rows = list(State)
         return rows[rows.index(self) + 1]
@@ -102,12 +120,12 @@ class State(StrEnum):
 @cache
 def _successors(state: State) -> frozenset[State]:
     elsewhere = {State(word) for word in state._elsewhere.split()}
-    leads_on = state.step is not None and state._elsewhere != _ENDS
-    return frozenset(elsewhere | ({state.onward} if leads_on else set()))
+    return frozenset(elsewhere | ({state.onward} if state._leads_on else set()))
 
 
 #: Where a shard begins.
 FIRST_OF_SHARD = State.UPLOADING
+_LAST_OF_SHARD = State.CLEANING
 
 
 def check_transition(old: State, new: State) -> None:
@@ -122,6 +140,6 @@ def check_transition(old: State, new: State) -> None:
 
 def remaining_road(state: State) -> tuple[State, ...]:
     """The states from `state` to the end of a shard's road, `state` first; a batch's steps do not follow each other."""
-    rows = [row for row in State if row.step is not None]
-    road = tuple(rows[rows.index(FIRST_OF_SHARD) :])
+    rows = list(State)
+    road = tuple(rows[rows.index(FIRST_OF_SHARD) : rows.index(_LAST_OF_SHARD) + 1])
     return road[road.index(state) :] if state in road else (state,)

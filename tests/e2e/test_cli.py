@@ -167,7 +167,7 @@ def test_only_a_parked_shard_is_resolved(stack: Stack) -> None:
     (stack.home / "good.jsonl").write_text(GOOD)
     arguments = ("good.jsonl", "--provider", "openai", "--model", "m", "--batch-id", "resolved", "--wait")
     assert stack.cli("submit", *arguments).returncode == 0
-    done = stack.cli("resolve", "resolved", "--recreate")
+    done = stack.cli("resolve", "resolved", "--recreate", "--yes")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "parked" in done.stderr

@@ -58,6 +58,10 @@ class Lab:
     def key(self, item_id: str) -> str:
         return f"{self.context.settings.prefix}:item:{item_id}"
 
+    @property
+    def due(self) -> str:
+        return f"{self.context.settings.prefix}:due"
+
     def path(self, name: str) -> Path:
         """Where an object of the storage lies."""
         return Path(self.context.storage.address, name)

@@ -60,6 +60,7 @@ class OddOpenAI:
     Attributes:
         cancel: the HTTP status that a request to cancel gets.
         jobs: all that were created.
+        cancelled: those that were asked to cancel.
         deleted: the paths of all requests to delete.
     """
 
@@ -74,6 +75,7 @@ class OddOpenAI:
         self.empty = dict(empty or {})
         self.cancel = 404
         self.jobs: list[OddJob] = []
+        self.cancelled: list[str] = []
         self.deleted: list[str] = []
         self.files: dict[str, bytes] = {}
 
@@ -85,6 +87,7 @@ class OddOpenAI:
             return _say({"id": path, "deleted": True})
         if asked.method == "POST":
             if path.endswith("/cancel"):
+                self.cancelled.append(path.split("/")[-2])
                 return reply(self.cancel, b'{"error":{"message":"No such route"}}', content_type="application/json")
             return self._upload(asked.body) if path == "/v1/files" else self._create(json.loads(asked.body))
         if found := re.fullmatch(r"/v1/batches/batch-(\d+)", path):

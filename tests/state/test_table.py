@@ -80,9 +80,9 @@ def test_a_step_has_its_queue(state: State) -> None:
     assert state.step is None or state.successors
 
 
-def test_only_parked_waits_for_somebody() -> None:
-    """`parked` waits for the operator; all others have a step or are final."""
-    assert {state for state in State if state.step is None and not state.is_final} == {S.PARKED}
+def test_every_state_that_is_not_final_has_a_step() -> None:
+    """Nothing waits for the operator alone: a cancel and a time-out end every batch."""
+    assert {state for state in State if state.step is None} == ENDS
 
 
 def test_the_road_follows_the_table() -> None:
