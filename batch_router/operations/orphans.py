@@ -18,13 +18,14 @@ _DEPTH = 3  # folders, provider, batch
 
 
 def find_orphans(context: Context, provider: str, credential: str | None, limit: int) -> Iterator[Job]:
-    """The jobs among the account's newest that have a label like ours and no shard.
+    """The jobs among the account's newest that have a label like ours and no shard, or one that lacks their answers.
 
     A shard that still looks for the job of an earlier attempt finds it by itself: its job is not listed. Jobs that
     another store made on the same account look like ours.
     """
     client = context.clients.get(provider, credential)
-    owned = context.store.jobs_of(Account(service=client.access.service, credential=credential).name)
+    account = Account(service=client.access.service, credential=credential).name
+    owned = context.store.jobs_of(account) - context.store.unfetched_jobs_of(account)
     undecided = {shard.label for shard in _shards(context) if shard.job is None and not shard.state.is_final}
     for job in (sound(provider, each) for each in client.list(limit)):
         if job.label is None or not LABEL.fullmatch(job.label):

@@ -7,9 +7,9 @@ from ..state.table import State
 from .context import Context
 from .outcome import ShardOutcome, shard_to
 
-#: Seconds between the looks for answers that are not there: about an hour. Services name their files some seconds after
-#: a job has ended; a file that is paid for is worth more than that.
-LOOKS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
+#: Seconds between the looks for answers that are not there: about six hours. Services name their files some seconds
+#: after a job has ended; a file that is paid for is worth more than that.
+LOOKS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, *(3600.0,) * 5)
 #: Looks where nothing that is missing can be paid for, or the user does not wait for it.
 FEW_LOOKS = 5
 #: How often answers that look cut short are fetched again; after that they are accepted, for counts may be wrong.

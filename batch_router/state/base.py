@@ -123,6 +123,9 @@ class Store(Protocol):
     def jobs_of(self, account: str) -> set[str]:
         """The jobs that shards of an account (`Account.name`) own or owned; those of deleted batches for 90 days."""
 
+    def unfetched_jobs_of(self, account: str) -> set[str]:
+        """Those of them whose shards have ended without all their answers (`Shard.unfetched`), for 90 days."""
+
     def get_batch(self, batch_id: str) -> Batch | None:
         """A batch."""
 

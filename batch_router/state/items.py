@@ -197,9 +197,11 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         given_up: whether it does not wait for the operator any more: nothing that is undecided about it will be.
         answers: what the provider returned, in the order in which it is read.
         looks: how often a worker looked again for answers that the job promises and that were not there.
+        absent_since: since when the provider says that it has no such job (seconds since 1970, by the store's clock).
         refetches: how often the answers looked cut short and were fetched again.
         gap: why answers are not there that the job promises; None: it kept its promise, as far as is known.
         lost: how many they are.
+        unfetched: whether its job has answers that were not fetched, or may have: `doctor --orphans` shows the job.
         refused: the rows for which the provider refused the job.
         refusals: how often the provider refused a job for some of these rows.
         resend: in how many follow-up shards the rows go again that no job has answered and none was refused for.
@@ -239,9 +241,11 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     given_up: bool = False
     answers: tuple[Fetched, ...] = ()
     looks: int = 0
+    absent_since: float | None = None
     refetches: int = 0
     gap: str | None = None
     lost: int = 0
+    unfetched: bool = False
     refused: tuple[RefusedRow, ...] = ()
     refusals: int = 0
     resend: int = 0
@@ -299,9 +303,11 @@ class ShardFacts(ItemFacts, total=False):
     given_up: bool
     answers: tuple[Fetched, ...]
     looks: int
+    absent_since: float | None
     refetches: int
     gap: str | None
     lost: int
+    unfetched: bool
     refused: tuple[RefusedRow, ...]
     refusals: int
     resend: int

@@ -43,6 +43,7 @@ class MemoryStore:
         self._unread: Counter[str] = Counter()
         self._quarantine: dict[str, Quarantined] = {}
         self._jobs: dict[str, set[str]] = {}
+        self._unfetched: dict[str, set[str]] = {}
         self._pauses: dict[str, float] = {}
         self._epochs: dict[str, float] = {}
         self._listeners: dict[str, dict[str, float]] = {}
@@ -129,8 +130,8 @@ class MemoryStore:
                 epoch=self.epoch,
                 updated_at=self.now(),
             )
-            if isinstance(after, Shard) and after.job is not None and after.account is not None:
-                self._jobs.setdefault(after.account.name, set()).add(after.job.id)
+            if isinstance(after, Shard):
+                self._note_job(after)
             woken = [self._spawn(batch_id_of(item_id), shard, commit.grace) for shard in commit.spawn]
             if item_id in self._counting and commit.state.is_final:
                 woken += self._close_one(batch_id_of(item_id), commit.grace)
@@ -204,6 +205,10 @@ class MemoryStore:
     def jobs_of(self, account: str) -> set[str]:
         with self._lock:
             return set(self._jobs.get(account, ()))
+
+    def unfetched_jobs_of(self, account: str) -> set[str]:
+        with self._lock:
+            return set(self._unfetched.get(account, ()))
 
     def get_batch(self, batch_id: str) -> Batch | None:
         with self._lock:
@@ -300,6 +305,14 @@ class MemoryStore:
             self._counting.add(child.id)
         self._add(child, grace)
         return self._hint(self._items[child.id])
+
+    def _note_job(self, shard: Shard) -> None:
+        if shard.job is None or shard.account is None:
+            return
+        account, job_id = shard.account.name, shard.job.id
+        self._jobs.setdefault(account, set()).add(job_id)
+        unfetched = self._unfetched.setdefault(account, set())
+        (unfetched.add if shard.unfetched else unfetched.discard)(job_id)
 
     def _close_one(self, batch_id: str, grace: float) -> list[Hint]:
         """A shard less is open; the last one wakes its batch."""

@@ -188,6 +188,10 @@ class RedisStore:
     def jobs_of(self, account: str) -> set[str]:
         return set(cast("list[str]", self._redis.zrange(f"{self._prefix}jobs:{account}", 0, -1)))
 
+    @_translated
+    def unfetched_jobs_of(self, account: str) -> set[str]:
+        return set(cast("list[str]", self._redis.zrange(f"{self._prefix}unfetched:{account}", 0, -1)))
+
     def get_batch(self, batch_id: str) -> Batch | None:
         return next((item for item in self._load([batch_id]) if isinstance(item, Batch)), None)
 

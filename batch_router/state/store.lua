@@ -4,6 +4,7 @@
 --   item:<id>           hash   an item; each value is JSON (see items.py)
 --   batches             zset   batch id -> ms of its creation
 --   jobs:<account>      zset   job id -> +inf while its shard is here, then ms of its deletion
+--   unfetched:<account> zset   job id -> ms since which its shard has ended, or is about to, without all its answers
 --   pause:<account>     until it expires, no worker calls the provider for that account
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
 --   epochs              hash   run id of a server -> the epoch that it goes on with, where it lost nothing
@@ -79,15 +80,16 @@ end
 
 local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
 
--- Note for the account of an item that it has a job, with a score; a job that runs in a worker has no account
-local function note_job(key, job, score)
+-- Note for the account of an item that it has a job, with a score, or no such job; one that runs in a worker has no account
+local function note_job(key, job, score, kind)
   local json = redis.call('HGET', key, 'account')
   if not job or job == 'null' or not json or json == 'null' then return end
   local account = cjson.decode(json)
   local name = account.service
   if account.credential and account.credential ~= cjson.null then name = name .. '/' .. account.credential end
-  local jobs = prefix .. 'jobs:' .. name
-  redis.call('ZADD', jobs, score, cjson.decode(job).id)
+  local jobs = prefix .. (kind or 'jobs:') .. name
+  if score then redis.call('ZADD', jobs, score, cjson.decode(job).id)
+  else redis.call('ZREM', jobs, cjson.decode(job).id) end
   redis.call('ZREMRANGEBYSCORE', jobs, '-inf', now - 90 * 86400 * 1000)
 end
 
@@ -169,6 +171,9 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   if facts.job then note_job(key, redis.call('HGET', key, 'job'), now) end -- another one takes its place
   set_fields(key, facts)
   note_job(key, facts.job, '+inf')
+  if facts.unfetched then
+    note_job(key, redis.call('HGET', key, 'job'), facts.unfetched == 'true' and now, 'unfetched:')
+  end
   redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
   redis.call('HDEL', key, 'claimed_by')
   touch(key)

@@ -30,7 +30,7 @@ FOLDER = "BATCH_ROUTER_DRILL"
 
 # What looks and does not touch.
 _READS = re.compile(
-    r"now|get_\w+|iter_batches|foreign_items|hold_back|quarantined|jobs_of|listeners|paused|close|address"
+    r"now|get_\w+|iter_batches|foreign_items|hold_back|quarantined|(unfetched_)?jobs_of|listeners|paused|close|address"
 )
 _OF_NO_ITEM = ("announce", "bind_storage")
 _THREADS = ("sweep", "lease-keeper", "job-watch")

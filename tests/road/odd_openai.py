@@ -62,6 +62,7 @@ class OddOpenAI:
         jobs: all that were created.
         cancelled: those that were asked to cancel.
         deleted: the paths of all requests to delete.
+        unlisted: the jobs that a list leaves out.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class OddOpenAI:
         self.jobs: list[OddJob] = []
         self.cancelled: list[str] = []
         self.deleted: list[str] = []
+        self.unlisted: set[str] = set()
         self.files: dict[str, bytes] = {}
 
     def answer(self, asked: Asked) -> bytes:
@@ -96,7 +98,8 @@ class OddOpenAI:
             return self._absent(f"batch-{job.number}") or _say(self._shown(job))
         if found := re.fullmatch(r"/v1/files/(.+)/content", path):
             return self._content(found[1])
-        return _say({"data": [self._shown(job) for job in reversed(self.jobs)], "has_more": False})
+        listed = [self._shown(job) for job in reversed(self.jobs) if f"batch-{job.number}" not in self.unlisted]
+        return _say({"data": listed, "has_more": False})
 
     def _upload(self, body: bytes) -> bytes:
         found = re.search(rb'filename="[^"]+".*?\r\n\r\n(.*?)\r\n--', body, re.DOTALL)
@@ -175,10 +178,10 @@ def carry_through(context: Context, clock: Clock, provider: str, **options: Any)
     return carry_on(context, clock, submit(context, provider, given).id)
 
 
-def carry_on(context: Context, clock: Clock, batch_id: str) -> Outcome:
-    """A batch that was submitted, until nothing moves any more."""
+def carry_on(context: Context, clock: Clock, batch_id: str, until: Callable[[], bool] = lambda: False) -> Outcome:
+    """A batch that was submitted, until nothing moves any more, or something holds."""
     began, pause = clock.now, 0.0
-    while not _rests(context, batch_id):
+    while not (until() or _rests(context, batch_id)):
         assert clock.now < began + _PATIENCE
         hints = context.store.take_due(100, grace=0)
         for hint in hints:

@@ -45,6 +45,7 @@ def errors(results: list[UnifiedResult]) -> list[str | None]:
 
 
 ALL = ["Row 0", "Row 1", "Row 2"]
+HOUR = 3600.0
 
 # --- answers that come late, or in part -----------------------------------------------------------------------------
 
@@ -89,14 +90,14 @@ def test_answers_that_come_late_are_fetched(run: Run, way: str) -> None:
 
 
 def test_answers_that_are_never_named_are_lost_aloud(run: Run) -> None:
-    """After an hour of looks: the rows say so, nothing is bought again, and nothing is deleted."""
+    """After hours of looks: the rows say so, nothing is bought again, and nothing is deleted."""
     service = OddOpenAI(lambda job: job.done(output_file_id=None))
-    outcome = run(service, row_retries=3)
+    outcome = run(service, row_retries=5)
     assert (outcome.status.status, errors(outcome.results)) == ("failed", ["missing"] * 3)
     assert outcome.results[0].error is not None
     assert "batch-0 has ended, and names no file of its answers" in outcome.results[0].error.message
     assert (len(service.jobs), service.deleted) == (1, [])
-    assert 3600 < outcome.seconds < 7200
+    assert 6 * HOUR < outcome.seconds < 8 * HOUR
     left_behind = outcome.status.shards[0].left_behind
     assert left_behind is not None
     assert "3 answers that openai counts could not be fetched, so nothing of batch-0 was deleted" in left_behind.message
@@ -132,15 +133,6 @@ def test_one_of_two_files_is_gone(
         missing = [result.error for result in outcome.results if result.error and result.error.type == "missing"]
         assert len(missing) == left
         assert "No such file" in missing[0].message
-
-
-def test_a_job_that_stays_away_fails(run: Run) -> None:
-    """After an hour of looks: its rows say that it is not there, and nothing is bought again."""
-    service = OddOpenAI(gone={"batch-0": float("inf")})
-    outcome = run(service, row_retries=2)
-    assert (outcome.status.status, errors(outcome.results)) == ("failed", ["job_failed"] * 3)
-    assert len(service.jobs) == 1
-    assert 3600 < outcome.seconds < 7200
 
 
 def test_a_completed_job_with_old_counts_is_fetched_again(run: Run) -> None:

@@ -170,6 +170,25 @@ def test_the_jobs_of_an_account_are_known(store: Store) -> None:
     assert store.jobs_of("openai@host") == set()
 
 
+def test_jobs_whose_answers_are_not_all_here_are_known(store: Store) -> None:
+    """A commit says so, another takes it back; what is purged stays known, for its answers may be paid for."""
+    split(store, 2)
+    for number in range(2):
+        store.claim(f"b.{number}", 1, lease=10, holder="w")
+        job = Job(id=f"job-{number}", status=BatchStatus.COMPLETED, created_at=0)
+        store.renew(f"b.{number}", 2, holder="w", lease=10, facts={"account": ACCOUNT})
+        store.commit(f"b.{number}", 2, Commit(State.NORMALIZING, 0, {"job": job}), holder="w")
+        assert store.unfetched_jobs_of("openai@host/a") == set()
+    for number in range(2):
+        store.claim(f"b.{number}", 3, lease=10, holder="w")
+        store.commit(f"b.{number}", 4, Commit(State.CLEANING, 0, {"unfetched": True}), holder="w")
+    assert store.unfetched_jobs_of("openai@host/a") == {"job-0", "job-1"}
+    store.claim("b.1", 5, lease=10, holder="w")
+    store.commit("b.1", 6, Commit(State.CLEANING, 0, {"unfetched": False}), holder="w")
+    assert store.unfetched_jobs_of("openai@host/a") == {"job-0"}
+    assert store.unfetched_jobs_of("openai@host") == set()
+
+
 def test_a_pause_holds_for_its_account_alone(store: Store) -> None:
     """The longest of several counts, and it ends by itself."""
     store.pause("openai/", 30)

@@ -20,8 +20,8 @@ def clean(context: Context, shard: Shard) -> ShardOutcome:
     end = ended_as(shard)
     if shard.keep_remote:
         return shard_to(end)
-    if shard.lost:  # they may turn up
-        return shard_to(end, left_behind=_lost(shard))
+    if shard.unfetched:  # they may turn up
+        return shard_to(end, left_behind=_unfetched(shard))
     try:
         _delete(context, shard)
     except ProviderAPIError as error:
@@ -44,11 +44,10 @@ def _delete(context: Context, shard: Shard) -> None:
         client.delete(shard.job)
 
 
-def _lost(shard: Shard) -> Failure:
+def _unfetched(shard: Shard) -> Failure:
     name = shard.job.id if shard.job else shard.label
-    message = (
-        f"{shard.lost} answers that {shard.provider} counts could not be fetched, so nothing of {name} was deleted"
-    )
+    what = f"{shard.lost} answers that {shard.provider} counts" if shard.lost else "answers that there may be"
+    message = f"{what} could not be fetched, so nothing of {name} was deleted; `batch-router doctor --orphans` shows it"
     return Failure(type=ErrorType.MISSING, message=message)
 
 

@@ -40,7 +40,7 @@ def normalize(context: Context, shard: Shard) -> ShardOutcome:
             return again.over(ShardFacts(answers=whole))
     refused = refused_results(context, shard)
     part, rows, lost = _write_results(context, shard, refused)
-    facts = ShardFacts(part=part, lost=lost)
+    facts = ShardFacts(part=part, lost=lost, unfetched=_are_unfetched(shard, part, lost))
     if refused:
         facts["failure"] = _refusal(shard, refused)
     elif lost == shard.rows and shard.failure is None:
@@ -53,10 +53,17 @@ def normalize(context: Context, shard: Shard) -> ShardOutcome:
     return shard_to(shard.state.onward, spawn=follow_ups, part=part, retried=len(rows)).over(facts)
 
 
+def _are_unfetched(shard: Shard, part: Part, lost: int) -> bool:
+    """Whether the job has answers that were not fetched, or may have where it was given up."""
+    return shard.job is not None and (lost > 0 or (shard.given_up and part.errored > 0))
+
+
 def _is_whole(context: Context, fetched: Fetched) -> bool:
     try:
         return context.storage.size(fetched.name) == fetched.size
-    except FileOperationError:
+    except FileOperationError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
         return False
 
 

@@ -10,6 +10,7 @@ from ...exceptions import NotFoundError, ProtocolError, ProviderAPIError
 from ...providers import Client
 from ...state.items import Shard, ShardFacts
 from ...state.table import State
+from ..absent import after_not_found
 from ..context import Context
 from ..outcome import ShardOutcome, shard_to
 from ..policy import describe, overdue_at
@@ -37,10 +38,10 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
         facts["cancel_sent"] = trouble is None
     try:
         seen = sound(shard.provider, client.get(shard.job.id))
-    except NotFoundError:  # some services show a job a while after they made it
-        if (again := look_again(shard, f"{shard.job.id} is not there", is_paid=True)) is None:
-            raise
-        return again.over(facts)
+    except NotFoundError as error:
+        return after_not_found(context, shard, shard.job, error).over(facts)
+    if shard.absent_since is not None:
+        facts["absent_since"] = None
     # A gateway may call the job something else, or nothing of the kind.
     job = facts["job"] = msgspec.structs.replace(seen, id=shard.job.id, refused=())
     if not job.status.is_final:

@@ -1,0 +1,78 @@
+"""The provider answers that it has no such job.
+
+It may be wrong for a while (a read that is behind, a gateway in front of it), or be asked with the key of another
+account. So the job counts as gone only after hours, and only if no walk through the account's jobs shows it either.
+"""
+
+from contextlib import suppress
+
+from ..core.jobs import Failure, Job
+from ..exceptions import NotFoundError, ProviderAPIError
+from ..providers import Client
+from ..state.items import Shard
+from ..state.table import State
+from .context import Context
+from .outcome import ShardOutcome, shard_to
+from .policy import DAY, overdue_at
+
+#: Seconds for which a provider must say so: a job may be paid for. Whoever cancels the batch does not wait that long.
+BELIEVED_AFTER, BELIEVED_AFTER_CANCEL = 6 * 3600.0, 1800.0
+
+# Seconds between two looks: soon at first, then half of the time that it has been absent.
+_SHORTEST, _LONGEST = 1.0, 600.0
+
+# How many jobs of an account are looked through.
+_MOST_LISTED = 100_000
+
+
+def after_not_found(context: Context, shard: Shard, job: Job, error: NotFoundError) -> ShardOutcome:
+    """Where a shard goes whose job is not there: it looks again, gives the job up, or waits for the operator."""
+    client = context.client_of(shard)
+    if shard.account is not None and not client.access.has_key_of(shard.account):
+        context.clients.forget(shard.provider, shard.credential)
+        return shard_to(State.PARKED, error=_of_another_account(shard, job))
+    now = context.store.now()
+    since = now if shard.absent_since is None else shard.absent_since
+    is_long = now - since >= (BELIEVED_AFTER_CANCEL if shard.cancel else BELIEVED_AFTER)
+    if is_long and not _may_be_listed(client, shard, job):
+        with suppress(ProviderAPIError):  # most probably it is not there for that either
+            client.cancel(job.id)
+        return shard_to(State.NORMALIZING, failure=_gone(job, error, now - since), given_up=True)
+    if is_long and now >= max(since + DAY, overdue_at(job, shard.created_at)):
+        return shard_to(State.PARKED, error=_listed_only(shard, job, error))
+    delay = min(_LONGEST, max(_SHORTEST, (now - since) / 2))
+    waiting = Failure(type=error.type, message=f"{error} ({job.id}); looking again", retryable=True)
+    return shard_to(State.POLLING, delay, absent_since=since, error=waiting)
+
+
+def _may_be_listed(client: Client, shard: Shard, job: Job) -> bool:
+    """Whether the account's jobs show this one, or are more than can be looked through."""
+    others = 0
+    for each in client.list(_MOST_LISTED):
+        if each.id == job.id or each.label == shard.label:
+            return True
+        others += 1
+    return others >= _MOST_LISTED
+
+
+def _gone(job: Job, error: NotFoundError, seconds: float) -> Failure:
+    message = f"{error} ({job.id}): for {seconds / 3600:.1f} h, and it is not among the jobs of the account"
+    return Failure(type=error.type, message=message, status_code=error.status_code)
+
+
+def _of_another_account(shard: Shard, job: Job) -> Failure:
+    name = "the workers' own key" if shard.credential is None else f"the key {shard.credential!r}"
+    message = (
+        f"{shard.provider} does not know {job.id}, and {name} is not the one that made the job: it was replaced by "
+        f"another account's. Set the old one again where the workers run; then `batch-router resolve {shard.id} "
+        f"--attach {job.id}` goes on"
+    )
+    return Failure(type=NotFoundError.type, message=message, status_code=404)
+
+
+def _listed_only(shard: Shard, job: Job, error: NotFoundError) -> Failure:
+    message = (
+        f"{error} ({job.id}), though it is among the jobs of the account; look at the provider, then `batch-router "
+        f"resolve {shard.id} --attach {job.id}` asks again"
+    )
+    return Failure(type=error.type, message=message, status_code=error.status_code)
