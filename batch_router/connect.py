@@ -2,14 +2,15 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from .embedded import running_url
-from .exceptions import StoreUnavailableError, ValidationError
+from .embedded import EmbeddedServer, running_url
+from .exceptions import FileOperationError, StoreUnavailableError, ValidationError
 from .providers import Provider
 from .road.context import Clients, Context
 from .road.lease import LeaseKeeper
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import redis
 
 log = get_logger(__name__)
+
+# The object that names the embedded server that ended last, and characters of that name.
+_ENDED, _LONGEST_RUN = "embedded-server-ended", 100
 
 
 def state_server(settings: Settings) -> RedisServer:
@@ -94,6 +98,48 @@ def open_store(settings: Settings) -> RedisStore:
         health_check_interval=25,
     )
     return RedisStore(client, prefix=f"{settings.prefix}:")
+
+
+@contextmanager
+def embedded_server(settings: Settings) -> Iterator[str]:
+    """Run the embedded server of the home while the block runs; gives its URL.
+
+    A server that ends in good order forgets nothing. That it did so is noted in the storage, and not beside its files:
+    they may be put back as they were some time ago.
+
+    Raises:
+        StoreUnavailableError: it does not come up.
+        ValidationError: another user could have prepared the home.
+    """
+    server, storage = EmbeddedServer(settings.home), FolderStorage(settings.home)
+    url = server.start()
+    try:
+        if server.owned and (run := _take_note(storage)):
+            _go_on(msgspec.structs.replace(settings, redis_url=url), run)
+        yield url
+    finally:
+        server.stop()
+        if server.ended:
+            with storage.write(_ENDED) as stream:
+                stream.write(server.ended.encode())
+
+
+def _take_note(storage: FolderStorage) -> str | None:
+    """The run id of the server that ended in good order; it counts once."""
+    try:
+        with storage.open(_ENDED) as stream:
+            run = stream.read(_LONGEST_RUN).decode(errors="replace")
+        storage.delete(_ENDED)
+    except FileOperationError:
+        return None
+    return run
+
+
+def _go_on(settings: Settings, run: str) -> None:
+    store = open_store(settings)
+    with suppress(StoreUnavailableError):  # then all is in doubt
+        store.go_on(run)
+    store.close()
 
 
 def open_context(

@@ -15,7 +15,8 @@
     ├── SchemaError                       state that another version of batch_router wrote
     ├── CorruptItemError                  state that no version of batch_router could have written
     ├── FileOperationError                storage could not be read or written          (retried)
-    │   └── DamagedObjectError            an object is not what was written             (retried)
+    │   ├── DamagedObjectError            an object is not what was written             (retried)
+    │   └── FileMissingError              it has no such object                         (retried)
     ├── StepCrashesError                  a step took down its worker again and again
     ├── StoreUnavailableError             the store (Redis) cannot be reached           (retried)
     ├── NoWorkerError                     no worker listens on the queue                (retried)
@@ -240,6 +241,10 @@ class StepCrashesError(BatchRouterError):
     """A step took down its worker again and again."""
 
     type = "step_crashes"
+
+
+class FileMissingError(FileOperationError):
+    """Storage has no such object; a share may show it later."""
 
 
 class StoreUnavailableError(BatchRouterError):

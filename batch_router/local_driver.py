@@ -3,12 +3,13 @@
 import dataclasses
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 
 import msgspec
 
-from .connect import open_context
-from .embedded import EmbeddedServer
+from .connect import embedded_server, open_context
 from .exceptions import CorruptItemError, StoreUnavailableError
+from .operations.rebuild import find_again
 from .providers import Provider
 from .road.advance import advance
 from .security.logs import get_logger
@@ -39,10 +40,10 @@ class LocalDriver:
     def __init__(self, settings: Settings, providers: dict[str, Provider], *, in_memory: bool) -> None:
         # A fleet waits this long for a message before it sweeps; here none is sent.
         settings = msgspec.structs.replace(settings, grace=self._EVERY)
-        self._server = None
+        self._opened = ExitStack()
         if not in_memory and settings.redis_url is None:
-            self._server = EmbeddedServer(settings.home)
-            settings = msgspec.structs.replace(settings, redis_url=self._server.start())
+            url = self._opened.enter_context(embedded_server(settings))
+            settings = msgspec.structs.replace(settings, redis_url=url)
         store: Store | None = MemoryStore() if in_memory else None
         self._stopping = threading.Event()
         opened = open_context(settings, store=store, providers=providers)
@@ -50,6 +51,7 @@ class LocalDriver:
         self._providers = providers
         self._pool = ThreadPoolExecutor(self._THREADS, thread_name_prefix="batch-router")
         self._running: set[Future[None]] = set()
+        self._searched = ""
         self._thread = threading.Thread(target=self._run, name="batch-router", daemon=True)
         self._thread.start()
 
@@ -59,8 +61,7 @@ class LocalDriver:
         self._thread.join()
         self._pool.shutdown()
         self.context.close()
-        if self._server is not None:
-            self._server.stop()
+        self._opened.close()
 
     def _run(self) -> None:
         while not self._stopping.wait(self._EVERY):
@@ -73,7 +74,11 @@ class LocalDriver:
                     log.exception("action=look_failed")
 
     def _announce(self) -> None:
-        self.context.store.announce(self.context.worker, self._queues(), ttl=self.context.settings.lease)
+        store = self.context.store
+        epoch = store.announce(self.context.worker, self._queues(), ttl=self.context.settings.lease)
+        if epoch != self._searched:  # the store may have forgotten what it took
+            self._searched = epoch
+            find_again(self.context)
 
     def _look(self) -> None:
         """Begin with as much of what is due as there are free threads."""

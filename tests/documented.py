@@ -20,6 +20,7 @@ COMMANDS_TRIED = {
     "doctor": "tests/e2e/test_cli.py::test_doctor_finds_nothing_in_a_running_stack",
     "list": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "purge": "tests/e2e/test_documented.py::test_a_shell_block_runs",
+    "rebuild": "tests/e2e/test_forgetting.py::test_a_lost_redis_is_rebuilt",
     "resolve": "tests/e2e/test_cli.py::test_only_a_parked_shard_is_resolved",
     "results": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "retry": "tests/e2e/test_cli.py::test_failed_rows_are_sent_again",

@@ -1,6 +1,7 @@
 """The embedded server is a real one here, and so is every SIGKILL."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,11 +18,14 @@ import pytest
 import redis
 
 import batch_router
+from batch_router.connect import embedded_server, open_store
 from batch_router.embedded import EmbeddedServer, running_url
 from batch_router.embedded import server as embedded
 from batch_router.embedded.binary import find_server
 from batch_router.embedded.server import _LAUNCHER
 from batch_router.exceptions import StoreUnavailableError, ValidationError
+from batch_router.settings import Settings
+from tests.items import new_batch
 
 OWNER = """
 import sys
@@ -323,3 +327,58 @@ def test_server_on_path(tmp_path: Path, install: Install) -> None:
     """Without the wheel a server on PATH will do."""
     install("redis-server", "6.2.0", "")
     assert find_server() == str(tmp_path / "bin" / "redis-server")
+
+
+def forgets(home: Path, then: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None) -> bool:
+    """Whether an item is in doubt on the next server, after something befell the first one, and the files it left."""
+    settings = Settings(home=home)
+    with embedded_server(settings) as url:
+        store = open_store(msgspec.structs.replace(settings, redis_url=url))
+        store.create(new_batch(), delay=0)
+        store.close()
+        then()
+    after()
+    with embedded_server(settings) as url:
+        store = open_store(msgspec.structs.replace(settings, redis_url=url))
+        batch = store.claim("b", 1, lease=10, holder="w")
+        store.close()
+        assert batch is not None
+        return batch.doubt_since is not None
+
+
+def test_a_server_that_ended_in_good_order_forgot_nothing(home: Path) -> None:
+    """Stop and start again: no item is in doubt, so no worker asks a provider anything."""
+    assert not forgets(home)
+
+
+def test_after_a_kill_everything_is_in_doubt(home: Path) -> None:
+    """A server that is killed may have forgotten its last second, even if it was stopped in good order later."""
+
+    def kill() -> None:
+        pid = pid_of(home)
+        os.kill(pid, signal.SIGKILL)
+        while pid_of(home) == pid or not running_url(home):
+            time.sleep(0.05)
+
+    assert forgets(home, kill)
+
+
+def test_an_older_copy_is_in_doubt(home: Path, tmp_path: Path) -> None:
+    """The server's files are put back as they were when an earlier server had ended in good order."""
+    copy = tmp_path / "older"
+    settings = Settings(home=home)
+    with embedded_server(settings) as url:
+        store = open_store(msgspec.structs.replace(settings, redis_url=url))
+        store.create(new_batch(), delay=0)
+        store.close()
+    shutil.copytree(home / "redis", copy)
+
+    def put_back() -> None:
+        shutil.rmtree(home / "redis")
+        shutil.copytree(copy, home / "redis")
+
+    assert forgets(home, after=put_back)
+
+
+def pid_of(home: Path) -> int:
+    return int(msgspec.json.decode((home / "redis" / "server.json").read_bytes())["pid"])

@@ -20,6 +20,7 @@ from .batches import cancel, convert, list_batches, purge, resolve, results, ret
 from .demo import demo
 from .doctor import doctor
 from .exit_codes import ExitCode
+from .rebuild import rebuild
 from .stack import simulate, up
 from .terminal import say
 
@@ -53,6 +54,7 @@ for command in (
     retry,
     resolve,
     purge,
+    rebuild,
     doctor,
     simulate,
 ):

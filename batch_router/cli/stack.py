@@ -16,7 +16,7 @@ import click
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
 
-from ..embedded import EmbeddedServer
+from ..connect import embedded_server
 from ..exceptions import ValidationError
 from ..providers import provider_names
 from ..security.files import make_home
@@ -59,7 +59,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
         environment["PYTHONUNBUFFERED"] = "1"
         if settings.redis_url is None:
-            stack.enter_context(EmbeddedServer(settings.home))
+            stack.enter_context(embedded_server(settings))
         if simulated or scenario:
             environment |= _simulated_providers(stack.enter_context(_simulator(scenario)), scenario)
         wanted = list(processes or commands)

@@ -1,6 +1,7 @@
 """Forgetting a batch: its payloads, then its state."""
 
 from ..exceptions import ValidationError
+from ..road.accepted import unmark
 from ..road.context import Context
 from ..security.paths import batch_folder
 from ..state.items import Batch
@@ -17,5 +18,6 @@ def purge(context: Context, batch: Batch) -> None:
     """
     if not batch.state.is_final:
         raise ValidationError(f"{batch.id} has not ended; `batch-router cancel {batch.id}` ends it")
+    unmark(context, batch)
     context.storage.delete_all(batch_folder(batch.provider, batch.id))
     context.store.delete(batch.id)

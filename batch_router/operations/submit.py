@@ -16,8 +16,9 @@ from ..intake.limits import check_limits
 from ..intake.options import Options, Rows, SubmitOptions, read_submission
 from ..intake.problems import BadRow, Problems
 from ..providers import Limits, Provider
+from ..road.accepted import mark, mark_of, restore
 from ..road.context import Context
-from ..road.submission import Submission
+from ..road.submission import WAY, Submission
 from ..security.logs import get_logger
 from ..security.paths import batch_folder
 from ..settings import Settings
@@ -28,8 +29,6 @@ from ..state.table import State
 log = get_logger(__name__)
 
 _BLOCK = 1 << 20
-# The way in which `_hash_content` hashes.
-_WAY = "2"
 
 
 def submit(context: Context, provider: str, options: SubmitOptions, *, message_follows: bool = False) -> Hint:
@@ -60,6 +59,7 @@ def submit_rows(
     kind = _find_provider(context, provider)
     queue = _check_options(context, kind, options)
     batch_id = options.choose_id()
+    _find_again(context, batch_id)
     if options.idempotency_key is None and context.store.get_batch(batch_id) is not None:
         raise _taken(batch_id)
     # Named at random, so that of two submissions of one id the loser cannot overwrite the winner's rows.
@@ -79,19 +79,7 @@ def submit_rows(
         )
         with context.storage.write(f"{name}-submission.json") as stream:
             stream.write(msgspec.json.encode(submission))
-        batch = Batch(
-            id=batch_id,
-            state=State.QUEUED,
-            provider=provider,
-            queue=queue,
-            credential=options.credential,
-            model=options.model,
-            metadata=options.metadata,
-            timeout=options.timeout,
-            input=stored,
-            submission=f"{name}-submission.json",
-            content=_hash_content(provider, options, stored),
-        )
+        batch = submission.born(f"{name}-submission.json", queue)
         try:
             known = _create(context, batch, delay=context.settings.grace if message_follows else 0)
         except StoreUnavailableError:
@@ -99,9 +87,19 @@ def submit_rows(
             raise
         # The client of the store repeats a call whose reply was lost: then the batch that is there is this very one.
         if known is not None and known.submission != batch.submission:
-            return _same_batch(known, options, batch.content)
+            same = _same_batch(known, options, batch.content)
+            mark(context, known)  # its caller may have died before
+            return same
         undo.pop_all()
+    mark(context, batch)
     return Hint(batch_id, 1, State.QUEUED, provider, queue)
+
+
+def _find_again(context: Context, batch_id: str) -> None:
+    """Have the store know the batch of this id again, if it took one and forgot it."""
+    known = None if context.store.get_batch(batch_id) else mark_of(context.storage, batch_id)
+    if known is not None and known.store == context.store.name():
+        restore(context, known)
 
 
 def _find_provider(context: Context, name: object) -> Provider:
@@ -133,7 +131,7 @@ def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
     if options.idempotency_key is None:
         raise _taken(batch.id)
     way, _, _ = batch.content.rpartition(":")
-    if way != _WAY:  # an earlier version hashed in another way: what it was given cannot be compared
+    if way != WAY:  # an earlier version hashed in another way: what it was given cannot be compared
         log.warning("action=compare_content batch=%s known=%s; taken for the same batch", batch.id, way or "1")
     elif batch.content != content:
         raise ValidationError(
@@ -141,13 +139,6 @@ def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
             "use another key for these"
         )
     return Hint(batch.id, batch.version, batch.state, batch.provider, batch.queue)
-
-
-def _hash_content(provider: str, options: Options, rows: InputFile) -> str:
-    digest = xxh3_128(provider.encode())
-    digest.update(msgspec.json.encode(options, order="deterministic"))
-    digest.update(rows.hash.encode())
-    return f"{_WAY}:{digest.hexdigest()}"
 
 
 def _limits(settings: Settings, limits: Limits) -> Limits:

@@ -4,12 +4,16 @@ import hashlib
 from typing import NamedTuple
 
 import msgspec
+from xxhash import xxh3_128
 
 from ..core import Endpoint
 from ..intake.options import Options
 from ..providers import Limits
-from ..state.items import InputFile
+from ..state.items import Batch, InputFile
+from ..state.table import State
 
+#: The way in which `Submission.content` hashes.
+WAY = "2"
 _DIGEST = 8  # bytes of a label
 
 
@@ -40,6 +44,36 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: float
     seed: str
     limits: Limits
+
+    @property
+    def content(self) -> str:
+        """The hash of rows, options and provider; what is in front of the colon names the way of hashing."""
+        digest = xxh3_128(self.provider.encode())
+        digest.update(msgspec.json.encode(self.options, order="deterministic"))
+        digest.update(self.input.hash.encode())
+        return f"{WAY}:{digest.hexdigest()}"
+
+    def born(self, name: str, queue: str | None) -> Batch:
+        """The batch as it begins.
+
+        Args:
+            name: storage name of this record.
+            queue: of all its steps, where the provider has one for its model.
+        """
+        options = self.options
+        return Batch(
+            id=self.batch_id,
+            state=State.QUEUED,
+            provider=self.provider,
+            queue=queue,
+            credential=options.credential,
+            model=options.model,
+            metadata=options.metadata,
+            timeout=options.timeout,
+            input=self.input,
+            submission=name,
+            content=self.content,
+        )
 
     def label(self, kind: Kind, first_row: int) -> str:
         """The label of the shard of this kind that begins with the batch's row of this number.

@@ -69,8 +69,11 @@ class Store(Protocol):
     def now(self) -> float:
         """The store's clock, in seconds since 1970."""
 
-    def create(self, batch: Batch, *, delay: float) -> bool:
-        """Add a batch, due after `delay`; False if the id is taken."""
+    def name(self) -> str:
+        """What tells this store from all others; it gets a random name when it is first asked."""
+
+    def create(self, batch: Batch, *, delay: float | None) -> bool:
+        """Add a batch, due after `delay` (None: never); False if the id is taken. One that has no birth is born now."""
 
     def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
         """Take an item for `lease` seconds; None if it is no longer at this version.
@@ -126,6 +129,9 @@ class Store(Protocol):
     def unfetched_jobs_of(self, account: str) -> set[str]:
         """Those of them whose shards have ended without all their answers (`Shard.unfetched`), for 90 days."""
 
+    def unknown(self, batch_ids: Sequence[str]) -> list[str]:
+        """Those of the ids that no batch has."""
+
     def get_batch(self, batch_id: str) -> Batch | None:
         """A batch."""
 
@@ -147,8 +153,8 @@ class Store(Protocol):
     def paused(self, account: str) -> float:
         """The seconds that are left of an account's pause; 0: none."""
 
-    def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
-        """Note that a worker listens on these queues for the next `ttl` seconds."""
+    def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> str:
+        """Note that a worker listens on these queues for the next `ttl` seconds; returns the epoch of the store."""
 
     def listeners(self, queue: str) -> list[str]:
         """The workers that listen on a queue."""

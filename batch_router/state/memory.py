@@ -1,5 +1,6 @@
 """The store in memory: for tests with their own clock, and for a router whose state need not outlive its process."""
 
+import secrets
 import threading
 import time
 from collections import Counter
@@ -45,6 +46,7 @@ class MemoryStore:
         self._jobs: dict[str, set[str]] = {}
         self._unfetched: dict[str, set[str]] = {}
         self._pauses: dict[str, float] = {}
+        self._name = secrets.token_hex(8)
         self._epochs: dict[str, float] = {}
         self._listeners: dict[str, dict[str, float]] = {}
         self._storage: str | None = None
@@ -52,7 +54,10 @@ class MemoryStore:
     def now(self) -> float:
         return self._clock()
 
-    def create(self, batch: Batch, *, delay: float) -> bool:
+    def name(self) -> str:
+        return self._name
+
+    def create(self, batch: Batch, *, delay: float | None) -> bool:
         with self._lock:
             if batch.id in self._items:
                 return False
@@ -210,6 +215,10 @@ class MemoryStore:
         with self._lock:
             return set(self._unfetched.get(account, ()))
 
+    def unknown(self, batch_ids: Sequence[str]) -> list[str]:
+        with self._lock:
+            return [batch_id for batch_id in batch_ids if batch_id not in self._items]
+
     def get_batch(self, batch_id: str) -> Batch | None:
         with self._lock:
             return self._find(batch_id, Batch)
@@ -239,11 +248,12 @@ class MemoryStore:
         with self._lock:
             return max(0, self._pauses.get(account, 0) - self.now())
 
-    def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
+    def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> str:
         with self._lock:
             self._met()
             for queue in queues:
                 self._listeners.setdefault(queue, {})[worker] = self.now() + ttl
+            return self.epoch
 
     def listeners(self, queue: str) -> list[str]:
         with self._lock:
@@ -289,12 +299,12 @@ class MemoryStore:
         else:
             self._due[item.id] = self.now() + delay
 
-    def _add(self, item: Batch | Shard, delay: float) -> None:
+    def _add(self, item: Batch | Shard, delay: float | None) -> None:
         now = self.now()
-        self._items[item.id] = msgspec.structs.replace(
-            item, version=1, created_at=now, updated_at=now, epoch=self.epoch
-        )
-        self._due[item.id] = now + delay
+        born = item.created_at or now
+        added = msgspec.structs.replace(item, version=1, created_at=born, updated_at=now, epoch=self.epoch)
+        self._items[item.id] = added
+        self._set_due(added, delay)
 
     def _spawn(self, batch_id: str, shard: Shard, grace: float) -> Hint:
         batch = self._items[batch_id]

@@ -1,6 +1,7 @@
 """The store on Redis or Valkey: `store.lua` does the changing, this file the translating."""
 
 import re
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from functools import wraps
@@ -105,8 +106,12 @@ class RedisStore:
         seconds, micros = self._redis.time()
         return float(seconds + micros / 1e6)
 
-    def create(self, batch: Batch, *, delay: float) -> bool:
-        return bool(self._call("create", batch.id, _json(dump_item(batch)), _ms(delay), schema=batch.schema))
+    def name(self) -> str:
+        return cast(str, self._call("name", secrets.token_hex(8)))
+
+    def create(self, batch: Batch, *, delay: float | None) -> bool:
+        due_in = -1 if delay is None else _ms(delay)
+        return bool(self._call("create", batch.id, _json(dump_item(batch)), due_in, schema=batch.schema))
 
     def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
         reply = self._change("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id), SCHEMA)
@@ -175,7 +180,7 @@ class RedisStore:
         return cast("list[str]", self._change("release", item_id, _RESTING))
 
     def go_on(self, run: str) -> None:
-        """Go on with the epoch of the server of this run id, which ended in good order: nothing was forgotten."""
+        """Go on with the epoch of the server of this run id, which ended in good order, if this one has its data."""
         self._call("go_on", run)
 
     def cancel(self, batch_id: str) -> bool:
@@ -191,6 +196,13 @@ class RedisStore:
     @_translated
     def unfetched_jobs_of(self, account: str) -> set[str]:
         return set(cast("list[str]", self._redis.zrange(f"{self._prefix}unfetched:{account}", 0, -1)))
+
+    @_translated
+    def unknown(self, batch_ids: Sequence[str]) -> list[str]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for batch_id in batch_ids:
+            pipeline.exists(f"{self._prefix}item:{batch_id}")
+        return [batch_id for batch_id, known in zip(batch_ids, pipeline.execute(), strict=True) if not known]
 
     def get_batch(self, batch_id: str) -> Batch | None:
         return next((item for item in self._load([batch_id]) if isinstance(item, Batch)), None)
@@ -244,8 +256,8 @@ class RedisStore:
     def paused(self, account: str) -> float:
         return max(0, self._redis.pttl(f"{self._prefix}pause:{account}")) / 1000
 
-    def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> None:
-        self._call("announce", worker, _ms(ttl), *queues)
+    def announce(self, worker: str, queues: Sequence[str], *, ttl: float) -> str:
+        return cast(str, self._call("announce", worker, _ms(ttl), *queues))
 
     def listeners(self, queue: str) -> list[str]:
         return cast("list[str]", self._call("listeners", queue))

@@ -7,6 +7,8 @@
 --   unfetched:<account> zset   job id -> ms since which its shard has ended, or is about to, without all its answers
 --   pause:<account>     until it expires, no worker calls the provider for that account
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
+--   name                of this store, in the marks of what it took (see road/accepted.py)
+--   run                 run id of the server that these keys were last used on
 --   epochs              hash   run id of a server -> the epoch that it goes on with, where it lost nothing
 --   epoch:<epoch>       seconds when a worker first met it
 --   layouts             set    the prefixes KEYS[2] of all versions that wrote here
@@ -73,6 +75,7 @@ local function holds(key, fence, holder) return is_at(key, fence) and redis.call
 -- The epoch, and when it was first met: what an older one forgot happened before that
 local function epoch()
   local run = ARGV[2] ~= '' and ARGV[2] or string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  if redis.call('GET', prefix .. 'run') ~= run then redis.call('SET', prefix .. 'run', run) end
   local name = redis.call('HGET', prefix .. 'epochs', run) or run
   redis.call('SET', prefix .. 'epoch:' .. name, seconds, 'NX', 'EX', 30 * 86400)
   return '"' .. name .. '"', redis.call('GET', prefix .. 'epoch:' .. name)
@@ -95,15 +98,17 @@ end
 
 local calls = {}
 
--- id, fields, delay
+-- id, fields, delay or -1
 function calls.create(id, fields, delay)
   local key = item_key(id)
   if redis.call('EXISTS', key) == 1 then return 0 end
-  set_fields(key, cjson.decode(fields))
-  redis.call('HSET', key, 'id', '"' .. id .. '"', 'version', 1, 'created_at', seconds, 'epoch', (epoch()))
+  fields = cjson.decode(fields)
+  set_fields(key, fields)
+  local born = fields.created_at or seconds
+  redis.call('HSET', key, 'id', '"' .. id .. '"', 'version', 1, 'created_at', born, 'epoch', (epoch()))
   touch(key)
-  redis.call('ZADD', due, now + delay, id)
-  redis.call('ZADD', prefix .. 'batches', now, id)
+  if tonumber(delay) >= 0 then redis.call('ZADD', due, now + delay, id) end
+  redis.call('ZADD', prefix .. 'batches', born * 1000, id)
   redis.call('SADD', prefix .. 'layouts', own)
   return 1
 end
@@ -328,12 +333,20 @@ function calls.delete(id, finals)
   return 1
 end
 
--- run id of a server that ended in good order. The one that runs now goes on with its epoch.
+-- run id of a server that ended in good order. The one that runs now goes on with its epoch, if it has its data
 function calls.go_on(run)
+  if redis.call('GET', prefix .. 'run') ~= run then return 0 end
   local now_runs = ARGV[2] ~= '' and ARGV[2] or string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
   redis.call('HSET', prefix .. 'epochs', now_runs, redis.call('HGET', prefix .. 'epochs', run) or run)
   redis.call('HDEL', prefix .. 'epochs', run)
+  redis.call('SET', prefix .. 'run', now_runs)
   return 1
+end
+
+-- a name, for a store that has none yet. Returns the store's.
+function calls.name(candidate)
+  redis.call('SET', prefix .. 'name', candidate, 'NX')
+  return redis.call('GET', prefix .. 'name')
 end
 
 -- account, ms
@@ -345,12 +358,12 @@ end
 
 -- worker, ttl, queue, ...
 function calls.announce(worker, ttl, ...)
-  epoch()
+  local name = epoch()
   for _, queue in ipairs({...}) do
     redis.call('ZADD', prefix .. 'listeners:' .. queue, now + ttl, worker)
     redis.call('ZREMRANGEBYSCORE', prefix .. 'listeners:' .. queue, '-inf', now)
   end
-  return 1
+  return name
 end
 
 -- queue

@@ -22,7 +22,7 @@ class StoredObject(NamedTuple):
 
 
 class Storage(Protocol):
-    """Payloads by name.
+    """Payloads by name. To read what is not there is a `FileMissingError`.
 
     Attributes:
         address: what tells this storage from others; all workers of a store must have the same one.

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ..exceptions import FileOperationError, ValidationError
+from ..exceptions import FileMissingError, FileOperationError, ValidationError
 from ..security.files import make_home, open_regular, stat_regular
 from ..security.paths import check_batch_folder, folder_below, is_name
 from .contract import ReadRange, StoredObject
@@ -159,4 +159,5 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def _failed(name: str, error: OSError) -> FileOperationError:
-    return FileOperationError(f"{name}: {error.strerror or type(error).__name__}")
+    kind = FileMissingError if isinstance(error, FileNotFoundError) else FileOperationError
+    return kind(f"{name}: {error.strerror or type(error).__name__}")

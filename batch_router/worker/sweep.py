@@ -9,6 +9,7 @@ from celery.worker import state
 
 from ..connect import open_broker, queue_key
 from ..exceptions import StoreUnavailableError, ValidationError
+from ..operations.rebuild import find_again
 from ..road.context import Context
 from ..road.rounds import Rounds
 from ..security.logs import get_logger
@@ -47,14 +48,15 @@ def start_sweep(worker: str, queues: Queues) -> None:
 def _watch(worker: str, queues: Queues) -> None:
     """Replace the sweep's thread and the lease keeper's when they die or hang, and announce what this worker does."""
     settings = Settings.from_env()
-    sweeping = Rounds("sweep", Sweep(settings).round, settings.sweep_every)
+    swept = Sweep(settings)
+    sweeping = Rounds("sweep", swept.round, settings.sweep_every)
     while not is_stopping():  # the rest is for other workers
         try:
             is_well = sweeping.look_after()
             ours = context()
             ours.keeper.look_after()
             does = [*queues.consume_from, *([SWEEPING] if is_well else [])]
-            ours.store.announce(worker, does, ttl=_MISSED * settings.sweep_every)
+            swept.epoch = ours.store.announce(worker, does, ttl=_MISSED * settings.sweep_every)
         except ValidationError as error:
             end_worker(error)
         except StoreUnavailableError as error:
@@ -72,18 +74,25 @@ def end_worker(why: Exception) -> None:
 
 
 class Sweep:
-    """What the sweep's thread does each second."""
+    """What the sweep's thread does each second.
+
+    Attributes:
+        epoch: of the store, as it was last heard of.
+    """
+
+    epoch = ""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._broker: redis.Redis | None = None
         self._has_reported = False
+        self._searched = ""
 
     def round(self) -> None:
         """Look once; no error ends the thread."""
         if is_stopping():
             return
-        for part in (self._sweep, self._report):  # each fails alone
+        for part in (self._sweep, self._find_again, self._report):  # each fails alone
             try:
                 part()
             except ValidationError as error:
@@ -104,6 +113,13 @@ class Sweep:
         for item_id in context().store.foreign_items(1):
             log.warning("action=left_alone first=%s: another version made it, and others perhaps", item_id)
         self._has_reported = True
+
+    def _find_again(self) -> None:
+        """In another epoch the store may have forgotten what it took."""
+        epoch = self.epoch
+        if epoch != self._searched:
+            find_again(context())
+            self._searched = epoch
 
 
 def _described(error: Exception) -> str:

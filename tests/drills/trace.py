@@ -30,7 +30,7 @@ FOLDER = "BATCH_ROUTER_DRILL"
 
 # What looks and does not touch.
 _READS = re.compile(
-    r"now|get_\w+|iter_batches|foreign_items|hold_back|quarantined|(unfetched_)?jobs_of|listeners|paused|close|address"
+    r"now|name|unknown|get_\w+|iter_batches|foreign_items|hold_back|quarantined|(unfetched_)?jobs_of|listeners|paused|close|address"
 )
 _OF_NO_ITEM = ("announce", "bind_storage")
 _THREADS = ("sweep", "lease-keeper", "job-watch")
@@ -205,6 +205,8 @@ class _Storage(FolderStorage):
 
 def kind_of(name: str) -> str:
     """What an object is, without the numbers in its name."""
+    if name.startswith("accepted/"):
+        return "mark"
     return _NUMBERS.sub("", _NUMBERS.sub("", name.rpartition("/")[2]))
 
 

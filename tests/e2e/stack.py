@@ -64,21 +64,25 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def run_stack(home: Path, scenario: str, *processes: str, **settings: str) -> Iterator[Stack]:
-    """Start `up`, wait until its workers listen, and end it, however the block ends."""
+def run_stack(home: Path, scenario: str | None, *processes: str, **settings: str) -> Iterator[Stack]:
+    """Start `up`, wait until its workers listen, and end it, however the block ends.
+
+    Without a scenario the settings say where the providers are.
+    """
     with run_stack_in(home, home, [sys.executable, "-m", "batch_router.cli"], scenario, processes, settings) as stack:
         yield stack
 
 
 @contextmanager
 def run_stack_in(
-    cwd: Path, home: Path, program: list[str], scenario: str, processes: Sequence[str], settings: dict[str, str]
+    cwd: Path, home: Path, program: list[str], scenario: str | None, processes: Sequence[str], settings: dict[str, str]
 ) -> Iterator[Stack]:
     """The same in another folder, by another way to start `batch-router`."""
     home.mkdir(parents=True, exist_ok=True)
     stack = Stack(home, clean_environment(home, OPENAI_API_KEY=KEY, **settings))
-    (home / "scenario.toml").write_text(scenario)
-    command = [*program, "up", "--scenario", str(home / "scenario.toml"), *processes]
+    simulated = [] if scenario is None else ["--scenario", str(home / "scenario.toml")]
+    (home / "scenario.toml").write_text(scenario or "")
+    command = [*program, "up", *simulated, *processes]
     with stack.log.open("wb") as log:
         up = subprocess.Popen(command, env=stack.environment, cwd=cwd, stdout=log, stderr=log)
     try:

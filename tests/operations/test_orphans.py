@@ -106,7 +106,8 @@ def test_a_purged_batch_leaves_nothing(context: Context, stored: Callable[[], li
     ended(context, "gone")
     ended(context, "kept")
     client.purge("gone")
-    assert {name.rpartition("/")[0] for name in stored()} == {batch_folder("openai", "kept")}
+    assert {name.rpartition("/")[0] for name in stored()} == {batch_folder("openai", "kept"), "accepted"}
+    assert "accepted/gone.json" not in stored()
     with pytest.raises(BatchNotFoundError):
         client.status("gone")
     assert client.status("kept").is_complete()

@@ -71,8 +71,10 @@ def test_inline_requests_are_stored(context: Context, stored: Stored) -> None:
     assert submission["options"] == {"model": "m", "system_prompt": "hush", "metadata": {"who": "ada"}}
     assert submission["input"] == msgspec.to_builtins(batch.input)
     assert (submission["batch_id"], submission["provider"]) == (batch.id, "openai")
-    assert len(stored()) == 2
-    assert all(name.startswith(f"generated/openai/{batch.id}/") for name in stored())
+    mark, *objects = stored()
+    assert mark == f"accepted/{batch.id}.json"
+    assert len(objects) == 2
+    assert all(name.startswith(f"generated/openai/{batch.id}/") for name in objects)
 
 
 def test_only_a_message_that_follows_is_waited_for(context: Context) -> None:

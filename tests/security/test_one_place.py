@@ -122,6 +122,6 @@ def test_two_places_delete_folders() -> None:
 def test_one_place_reads_what_the_store_holds() -> None:
     """An item that was read elsewhere would not be checked."""
     users = callers("Batch", "Shard")  # made by a submission and by the steps that cut rows
-    assert users == {"operations/submit.py", "road/cutting.py", "road/follow_up.py"}
+    assert users == {"road/submission.py", "road/cutting.py", "road/follow_up.py"}
     converters = {path for path in callers("msgspec.convert") if path.startswith("state/")}
     assert converters == {"state/checks.py"}

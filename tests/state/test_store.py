@@ -473,6 +473,7 @@ def test_a_clean_restart_goes_on_with_the_epoch(valkey: str) -> None:
         split(store, 2)
         second = RedisStore(client, prefix, epoch="second")
         second.go_on("first")
+        second.announce("w", [], ttl=1)
         third = RedisStore(client, prefix, epoch="third")
         third.go_on("second")
         kept = third.claim("b.0", 1, lease=10, holder="w")
