@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .embedded import EmbeddedServer, running_url
-from .exceptions import FileOperationError, StoreUnavailableError, ValidationError
+from .exceptions import FileOperationError, StoreUnavailableError
 from .providers import Provider
 from .road.context import Clients, Context
 from .road.lease import LeaseKeeper
@@ -51,15 +51,8 @@ def state_server(settings: Settings) -> RedisServer:
 def broker_server(settings: Settings) -> RedisServer:
     """Where the messages are: by default the next database of the state's server, so that they can be wiped alone."""
     if settings.broker_url:
-        server = _read("BATCH_ROUTER_BROKER_URL", settings.broker_url, settings)
-        if server.scheme == "unix":
-            raise ValidationError("BATCH_ROUTER_BROKER_URL must be redis:// or rediss://: Celery takes no socket")
-        return server
+        return _read("BATCH_ROUTER_BROKER_URL", settings.broker_url, settings)
     state = state_server(settings)
-    if state.scheme == "unix":
-        raise ValidationError(
-            "BATCH_ROUTER_BROKER_URL: needed where BATCH_ROUTER_REDIS_URL is not redis:// or rediss://"
-        )
     return msgspec.structs.replace(state, db=state.db + 1)
 
 

@@ -45,6 +45,7 @@ def test_the_command_line_names_a_wrong_url(tmp_path: Path) -> None:
         ("redis://h", "redis://h:6379/0", "redis://h:6379/1"),
         ("redis://h:1/", "redis://h:1/0", "redis://h:1/1"),
         ("redis://h:1/?db=2", "redis://h:1/2", "redis://h:1/3"),
+        ("redis://h:1?virtual_host=2", "redis://h:1/2", "redis://h:1/3"),
         ("redis://:a%2Fb@h:1/2", "redis://:a%2Fb@h:1/2", "redis://:a%2Fb@h:1/3"),
         ("redis://u@h:1/2", "redis://u:@h:1/2", "redis://u:@h:1/3"),
         ("redis://u:a@b:c@h:1/2", "redis://u:a%40b%3Ac@h:1/2", "redis://u:a%40b%3Ac@h:1/3"),
@@ -59,16 +60,29 @@ def test_the_messages_are_in_the_next_database(url: str, state: str, broker: str
     assert state_server(Settings(redis_url=state)).url == state
 
 
-def test_a_socket_needs_a_broker_of_its_own() -> None:
-    """Redis' client takes a path, Celery's does not."""
-    socket = Settings(redis_url="unix:///run/redis.sock?db=2&password=hush")
-    server = state_server(socket)
+SOCKETS = [
+    "unix:///run/redis.sock?db=2&password=hush",
+    "unix://:hush@/run/redis.sock?db=2",
+    "redis+socket:///run/redis.sock?virtual_host=2&password=hush",
+    "redis+socket://:hush@/run/redis.sock?virtual_host=2",
+]
+
+
+@pytest.mark.parametrize("url", SOCKETS)
+def test_a_socket_is_named_in_either_way(url: str) -> None:
+    """That of redis-py and that of Celery; the messages are in its next database."""
+    server = state_server(Settings(redis_url=url))
     assert (server.path, server.db, server.password) == ("/run/redis.sock", 2, "hush")
     assert read_redis_url("it", server.url) == server
-    with pytest.raises(ValidationError, match=r"^BATCH_ROUTER_BROKER_URL: needed"):
-        broker_server(socket)
-    with pytest.raises(ValidationError, match=r"^BATCH_ROUTER_BROKER_URL must be redis"):
-        broker_server(Settings(redis_url="redis://h/0", broker_url="unix:///run/redis.sock"))
+    assert broker_server(Settings(redis_url=url)).db == 3
+    assert broker_server(Settings(redis_url="redis://h/0", broker_url=url)) == server
+
+
+@pytest.mark.parametrize("url", ["redis://h/1?db=2", "redis://h/1?virtual_host=2", "unix:///s?db=1&virtual_host=2"])
+def test_two_databases_are_refused(url: str) -> None:
+    """redis-py would take one number, and Celery the other."""
+    with pytest.raises(ValidationError, match=r"^BATCH_ROUTER_REDIS_URL names two databases"):
+        state_server(Settings(redis_url=url))
 
 
 HUSH = "hu5h"

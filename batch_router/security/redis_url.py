@@ -19,11 +19,15 @@ from ..exceptions import ValidationError
 _PORT = 6379
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _REQUIRED = {"ssl_cert_reqs": ("required", "CERT_REQUIRED"), "ssl_check_hostname": ("true", "True", "1", "yes")}
+# The number of the database: redis-py's parameter, and Celery's.
+_DATABASE = ("db", "virtual_host")
+_SOCKET = frozenset({*_DATABASE, "username", "password"})
 #: The parameters that a URL may have, by scheme.
 _PARAMETERS = {
-    "redis": frozenset({"db"}),
-    "rediss": frozenset({"db", *_FILES, *_REQUIRED}),
-    "unix": frozenset({"db", "username", "password"}),
+    "redis": frozenset(_DATABASE),
+    "rediss": frozenset({*_DATABASE, *_FILES, *_REQUIRED}),
+    "unix": _SOCKET,
+    "redis+socket": _SOCKET,
 }
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 
@@ -114,8 +118,8 @@ def read_redis_url(variable: str, url: str, ca: Path | None = None) -> RedisServ
 
 
 _NO_URL = (
-    "is not the URL of a Redis database, such as redis://host:6379/0 (redis://, rediss://, unix://); in a password,"
-    " characters such as / ? # % and @ are written %2F %3F %23 %25 %40"
+    "is not the URL of a Redis database, such as redis://host:6379/0 (redis://, rediss://, unix:///path?db=0); in a"
+    " password, characters such as / ? # % and @ are written %2F %3F %23 %25 %40"
 )
 
 
@@ -130,7 +134,7 @@ def _parse(url: str) -> RedisServer | str:
         if parts.scheme not in _PARAMETERS or parts.fragment:
             return _NO_URL
         query = _query(parts)
-        return _socket(parts, query) if parts.scheme == "unix" else _network(parts, query)
+        return _socket(parts, query) if _PARAMETERS[parts.scheme] is _SOCKET else _network(parts, query)
     except _WrongError as wrong:
         return str(wrong)
     except ValueError:
@@ -157,11 +161,14 @@ def _wrong(what: str) -> NoReturn:
 
 
 def _socket(parts: SplitResult, query: dict[str, str]) -> RedisServer:
-    if parts.netloc or not parts.path.startswith("/") or "@" in parts.path:
+    if parts.hostname or not parts.path.startswith("/") or "@" in parts.path:
         raise ValueError
-    path = unquote(parts.path)
     return RedisServer(
-        scheme="unix", path=path, db=_number(query), user=query.get("username"), password=query.get("password")
+        scheme="unix",
+        path=unquote(parts.path),
+        db=_number(query),
+        user=unquote(parts.username or "") or query.get("username"),
+        password=unquote(parts.password or "") or query.get("password"),
     )
 
 
@@ -172,15 +179,19 @@ def _network(parts: SplitResult, query: dict[str, str]) -> RedisServer:
         scheme=parts.scheme,
         host=_host(parts),
         port=parts.port or _PORT,
-        db=int(parts.path.strip("/") or _number(query)),
+        db=_number(query, parts.path.strip("/")),
         user=unquote(parts.username or "") or None,
         password=unquote(parts.password or "") or None,
         files={name: query[name] for name in _FILES if name in query},
     )
 
 
-def _number(query: dict[str, str]) -> int:
-    number = query.get("db", "0")
+def _number(query: dict[str, str], in_path: str = "") -> int:
+    """The number of the database, which may stand in several places."""
+    numbers = {number for number in (in_path, *map(query.get, _DATABASE)) if number}
+    if len(numbers) > 1:
+        _wrong("names two databases; one number is enough")
+    number = numbers.pop() if numbers else "0"
     if not number.isdecimal():
         raise ValueError
     return int(number)

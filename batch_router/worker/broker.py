@@ -1,15 +1,15 @@
 """Connections to the broker, over kombu's transport for Redis. What they receive goes through `messages` first."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import redis
 from celery.app import amqp
-from kombu import Connection
+from kombu import connection
 from kombu.pools import ProducerPool
-from kombu.transport.redis import PrefixedRedisPipeline, PrefixedRedisPubSub, PrefixedStrictRedis
-from kombu.transport.redis import QoS as RedisQoS
+from kombu.transport import redis as transport
 
 from ..security.logs import get_logger
 from ..security.redis_url import read_redis_url
@@ -17,6 +17,9 @@ from .messages import Refused, read_published, read_queued, read_unacked
 from .queues import Queues
 
 log = get_logger(__name__)
+
+# What a connection to a socket does not take.
+_OF_TCP = ("port", "socket_keepalive", "socket_keepalive_options")
 
 
 def _taken(read: Callable[..., bytes], *arguments: Any) -> bytes | None:
@@ -28,7 +31,7 @@ def _taken(read: Callable[..., bytes], *arguments: Any) -> bytes | None:
         return None
 
 
-class _Client(PrefixedStrictRedis):
+class _Client(transport.PrefixedStrictRedis):
     """Between Redis and kombu: it changes what comes from a queue."""
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
@@ -52,7 +55,7 @@ class _Client(PrefixedStrictRedis):
         )
 
 
-class _Pipeline(PrefixedRedisPipeline):
+class _Pipeline(transport.PrefixedRedisPipeline):
     """The same for messages that no worker acknowledged; kombu reads a hash for no other reason."""
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
@@ -63,7 +66,7 @@ class _Pipeline(PrefixedRedisPipeline):
         return reply
 
 
-class _PubSub(PrefixedRedisPubSub):
+class _PubSub(transport.PrefixedRedisPubSub):
     """The same for what is published: remote control and events."""
 
     def parse_response(self, *arguments: Any, **options: Any) -> Any:
@@ -75,7 +78,7 @@ class _PubSub(PrefixedRedisPubSub):
         return reply
 
 
-class _QoS(RedisQoS):
+class _QoS(transport.QoS):
     """Puts back what no worker acknowledged, unless another client has made something else of its keys."""
 
     def restore_visible(self, *arguments: Any, **options: Any) -> Any:
@@ -87,26 +90,67 @@ class _QoS(RedisQoS):
             return None
 
 
-class _Channel:
+class _Channel(transport.Channel):
     """What kombu's channel does differently here."""
 
     QoS = _QoS
-    global_keyprefix: str
 
     def _get_client(self) -> Any:
         return partial(_Client, global_keyprefix=self.global_keyprefix)
 
 
-@cache
-def _ours(transport: Any) -> type:
-    channel = type("Channel", (_Channel, transport.Channel), {})
-    # What the server refuses now (READONLY, NOREPLICAS, BUSY...) it takes again later. For kombu that is no error of
-    # the connection, and Celery does not wait it out everywhere (celery#7946).
-    errors = (*transport.connection_errors, redis.RedisError)
-    return type("Transport", (transport,), {"Channel": channel, "connection_errors": errors})
+class _SocketChannel(_Channel):
+    """A channel to a server on a socket of this machine: its path stands in the place of a host."""
+
+    connection_class: Any = redis.UnixDomainSocketConnection
+
+    def _connparams(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        params: dict[str, Any] = super()._connparams(*arguments, **options)
+        path = params.pop("host")
+        return {name: it for name, it in params.items() if name not in _OF_TCP} | {"path": path}
 
 
-class BrokerConnection(Connection):
+class _Transport(transport.Transport):
+    """kombu's transport, for which each error of the server is one of the connection.
+
+    What the server refuses now (READONLY, NOREPLICAS, BUSY...) it takes again later, and Celery does not wait out other
+    errors everywhere (celery#7946).
+    """
+
+    Channel = _Channel
+    connection_errors = (*transport.Transport.connection_errors, redis.RedisError)
+
+
+class _SocketTransport(_Transport):
+    """The same over a socket."""
+
+    Channel = _SocketChannel
+
+
+class _Ours:
+    """What each connection to the broker does differently here; kombu makes those of its pool by itself."""
+
+    hostname: str
+    password: str | None
+    virtual_host: str
+
+    @property
+    def _is_socket(self) -> bool:
+        return str(self.hostname).startswith("/")
+
+    def get_transport_cls(self) -> type:
+        """See `_Transport`."""
+        return _SocketTransport if self._is_socket else _Transport
+
+    def as_uri(self, include_password: bool = False, mask: str = "**", **options: Any) -> str:
+        """The URL in Celery's form."""
+        if not self._is_socket:
+            return str(super().as_uri(include_password, mask, **options))
+        password = quote(self.password or "", safe="") if include_password else mask
+        return f"redis+socket://:{password}@{quote(self.hostname)}?virtual_host={self.virtual_host}"
+
+
+class BrokerConnection(_Ours, connection.Connection):
     """A connection to the broker. kombu would not verify who answers there."""
 
     def __init__(self, hostname: str = "", *given: Any, **options: Any) -> None:
@@ -114,13 +158,25 @@ class BrokerConnection(Connection):
         if "://" in hostname:
             server = read_redis_url("the broker's URL", hostname)
             given = (server.user, server.password, str(server.db), server.port)
-            options |= {"ssl": server.tls, "transport": server.scheme}
-            hostname = server.host
+            options |= {"ssl": server.tls, "transport": "rediss" if server.tls else "redis"}
+            hostname = server.path or server.host
         super().__init__(hostname, *given, **options)
 
-    def get_transport_cls(self) -> type:
-        """The transport that the URL asks for, with the changes above."""
-        return _ours(super().get_transport_cls())
+    def Pool(self, limit: int | None = None, **options: Any) -> Any:  # noqa: N802 - kombu's name
+        """Connections like this one."""
+        return _Pool(self, limit, **options)
+
+
+class _PooledConnection(_Ours, connection.PooledConnection):
+    """A connection that goes back to its pool."""
+
+
+class _Pool(connection.ConnectionPool):
+    """Connections of one app."""
+
+    def new(self) -> Any:
+        """One more."""
+        return _PooledConnection(self, **dict(self.connection._info(resolve=False)))
 
 
 class AMQP(amqp.AMQP):
