@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Self, TypeVar, Unpack
 
 from .client import LOOK_EVERY, BatchClient, check_end
-from .core import BatchStatusResponse, Manifest, UnifiedResult
+from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
 from .exceptions import BatchTimeoutError
 from .intake.mistakes import takes_provider
 from .intake.options import SubmitOptions
@@ -48,9 +48,11 @@ class AsyncBatchClient:
         """How a batch stands."""
         return await asyncio.to_thread(self._client.status, batch_id)
 
-    async def list(self, limit: int = 20) -> Sequence[BatchStatusResponse]:
-        """The newest batches first."""
-        return await asyncio.to_thread(self._client.list, limit)
+    async def list(
+        self, limit: int = 20, *, provider: str | None = None, status: BatchStatus | str | None = None, prefix: str = ""
+    ) -> Sequence[BatchStatusResponse]:
+        """The newest batches first, those of a provider, in a status, or with a prefix of the id if it is given."""
+        return await asyncio.to_thread(self._client.list, limit, provider=provider, status=status, prefix=prefix)
 
     async def wait(
         self,

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Self, Unpack
 
 import msgspec
@@ -17,6 +16,7 @@ from .exceptions import (
 )
 from .intake.mistakes import takes_provider
 from .intake.options import SubmitOptions
+from .operations.listing import list_batches, read_status
 from .operations.purge import purge
 from .operations.resolve import resolve
 from .operations.results import listed_parts, read_results, written_parts
@@ -27,6 +27,7 @@ from .operations.verify import verify
 from .road.context import Context
 from .road.records import read_record
 from .settings import Settings
+from .state.base import Which
 from .state.checks import passed_over
 from .state.items import Batch
 
@@ -86,13 +87,21 @@ class BatchClient:
         """
         return describe_batch(self._context, self._batch(batch_id))
 
-    def list(self, limit: int = 20) -> Sequence[BatchStatusResponse]:
-        """The newest batches first."""
-        found: list[BatchStatusResponse] = []
-        for batch in islice(self._context.store.iter_batches(), limit):
-            with passed_over():
-                found.append(describe_batch(self._context, batch))
-        return found
+    def list(
+        self, limit: int = 20, *, provider: str | None = None, status: BatchStatus | str | None = None, prefix: str = ""
+    ) -> Sequence[BatchStatusResponse]:
+        """The newest batches first. What cannot be read is left out, with a warning on the log.
+
+        Args:
+            limit: at most so many.
+            provider: only this one's.
+            status: only those in this status, as in `BatchStatus`.
+            prefix: only those whose ids begin with it.
+
+        Raises:
+            ValidationError: there is no such status, or the prefix begins no id.
+        """
+        return list_batches(self._context, Which(provider, read_status(status), prefix), limit)
 
     def wait(
         self,
@@ -207,11 +216,8 @@ class BatchClient:
 
     def purge_older(self, days: float) -> Sequence[str]:
         """Purge the batches that ended more than `days` days ago; returns their ids."""
-        before = self._context.store.now() - days * 86400
-        batches = self._context.store.iter_batches()
-        old = [batch for batch in batches if batch.state.is_final and batch.updated_at < before]
         purged: list[str] = []
-        for batch in old:
+        for batch in self._context.store.iter_ended(self._context.store.now() - days * 86400):
             with passed_over():
                 purge(self._context, batch)
                 purged.append(batch.id)

@@ -184,8 +184,7 @@ class BatchRouter:
 
     async def list_batches(self, provider_name: str | None = None, limit: int = 20) -> list[BatchStatusResponse]:
         """The newest batches of the store first; only those of one provider if it is named."""
-        found = await (await self._client()).list(limit)
-        return [status for status in found if provider_name in (None, status.provider)]
+        return list(await (await self._client()).list(limit, provider=provider_name))
 
     def close(self) -> None:
         """Stop the work here, after the steps that run. What has not ended waits for the next router."""

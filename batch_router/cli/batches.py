@@ -252,11 +252,16 @@ def retry(batch_id: str, as_json: bool) -> int:
 
 
 @click.command("list")
-@click.option("--limit", default=20, show_default=True, help="How many batches to show.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many batches to show.")
+@click.option("--provider", help="Only batches of this provider.")
+@click.option(
+    "--status", type=click.Choice([status.value for status in BatchStatus]), help="Only those in this status."
+)
+@click.option("--prefix", default="", help="Only those whose ids begin like this.")
 @_json
-def list_batches(limit: int, as_json: bool) -> int:
+def list_batches(limit: int, provider: str | None, status: str | None, prefix: str, as_json: bool) -> int:
     """List the newest batches."""
-    batches = BatchClient().list(limit)
+    batches = BatchClient().list(limit, provider=provider, status=status, prefix=prefix)
     if as_json:
         for batch in batches:
             tell_json(batch)

@@ -13,7 +13,7 @@ from ..connect import broker_server, open_context, open_store, state_server
 from ..core.finding import Finding
 from ..core.times import iso_time
 from ..exceptions import BatchRouterError
-from ..operations.orphans import accounts_of, find_orphans, find_strays
+from ..operations.orphans import find_orphans, find_strays
 from ..providers import find_provider, provider_names
 from ..security.files import make_home
 from ..security.masking import mask_url
@@ -125,7 +125,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 def _orphans(settings: Settings) -> Iterator[Finding]:
     context = open_context(settings)
-    for provider, credential in sorted(accounts_of(context), key=str):
+    for provider, credential in sorted(context.store.accounts(), key=str):
         place = f"orphans {provider}{f' ({credential})' if credential else ''}"
         found = list(find_orphans(context, provider, credential, _JOBS))
         for job in found:

@@ -9,8 +9,6 @@ from ..road.context import Context
 from ..road.reported import sound
 from ..security.names import LABEL
 from ..security.paths import FOLDERS
-from ..state.checks import passed_over
-from ..state.items import Shard
 
 # A caller may still be writing the rows of a batch that it is about to submit.
 _YOUNG = 86400.0
@@ -26,12 +24,10 @@ def find_orphans(context: Context, provider: str, credential: str | None, limit:
     client = context.clients.get(provider, credential)
     account = Account(service=client.access.service, credential=credential).name
     owned = context.store.jobs_of(account) - context.store.unfetched_jobs_of(account)
-    undecided = {shard.label for shard in _shards(context) if shard.job is None and not shard.state.is_final}
-    for job in (sound(provider, each) for each in client.list(limit)):
-        if job.label is None or not LABEL.fullmatch(job.label):
-            continue
-        if job.id not in owned and job.label not in undecided:
-            yield job
+    jobs = [sound(provider, each) for each in client.list(limit)]
+    labels = {job.label for job in jobs if job.label is not None and LABEL.fullmatch(job.label)}
+    decided = labels - context.store.undecided(labels)
+    return (job for job in jobs if job.label in decided and job.id not in owned)
 
 
 def find_strays(context: Context) -> Iterator[str]:
@@ -51,14 +47,3 @@ def _is_known(context: Context, batch_id: str) -> bool:
         return context.store.get_batch(batch_id) is not None
     except (SchemaError, CorruptItemError):  # it is there
         return True
-
-
-def accounts_of(context: Context) -> set[tuple[str, str | None]]:
-    """Provider and credential of all shards of the store."""
-    return {(shard.provider, shard.credential) for shard in _shards(context)}
-
-
-def _shards(context: Context) -> Iterator[Shard]:
-    for batch in context.store.iter_batches():
-        with passed_over():
-            yield from context.store.get_shards(batch)

@@ -15,6 +15,7 @@ from ..core import (
     ShardStatus,
 )
 from ..core.times import iso_time
+from ..exceptions import ProviderNotFoundError
 from ..road.context import Context
 from ..road.records import read_record
 from ..state.items import Batch, Shard
@@ -86,7 +87,10 @@ def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str
     troubled = next((item for item in items if item.error is not None), None)
     if troubled is not None and troubled.error is not None:
         return _trouble(context, troubled, troubled.error)
-    own = context.clients.provider(batch.provider).queue
+    try:
+        own = context.clients.provider(batch.provider).queue
+    except ProviderNotFoundError as error:
+        return f"{error}; workers that have it take the batch on"
     queues = {item.queue or own or item.state.queue for item in items if item.state.queue is not None}
     deaf = sorted(str(queue) for queue in queues if not context.store.listeners(str(queue)))
     if deaf:

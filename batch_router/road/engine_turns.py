@@ -2,8 +2,9 @@
 
 from itertools import islice
 
+from ..core import BatchStatus
 from ..providers import Loaded, LocalClient
-from ..state.base import Store
+from ..state.base import Store, Which
 from ..state.items import Shard
 from ..state.table import State
 
@@ -38,9 +39,8 @@ class EngineTurns:
 
 
 def _is_wanted(store: Store, loaded: Loaded, other: Shard) -> bool:
-    for batch in islice(store.iter_batches(), _BATCHES):
-        if batch.state.is_final or batch.provider != other.provider:
-            continue
+    running = Which(provider=other.provider, status=BatchStatus.IN_PROGRESS)
+    for batch in islice(store.iter_batches(running), _BATCHES):
         for shard in store.get_shards(batch):
             free = shard.state in _WAITING and shard.claimed_by is None and shard.error is None
             if free and loaded == (shard.model, shard.engine_options) and shard.queue == other.queue:

@@ -4,7 +4,6 @@ import re
 
 from ..core.jobs import Failure, Job, RefusedRow
 from ..exceptions import QueueFullError
-from ..state.checks import passed_over
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context
@@ -44,7 +43,8 @@ def rows_refused(shard: Shard, failure: Failure, rows: tuple[RefusedRow, ...]) -
 
 def queue_is_full(context: Context, shard: Shard, failure: Failure) -> ShardOutcome:
     """Create the job later; a shard that never fits is split, and a row that never fits fails."""
-    alone = 0 if _has_company(context, shard) else shard.alone + 1
+    is_alone = not context.store.has_company(shard.id, context.account_of(shard), shard.model)
+    alone = shard.alone + 1 if is_alone else 0
     if alone >= (_MOST_ALONE if shard.rows > 1 else _MOST_ALONE_OF_ONE):
         parts = 2 if shard.rows > 1 else 0
         return shard_to(State.NORMALIZING, failure=_never_fits(shard, failure), resend=parts)
@@ -70,18 +70,3 @@ def _never_fits(shard: Shard, failure: Failure) -> Failure:
         remedy = "a higher usage tier of the account lets more wait, or the row must be shorter"
         message = f"this row alone never fits the tokens that may wait at {shard.provider}: {remedy}"
     return Failure(type=QueueFullError.type, message=f"{message} ({failure.message})")
-
-
-def _has_company(context: Context, shard: Shard) -> bool:
-    """Whether another job of ours takes room in the provider's queue for this account and model."""
-    account = context.account_of(shard)
-    for batch in context.store.iter_batches():
-        if batch.provider != shard.provider or batch.state is not State.RUNNING:
-            continue
-        with passed_over():
-            for other in context.store.get_shards(batch):
-                has_job = other.state is State.POLLING or (other.state is State.CREATING and other.intent is not None)
-                in_queue = has_job and other.id != shard.id and other.model == shard.model
-                if in_queue and other.account is not None and other.account.name == account:
-                    return True
-    return False

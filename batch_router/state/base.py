@@ -5,9 +5,10 @@ version's schema are left alone: a worker neither claims them nor takes them as 
 one is an error.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from ..core import BatchStatus
 from .items import Batch, Facts, Shard
 from .table import State
 
@@ -36,6 +37,24 @@ class Quarantined(NamedTuple):
     id: str
     since: float
     reason: str
+
+
+class Which(NamedTuple):
+    """Which batches are meant.
+
+    Attributes:
+        provider: of this one; None: of any.
+        status: in this one, None: in any. The store does not tell `validating` from `queued`; a batch is `parked` with
+            one shard that is, and `in_progress` or `cancelling` besides.
+        prefix: what their ids begin with.
+    """
+
+    provider: str | None = None
+    status: BatchStatus | None = None
+    prefix: str = ""
+
+
+ALL = Which()
 
 
 class Commit(NamedTuple):
@@ -141,8 +160,20 @@ class Store(Protocol):
     def get_shards(self, batch: Batch) -> list[Shard]:
         """The shards of a batch by number."""
 
-    def iter_batches(self) -> Iterator[Batch]:
-        """All batches, the newest first, read in pages."""
+    def iter_batches(self, which: Which = ALL) -> Iterator[Batch]:
+        """Batches, the newest first, read in pages; only those that are meant are read."""
+
+    def iter_ended(self, before: float) -> Iterator[Batch]:
+        """Batches that ended before a time (seconds since 1970), those first that ended first."""
+
+    def accounts(self) -> set[tuple[str, str | None]]:
+        """Provider and credential of the batches of the last 90 days, and of all that are here."""
+
+    def undecided(self, labels: Collection[str]) -> set[str]:
+        """Those of these labels whose shards have no job yet, and may find one of an earlier attempt."""
+
+    def has_company(self, item_id: str, account: str, model: str) -> bool:
+        """Whether another shard of the account has a job of this model that waits or runs, or may have one."""
 
     def foreign_items(self, limit: int) -> list[str]:
         """Items that wait for workers of another version of batch_router."""

@@ -1,73 +1,30 @@
 """The store on Redis or Valkey: `store.lua` does the changing, this file the translating."""
 
-import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext, suppress
-from functools import wraps
 from importlib.resources import files
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import cast
 
 import msgspec
 import redis
 
-from ..exceptions import CorruptItemError, StoreUnavailableError
+from ..exceptions import CorruptItemError
 from ..security.logs import get_logger
-from .base import Commit, Committed, Hint, Quarantined
+from .base import ALL, Commit, Committed, Hint, Quarantined, Which
 from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, shard_id
+from .redis_border import raise_if_corrupt, translated
+from .redis_lists import Lists
 from .table import State
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 log = get_logger(__name__)
 
-_LUA = files(__package__).joinpath("store.lua").read_text()
+_LUA = "".join(files(__package__).joinpath(name).read_text() for name in ("lists.lua", "store.lua"))
 _FINALS = msgspec.json.encode([state.value for state in State if state.is_final])
 _RESTING = msgspec.json.encode([state.value for state in State if state.step is None])
-# Batches that are read at once: few at first, for a caller may want few.
-_FIRST_PAGE, _LARGEST_PAGE = 25, 400
 # Shards that are read at once.
 _SHARDS_AT_ONCE = 1000
-
-# Redis 6.2 writes the code of an error in a script behind the place, all later servers in front.
-_CODE_IN_SCRIPT = re.compile(r"user_script: ?\d+: -?([A-Z]+) ")
-
-# What Redis' errors mean, most specific first. An error that is not listed is one of the server's own.
-_MEANINGS: tuple[tuple[tuple[type[redis.RedisError], ...], str], ...] = (
-    ((redis.AuthenticationError,), "refuses the password of its URL"),  # a kind of ConnectionError
-    ((redis.OutOfMemoryError,), "is full (maxmemory); nothing was changed"),
-    ((redis.BusyLoadingError,), "still loads its data"),
-    (
-        (redis.ConnectionError, redis.TimeoutError),
-        "does not answer ({kind}): is it running, and is BATCH_ROUTER_REDIS_URL right?",
-    ),
-    ((redis.RedisError,), "refuses a command ({kind}{code})"),
-)
-
-
-def _translated(method: "Callable[Concatenate[RedisStore, P], T]") -> "Callable[Concatenate[RedisStore, P], T]":
-    """Redis' errors as ours, at the one border to it: every one of them, for any may pass."""
-
-    @wraps(method)
-    def call(self: "RedisStore", *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(self, *args, **kwargs)
-        except redis.DataError:  # a value of ours that the client cannot send: a bug, not a condition of the server
-            raise
-        except redis.RedisError as error:
-            meaning = next(meaning for kinds, meaning in _MEANINGS if isinstance(error, kinds))
-            described = meaning.format(kind=type(error).__name__, code=_code(error))
-            raise StoreUnavailableError(f"Redis at {self.address} {described}") from error
-
-    return cast("Callable[Concatenate[RedisStore, P], T]", call)
-
-
-def _code(error: redis.RedisError) -> str:
-    """The code in front of a server's error (NOREPLICAS, READONLY...); what follows may quote arguments."""
-    word = str(error).partition(" ")[0]
-    return f": {word}" if word.isupper() else ""
 
 
 class RedisStore:
@@ -87,21 +44,22 @@ class RedisStore:
         self._script = client.register_script(_LUA)
         known = client.connection_pool.connection_kwargs
         self.address = known.get("path") or f"{known.get('host')}:{known.get('port')}"
+        self._lists = Lists(client, self._own, self.address)
 
-    @_translated
+    @translated
     def _call(self, name: str, *args: str | bytes | float, schema: int = SCHEMA) -> object:
         return self._script(keys=[self._prefix, f"{self._prefix}v{schema}:"], args=[name, self._epoch, *args])
 
-    @_translated
+    @translated
     def _change(self, name: str, item_id: str, *args: str | bytes | float) -> object:
         """A call about an item that is there."""
         try:
             return self._script(keys=[self._prefix, self._own], args=[name, self._epoch, item_id, *args])
         except redis.ResponseError as error:
-            _raise_if_corrupt(item_id, error)
+            raise_if_corrupt(item_id, error)
             raise
 
-    @_translated
+    @translated
     def now(self) -> float:
         seconds, micros = self._redis.time()
         return float(seconds + micros / 1e6)
@@ -167,7 +125,7 @@ class RedisStore:
             log.error("action=quarantined item=%s reason=%s", shown(item_id), shown(reason))
         return is_set_aside
 
-    @_translated
+    @translated
     def quarantined(self, limit: int) -> list[Quarantined]:
         newest = self._redis.zrevrange(f"{self._own}quarantine", 0, limit - 1, withscores=True)
         found = cast("list[tuple[str, float]]", newest)
@@ -189,15 +147,15 @@ class RedisStore:
     def delete(self, batch_id: str) -> bool:
         return bool(self._change("delete", batch_id, _FINALS))
 
-    @_translated
+    @translated
     def jobs_of(self, account: str) -> set[str]:
         return set(cast("list[str]", self._redis.zrange(f"{self._prefix}jobs:{account}", 0, -1)))
 
-    @_translated
+    @translated
     def unfetched_jobs_of(self, account: str) -> set[str]:
         return set(cast("list[str]", self._redis.zrange(f"{self._prefix}unfetched:{account}", 0, -1)))
 
-    @_translated
+    @translated
     def unknown(self, batch_ids: Sequence[str]) -> list[str]:
         pipeline = self._redis.pipeline(transaction=False)
         for batch_id in batch_ids:
@@ -220,12 +178,27 @@ class RedisStore:
             found += [item for item in items if isinstance(item, Shard)]
         return found
 
-    def iter_batches(self) -> Iterator[Batch]:
-        for page in self._pages():
-            ids = [batch_id for batch_id, schema in page.items() if schema == SCHEMA]
-            yield from (item for item in self._load(ids, skip=True) if isinstance(item, Batch))
+    def iter_batches(self, which: Which = ALL) -> Iterator[Batch]:
+        for ids in self._lists.pages(which):
+            yield from self._load_batches(ids)
 
-    @_translated
+    def iter_ended(self, before: float) -> Iterator[Batch]:
+        for ids in self._lists.pages_of_ended(before):
+            yield from self._load_batches(ids)
+
+    def accounts(self) -> set[tuple[str, str | None]]:
+        return self._lists.accounts()
+
+    def undecided(self, labels: Collection[str]) -> set[str]:
+        known = self._lists.shards_of(labels)
+        shards = self._load(list(known.values()), skip=True)
+        decided = {item.label for item in shards if isinstance(item, Shard) and (item.job or item.state.is_final)}
+        return known.keys() - decided
+
+    def has_company(self, item_id: str, account: str, model: str) -> bool:
+        return self._lists.has_company(item_id, account, model)
+
+    @translated
     def foreign_items(self, limit: int) -> list[str]:
         layouts = cast("set[str]", self._redis.smembers(f"{self._prefix}layouts")) - {self._own}
         pipeline = self._redis.pipeline(transaction=False)
@@ -233,26 +206,10 @@ class RedisStore:
             pipeline.zrange(f"{layout}due", 0, limit - 1)
         return [shown(item_id) for ids in pipeline.execute() for item_id in ids][:limit]
 
-    def _pages(self) -> Iterator[dict[str, int]]:
-        """The batches' ids with their schemas, the newest first."""
-        after, size = 0, _FIRST_PAGE
-        while page := self._page(after, size):
-            yield page
-            after, size = after + len(page), min(2 * size, _LARGEST_PAGE)
-
-    @_translated
-    def _page(self, after: int, size: int) -> dict[str, int]:
-        ids = cast("list[str]", self._redis.zrevrange(f"{self._prefix}batches", after, after + size - 1))
-        pipeline = self._redis.pipeline(transaction=False)
-        for batch_id in ids:
-            pipeline.hget(f"{self._prefix}item:{batch_id}", "schema")
-        schemas = pipeline.execute(raise_on_error=False)
-        return {batch_id: _schema(answer) for batch_id, answer in zip(ids, schemas, strict=True)}
-
     def pause(self, account: str, seconds: float) -> None:
         self._call("pause", account, max(1, _ms(seconds)))
 
-    @_translated
+    @translated
     def paused(self, account: str) -> float:
         return max(0, self._redis.pttl(f"{self._prefix}pause:{account}")) / 1000
 
@@ -262,7 +219,7 @@ class RedisStore:
     def listeners(self, queue: str) -> list[str]:
         return cast("list[str]", self._call("listeners", queue))
 
-    @_translated
+    @translated
     def bind_storage(self, address: str) -> str:
         key = f"{self._prefix}storage"
         self._redis.set(key, address, nx=True)  # `SET NX GET` needs Redis 7.0
@@ -282,7 +239,10 @@ class RedisStore:
                 self.suspect(row[0], error.why)
         return hints
 
-    @_translated
+    def _load_batches(self, ids: Sequence[str]) -> Iterator[Batch]:
+        return (item for item in self._load(ids, skip=True) if isinstance(item, Batch))
+
+    @translated
     def _load(self, ids: Sequence[str], *, skip: bool = False) -> list[Batch | Shard]:
         """The items that are there; one that is corrupt is an error, or left out with a warning."""
         pipeline = self._redis.pipeline(transaction=False)
@@ -311,23 +271,6 @@ def _parent(item_id: str) -> str:
 def _read(item_id: str, answer: "dict[str, str] | redis.RedisError") -> list[Batch | Shard]:
     """The item of an answer to HGETALL, if it is there."""
     if isinstance(answer, redis.RedisError):
-        _raise_if_corrupt(item_id, answer)
+        raise_if_corrupt(item_id, answer)
         raise answer
     return [load_item(item_id, answer)] if answer else []
-
-
-def _raise_if_corrupt(item_id: str, error: redis.RedisError) -> None:
-    """Raise if an error is about what a key of an item holds. The server's own conditions have a code: READONLY..."""
-    words = str(error)
-    first = words.partition(" ")[0]
-    found = first if first.isupper() else (_CODE_IN_SCRIPT.search(words) or ("", ""))[1]
-    is_of_script = "user_script" in words and found in ("", "ERR")
-    if type(error) is redis.ResponseError and (is_of_script or found == "WRONGTYPE"):
-        raise corrupt(item_id, "a value of it has the wrong type") from error
-
-
-def _schema(answer: "str | redis.RedisError | None") -> int:
-    """The schema of an item; where it is none, ours, so that reading the item says what is wrong."""
-    if answer is None:
-        return 1
-    return int(answer) if isinstance(answer, str) and answer.isdecimal() and len(answer) < 10 else SCHEMA

@@ -2,7 +2,6 @@
 --
 -- Keys below the prefix KEYS[1]:
 --   item:<id>           hash   an item; each value is JSON (see items.py)
---   batches             zset   batch id -> ms of its creation
 --   jobs:<account>      zset   job id -> +inf while its shard is here, then ms of its deletion
 --   unfetched:<account> zset   job id -> ms since which its shard has ended, or is about to, without all its answers
 --   pause:<account>     until it expires, no worker calls the provider for that account
@@ -17,6 +16,7 @@
 --   unread              hash   item id -> how often a worker could not read it
 --   quarantine          zset   item id -> ms: since when it is no longer due, for it cannot be read
 --   reasons             hash   item id -> why it is in the quarantine
+--   and the lists that `lists.lua` keeps; its text comes before this one
 --
 -- An epoch is a time in which the server forgot nothing: its run id, which changes with a restart and a promotion.
 --
@@ -87,13 +87,10 @@ local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
 local function note_job(key, job, score, kind)
   local json = redis.call('HGET', key, 'account')
   if not job or job == 'null' or not json or json == 'null' then return end
-  local account = cjson.decode(json)
-  local name = account.service
-  if account.credential and account.credential ~= cjson.null then name = name .. '/' .. account.credential end
-  local jobs = prefix .. (kind or 'jobs:') .. name
+  local jobs = prefix .. (kind or 'jobs:') .. account_name(json)
   if score then redis.call('ZADD', jobs, score, cjson.decode(job).id)
   else redis.call('ZREM', jobs, cjson.decode(job).id) end
-  redis.call('ZREMRANGEBYSCORE', jobs, '-inf', now - 90 * 86400 * 1000)
+  redis.call('ZREMRANGEBYSCORE', jobs, '-inf', now - longest_unused)
 end
 
 local calls = {}
@@ -108,8 +105,8 @@ function calls.create(id, fields, delay)
   redis.call('HSET', key, 'id', '"' .. id .. '"', 'version', 1, 'created_at', born, 'epoch', (epoch()))
   touch(key)
   if tonumber(delay) >= 0 then redis.call('ZADD', due, now + delay, id) end
-  redis.call('ZADD', prefix .. 'batches', born * 1000, id)
   redis.call('SADD', prefix .. 'layouts', own)
+  list_batch(own, key, id, now)
   return 1
 end
 
@@ -138,6 +135,7 @@ function calls.renew(id, fence, holder, lease, facts)
   local key = item_key(id)
   if not holds(key, fence, holder) then return 0 end
   set_fields(key, cjson.decode(facts))
+  list_shard(own, key, id, now)
   redis.call('ZADD', due, now + lease, id)
   return 1
 end
@@ -182,6 +180,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
   redis.call('HDEL', key, 'claimed_by')
   touch(key)
+  if batch ~= '' then list_shard(own, key, id, now) else list_batch(own, key, id, now) end
   local parent = batch ~= '' and item_key(batch)
   if tonumber(delay) < 0 then
     redis.call('ZREM', due, id)
@@ -198,6 +197,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
     set_fields(child_key, spawned[2])
     redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1, 'epoch', name)
     redis.call('HSET', child_key, 'created_at', seconds, 'updated_at', seconds)
+    redis.call('HSET', own .. 'labels', unquoted(spawned[2].label), child)
     redis.call('ZADD', due, now + grace, child)
     if spawned[1] then
       redis.call('HSET', child_key, 'counts', 'true')
@@ -311,6 +311,7 @@ function calls.cancel(id, finals)
   if not state or is_final(state, finals) then return 0 end
   redis.call('HSET', key, 'cancel', 'true')
   touch(key)
+  list_batch(own, key, id, now)
   for _, each in ipairs(family(id)) do
     if not redis.call('HGET', item_key(each), 'claimed_by') then redis.call('ZADD', due, 'XX', now, each) end
   end
@@ -323,13 +324,13 @@ function calls.delete(id, finals)
   if not state or not is_final(state, finals) then return 0 end
   for _, each in ipairs(family(id)) do
     note_job(item_key(each), redis.call('HGET', item_key(each), 'job'), now)
+    unlist(own, item_key(each), each)
     redis.call('DEL', item_key(each))
     redis.call('ZREM', due, each)
     redis.call('ZREM', quarantine, each)
     redis.call('HDEL', reasons, each)
     redis.call('HDEL', unread, each)
   end
-  redis.call('ZREM', prefix .. 'batches', id)
   return 1
 end
 

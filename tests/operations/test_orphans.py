@@ -12,7 +12,7 @@ from batch_router.client import BatchClient
 from batch_router.core import UnifiedRequest
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import BatchNotFoundError, ValidationError
-from batch_router.operations.orphans import accounts_of, find_orphans, find_strays
+from batch_router.operations.orphans import find_orphans, find_strays
 from batch_router.operations.submit import submit
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
@@ -41,7 +41,7 @@ def test_a_job_that_no_shard_owns_is_found(
         account = context.clients.get(provider).access.account(None)
         commit = Commit(State.POLLING, None, {"job": jobs[OWNED], "account": account})
         context.store.commit("b.0", 2, commit, holder="w")
-        assert accounts_of(context) == {(provider, None)}
+        assert context.store.accounts() == {(provider, None)}
         assert [job.id for job in find_orphans(context, provider, None, 10)] == [jobs[OURS].id]
 
 

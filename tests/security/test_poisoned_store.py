@@ -19,7 +19,7 @@ from celery.exceptions import Ignore
 from batch_router import BatchClient
 from batch_router.connect import open_store
 from batch_router.exceptions import BatchRouterError, CorruptItemError, FileOperationError
-from batch_router.operations.orphans import accounts_of, find_strays
+from batch_router.operations.orphans import find_strays
 from batch_router.operations.purge import purge
 from batch_router.road.advance import advance
 from batch_router.road.context import Clients, Context
@@ -175,7 +175,7 @@ def test_a_poisoned_item_holds_up_no_other(
     assert "good.0" in {hint.id for hint in store.take_due(50, grace=0)}
     assert "good" in {batch.id for batch in store.iter_batches()}
     assert [status.batch_id for status in client.list()] == ["good"]
-    assert accounts_of(context) >= {("openai", None)}
+    assert context.store.accounts() >= {("openai", None)}
     assert list(find_strays(context)) == []
     assert store.foreign_items(9) == []
 

@@ -2,10 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import fakeredis
 import msgspec
 import pytest
 import redis
@@ -16,7 +14,6 @@ from batch_router.exceptions import SchemaError, StoreUnavailableError
 from batch_router.state.base import Commit, Hint, Store
 from batch_router.state.checks import TRIES
 from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Shard
-from batch_router.state.memory import MemoryStore
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import FIRST_OF_SHARD, State
 
@@ -66,19 +63,6 @@ def end(store: Store, item_id: str) -> list[str]:
     committed = store.commit(item_id, 2, Commit(State.COMPLETED, None, {}), holder="w")
     assert committed is not None
     return [hint.id for hint in committed.woken]
-
-
-@pytest.fixture(params=["valkey", "fakeredis", "memory"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-    elif request.param == "fakeredis":
-        with fakeredis.FakeRedis(decode_responses=True) as client:
-            yield RedisStore(client, epoch="fake")
-    else:
-        url = request.getfixturevalue("valkey")
-        with redis.Redis.from_url(url, decode_responses=True) as client:
-            yield RedisStore(client, prefix=f"contract{next(_prefixes)}:")
 
 
 def test_a_batch_is_created_once(store: Store) -> None:

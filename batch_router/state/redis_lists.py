@@ -1,0 +1,116 @@
+"""The lists that `lists.lua` keeps, as they are read: ids of batches, and what concerns an account."""
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from ..core import BatchStatus
+from .base import Which
+from .items import batch_id_of
+from .redis_border import translated
+
+if TYPE_CHECKING:
+    import redis
+
+# Batches that are read at once: few at first, for a caller may want few.
+_FIRST_PAGE, _LARGEST_PAGE = 25, 400
+# Ids that are read at once.
+_IDS = 5000
+
+
+class Lists:
+    """What the store of one version has, by provider, status, id, end, account and label.
+
+    Args:
+        client: see `RedisStore`.
+        own: what the keys of this version start with.
+        address: of the server, for errors.
+    """
+
+    def __init__(self, client: "redis.Redis", own: str, address: str) -> None:
+        self._redis = client
+        self._own = own
+        self.address = address
+
+    def pages(self, which: Which) -> Iterator[list[str]]:
+        """Ids of batches, the newest first; of those with a parked shard, those first that were parked last."""
+        if which.status is BatchStatus.PARKED:
+            yield from _without_repetition(self._read(f"{self._own}parked"), which.prefix)
+        elif which.prefix:
+            yield from _in_pages(self._with_prefix(which))
+        else:
+            yield from self._read(self._key(which))
+
+    def pages_of_ended(self, before: float) -> Iterator[list[str]]:
+        """Ids of batches that ended before a time (seconds since 1970), those first that ended first."""
+        yield from _in_pages(self._ended(before))
+
+    @translated
+    def accounts(self) -> set[tuple[str, str | None]]:
+        """Provider and credential of batches."""
+        found: set[tuple[str, str | None]] = set()
+        for each in cast("list[str]", self._redis.zrange(f"{self._own}accounts", 0, -1)):
+            with suppress(msgspec.MsgspecError):  # written by another program
+                found.add(msgspec.json.decode(each, type=tuple[str, str | None]))
+        return found
+
+    @translated
+    def shards_of(self, labels: Collection[str]) -> dict[str, str]:
+        """The ids of the shards that have these labels, where there are any."""
+        names = list(labels)
+        found = cast("list[str | None]", self._redis.hmget(f"{self._own}labels", names)) if names else []
+        return {label: item_id for label, item_id in zip(names, found, strict=True) if item_id is not None}
+
+    @translated
+    def has_company(self, item_id: str, account: str, model: str) -> bool:
+        """Whether another shard than this one has a job of this account and model that waits or runs."""
+        key = f"{self._own}in_flight:{account}:{model}"
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.scard(key)
+        pipeline.sismember(key, item_id)
+        count, is_in = pipeline.execute()
+        return int(count) > int(is_in)
+
+    def _key(self, which: Which) -> str:
+        return f"{self._own}batches:{which.provider or ''}:{which.status or ''}"
+
+    def _read(self, key: str) -> Iterator[list[str]]:
+        after, size = 0, _FIRST_PAGE
+        while page := self._page(key, after, size):
+            yield page
+            after, size = after + len(page), min(2 * size, _LARGEST_PAGE)
+
+    @translated
+    def _page(self, key: str, after: int, size: int) -> list[str]:
+        return cast("list[str]", self._redis.zrevrange(key, after, after + size - 1))
+
+    @translated
+    def _with_prefix(self, which: Which) -> list[str]:
+        """All of them: they lie in the order of their ids."""
+        ids, key = f"{self._own}ids", self._key(which)
+        first, last = f"[{which.prefix}", f"[{which.prefix}\x7f"
+        found: list[tuple[float, str]] = []
+        for start in range(0, int(self._redis.zlexcount(ids, first, last)), _IDS):
+            names = cast("list[str]", self._redis.zrangebylex(ids, first, last, start, _IDS))
+            times = self._redis.zmscore(key, names) if names else []
+            found += [(at, name) for at, name in zip(times, names, strict=True) if at is not None]
+        return [name for _, name in sorted(found, reverse=True)]
+
+    @translated
+    def _ended(self, before: float) -> list[str]:
+        return cast("list[str]", self._redis.zrangebyscore(f"{self._own}ended", "-inf", f"({round(before * 1000)}"))
+
+
+def _in_pages(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[start : start + _LARGEST_PAGE] for start in range(0, len(ids), _LARGEST_PAGE))
+
+
+def _without_repetition(pages: Iterator[list[str]], prefix: str) -> Iterator[list[str]]:
+    """The batches of shards, each once."""
+    seen: set[str] = set()
+    for page in pages:
+        fresh = [each for each in dict.fromkeys(map(batch_id_of, page)) if each not in seen and each.startswith(prefix)]
+        seen.update(fresh)
+        yield fresh
