@@ -33,7 +33,7 @@ SIGNATURES = """
 BatchClient(context=None)
 BatchClient.cancel(batch_id)
 BatchClient.close()
-BatchClient.list(limit=20)
+BatchClient.list(limit=20, *, provider=None, status=None, prefix='')
 BatchClient.listeners(queue)
 BatchClient.manifest(batch_id)
 BatchClient.purge(batch_id)
