@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from honcho.environ import parse_procfile
-from honcho.manager import Manager
 
 from ..connect import embedded_server
 from ..exceptions import ValidationError
@@ -22,7 +21,8 @@ from ..providers import provider_names
 from ..security.files import make_home
 from ..settings import PREFIX, Settings
 from .exit_codes import ExitCode
-from .terminal import SafePrinter, say, tell
+from .processes import Processes
+from .terminal import say, tell
 
 if TYPE_CHECKING:
     from ..simulator import Scenario
@@ -45,7 +45,7 @@ _HERE = Path(__file__).parent
 def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
     """Run the local stack in the foreground: Redis if there is none, workers, Flower.
 
-    PROCESS names processes of the Procfile; the default is all of them.
+    A process that ends is started again. PROCESS names processes of the Procfile; the default is all of them.
     """
     settings = Settings.from_env()
     commands = parse_procfile(_procfile().read_text()).processes
@@ -65,11 +65,11 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
         wanted = list(processes or commands)
         if "flower" in wanted:
             environment |= _flower_settings(environment)
-        manager = Manager(SafePrinter())
+        running = Processes()
         for name in wanted:
-            manager.add_process(name, commands[name], env=environment, cwd=NEUTRAL)
-        manager.loop()
-        return int(manager.returncode or 0)
+            running.add_process(name, commands[name], env=environment, cwd=NEUTRAL)
+        running.loop()
+        return int(running.returncode or 0)
 
 
 @click.command()

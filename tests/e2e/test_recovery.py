@@ -1,5 +1,7 @@
 """What one kill does: nothing."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 from batch_router.connect import state_server
 from batch_router.settings import Settings
 
-from .stack import Stack, run_stack
+from .stack import Stack, processes_of, run_stack
 
 # The first download hangs; a second one is answered at once.
 SCENARIO = '[[faults]]\nmatch = "GET /files/.*/content"\ndo = "delay"\nseconds = 300\n'
@@ -42,6 +44,18 @@ def test_a_worker_that_is_asked_to_end_hands_its_work_on(tmp_path: Path) -> None
     assert (status.request_counts.succeeded, status.shards[0].job_id) == (1, "batch_000001")
 
 
+def test_a_process_of_the_stack_that_ends_is_started_again(tmp_path: Path) -> None:
+    """A killed worker comes back, the others stay, and the whole stack still ends when it is asked to."""
+    with run_stack(tmp_path / "home", "", "io", "cpu") as stack:
+        (killed,) = (pid for pid, command in processes_of(stack.home).items() if "io@%h" in command)
+        os.kill(killed, signal.SIGKILL)
+        batch_id = submit_one(stack)
+        assert stack.client.wait(batch_id, timeout=60).request_counts.succeeded == 1
+        assert "io ended (rc=-9); it starts again in 1 s" in stack.log.read_text()
+    assert "cpu ended" not in stack.log.read_text()
+    assert processes_of(stack.home) == {}
+
+
 def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> None:
     """It says which setting is wrong, and takes no work that it could not do."""
     with run_stack(tmp_path / "home", "", "io", "cpu") as stack:
@@ -60,6 +74,7 @@ def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> 
         ]
         done = subprocess.run(command, env=stray, capture_output=True, text=True, timeout=60)
         assert "set BATCH_ROUTER_HOME to the former" in done.stdout + done.stderr
+        assert done.returncode == os.EX_CONFIG
         assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
 
 
