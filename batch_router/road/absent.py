@@ -2,6 +2,7 @@
 
 It may be wrong for a while (a read that is behind, a gateway in front of it), or be asked with the key of another
 account. So the job counts as gone only after hours, and only if no walk through the account's jobs shows it either.
+Where the store forgot that the answers were fetched and the job was deleted, they lie in storage.
 """
 
 from contextlib import suppress
@@ -12,6 +13,7 @@ from ..providers import Client
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context
+from .earlier import earlier_answers
 from .outcome import ShardOutcome, shard_to
 from .policy import DAY, overdue_at
 
@@ -31,13 +33,17 @@ def after_not_found(context: Context, shard: Shard, job: Job, error: NotFoundErr
     if shard.account is not None and not client.access.has_key_of(shard.account):
         context.clients.forget(shard.provider, shard.credential)
         return shard_to(State.PARKED, error=_of_another_account(shard, job))
+    earlier = earlier_answers(context, shard)
+    if earlier.are_all:
+        return shard_to(State.NORMALIZING, answers=earlier.answers)
     now = context.store.now()
     since = now if shard.absent_since is None else shard.absent_since
     is_long = now - since >= (BELIEVED_AFTER_CANCEL if shard.cancel else BELIEVED_AFTER)
     if is_long and not _may_be_listed(client, shard, job):
         with suppress(ProviderAPIError):  # most probably it is not there for that either
             client.cancel(job.id)
-        return shard_to(State.NORMALIZING, failure=_gone(job, error, now - since), given_up=True)
+        failure = _gone(job, error, now - since)
+        return shard_to(State.NORMALIZING, failure=failure, given_up=True, answers=earlier.answers or shard.answers)
     if is_long and now >= max(since + DAY, overdue_at(job, shard.created_at)):
         return shard_to(State.PARKED, error=_listed_only(shard, job, error))
     delay = min(_LONGEST, max(_SHORTEST, (now - since) / 2))

@@ -11,6 +11,7 @@ from ...state.items import Fetched, Shard, ShardFacts
 from ...state.table import State
 from ..answers import row_id_of
 from ..context import Context
+from ..earlier import earlier_answers
 from ..layout import shard_prefix
 from ..outcome import ShardOutcome, shard_to
 from ..policy import describe
@@ -27,6 +28,8 @@ def download(context: Context, shard: Shard) -> ShardOutcome:
         raise RuntimeError("a shard is downloaded only with a job")
     files = _Files(context, shard)
     files.fetch(shard.job)
+    if files.absent:  # the store may have forgotten that they were fetched, and deleted there
+        files.take_earlier()
     answers = tuple(files.fetched.values())
     if files.trouble is not None:
         if answers == shard.answers:
@@ -99,6 +102,12 @@ class _Files:
                 self.absent += [] if file in self.fetched else [error]
             except ProviderAPIError as error:
                 self.trouble = error
+
+    def take_earlier(self) -> None:
+        """Take what lies in storage of an earlier life of the shard, if it is more."""
+        earlier = earlier_answers(self._context, self._shard)
+        if earlier.rows > self.rows:
+            self.fetched = {each.file: each for each in earlier.answers}
 
     def _fetch(self, job: Job, file: str, number: int) -> None:
         context, known = self._context, self.fetched.get(file)
