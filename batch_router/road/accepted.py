@@ -97,7 +97,8 @@ def restore(context: Context, found: Mark) -> bool:
     provider = context.clients.provider(submission.provider)
     queue = provider.queue_of(submission.options.model, context.settings)
     batch = submission.born(found.submission, queue)
-    batch = replace(batch, created_at=submission.submitted_at, doubt_since=context.store.now())
+    now = context.store.now()
+    batch = replace(batch, created_at=submission.submitted_at, doubt_since=now, last_doubt=now)
     ended = _as_ended(context.storage, batch)
     is_new = context.store.create(ended or batch, delay=None if ended else 0)
     if is_new:

@@ -224,7 +224,8 @@ class Cutter:
             engine_options=options.engine_options,
             job_options=options.job_options,
             keep_remote=options.keep_remote,
-            doubt_since=self._batch.doubt_since,
+            doubt_since=self._batch.last_doubt,
+            last_doubt=self._batch.last_doubt,
         )
 
 

@@ -115,7 +115,8 @@ def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
         engine_options=shard.engine_options,
         job_options=shard.job_options,
         keep_remote=shard.keep_remote,
-        doubt_since=shard.doubt_since,
+        doubt_since=shard.last_doubt,
+        last_doubt=shard.last_doubt,
         schemas=shard.schemas,
         **rows._asdict(),
     )

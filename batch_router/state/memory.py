@@ -75,13 +75,15 @@ class MemoryStore:
             if item.version != version or item_id not in self._due or item.schema != SCHEMA:
                 return None
             self._due[item_id] = self.now() + lease
+            is_doubted = item.epoch != self.epoch
             return _copy(
                 self._change(
                     item,
                     version=version + 1,
                     claimed_by=holder,
                     crashes=item.crashes + (item.claimed_by is not None),
-                    doubt_since=item.doubt_since if item.epoch == self.epoch else self._met(),
+                    doubt_since=self._met() if is_doubted else item.doubt_since,
+                    last_doubt=self._met() if is_doubted else item.last_doubt,
                     epoch=self.epoch,
                     cancel=item.cancel or self._items[batch_id_of(item_id)].cancel,
                 )

@@ -120,7 +120,9 @@ function calls.claim(id, version, lease, holder, batch, schema)
   if not is_at(key, version) or not redis.call('ZSCORE', due, id) or not understands(key, schema) then return false end
   if claimed and claimed ~= 'null' then redis.call('HINCRBY', key, 'crashes', 1) end
   local name, since = epoch()
-  if redis.call('HGET', key, 'epoch') ~= name then redis.call('HSET', key, 'doubt_since', since, 'epoch', name) end
+  if redis.call('HGET', key, 'epoch') ~= name then
+    redis.call('HSET', key, 'doubt_since', since, 'last_doubt', since, 'epoch', name)
+  end
   redis.call('HINCRBY', key, 'version', 1)
   redis.call('HSET', key, 'claimed_by', holder)
   if batch ~= '' and redis.call('HGET', item_key(batch), 'cancel') == 'true' then
