@@ -111,7 +111,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         epoch: in which it was last claimed or committed; see `store.lua`.
         doubt_since: the server may have forgotten what became of the item until then (seconds since 1970): a step looks
             at the provider before it creates anything. None: it has not, or a look showed what there is.
-        last_doubt: the latest `doubt_since` of the item, or of the one that made it; shards that it makes begin with it.
+        last_doubt: the latest `doubt_since` of it, or of the item that made it; shards that it makes begin with it.
     """
 
     id: str = ""

@@ -1,0 +1,131 @@
+"""A store that forgets: put back to what it was some changes ago, wherever a batch stands, it pays for nothing twice.
+
+The SDKs, the services' wire and their own bill are the simulator's; the store is in memory, so that it can be put back.
+"""
+
+import copy
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from batch_router.client import BatchClient
+from batch_router.core import ResultStatus
+from batch_router.operations.rebuild import find_again
+from batch_router.operations.submit import submit
+from batch_router.road.advance import advance
+from batch_router.road.context import Context
+from batch_router.simulator import Scenario, Simulator
+from batch_router.simulator.scenario import Refusal
+from batch_router.state.memory import MemoryStore
+from tests.road.odd_openai import Clock
+
+URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+ROWS = 4
+#: A row that fails for a passing reason each time: it goes again in a shard of its own.
+BUSY = Refusal(match="busy", status=500, type="server_error")
+_EVERYTHING = 1000
+_LONGEST_PAUSE = 300.0
+_PATIENCE = 2 * 86400.0
+
+
+class Fleet:
+    """One worker, a store that can be put back, and a clock that moves when nothing is due."""
+
+    def __init__(self, context: Context, clock: Clock) -> None:
+        assert isinstance(context.store, MemoryStore)
+        self.context, self.clock, self.store = context, clock, context.store
+        self.past: list[dict[str, Any]] = []
+
+    def remember(self) -> None:
+        """Keep what the store holds now."""
+        held = {name: value for name, value in vars(self.store).items() if name not in ("_lock", "_clock")}
+        self.past.append(copy.deepcopy(held))
+
+    def forget(self, changes: int) -> None:
+        """Put the store back to what it was so many changes ago; the next epoch begins."""
+        vars(self.store).update(copy.deepcopy(self.past[max(0, len(self.past) - 1 - changes)]))
+        self.store.epoch += "'"
+        self.store.announce("w", [], ttl=1)
+        find_again(self.context)
+
+    def carry_on(self, batch_id: str, steps: int = _EVERYTHING) -> int:
+        """Take the batch some steps on, or to its end; how many steps there were."""
+        began, pause, done = self.clock.now, 0.0, 0
+        while done < steps and not self._has_ended(batch_id):
+            assert self.clock.now < began + _PATIENCE, BatchClient(self.context).status(batch_id)
+            hints = self.store.take_due(1, grace=1)
+            for hint in hints:
+                done += advance(self.context, hint.id, hint.version) is not None
+                self.remember()
+            pause = 0.0 if hints else min(_LONGEST_PAUSE, 2 * pause + 1)
+            self.clock.now += pause
+        return done
+
+    def _has_ended(self, batch_id: str) -> bool:
+        batch = self.store.get_batch(batch_id)
+        return batch is not None and batch.state.is_final
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(Scenario(refuse=(BUSY,))) as running:
+        yield running
+
+
+@pytest.fixture
+def make_fleet(
+    make_context: Callable[..., Context], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Fleet]:
+    for key in KEYS:
+        monkeypatch.setenv(key, "k")
+
+    def make() -> Fleet:
+        clock = Clock()
+        clock.now = time.time()
+        urls = {name: f"{simulator.url}/{path}" for name, path in URLS.items()}
+        return Fleet(make_context(clock=clock, base_urls=urls, max_shard_rows=3), clock)
+
+    return make
+
+
+def begin(fleet: Fleet, provider: str, batch_id: str) -> None:
+    """A batch of two shards, one of whose rows goes again."""
+    rows = [{"custom_id": str(row), "prompt": f"{batch_id} row {row}"} for row in range(ROWS - 1)]
+    rows.append({"custom_id": "busy", "prompt": f"{batch_id} busy"})
+    given: Any = {"requests": rows, "model": "m", "batch_id": batch_id, "row_retries": 1}
+    submit(fleet.context, provider, given | {"generation_config": {"max_tokens": 9}})
+    fleet.remember()
+
+
+def check(fleet: Fleet, simulator: Simulator, batch_id: str) -> None:
+    """Every row has its one result, and none was paid twice, by the provider's own bill."""
+    results = list(BatchClient(fleet.context).results(batch_id))
+    assert [result.custom_id for result in results] == [*map(str, range(ROWS - 1)), "busy"]
+    assert [result.status for result in results] == [ResultStatus.SUCCEEDED] * (ROWS - 1) + [ResultStatus.ERRORED]
+    paid = Counter(charge.prompt for charge in simulator.bill() if charge.prompt.startswith(f"{batch_id} "))
+    assert set(paid.values()) == {1}, paid
+    jobs = [each for each in simulator.requests() if "job" in each and batch_id in str(each)]
+    assert len(jobs) <= 3
+
+
+@pytest.mark.parametrize("changes", [1, 2])
+@pytest.mark.parametrize("provider", URLS)
+def test_what_the_store_forgets_is_not_paid_twice(
+    make_fleet: Callable[[], Fleet], simulator: Simulator, provider: str, changes: int
+) -> None:
+    """After each step of a batch the store forgets its last changes: the batch ends well, and each row is paid once."""
+    fleet = make_fleet()
+    begin(fleet, provider, "whole")
+    steps = fleet.carry_on("whole")
+    check(fleet, simulator, "whole")
+    for step in range(1, steps):
+        fleet = make_fleet()
+        begin(fleet, provider, f"after-{step}")
+        fleet.carry_on(f"after-{step}", step)
+        fleet.forget(changes)
+        fleet.carry_on(f"after-{step}")
+        check(fleet, simulator, f"after-{step}")
