@@ -16,6 +16,7 @@ import msgspec
 from ...core.jobs import Failure, Job, RowsRefusedError
 from ...exceptions import (
     BatchRouterError,
+    FileOperationError,
     NoIdError,
     ProviderAPIError,
     QueueFullError,
@@ -23,6 +24,7 @@ from ...exceptions import (
     UndecidedError,
 )
 from ...providers import Client
+from ...security.paths import batch_folder
 from ...state.items import Intent, Shard, ShardFacts
 from ...state.table import State
 from .. import local_job
@@ -168,17 +170,17 @@ def _undecided(error: BatchRouterError) -> Failure:
 def _undo(running: Running, shard: Shard, facts: ShardFacts) -> None:
     """Cancel the job of a creator that lost its fence, unless the store says that the job is owned.
 
-    While the shard is still in `creating`, its new holder looks for the label and finds this very job, so it is left
-    alone until that is decided.
+    While the shard has no job, its new holder looks for the label and finds this very job, so it is left alone until
+    that is decided.
     """
     job = facts.get("job")
     if job is None:
         return
     deadline = time.monotonic() + 2 * running.settings.lease
     while time.monotonic() < deadline:
-        with suppress(StoreUnavailableError):  # asked again until the deadline
+        with suppress(StoreUnavailableError, FileOperationError):  # asked again until the deadline
             current = running.store.get_shard(shard.id)
-            if current is None or current.state is not State.CREATING:
+            if not _has_no_job_yet(running, shard, current):
                 break
         time.sleep(running.settings.sweep_every)
     else:
@@ -186,6 +188,13 @@ def _undo(running: Running, shard: Shard, facts: ShardFacts) -> None:
     if current is not None and current.job is not None and current.job.id == job.id:
         return
     running.client_of(shard).cancel(job.id)
+
+
+def _has_no_job_yet(running: Running, shard: Shard, current: Shard | None) -> bool:
+    """Whether a worker will look for the shard's job; also if the store forgot the shard: a purge deletes its files."""
+    if current is None:
+        return any(running.storage.list(batch_folder(shard.provider, shard.batch)))
+    return current.state in (State.UPLOADING, State.CREATING)
 
 
 def _give_up(running: Running, shard: Shard, failure: Failure) -> ShardOutcome | None:
