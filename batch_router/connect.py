@@ -1,6 +1,7 @@
 """From settings to a working context: which Redis, which storage, who we are."""
 
 import os
+import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-# The object that names the embedded server that ended last, and characters of that name.
-_ENDED, _LONGEST_RUN = "embedded-server-ended", 100
+# The object with the word of the embedded server's last end, and bytes of it.
+_ENDED, _LONGEST_WORD = "embedded-server-ended", 100
 
 
 def state_server(settings: Settings) -> RedisServer:
@@ -97,8 +98,8 @@ def open_store(settings: Settings) -> RedisStore:
 def embedded_server(settings: Settings) -> Iterator[str]:
     """Run the embedded server of the home while the block runs; gives its URL.
 
-    A server that ends in good order forgets nothing. That it did so is noted in the storage, and not beside its files:
-    they may be put back as they were some time ago.
+    A server that ends in good order forgets nothing. The word of its end lies in the storage, too, and not among its files
+    alone: those may be put back as they were some time ago.
 
     Raises:
         StoreUnavailableError: it does not come up.
@@ -106,33 +107,40 @@ def embedded_server(settings: Settings) -> Iterator[str]:
     """
     server, storage = EmbeddedServer(settings.home), FolderStorage(settings.home)
     url = server.start()
+    store = open_store(msgspec.structs.replace(settings, redis_url=url))
     try:
-        if server.owned and (run := _take_note(storage)):
-            _go_on(msgspec.structs.replace(settings, redis_url=url), run)
+        if server.owned and (word := _take_word(storage)):
+            with suppress(StoreUnavailableError):  # then all is in doubt
+                store.go_on(word)
         yield url
     finally:
+        word = _tell_the_end(store) if server.owned else None
         server.stop()
-        if server.ended:
+        if word is not None and server.ended_in_order:
             with storage.write(_ENDED) as stream:
-                stream.write(server.ended.encode())
+                stream.write(word.encode())
 
 
-def _take_note(storage: FolderStorage) -> str | None:
-    """The run id of the server that ended in good order; it counts once."""
+def _tell_the_end(store: RedisStore) -> str | None:
+    word = secrets.token_hex(16)
+    try:
+        store.end_run(word)
+    except StoreUnavailableError:
+        return None
+    finally:
+        store.close()
+    return word
+
+
+def _take_word(storage: FolderStorage) -> str | None:
+    """The word of the last server's end in good order; it counts once."""
     try:
         with storage.open(_ENDED) as stream:
-            run = stream.read(_LONGEST_RUN).decode(errors="replace")
+            word = stream.read(_LONGEST_WORD).decode(errors="replace")
         storage.delete(_ENDED)
     except FileOperationError:
         return None
-    return run
-
-
-def _go_on(settings: Settings, run: str) -> None:
-    store = open_store(settings)
-    with suppress(StoreUnavailableError):  # then all is in doubt
-        store.go_on(run)
-    store.close()
+    return word
 
 
 def open_context(

@@ -363,15 +363,19 @@ def test_after_a_kill_everything_is_in_doubt(home: Path) -> None:
     assert forgets(home, kill)
 
 
-def test_an_older_copy_is_in_doubt(home: Path, tmp_path: Path) -> None:
-    """The server's files are put back as they were when an earlier server had ended in good order."""
+@pytest.mark.parametrize("runs", [False, True])
+def test_an_older_copy_is_in_doubt(home: Path, tmp_path: Path, runs: bool) -> None:
+    """The server's files are put back as they were when an earlier server had ended in good order, or while it ran."""
     copy = tmp_path / "older"
     settings = Settings(home=home)
     with embedded_server(settings) as url:
         store = open_store(msgspec.structs.replace(settings, redis_url=url))
         store.create(new_batch(), delay=0)
         store.close()
-    shutil.copytree(home / "redis", copy)
+        if runs:
+            shutil.copytree(home / "redis", copy)
+    if not runs:
+        shutil.copytree(home / "redis", copy)
 
     def put_back() -> None:
         shutil.rmtree(home / "redis")

@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import redis
@@ -44,15 +44,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         once = Retry(NoBackoff(), 0)
         server = read_redis_url("the embedded server's", self.url)
         return server.client(socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S, retry=once)
-
-    def run_id(self) -> str | None:
-        """The server's own name of this run of it, while it answers."""
-        try:
-            with self.client() as client:
-                found: Any = client.info("server")
-        except (redis.RedisError, OSError):
-            return None
-        return str(found.get("run_id")) if isinstance(found, dict) else None
 
     def probe(self) -> Literal["ready", "loading", "gone"]:
         """Whether a server of this user with our password is there; all others count as gone."""

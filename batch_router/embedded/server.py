@@ -85,10 +85,10 @@ class EmbeddedServer:
         home: the data are in its folder `redis`.
 
     Attributes:
-        ended: the run id of the server that `stop` ended, if it ended in good order: what it was told lies on the disk.
+        ended_in_order: whether the server that `stop` ended had time to write down all that it was told.
     """
 
-    ended: str | None = None
+    ended_in_order = False
 
     def __init__(self, home: Path) -> None:
         self._home = home.absolute()
@@ -172,16 +172,15 @@ class EmbeddedServer:
         else:
             ready.set_result(record.url)
             self._watch(record)
-            self._end_in_order(record)
+            self._end_in_order()
         finally:
             self._end_process()
             self._drop_lock()
 
-    def _end_in_order(self, record: Record) -> None:
+    def _end_in_order(self) -> None:
         """End the server, and see that it did so by itself: then it has written its log to the end."""
-        run = record.run_id()
         self._end_process()
-        self.ended = run if self._process is not None and self._process.returncode == 0 else None
+        self.ended_in_order = self._process is not None and self._process.returncode == 0
 
     def _first_start(self) -> Record:
         old = read_record(self._folder)

@@ -137,9 +137,13 @@ class RedisStore:
     def release(self, item_id: str) -> list[str]:
         return cast("list[str]", self._change("release", item_id, _RESTING))
 
-    def go_on(self, run: str) -> None:
-        """Go on with the epoch of the server of this run id, which ended in good order, if this one has its data."""
-        self._call("go_on", run)
+    def end_run(self, word: str) -> None:
+        """Note with a word of the caller's own that the server ends now."""
+        self._call("end_run", word)
+
+    def go_on(self, word: str) -> None:
+        """Go on with the epoch of the server that ended in good order with this word, if this one has all its data."""
+        self._call("go_on", word)
 
     def cancel(self, batch_id: str) -> bool:
         return bool(self._change("cancel", batch_id, _FINALS))

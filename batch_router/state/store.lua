@@ -8,6 +8,7 @@
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
 --   name                of this store, in the marks of what it took (see road/accepted.py)
 --   run                 run id of the server that these keys were last used on
+--   ended               the word of the last server's end, if it was asked to end
 --   epochs              hash   run id of a server -> the epoch that it goes on with, where it lost nothing
 --   epoch:<epoch>       seconds when a worker first met it
 --   layouts             set    the prefixes KEYS[2] of all versions that wrote here
@@ -336,9 +337,18 @@ function calls.delete(id, finals)
   return 1
 end
 
--- run id of a server that ended in good order. The one that runs now goes on with its epoch, if it has its data
-function calls.go_on(run)
-  if redis.call('GET', prefix .. 'run') ~= run then return 0 end
+-- a word. The server ends now; if it does so in good order, the next one can go on with its epoch by this word
+function calls.end_run(word)
+  epoch() -- this run's, even if no worker used it
+  redis.call('SET', prefix .. 'ended', word)
+  return 1
+end
+
+-- the word of the last server's end in good order. An older copy does not have it
+function calls.go_on(word)
+  local run = redis.call('GET', prefix .. 'run')
+  if not run or redis.call('GET', prefix .. 'ended') ~= word then return 0 end
+  redis.call('DEL', prefix .. 'ended')
   local now_runs = ARGV[2] ~= '' and ARGV[2] or string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
   redis.call('HSET', prefix .. 'epochs', now_runs, redis.call('HGET', prefix .. 'epochs', run) or run)
   redis.call('HDEL', prefix .. 'epochs', run)

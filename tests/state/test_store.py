@@ -455,15 +455,18 @@ def test_a_clean_restart_goes_on_with_the_epoch(valkey: str) -> None:
         prefix = f"contract{next(_prefixes)}:"
         store = RedisStore(client, prefix, epoch="first")
         split(store, 2)
+        store.end_run("a word")
         second = RedisStore(client, prefix, epoch="second")
-        second.go_on("first")
-        second.announce("w", [], ttl=1)
+        second.go_on("a word")
+        second.end_run("another")
         third = RedisStore(client, prefix, epoch="third")
-        third.go_on("second")
+        third.go_on("another")
         kept = third.claim("b.0", 1, lease=10, holder="w")
         assert kept is not None
         assert kept.doubt_since is None
-        doubted = RedisStore(client, prefix, epoch="fourth").claim("b.1", 1, lease=10, holder="w")
+        fourth = RedisStore(client, prefix, epoch="fourth")
+        fourth.go_on("another")
+        doubted = fourth.claim("b.1", 1, lease=10, holder="w")
         assert doubted is not None
         assert doubted.doubt_since is not None
 
