@@ -98,8 +98,8 @@ def open_store(settings: Settings) -> RedisStore:
 def embedded_server(settings: Settings) -> Iterator[str]:
     """Run the embedded server of the home while the block runs; gives its URL.
 
-    A server that ends in good order forgets nothing. The word of its end lies in the storage, too, and not among its files
-    alone: those may be put back as they were some time ago.
+    A server that ends in good order forgets nothing. The word of its end lies in the storage, too: its own files may be
+    put back as they were some time ago.
 
     Raises:
         StoreUnavailableError: it does not come up.
