@@ -1,17 +1,17 @@
 """`BatchClient` for asyncio apps: the same methods, each in a thread, so that the event loop goes on meanwhile."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import islice
 from typing import Self, TypeVar, Unpack
 
-from .client import LOOK_EVERY, BatchClient, check_end
+from .client import BatchClient, check_end, pauses
 from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
 from .exceptions import BatchTimeoutError
 from .intake.mistakes import takes_provider
 from .intake.options import SubmitOptions
 from .road.context import Context
+from .state.base import Quarantined
 
 # Results that are read at once in a thread: one by one would cost more for the hand-over than for the reading.
 _BLOCK = 500
@@ -61,16 +61,14 @@ class AsyncBatchClient:
         on_status: Callable[[BatchStatusResponse], None] | None = None,
     ) -> BatchStatusResponse:
         """Wait until a batch has ended; `on_status` is called in the event loop. The wait can be cancelled."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
+        for pause in pauses(timeout):
+            await asyncio.sleep(pause)
             status = await self.status(batch_id)
             if on_status is not None:
                 on_status(status)
             if status.is_complete():
                 return check_end(status)
-            if deadline is not None and time.monotonic() >= deadline:
-                raise BatchTimeoutError(batch_id, timeout or 0)
-            await asyncio.sleep(LOOK_EVERY)
+        raise BatchTimeoutError(batch_id, timeout or 0)
 
     async def manifest(self, batch_id: str) -> Manifest:
         """The books of a finished batch: its parts, their counts and hashes."""
@@ -111,6 +109,10 @@ class AsyncBatchClient:
     async def purge_older(self, days: float) -> Sequence[str]:
         """Purge the batches that ended more than `days` days ago; returns their ids."""
         return await asyncio.to_thread(self._client.purge_older, days)
+
+    async def quarantined(self, limit: int = 20) -> Sequence[Quarantined]:
+        """Items that workers could not read and no longer look at, the newest first, each with the reason."""
+        return await asyncio.to_thread(self._client.quarantined, limit)
 
     async def listeners(self, queue: str) -> Sequence[str]:
         """The workers that listen on a queue."""

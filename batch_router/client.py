@@ -1,5 +1,6 @@
 """What apps and the command line use: submit, status, wait, results, cancel, list."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self, Unpack
@@ -27,14 +28,15 @@ from .operations.verify import verify
 from .road.context import Context
 from .road.records import read_record
 from .settings import Settings
-from .state.base import Which
+from .state.base import Quarantined, Which
 from .state.checks import passed_over
 from .state.items import Batch
 
 _decode_result = msgspec.json.Decoder(UnifiedResult).decode
 
-#: Seconds between two looks at the store while waiting.
-LOOK_EVERY = 0.2
+#: Seconds between the first two looks at a batch that is waited for; the later ones are ever further apart.
+FIRST_PAUSE = 0.2
+_LONGEST_PAUSE, _GROWTH = 5.0, 1.1  # a pause is about a tenth of the wait so far
 
 
 class BatchClient:
@@ -121,16 +123,14 @@ class BatchClient:
             BatchExpiredError: it was cancelled when its own `timeout` was over; what was answered is there.
             BatchFailedError: it ended without a single answer.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
+        for pause in pauses(timeout):
+            time.sleep(pause)
             status = self.status(batch_id)
             if on_status is not None:
                 on_status(status)
             if status.is_complete():
                 return check_end(status)
-            if deadline is not None and time.monotonic() >= deadline:
-                raise BatchTimeoutError(batch_id, timeout or 0)
-            time.sleep(LOOK_EVERY)
+        raise BatchTimeoutError(batch_id, timeout or 0)
 
     def manifest(self, batch_id: str) -> Manifest:
         """The books of a finished batch: its parts, their counts and hashes.
@@ -223,6 +223,10 @@ class BatchClient:
                 purged.append(batch.id)
         return purged
 
+    def quarantined(self, limit: int = 20) -> Sequence[Quarantined]:
+        """Items that workers could not read and no longer look at, the newest first, each with the reason."""
+        return self._context.store.quarantined(limit)
+
     def listeners(self, queue: str) -> Sequence[str]:
         """The workers that listen on a queue."""
         return self._context.store.listeners(queue)
@@ -238,6 +242,21 @@ def _open_context() -> Context:
     from .connect import open_context  # with Redis' client, which takes as long to import as all else
 
     return open_context(Settings.from_env())
+
+
+def pauses(timeout: float | None, first: float = FIRST_PAUSE) -> Iterator[float]:
+    """The seconds to sleep before each look at a batch that is waited for.
+
+    Args:
+        timeout: seconds until the last look; None: there is no last one.
+        first: seconds between the first look, which is at once, and the second.
+    """
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    pause = first
+    yield 0
+    while (left := deadline - time.monotonic()) > 0:
+        yield min(pause, left)
+        pause = min(pause * _GROWTH, max(first, _LONGEST_PAUSE))
 
 
 def check_end(status: BatchStatusResponse) -> BatchStatusResponse:

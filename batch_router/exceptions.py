@@ -218,9 +218,10 @@ class CorruptItemError(BatchRouterError):
     def __init__(self, item_id: str, why: str) -> None:
         self.item_id = item_id
         self.why = why
+        batch_id = item_id.partition(".")[0]
         super().__init__(
             f"{item_id} is in the store as batch_router does not write it ({why}); it is left alone: mend it or "
-            f"restore it from a backup, then `batch-router resume {item_id}`"
+            f"restore it from a backup, then `batch-router resume {batch_id}`"
         )
 
 

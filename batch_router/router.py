@@ -10,13 +10,12 @@ async for result in router.get_results("openai", batch_id):
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from .async_client import AsyncBatchClient
-from .client import check_end
+from .client import FIRST_PAUSE, check_end, pauses
 from .core import BatchStatus, BatchStatusResponse, UnifiedRequest, UnifiedResult
 from .exceptions import (
     BatchFailedError,
@@ -38,10 +37,8 @@ if TYPE_CHECKING:
     from .local_driver import LocalDriver
 
 DEFAULT_TIMEOUT = 24 * 3600.0
-#: Seconds between two looks at the store; they grow by the factor up to the cap. The provider is asked less often.
-DEFAULT_POLL_INTERVAL = 0.2
-MAX_POLL_INTERVAL = 5.0
-BACKOFF_MULTIPLIER = 1.5
+#: Seconds between the first two looks at the store. The provider is asked less often.
+DEFAULT_POLL_INTERVAL = FIRST_PAUSE
 
 log = get_logger(__name__)
 
@@ -110,7 +107,7 @@ class BatchRouter:
         provider = self.get_provider(provider_name)
         client = await self._client()
         batch_id = await client.submit(provider_name, requests=requests, metadata=metadata or {}, **options)
-        async for status in _looks(client, batch_id, DEFAULT_POLL_INTERVAL):
+        async for status in _looks(client, batch_id):
             if status.status is BatchStatus.FAILED:
                 raise _explain_failure(status)
             if status.is_complete() or _is_sent(status, remote=provider.remote):
@@ -154,9 +151,8 @@ class BatchRouter:
             BatchFailedError: it ended without a single answer.
         """
         await self.get_status(provider_name, batch_id)
-        deadline = time.monotonic() + timeout
         logged: object = None
-        async for status in _looks(await self._client(), batch_id, poll_interval, deadline):
+        async for status in _looks(await self._client(), batch_id, timeout, poll_interval):
             counts = status.request_counts
             if verbose and (status.status, counts.succeeded) != logged:
                 logged = (status.status, counts.succeeded)
@@ -212,16 +208,12 @@ class BatchRouter:
 
 
 async def _looks(
-    client: AsyncBatchClient, batch_id: str, interval: float, deadline: float | None = None
+    client: AsyncBatchClient, batch_id: str, timeout: float | None = None, first: float = DEFAULT_POLL_INTERVAL
 ) -> AsyncIterator[BatchStatusResponse]:
-    """The batch's status at growing intervals (seconds) until the deadline; at least once."""
-    while True:
+    """The batch's status, ever more rarely, until the time is over; at least once."""
+    for pause in pauses(timeout, first):
+        await asyncio.sleep(pause)
         yield await client.status(batch_id)
-        left = interval if deadline is None else deadline - time.monotonic()
-        if left <= 0:
-            return
-        await asyncio.sleep(min(interval, left))
-        interval = min(interval * BACKOFF_MULTIPLIER, MAX_POLL_INTERVAL)
 
 
 def _explain_failure(status: BatchStatusResponse) -> BatchRouterError:

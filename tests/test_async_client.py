@@ -3,11 +3,13 @@
 import asyncio
 import inspect
 import threading
+from itertools import accumulate, islice
 
 import pytest
 
 from batch_router import BatchClient, BatchNotFoundError, BatchStatus, BatchTimeoutError, ValidationError
 from batch_router.async_client import AsyncBatchClient
+from batch_router.client import pauses
 from batch_router.road.context import Context
 
 ROWS = [{"custom_id": "a", "prompt": "b"}]
@@ -56,3 +58,15 @@ def test_a_wait_looks_from_the_event_loop(context: Context) -> None:
 
     asyncio.run(main())
     assert seen == [(BatchStatus.QUEUED, threading.main_thread())]
+
+
+def test_a_wait_looks_ever_more_rarely() -> None:
+    """At once, then at pauses of about a tenth of the wait so far, up to five seconds, until the time is over."""
+    for_ever = list(islice(pauses(None), 200))
+    assert for_ever[:2] == [0, 0.2]
+    assert for_ever[1:] == sorted(for_ever[1:])
+    assert for_ever[-1] == 5
+    assert len([at for at in accumulate(for_ever) if at < 20]) < 30
+    assert list(islice(pauses(None, first=60), 4)) == [0, 60, 60, 60]
+    assert list(pauses(0)) == [0]
+    assert all(pause <= 0.01 for pause in islice(pauses(0.01), 9))

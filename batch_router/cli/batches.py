@@ -26,6 +26,7 @@ from .terminal import say, stderr, stdout, table, tell, tell_json, tell_lines
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+_QUARANTINED = 5  # items that `list` names
 _ENDPOINTS = [endpoint.value for endpoint in Endpoint]
 
 
@@ -261,7 +262,10 @@ def retry(batch_id: str, as_json: bool) -> int:
 @_json
 def list_batches(limit: int, provider: str | None, status: str | None, prefix: str, as_json: bool) -> int:
     """List the newest batches."""
-    batches = BatchClient().list(limit, provider=provider, status=status, prefix=prefix)
+    client = BatchClient()
+    batches = client.list(limit, provider=provider, status=status, prefix=prefix)
+    for item in client.quarantined(_QUARANTINED):
+        say(f"{item.id} is in the quarantine ({item.reason}); `batch-router doctor` says what helps")
     if as_json:
         for batch in batches:
             tell_json(batch)

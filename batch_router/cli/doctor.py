@@ -19,12 +19,14 @@ from ..security.files import make_home
 from ..security.masking import mask_url
 from ..security.redis_url import RedisServer
 from ..settings import Settings
+from ..state.items import batch_id_of
 from ..state.table import State
 from .exit_codes import ExitCode
 from .terminal import line, stdout, table, tell_json
 
 _LEAST_FREE = 1 << 30
 _JOBS = 1000  # the newest ones of each account
+_SHOWN = 20  # of the quarantine
 
 
 @click.command()
@@ -33,7 +35,7 @@ _JOBS = 1000  # the newest ones of each account
 def doctor(as_json: bool, orphans: bool) -> int:
     """Check Redis, broker, workers, storage, keys, and vLLM where it is installed."""
     settings = Settings.from_env()
-    checks = (_orphans,) if orphans else (_redis, _broker, _workers, _storage, _keys, _providers)
+    checks = (_orphans,) if orphans else (_redis, _broker, _workers, _quarantine, _storage, _keys, _providers)
     findings = [finding for check in checks for finding in _run(check, settings)]
     if as_json:
         tell_json({"version": 1, "findings": [finding._asdict() for finding in findings]})
@@ -89,6 +91,15 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         command = f"celery -A batch_router.worker worker -Q {queue}"
         remedy = "" if count else f"start a worker: {command}, or `batch-router up`"
         yield Finding(f"queue {queue}", f"{count} workers", remedy)
+
+
+def _quarantine(settings: Settings) -> Iterator[Finding]:
+    found = open_store(settings).quarantined(_SHOWN)
+    for item in found:
+        remedy = f"mend it or restore it from a backup, then `batch-router resume {batch_id_of(item.id)}`"
+        yield Finding(f"quarantine {item.id}", f"{item.reason}, since {iso_time(item.since)}", remedy)
+    if not found:
+        yield Finding("quarantine", "empty")
 
 
 def _model_queues(settings: Settings) -> Iterator[str]:

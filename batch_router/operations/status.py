@@ -82,7 +82,10 @@ def _error(context: Context, batch: Batch) -> BatchError | None:
 
 
 def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str | None:
-    """Why nothing moves, where something is amiss: trouble with a step first, then a queue without workers."""
+    """Why nothing moves, where something is amiss: an item that cannot be read, then a step's trouble, then a queue."""
+    for each in context.store.quarantined_of(batch)[:1]:
+        remedy = f"mend it or restore it from a backup, then `batch-router resume {batch.id}`"
+        return f"{each.id} is in the quarantine ({each.reason}): {remedy}"
     items: list[Batch | Shard] = [batch, *shards]
     troubled = next((item for item in items if item.error is not None), None)
     if troubled is not None and troubled.error is not None:

@@ -133,6 +133,9 @@ class Store(Protocol):
     def quarantined(self, limit: int) -> list[Quarantined]:
         """What is in the quarantine, the newest first."""
 
+    def quarantined_of(self, batch: Batch) -> list[Quarantined]:
+        """What is in the quarantine of a batch and its shards."""
+
     def release(self, item_id: str) -> list[str]:
         """Let an item out of the quarantine, a batch with its shards; returns those that were in it."""
 

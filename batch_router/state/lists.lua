@@ -43,7 +43,7 @@ local function list_batch(own, key, id, now)
     redis.call('ZREMRANGEBYSCORE', own .. 'accounts', '-inf', now - longest_unused)
   end
   each_list(own, unquoted(f[1]), status, add)
-  if not is_open then redis.call('ZADD', own .. 'ended', now, id) end
+  if is_open then redis.call('ZREM', own .. 'ended', id) else redis.call('ZADD', own .. 'ended', now, id) end
   redis.call('HSET', key, 'listed', '"' .. status .. '"')
 end
 

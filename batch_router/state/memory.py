@@ -176,6 +176,10 @@ class MemoryStore:
         with self._lock:
             return list(islice(reversed(self._quarantine.values()), limit))
 
+    def quarantined_of(self, batch: Batch) -> list[Quarantined]:
+        with self._lock:
+            return [found for item_id, found in self._quarantine.items() if batch_id_of(item_id) == batch.id]
+
     def release(self, item_id: str) -> list[str]:
         with self._lock:
             batch = self._find(item_id, Batch)

@@ -125,14 +125,11 @@ class RedisStore:
             log.error("action=quarantined item=%s reason=%s", shown(item_id), shown(reason))
         return is_set_aside
 
-    @translated
     def quarantined(self, limit: int) -> list[Quarantined]:
-        newest = self._redis.zrevrange(f"{self._own}quarantine", 0, limit - 1, withscores=True)
-        found = cast("list[tuple[str, float]]", newest)
-        ids = [item_id for item_id, _ in found]
-        reasons = cast("list[str | None]", self._redis.hmget(f"{self._own}reasons", ids)) if ids else []
-        pairs = zip(found, reasons, strict=True)
-        return [Quarantined(shown(item_id), since / 1000, shown(reason or "")) for (item_id, since), reason in pairs]
+        return self._lists.quarantined(limit)
+
+    def quarantined_of(self, batch: Batch) -> list[Quarantined]:
+        return self._lists.quarantined_of([batch.id, *(shard_id(batch.id, number) for number in range(batch.shards))])
 
     def release(self, item_id: str) -> list[str]:
         return cast("list[str]", self._change("release", item_id, _RESTING))

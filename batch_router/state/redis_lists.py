@@ -1,13 +1,14 @@
 """The lists that `lists.lua` keeps, as they are read: ids of batches, and what concerns an account."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from ..core import BatchStatus
-from .base import Which
+from .base import Quarantined, Which
+from .checks import shown
 from .items import batch_id_of
 from .redis_border import translated
 
@@ -46,6 +47,27 @@ class Lists:
     def pages_of_ended(self, before: float) -> Iterator[list[str]]:
         """Ids of batches that ended before a time (seconds since 1970), those first that ended first."""
         yield from _in_pages(self._ended(before))
+
+    @translated
+    def quarantined(self, limit: int) -> list[Quarantined]:
+        """What is in the quarantine, the newest first."""
+        newest = self._redis.zrevrange(f"{self._own}quarantine", 0, limit - 1, withscores=True)
+        return self._with_reasons(cast("list[tuple[str, float]]", newest))
+
+    @translated
+    def quarantined_of(self, ids: Sequence[str]) -> list[Quarantined]:
+        """Those of these items that are in the quarantine."""
+        key = f"{self._own}quarantine"
+        if not self._redis.zcard(key):  # as nearly always
+            return []
+        times = zip(ids, self._redis.zmscore(key, list(ids)), strict=True)
+        return self._with_reasons([(item_id, since) for item_id, since in times if since is not None])
+
+    def _with_reasons(self, found: list[tuple[str, float]]) -> list[Quarantined]:
+        ids = [item_id for item_id, _ in found]
+        reasons = cast("list[str | None]", self._redis.hmget(f"{self._own}reasons", ids)) if ids else []
+        pairs = zip(found, reasons, strict=True)
+        return [Quarantined(shown(item_id), since / 1000, shown(reason or "")) for (item_id, since), reason in pairs]
 
     @translated
     def accounts(self) -> set[tuple[str, str | None]]:

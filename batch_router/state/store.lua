@@ -219,7 +219,18 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   return reply
 end
 
+-- A record that is gone is remembered as long as the ids of jobs are
+local function forget_what_is_gone()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', quarantine, '-inf', now - longest_unused, 'LIMIT', 0, 9)) do
+    if redis.call('EXISTS', item_key(id)) == 0 then
+      redis.call('ZREM', quarantine, id)
+      redis.call('HDEL', reasons, id)
+    end
+  end
+end
+
 local function set_aside(id, reason)
+  forget_what_is_gone()
   redis.call('ZREM', due, id)
   redis.call('ZADD', quarantine, now, id)
   redis.call('HSET', reasons, id, reason)

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import redis
 from celery.exceptions import Ignore
+from click.testing import CliRunner
 
 from batch_router import BatchClient
+from batch_router.cli import cli
 from batch_router.connect import open_store
 from batch_router.exceptions import BatchRouterError, CorruptItemError, FileOperationError
 from batch_router.operations.orphans import find_strays
@@ -242,6 +244,9 @@ def test_what_is_gone_is_named(context: Context, server: "redis.Redis", caplog: 
     assert r"action=dropped entry=\x1b[2Jx" in caplog.text
     (found,) = context.store.quarantined(9)
     assert (found.id, found.reason) == ("bad.0", "its record is gone, or is none of this version")
+    status = BatchClient(context).status("bad")
+    assert str(status.waiting_for).startswith("bad.0 is in the quarantine (its record is gone")
+    assert str(status.waiting_for).endswith("then `batch-router resume bad`")
     server.restore(key(context, "bad.0"), 0, before)
     assert context.store.release("bad") == ["bad.0"]
     assert "bad.0" in {hint.id for hint in context.store.take_due(9, grace=0)}
@@ -267,6 +272,25 @@ def test_a_hundred_thousand_items_of_another_version_hide_nothing(context: Conte
     assert [hint.id for hint in context.store.take_due(9, grace=60)] == ["good.0"]
     assert server.zcount(f"{theirs}due", 0, 0) == 100_000
     assert context.store.foreign_items(2) == ["newer00000", "newer00001"]
+
+
+def test_operators_see_what_is_in_the_quarantine(
+    context: Context, server: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`doctor` and `list` name it with its reason and the remedy, whatever the item holds."""
+    for batch_id in ("bad", "good"):
+        running(context, batch_id)
+    of_another_kind(server, key(context, "bad.0"))
+    assert [hint.id for hint in context.store.take_due(9, grace=0)] == ["good.0"]
+    for name, value in (("REDIS_URL", str(context.settings.redis_url)), ("PREFIX", context.settings.prefix)):
+        monkeypatch.setenv(f"BATCH_ROUTER_{name}", value)
+    found = json.loads(CliRunner().invoke(cli, ["doctor", "--json"]).stdout)["findings"]
+    (item,) = (each for each in found if each["what"] == "quarantine bad.0")
+    assert item["found"].startswith("its record is gone, or is none of this version, since 20")
+    assert item["remedy"] == "mend it or restore it from a backup, then `batch-router resume bad`"
+    shown = CliRunner().invoke(cli, ["list"])
+    assert "bad.0 is in the quarantine (its record is gone" in shown.output
+    assert "good" in shown.stdout
 
 
 def test_a_purge_goes_on_behind_a_poisoned_batch(context: Context, server: "redis.Redis") -> None:

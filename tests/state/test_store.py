@@ -508,6 +508,9 @@ def test_what_cannot_be_read_is_set_aside(store: Store) -> None:
     (found,) = store.quarantined(9)
     assert (found.id, found.reason) == ("b", "no reason")
     assert found.since == pytest.approx(store.now(), abs=60)
+    batch = store.get_batch("b")
+    assert batch is not None
+    assert store.quarantined_of(batch) == [found]
     assert store.release("b") == ["b"]
     assert (store.quarantined(9), store.release("b")) == ([], [])
     assert [hint.id for hint in store.take_due(9, grace=0)] == ["b"]
