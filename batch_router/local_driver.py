@@ -12,6 +12,8 @@ from .exceptions import CorruptItemError, StoreUnavailableError
 from .operations.rebuild import find_again
 from .providers import Provider
 from .road.advance import advance
+from .road.journal import settle
+from .road.rounds import Rounds
 from .security.logs import get_logger
 from .settings import Settings
 from .state.base import Hint, Store
@@ -52,6 +54,7 @@ class LocalDriver:
         self._pool = ThreadPoolExecutor(self._THREADS, thread_name_prefix="batch-router")
         self._running: set[Future[None]] = set()
         self._searched = ""
+        self._settling = Rounds("journal", lambda: settle(self.context), settings.lease)
         self._thread = threading.Thread(target=self._run, name="batch-router", daemon=True)
         self._thread.start()
 
@@ -59,11 +62,13 @@ class LocalDriver:
         """End the threads after the steps that run, then the connections and the server."""
         self._stopping.set()
         self._thread.join()
+        self._settling.close()
         self._pool.shutdown()
         self.context.close()
         self._opened.close()
 
     def _run(self) -> None:
+        self._settling.look_after()
         while not self._stopping.wait(self._EVERY):
             for part in (self._announce, self._look):
                 try:

@@ -122,7 +122,11 @@ def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome)
         spawn=outcome.spawn,
         grace=running.settings.grace,
     )
-    committed = running.store.commit(item.id, item.version, commit, holder=running.lease.holder)
+    try:
+        committed = running.store.commit(item.id, item.version, commit, holder=running.lease.holder)
+    except Exception:  # whether it was committed is not known
+        _undo(running, item, step, outcome)
+        raise
     if committed is None:
         log.info("action=fenced item=%s state=%s", item.id, item.state)
         _let_go(running, item.id, running.lease.holder)

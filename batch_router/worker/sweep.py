@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from contextlib import suppress
 
 import redis
 from celery.worker import state
@@ -11,6 +12,7 @@ from ..connect import open_broker, queue_key
 from ..exceptions import StoreUnavailableError, ValidationError
 from ..operations.rebuild import find_again
 from ..road.context import Context
+from ..road.journal import settle
 from ..road.rounds import Rounds
 from ..security.logs import get_logger
 from ..settings import Settings
@@ -29,6 +31,9 @@ _PATIENCE = 3
 
 # A worker counts as listening for this many missed looks.
 _MISSED = 10
+
+# Seconds that a round of the journal may take: it asks providers to cancel jobs, each within a time-out.
+_LONGEST_SETTLING = 3600.0
 
 
 #: A worker whose sweep runs is announced as a listener on this, too. No queue has that name.
@@ -50,9 +55,11 @@ def _watch(worker: str, queues: Queues) -> None:
     settings = Settings.from_env()
     swept = Sweep(settings)
     sweeping = Rounds("sweep", swept.round, settings.sweep_every)
+    settling = Rounds("journal", _settle, settings.lease, hangs_after=_LONGEST_SETTLING)
     while not is_stopping():  # the rest is for other workers
         try:
             is_well = sweeping.look_after()
+            settling.look_after()
             ours = context()
             ours.keeper.look_after()
             does = [*queues.consume_from, *([SWEEPING] if is_well else [])]
@@ -65,6 +72,11 @@ def _watch(worker: str, queues: Queues) -> None:
             log.exception("action=watch_failed")
         time.sleep(settings.sweep_every)
     sweeping.close()
+
+
+def _settle() -> None:
+    with suppress(StoreUnavailableError, ValidationError):  # the sweep says so
+        settle(context())
 
 
 def end_worker(why: Exception) -> None:

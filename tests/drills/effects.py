@@ -75,7 +75,8 @@ EFFECTS: tuple[Effect, ...] = (
         Effect("client.find", "create lost", _REMOTE),
         Effect("client.delete_upload", "create vanished", ("openai", "google")),
     ),
-    Effect("create/client.cancel", by="undo", providers=("anthropic",)),
+    Effect("create/write job", by="undo", providers=_REMOTE),
+    Effect("journal/delete job", by="undo"),
     Effect("upload/client.delete_upload", by="undo"),
     Effect("lost/store.let_go", by="undo"),
     *_step(

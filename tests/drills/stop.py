@@ -28,7 +28,8 @@ def stop_drills() -> list[Drill]:
 
 #: Where a worker must have been stopped, to have something to take back when it wakes.
 _STOPPED_AT = {
-    "create/client.cancel": "create/client.create",
+    "create/write job": "create/store.commit",
+    "journal/delete job": "create/store.commit",
     "upload/client.delete_upload": "upload/client.upload",
     "lost/store.let_go": "poll/client.get",
 }

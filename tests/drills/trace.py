@@ -33,8 +33,8 @@ _READS = re.compile(
     r"now|name|unknown|get_\w+|iter_batches|foreign_items|hold_back|quarantined|(unfetched_)?jobs_of|listeners|paused|close|address"
 )
 _OF_NO_ITEM = ("announce", "bind_storage")
-_THREADS = ("sweep", "lease-keeper", "job-watch")
-_NUMBERS = re.compile(r"^\.?(\d+-)?[0-9a-f]{8}-|-\d+-[0-9a-f]{8}(?=\.json$)|-\d+(?=\.jsonl$)|\.jsonl?$")
+_THREADS = ("sweep", "journal", "lease-keeper", "job-watch")
+_NUMBERS = re.compile(r"^\.?(\d+-)?(?:[0-9a-f]{8}){1,2}-|-\d+-[0-9a-f]{8}(?=\.json$)|-\d+(?=\.jsonl$)|\.jsonl?$")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

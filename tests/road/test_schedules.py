@@ -32,10 +32,9 @@ from batch_router.exceptions import StoreUnavailableError
 from batch_router.operations.resolve import resolve
 from batch_router.operations.submit import submit
 from batch_router.road import advance as kernel
-from batch_router.road import cutting, failure, lease, sending
+from batch_router.road import cutting, failure, journal, lease, sending
 from batch_router.road.advance import LONGEST_COUNTDOWN, advance
 from batch_router.road.context import Clients, Context
-from batch_router.road.steps import create
 from batch_router.settings import Settings
 from batch_router.state.base import Hint
 from batch_router.state.items import Batch, Shard
@@ -95,7 +94,7 @@ class Schedules(RuleBasedStateMachine):
         self.messages: list[Message] = []
         self.submitted: dict[str, list[str]] = {}
         self.patches = pytest.MonkeyPatch()
-        for module in (kernel, create, lease, sending):
+        for module in (kernel, journal, lease, sending):
             self.patches.setattr(module, "time", self.fleet.clock)
         self.patches.setattr(cutting, "ThreadPoolExecutor", AtOnce)
         self.patches.setattr(os, "fsync", lambda _: None)
@@ -217,6 +216,10 @@ class Schedules(RuleBasedStateMachine):
     def wake(self, which: int, plan: Plan | None) -> None:
         self.fleet.wake(_pick(self.fleet.paused, which), plan)
 
+    @rule(plan=plans)
+    def settle_the_journal(self, plan: Plan | None) -> None:
+        self.fleet.run("journal", lambda: journal.settle(self.context), plan)
+
     @rule(seconds=st.sampled_from([1.0, 6.0, 16.0, 61.0, 91.0, 700.0]))
     def wait(self, seconds: float) -> None:
         self.fleet.move(seconds, self.settings.renew_every)
@@ -287,7 +290,9 @@ class Schedules(RuleBasedStateMachine):
                     self._wake_all()
                     self._decide(shard)
             self.fleet.move(pause, QUIET)
+            self.settle_the_journal(None)
             self._check()
+        self.settle_the_journal(None)
         self._check()
 
     def _wake_all(self, *, stuck: bool = False) -> None:

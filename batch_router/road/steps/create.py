@@ -8,28 +8,23 @@ its rows are gone. What cannot be decided is parked.
 A job that runs in the worker itself needs no intent: nothing travels. See `local_job`.
 """
 
-import time
-from contextlib import suppress
-
 import msgspec
 
 from ...core.jobs import Failure, Job, RowsRefusedError
 from ...exceptions import (
     BatchRouterError,
-    FileOperationError,
     NoIdError,
     ProviderAPIError,
     QueueFullError,
-    StoreUnavailableError,
     UndecidedError,
 )
 from ...providers import Client
-from ...security.paths import batch_folder
 from ...state.items import Intent, Shard, ShardFacts
 from ...state.table import State
 from .. import local_job
 from ..context import Context, Running
 from ..jobs import job_spec, new_round, rows_to_send
+from ..journal import note_job
 from ..outcome import ShardOutcome, shard_to
 from ..policy import LONGEST_RETRY_AFTER, describe
 from ..refusals import queue_is_full, rows_refused
@@ -168,33 +163,10 @@ def _undecided(error: BatchRouterError) -> Failure:
 
 
 def _undo(running: Running, shard: Shard, facts: ShardFacts) -> None:
-    """Cancel the job of a creator that lost its fence, unless the store says that the job is owned.
-
-    While the shard has no job, its new holder looks for the label and finds this very job, so it is left alone until
-    that is decided.
-    """
+    """Note the job of a creator that could not commit. A job that runs here is known by its files."""
     job = facts.get("job")
-    if job is None:
-        return
-    deadline = time.monotonic() + 2 * running.settings.lease
-    while time.monotonic() < deadline:
-        with suppress(StoreUnavailableError, FileOperationError):  # asked again until the deadline
-            current = running.store.get_shard(shard.id)
-            if not _has_no_job_yet(running, shard, current):
-                break
-        time.sleep(running.settings.sweep_every)
-    else:
-        return
-    if current is not None and current.job is not None and current.job.id == job.id:
-        return
-    running.client_of(shard).cancel(job.id)
-
-
-def _has_no_job_yet(running: Running, shard: Shard, current: Shard | None) -> bool:
-    """Whether a worker will look for the shard's job; also if the store forgot the shard: a purge deletes its files."""
-    if current is None:
-        return any(running.storage.list(batch_folder(shard.provider, shard.batch)))
-    return current.state in (State.UPLOADING, State.CREATING)
+    if job is not None and not _runs_here(running, shard):
+        note_job(running, shard, job)
 
 
 def _give_up(running: Running, shard: Shard, failure: Failure) -> ShardOutcome | None:
