@@ -63,10 +63,10 @@ class AsyncBatchClient:
         """Wait until a batch has ended; `on_status` is called in the event loop. The wait can be cancelled."""
         for pause in pauses(timeout):
             await asyncio.sleep(pause)
-            status = await self.status(batch_id)
-            if on_status is not None:
+            status = await asyncio.to_thread(self._client._look, batch_id, only_the_end=on_status is None)
+            if status is not None and on_status is not None:
                 on_status(status)
-            if status.is_complete():
+            if status is not None and status.is_complete():
                 return check_end(status)
         raise BatchTimeoutError(batch_id, timeout or 0)
 

@@ -125,10 +125,10 @@ class BatchClient:
         """
         for pause in pauses(timeout):
             time.sleep(pause)
-            status = self.status(batch_id)
-            if on_status is not None:
+            status = self._look(batch_id, only_the_end=on_status is None)
+            if status is not None and on_status is not None:
                 on_status(status)
-            if status.is_complete():
+            if status is not None and status.is_complete():
                 return check_end(status)
         raise BatchTimeoutError(batch_id, timeout or 0)
 
@@ -230,6 +230,11 @@ class BatchClient:
     def listeners(self, queue: str) -> Sequence[str]:
         """The workers that listen on a queue."""
         return self._context.store.listeners(queue)
+
+    def _look(self, batch_id: str, *, only_the_end: bool) -> BatchStatusResponse | None:
+        """The status; None if only the end is wanted, and the batch goes on: then its shards are not read."""
+        batch = self._batch(batch_id)
+        return None if only_the_end and not batch.state.is_final else describe_batch(self._context, batch)
 
     def _batch(self, batch_id: str) -> Batch:
         batch = self._context.store.get_batch(batch_id)

@@ -94,6 +94,11 @@ local function note_job(key, job, score, kind)
   redis.call('ZREMRANGEBYSCORE', jobs, '-inf', now - longest_unused)
 end
 
+-- A list that cannot be changed (its key is of another kind, a field of the item holds nonsense) stops no step
+local function list(key, id)
+  if id:find('.', 1, true) then pcall(list_shard, own, key, id, now) else pcall(list_batch, own, key, id, now) end
+end
+
 local calls = {}
 
 -- id, fields, delay or -1
@@ -107,7 +112,7 @@ function calls.create(id, fields, delay)
   touch(key)
   if tonumber(delay) >= 0 then redis.call('ZADD', due, now + delay, id) end
   redis.call('SADD', prefix .. 'layouts', own)
-  list_batch(own, key, id, now)
+  list(key, id)
   return 1
 end
 
@@ -138,7 +143,7 @@ function calls.renew(id, fence, holder, lease, facts)
   local key = item_key(id)
   if not holds(key, fence, holder) then return 0 end
   set_fields(key, cjson.decode(facts))
-  list_shard(own, key, id, now)
+  list(key, id)
   redis.call('ZADD', due, now + lease, id)
   return 1
 end
@@ -183,7 +188,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
   redis.call('HDEL', key, 'claimed_by')
   touch(key)
-  if batch ~= '' then list_shard(own, key, id, now) else list_batch(own, key, id, now) end
+  list(key, id)
   local parent = batch ~= '' and item_key(batch)
   if tonumber(delay) < 0 then
     redis.call('ZREM', due, id)
@@ -325,7 +330,7 @@ function calls.cancel(id, finals)
   if not state or is_final(state, finals) then return 0 end
   redis.call('HSET', key, 'cancel', 'true')
   touch(key)
-  list_batch(own, key, id, now)
+  list(key, id)
   for _, each in ipairs(family(id)) do
     if not redis.call('HGET', item_key(each), 'claimed_by') then redis.call('ZADD', due, 'XX', now, each) end
   end

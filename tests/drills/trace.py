@@ -30,7 +30,8 @@ FOLDER = "BATCH_ROUTER_DRILL"
 
 # What looks and does not touch.
 _READS = re.compile(
-    r"now|name|unknown|get_\w+|iter_batches|foreign_items|hold_back|quarantined|(unfetched_)?jobs_of|listeners|paused|close|address"
+    r"now|name|unknown|get_\w+|iter_\w+|foreign_items|hold_back|quarantined\w*|accounts|undecided|has_company"
+    r"|(unfetched_)?jobs_of|listeners|paused|close|address"
 )
 _OF_NO_ITEM = ("announce", "bind_storage")
 _THREADS = ("sweep", "journal", "lease-keeper", "job-watch")

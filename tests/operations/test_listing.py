@@ -7,8 +7,10 @@ import pytest
 import redis
 
 from batch_router import BatchClient, BatchStatus, ValidationError
+from batch_router.connect import open_context
 from batch_router.embedded import EmbeddedServer
 from batch_router.road.context import Context
+from batch_router.settings import Settings
 from batch_router.state.base import Commit, Which
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import State
@@ -108,3 +110,13 @@ def test_what_is_asked_for_costs_no_walk_through_the_store(server: "redis.Redis"
         if number in (19, 199):
             costs.append({name: commands(server, ask) for name, ask in questions.items()})
     assert costs[0] == costs[1]
+
+
+def test_a_wait_reads_no_shard_before_the_end(server: "redis.Redis", tmp_path: Path) -> None:
+    """A look at a batch that goes on is one command, however many shards it has; with `on_status` all are read."""
+    store = RedisStore(server)
+    put_shards(store, *(new_shard() for _ in range(50)))
+    client = BatchClient(open_context(Settings(home=tmp_path / "home"), store=store))
+    assert commands(server, lambda: client._look("b", only_the_end=True)) == commands(
+        server, lambda: store.get_batch("b")
+    )

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from batch_router import BatchClient
 from batch_router.cli import cli
 from batch_router.connect import open_store
+from batch_router.core.jobs import Account
 from batch_router.exceptions import BatchRouterError, CorruptItemError, FileOperationError
 from batch_router.operations.orphans import find_strays
 from batch_router.operations.purge import purge
@@ -291,6 +292,20 @@ def test_operators_see_what_is_in_the_quarantine(
     shown = CliRunner().invoke(cli, ["list"])
     assert "bad.0 is in the quarantine (its record is gone" in shown.output
     assert "good" in shown.stdout
+
+
+def test_a_poisoned_list_stops_no_step(context: Context, server: "redis.Redis") -> None:
+    """Keys of the lists that hold something else: a batch is created, cut, worked on and ended as ever."""
+    own = f"{context.settings.prefix}:v{SCHEMA}:"
+    for name in ("batches::", "batches::queued", "ids", "ended", "parked", "accounts", "in_flight:openai@host:m"):
+        server.lpush(f"{own}{name}", "x")
+    running(context, "good")
+    account = Account(service="openai@host", credential=None)
+    context.store.claim("good.0", 1, lease=10, holder="w")
+    assert context.store.commit("good.0", 2, Commit(State.POLLING, 0, {"account": account}), holder="w")
+    context.store.claim("good.0", 3, lease=10, holder="w")
+    assert context.store.commit("good.0", 4, Commit(State.COMPLETED, None, {}), holder="w")
+    assert BatchClient(context).status("good").shards[0].state == "completed"
 
 
 def test_a_purge_goes_on_behind_a_poisoned_batch(context: Context, server: "redis.Redis") -> None:
