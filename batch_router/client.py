@@ -27,6 +27,7 @@ from .operations.submit import submit
 from .operations.verify import verify
 from .road.context import Context
 from .road.records import read_record
+from .road.storage_mark import check
 from .settings import Settings
 from .state.base import Quarantined, Which
 from .state.checks import passed_over
@@ -138,10 +139,10 @@ class BatchClient:
         Raises:
             BatchNotFinishedError: there is no manifest yet.
         """
-        batch = self._batch(batch_id)
+        context, batch = self._files(), self._batch(batch_id)
         if batch.manifest is None:
             raise BatchNotFinishedError(batch_id, self.status(batch_id).status)
-        return read_record(self._context.storage, batch_id, batch.manifest, Manifest)
+        return read_record(context.storage, batch_id, batch.manifest, Manifest)
 
     def results(self, batch_id: str, *, partial: bool = False) -> Iterator[UnifiedResult]:
         """The results of a batch in input order, one per request, streamed.
@@ -157,12 +158,12 @@ class BatchClient:
 
     def result_lines(self, batch_id: str, *, partial: bool = False) -> Iterator[bytes]:
         """The same as JSON lines, each with its newline."""
-        batch = self._batch(batch_id)
+        context, batch = self._files(), self._batch(batch_id)
         if partial and batch.manifest is None:
-            parts = written_parts(self._context.store.get_shards(batch))
+            parts = written_parts(context.store.get_shards(batch))
         else:
             parts = listed_parts(batch, self.manifest(batch_id))
-        return read_results(self._context.storage, parts)
+        return read_results(context.storage, parts)
 
     def verify(self, batch_id: str) -> Manifest:
         """Read all results of a finished batch, and compare them with its manifest; returns the manifest.
@@ -204,7 +205,7 @@ class BatchClient:
             BatchNotFinishedError: the batch has not ended.
             ValidationError: no row failed, they were sent again before, or the input file changed or is missing.
         """
-        return retry_failed(self._context, self._batch(batch_id), self.results(batch_id)).id
+        return retry_failed(self._files(), self._batch(batch_id), self.results(batch_id)).id
 
     def purge(self, batch_id: str) -> None:
         """Delete all that is kept of a batch that has ended: rows, results, state.
@@ -212,14 +213,15 @@ class BatchClient:
         Raises:
             ValidationError: it has not ended.
         """
-        purge(self._context, self._batch(batch_id))
+        purge(self._files(), self._batch(batch_id))
 
     def purge_older(self, days: float) -> Sequence[str]:
         """Purge the batches that ended more than `days` days ago; returns their ids."""
         purged: list[str] = []
-        for batch in self._context.store.iter_ended(self._context.store.now() - days * 86400):
+        context = self._files()
+        for batch in context.store.iter_ended(context.store.now() - days * 86400):
             with passed_over():
-                purge(self._context, batch)
+                purge(context, batch)
                 purged.append(batch.id)
         return purged
 
@@ -235,6 +237,15 @@ class BatchClient:
         """The status; None if only the end is wanted, and the batch goes on: then its shards are not read."""
         batch = self._batch(batch_id)
         return None if only_the_end and not batch.state.is_final else describe_batch(self._context, batch)
+
+    def _files(self) -> Context:
+        """The context of a call that reads or writes files: they are where the store's workers look.
+
+        Raises:
+            ValidationError: they are not; says what to do.
+        """
+        check(self._context)
+        return self._context
 
     def _batch(self, batch_id: str) -> Batch:
         batch = self._context.store.get_batch(batch_id)

@@ -15,7 +15,6 @@ from .exceptions import FileOperationError, StoreUnavailableError
 from .providers import Provider
 from .road.context import Clients, Context
 from .road.lease import LeaseKeeper
-from .security.files import check_home
 from .security.logs import get_logger
 from .security.redis_url import RedisServer, read_redis_url
 from .settings import Settings
@@ -155,9 +154,8 @@ def open_context(
 
     Raises:
         StoreUnavailableError: there is no store.
-        ValidationError: another user could have prepared the home, or a setting is wrong.
+        ValidationError: a setting is wrong.
     """
-    check_home(settings.home)
     store = store or open_store(settings)
     return Context(
         settings=settings,

@@ -109,10 +109,11 @@ def context(make_context: Callable[..., Context]) -> Context:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Callable[[], list[str]]:
-    """`stored()`: the names of all objects in storage, temporary files included."""
+    """`stored()`: the names of all objects in storage but its own mark, temporary files included."""
 
     def names() -> list[str]:
         root = tmp_path / "home"
-        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir())
+        names = (str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir())
+        return sorted(name for name in names if not name.startswith("storage-marks/"))
 
     return names

@@ -22,6 +22,7 @@ from .doctor import doctor
 from .exit_codes import ExitCode
 from .rebuild import rebuild
 from .stack import simulate, up
+from .storage import storage
 from .terminal import say
 
 # The first match counts; every other error of ours is a usage error.
@@ -57,6 +58,7 @@ for command in (
     rebuild,
     doctor,
     simulate,
+    storage,
 ):
     cli.add_command(command)
 

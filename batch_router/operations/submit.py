@@ -18,6 +18,7 @@ from ..intake.problems import BadRow, Problems
 from ..providers import Limits, Provider
 from ..road.accepted import mark, mark_of, restore
 from ..road.context import Context
+from ..road.storage_mark import mark_for_batch
 from ..road.submission import WAY, Submission
 from ..security.logs import get_logger
 from ..security.paths import batch_folder
@@ -79,7 +80,8 @@ def submit_rows(
         )
         with context.storage.write(f"{name}-submission.json") as stream:
             stream.write(msgspec.json.encode(submission))
-        batch = submission.born(f"{name}-submission.json", queue)
+        born = submission.born(f"{name}-submission.json", queue)
+        batch = msgspec.structs.replace(born, storage=mark_for_batch(context))
         try:
             known = _create(context, batch, delay=context.settings.grace if message_follows else 0)
         except StoreUnavailableError:
@@ -121,7 +123,6 @@ def _check_options(context: Context, kind: Provider, options: Options) -> str | 
 
 def _create(context: Context, batch: Batch, *, delay: float) -> Batch | None:
     """Add the batch to the store; returns the batch that has the id already, if one does."""
-    context.check_storage()
     created = context.store.create(batch, delay=delay)
     return None if created else context.store.get_batch(batch.id)
 

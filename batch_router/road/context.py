@@ -7,7 +7,7 @@ from typing import Self
 
 from ..core.jobs import Account
 from ..credentials import find_key
-from ..exceptions import NotFoundError, ValidationError
+from ..exceptions import NotFoundError
 from ..providers import Client, Provider, find_provider
 from ..security.paths import batch_folder
 from ..settings import Settings
@@ -101,21 +101,6 @@ class Context:
         if shard.account is not None:
             return shard.account.name
         return Account(service=self.client_of(shard).access.service, credential=shard.credential).name
-
-    def check_storage(self) -> None:
-        """Make sure that the payloads of this store are where this process has its own.
-
-        Raises:
-            ValidationError: they are elsewhere; says where.
-            StoreUnavailableError: the store cannot be asked.
-        """
-        ours = self.storage.address
-        theirs = self.store.bind_storage(ours)
-        if theirs != ours:
-            raise ValidationError(
-                f"this store keeps its payloads in {theirs}, this process in {ours}; "
-                "set BATCH_ROUTER_HOME to the former, or use another database"
-            )
 
     def close(self) -> None:
         """End the thread and the connections; for a process that goes on without it."""

@@ -82,6 +82,13 @@ class Committed(NamedTuple):
     woken: list[Hint]
 
 
+class Binding(NamedTuple):
+    """The storage of a store: one of its marks, and where it was when the store was bound to it, for people."""
+
+    mark: str
+    address: str
+
+
 class Store(Protocol):
     """The truth about every item."""
 
@@ -193,8 +200,11 @@ class Store(Protocol):
     def listeners(self, queue: str) -> list[str]:
         """The workers that listen on a queue."""
 
-    def bind_storage(self, address: str) -> str:
-        """Remember where payloads lie, unless it is known; returns what is remembered."""
+    def bind_storage(self, binding: Binding, *, again: bool = False) -> Binding:
+        """Remember where payloads lie, unless that is known and not asked for `again`; returns what is remembered."""
+
+    def bound_storage(self) -> Binding | None:
+        """Where payloads lie; None: that is not decided."""
 
     def close(self) -> None:
         """Close the connections; another call opens them again."""

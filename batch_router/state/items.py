@@ -141,6 +141,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
 
     Attributes:
         model: the model of the rows that name none.
+        storage: a mark of the storage that its rows lie in.
         submission: storage name of the options (they may hold a prompt, so they are not in here).
         content: hash of rows, options and provider as the user gave them: whether another submission with its key is
             the same. What is in front of the colon names the way of hashing.
@@ -156,6 +157,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
 
     input: InputFile
     submission: str
+    storage: str | None = None
     content: str = ""
     model: str | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from ..core import BatchStatus
-from .base import ALL, Commit, Committed, Hint, Quarantined, Which
+from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Which
 from .checks import TRIES, load_item
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_item, shard_id
 from .table import State
@@ -50,7 +50,7 @@ class MemoryStore:
         self._name = secrets.token_hex(8)
         self._epochs: dict[str, float] = {}
         self._listeners: dict[str, dict[str, float]] = {}
-        self._storage: str | None = None
+        self._storage: Binding | None = None
 
     def now(self) -> float:
         return self._clock()
@@ -287,8 +287,12 @@ class MemoryStore:
         with self._lock:
             return [name for name, until in self._listeners.get(queue, {}).items() if until > self.now()]
 
-    def bind_storage(self, address: str) -> str:
-        self._storage = self._storage or address
+    def bind_storage(self, binding: Binding, *, again: bool = False) -> Binding:
+        if again or self._storage is None:
+            self._storage = binding
+        return self._storage
+
+    def bound_storage(self) -> Binding | None:
         return self._storage
 
     def close(self) -> None:

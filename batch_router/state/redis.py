@@ -11,7 +11,7 @@ import redis
 
 from ..exceptions import CorruptItemError
 from ..security.logs import get_logger
-from .base import ALL, Commit, Committed, Hint, Quarantined, Which
+from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Which
 from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, shard_id
 from .redis_border import raise_if_corrupt, translated
@@ -221,10 +221,14 @@ class RedisStore:
         return cast("list[str]", self._call("listeners", queue))
 
     @translated
-    def bind_storage(self, address: str) -> str:
-        key = f"{self._prefix}storage"
-        self._redis.set(key, address, nx=True)  # `SET NX GET` needs Redis 7.0
-        return cast(str, self._redis.get(key))
+    def bind_storage(self, binding: Binding, *, again: bool = False) -> Binding:
+        self._redis.set(f"{self._prefix}storage", _json(binding), nx=not again)  # `SET NX GET` needs Redis 7.0
+        return self.bound_storage() or binding
+
+    @translated
+    def bound_storage(self) -> Binding | None:
+        found = cast("str | None", self._redis.get(f"{self._prefix}storage"))
+        return None if found is None else _binding(found)
 
     def close(self) -> None:
         with suppress(redis.RedisError):
@@ -254,6 +258,13 @@ class RedisStore:
             with passed_over() if skip else nullcontext():
                 items += _read(item_id, answer)
         return items
+
+
+def _binding(found: str) -> Binding:
+    try:
+        return msgspec.json.decode(found, type=Binding)
+    except msgspec.MsgspecError:  # an earlier version remembered a path
+        return Binding("", shown(found))
 
 
 def _json(value: object) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..exceptions import FileMissingError, FileOperationError, ValidationError
-from ..security.files import make_home, open_regular, stat_regular
+from ..security.files import check_home, make_home, open_regular, stat_regular
 from ..security.paths import check_batch_folder, folder_below, is_name
 from .contract import ReadRange, StoredObject
 
@@ -34,6 +34,18 @@ class FolderStorage:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
         self.address = str(self._root)
+        self._is_checked = False
+
+    @property
+    def _top(self) -> Path:
+        """The root, if no other user could have prepared it. Looked at once, by a process that needs its files."""
+        if not self._is_checked:
+            try:
+                check_home(self._root)
+            except ValidationError as error:
+                raise FileOperationError(str(error)) from error
+            self._is_checked = True
+        return self._root
 
     @contextmanager
     def write(self, name: str) -> Iterator[BinaryIO]:
@@ -75,12 +87,12 @@ class FolderStorage:
             os.close(handle)
 
     def size(self, name: str) -> int:
-        with _translated(name), folder_below(self._root, name) as (folder, last):
+        with _translated(name), folder_below(self._top, name) as (folder, last):
             return stat_regular(last, folder).st_size
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         above, _, _ = prefix.rpartition("/")
-        with _translated(prefix), suppress(FileNotFoundError), folder_below(self._root, prefix) as (folder, last):
+        with _translated(prefix), suppress(FileNotFoundError), folder_below(self._top, prefix) as (folder, last):
             for path, _, files, inside in os.fwalk(last, onerror=_refuse_folder, dir_fd=folder):
                 for file in files:
                     name = str(PurePosixPath(above, path, file))
@@ -90,7 +102,7 @@ class FolderStorage:
                             yield StoredObject(name, found.st_size, found.st_mtime)
 
     def delete(self, name: str) -> None:
-        with _translated(name), suppress(FileNotFoundError), folder_below(self._root, name) as (folder, last):
+        with _translated(name), suppress(FileNotFoundError), folder_below(self._top, name) as (folder, last):
             os.unlink(last, dir_fd=folder)
             if above := PurePosixPath(name).parent.name:
                 with suppress(OSError):  # the folder is not empty
@@ -98,18 +110,18 @@ class FolderStorage:
 
     def delete_all(self, folder: str) -> None:
         check_batch_folder(folder)
-        with _translated(folder), suppress(FileNotFoundError), folder_below(self._root, folder) as (parent, last):
+        with _translated(folder), suppress(FileNotFoundError), folder_below(self._top, folder) as (parent, last):
             shutil.rmtree(last, dir_fd=parent)
 
     def _open(self, name: str) -> int:
-        with folder_below(self._root, name) as (folder, last):
+        with folder_below(self._top, name) as (folder, last):
             return open_regular(last, os.O_RDONLY, folder)
 
     def _begin(self, name: str, folders: ExitStack) -> tuple[int, str, str, int]:
         """A temporary file: its folder, the name to come, its own name, and its descriptor."""
         for _ in range(_TRIES):
             with suppress(FileNotFoundError), ExitStack() as tried:
-                folder, last = tried.enter_context(folder_below(self._root, name, make=True))
+                folder, last = tried.enter_context(folder_below(self._top, name, make=True))
                 temporary = f"{_TEMPORARY}{last}.{secrets.token_hex(4)}"
                 handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
                 folders.push(tried.pop_all())

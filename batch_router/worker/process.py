@@ -8,6 +8,7 @@ from typing import Any
 
 from ..connect import open_context
 from ..providers import find_provider, provider_names
+from ..road import storage_mark
 from ..road.context import Context
 from ..security.logs import get_logger
 from ..settings import Settings, warn_of_unknown_variables
@@ -28,7 +29,7 @@ def context() -> Context:
         StoreUnavailableError: the store does not answer; another call tries again.
     """
     opened = open_context(Settings.from_env())
-    opened.check_storage()
+    storage_mark.bind(opened)
     return dataclasses.replace(opened, is_stopping=is_stopping)
 
 

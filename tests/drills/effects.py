@@ -40,7 +40,7 @@ def _step(step: str, *effects: Effect, course: str = "plain", publishes: bool = 
 EFFECTS: tuple[Effect, ...] = (
     *(
         Effect(f"submit/{name}", by="caller")
-        for name in ("write input", "write submission", "store.bind_storage", "store.create", "write mark", "publish")
+        for name in ("write input", "write submission", "store.create", "write mark", "publish")
     ),
     Effect("submit/delete input", "sent again", by="caller"),
     Effect("submit/delete submission", "sent again", by="caller"),
@@ -111,7 +111,7 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("job-watch/client.cancel", "cancel", ("vllm",)),
     Effect("job-watch/client.interrupt", "deploy", ("vllm",)),
     Effect("start/store.bind_storage", "restart"),
-    Effect("sweep/store.announce"),
+    Effect("watch/store.announce"),
     Effect("sweep/store.take_due"),
     Effect("sweep/publish", "silent"),
     Effect("purge/delete mark", by="operator"),

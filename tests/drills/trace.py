@@ -31,10 +31,10 @@ FOLDER = "BATCH_ROUTER_DRILL"
 # What looks and does not touch.
 _READS = re.compile(
     r"now|name|unknown|get_\w+|iter_\w+|foreign_items|hold_back|quarantined\w*|accounts|undecided|has_company"
-    r"|(unfetched_)?jobs_of|listeners|paused|close|address"
+    r"|(unfetched_)?jobs_of|listeners|paused|bound_storage|close|address"
 )
 _OF_NO_ITEM = ("announce", "bind_storage")
-_THREADS = ("sweep", "journal", "lease-keeper", "job-watch")
+_THREADS = ("sweep", "watch", "journal", "lease-keeper", "job-watch")
 _NUMBERS = re.compile(r"^\.?(\d+-)?(?:[0-9a-f]{8}){1,2}-|-\d+-[0-9a-f]{8}(?=\.json$)|-\d+(?=\.jsonl$)|\.jsonl?$")
 
 
@@ -136,7 +136,7 @@ class _Store:
             item = self._trace.item if name == "pause" else item
             facts = "".join(f" {'no ' * (value is None)}{fact}" for fact, value in (options.get("facts") or {}).items())
             place = self._trace.place
-            if name == "bind_storage" and place != "submit":
+            if name == "bind_storage":
                 place = "start"  # whatever a worker does first
             place = "lost" if name == "let_go" else place  # in whichever step the lease was lost
             effect = f"{place}/store.{name}{facts}"
@@ -188,6 +188,10 @@ class _Storage(FolderStorage):
 
     @contextmanager
     def write(self, name: str) -> Iterator[BinaryIO]:
+        if name.startswith("storage-marks/"):  # once in a storage's life; several do no harm
+            with super().write(name) as stream:
+                yield stream
+            return
         effect, item = f"{self._trace.place}/write {kind_of(name)}", self._trace.item
         with super().write(name) as stream:
             yield stream

@@ -73,7 +73,7 @@ def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> 
             "stray@%h",
         ]
         done = subprocess.run(command, env=stray, capture_output=True, text=True, timeout=60)
-        assert "set BATCH_ROUTER_HOME to the former" in done.stdout + done.stderr
+        assert "is another storage: set BATCH_ROUTER_HOME to it" in done.stdout + done.stderr
         assert done.returncode == os.EX_CONFIG
         assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
 

@@ -468,19 +468,6 @@ def test_only_the_first_rows_are_checked_if_so_asked(context: Context, refused: 
     assert refused(InvalidInputError, input=path, model="m", check_rows=None).total == 3
 
 
-def test_a_store_belongs_to_one_storage(context: Context, refused: Any) -> None:
-    """A process that would put payloads where no worker looks gets an error that says where they belong."""
-    context.store.bind_storage("/elsewhere")
-    error = refused(ValidationError, requests=GOOD, model="m")
-    assert_matches(r"payloads in /elsewhere, this process in .*set BATCH_ROUTER_HOME", error)
-
-
-def test_a_refused_submission_binds_nothing(context: Context, refused: Any) -> None:
-    """A mistake in another folder does not decide where the store's payloads lie."""
-    refused(ValidationError, requests=[ROW, ROW], model="m")
-    assert context.store.bind_storage("/elsewhere") == "/elsewhere"
-
-
 def test_a_file_can_be_checked_alone(tmp_path: Path) -> None:
     """The command line reads the whole file before anything else."""
     path = tmp_path / "in.jsonl"

@@ -11,7 +11,7 @@ import redis
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Account, Job
 from batch_router.exceptions import SchemaError, StoreUnavailableError
-from batch_router.state.base import Commit, Hint, Store
+from batch_router.state.base import Binding, Commit, Hint, Store
 from batch_router.state.checks import TRIES
 from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Shard
 from batch_router.state.redis import RedisStore
@@ -319,9 +319,14 @@ def test_listeners_are_known_for_a_while(store: Store) -> None:
 
 
 def test_the_first_storage_is_remembered(store: Store) -> None:
-    """A store belongs to one storage; a process with another one is told which."""
-    assert store.bind_storage("/a") == "/a"
-    assert store.bind_storage("/b") == "/a"
+    """A store belongs to one storage, until it is bound again."""
+    a, b = Binding("a", "/a"), Binding("b", "/b")
+    assert store.bound_storage() is None
+    assert store.bind_storage(a) == a
+    assert store.bind_storage(b) == a
+    assert store.bound_storage() == a
+    assert store.bind_storage(b, again=True) == b
+    assert store.bound_storage() == b
 
 
 def test_a_server_that_is_away_is_named_as_such() -> None:

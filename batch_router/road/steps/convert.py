@@ -15,6 +15,7 @@ from ..deadline import seconds_left, timed_out
 from ..outcome import BatchOutcome, batch_to
 from ..records import read_record
 from ..step import Step
+from ..storage_mark import check_rows
 from ..submission import Submission
 
 _BLOCK = 1 << 18
@@ -24,9 +25,11 @@ def convert(context: Context, batch: Batch) -> BatchOutcome:
     """Cut the batch into shards. No shard starts before every row was found good.
 
     Raises:
+        ValidationError: its rows were submitted into another storage.
         InvalidInputError: rows were refused, or those in the storage are not what was submitted; no shard is left.
         FileOperationError: the rows cannot be read, or the shards not be written.
     """
+    check_rows(context, batch)
     left = seconds_left(context, batch)
     if left is not None and left <= 0:
         return batch_to(State.FINISHING, failure=timed_out(batch))

@@ -1,0 +1,31 @@
+"""`batch-router storage`: where the payloads of the store lie, and the change to another storage."""
+
+from contextlib import closing
+
+import click
+
+from ..connect import open_context
+from ..road.storage_mark import bind_here, check
+from ..settings import Settings
+from .confirm import needs_yes, yes
+from .exit_codes import ExitCode
+from .terminal import tell
+
+
+@click.command()
+@click.option("--move", is_flag=True, help="Bind the store to the storage that this process has.")
+@yes
+def storage(move: bool, yes: bool) -> int:
+    """Show which storage the store is bound to, or bind it to this one.
+
+    A folder that was moved keeps its mark, and needs no --move: set BATCH_ROUTER_HOME to its new place.
+    """
+    with closing(open_context(Settings.from_env())) as context:
+        if move:
+            here = context.storage.address
+            needs_yes(yes, f"workers with another storage than {here} end, and batches whose files are not in it fail")
+            bind_here(context)
+        bound = context.store.bound_storage()
+        tell(f"{bound.address} (mark {bound.mark})" if bound else "none yet: the first worker decides")
+        check(context)
+    return ExitCode.OK
