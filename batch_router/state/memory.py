@@ -288,8 +288,7 @@ class MemoryStore:
             return [name for name, until in self._listeners.get(queue, {}).items() if until > self.now()]
 
     def bind_storage(self, binding: Binding, *, again: bool = False) -> Binding:
-        if again or self._storage is None:
-            self._storage = binding
+        self._storage = binding if again else self._storage or binding
         return self._storage
 
     def bound_storage(self) -> Binding | None:
