@@ -26,6 +26,7 @@ COMMANDS_TRIED = {
     "retry": "tests/e2e/test_cli.py::test_failed_rows_are_sent_again",
     "simulate": "tests/e2e/test_cli.py::test_the_simulator_says_where_it_is",
     "status": "tests/e2e/test_documented.py::test_a_shell_block_runs",
+    "storage": "tests/operations/test_storage_mark.py::test_the_command_moves_a_store_only_with_yes",
     "submit": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "up": "tests/e2e/stack.py::def run_stack",
     "watch": "tests/e2e/test_documented.py::test_a_shell_block_runs",

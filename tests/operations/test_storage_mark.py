@@ -1,6 +1,8 @@
 """A storage is known by its mark, not by its path; only workers decide which one is the store's."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from batch_router.road.steps.convert import convert
 from batch_router.state.base import Binding
 from batch_router.state.items import Batch
 from batch_router.storage import FolderStorage
+from tests.worker.fleet import environment_of
 
 ROWS = [{"custom_id": "a", "prompt": "x"}]
 
@@ -110,3 +113,21 @@ def test_two_that_make_a_mark_at_once_do_no_harm(at: Callable[[str], Context]) -
     at("home").store.bind_storage(Binding("b", "/home"))
     storage_mark.bind(at("home"))
     storage_mark.check(at("home"))
+
+
+def test_the_command_moves_a_store_only_with_yes(tmp_path: Path, valkey: str) -> None:
+    """It says what that does, and shows which storage the store is bound to."""
+
+    def storage(home: str, *options: str) -> "subprocess.CompletedProcess[str]":
+        environment = environment_of(tmp_path / home, valkey, BATCH_ROUTER_PREFIX=tmp_path.name)
+        command = [sys.executable, "-m", "batch_router.cli", "storage", *options]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert storage("a").stdout == "none yet: the first worker decides\n"
+    refused = storage("a", "--move")
+    assert (refused.returncode, storage("a").stdout) == (2, "none yet: the first worker decides\n")
+    assert "batches whose files are not in it fail; nothing was done: --yes does it" in refused.stderr
+    assert storage("a", "--move", "--yes").stdout.startswith(f"{tmp_path}/a (mark ")
+    strange = storage("b")
+    assert (strange.returncode, strange.stdout) == (2, storage("a").stdout)
+    assert storage("b", "--move", "--yes").stdout.startswith(f"{tmp_path}/b (mark ")
