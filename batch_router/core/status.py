@@ -53,6 +53,8 @@ class ShardStatus(Shown, frozen=True, kw_only=True):
         eta_s: seconds that such a job still takes at this rate.
         polls: how often the provider was asked about the job.
         attempts: failed tries of the present step.
+        held_since: since when it fails, or waits for what `error` says (ISO 8601 in UTC).
+        next_try: when the step is tried again; None: nothing holds it up, or it waits for the operator.
         claimed_by: the worker that works on it, or did last.
         error: what took it off the way to its answers, or holds it up at present.
         left_behind: why files at the provider could not be deleted.
@@ -70,6 +72,8 @@ class ShardStatus(Shown, frozen=True, kw_only=True):
     eta_s: int | None = None
     polls: int = 0
     attempts: int = 0
+    held_since: str | None = None
+    next_try: str | None = None
     claimed_by: str | None = None
     error: Failure | None = None
     left_behind: Failure | None = None
@@ -83,7 +87,8 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
         completed_at: when the batch ended.
         expires_at: when the provider gives up on what is not done by then.
         error: what ended the batch, or holds it up.
-        waiting_for: why nothing moves, in a sentence, where something is amiss.
+        waiting_for: why nothing moves, since when, and when it is tried again, where something is amiss: of one shard,
+            with a count of the others by their reasons.
         shards: one record for each shard.
         metadata: the notes that it was submitted with.
         timeout: seconds from `created_at` after which the batch is cancelled; None: never.

@@ -9,7 +9,6 @@ from ..core import (
     BatchError,
     BatchStatus,
     BatchStatusResponse,
-    Failure,
     RequestCounts,
     ResultStatus,
     ShardStatus,
@@ -87,9 +86,8 @@ def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str
         remedy = f"mend it or restore it from a backup, then `batch-router resume {batch.id}`"
         return f"{each.id} is in the quarantine ({each.reason}): {remedy}"
     items: list[Batch | Shard] = [batch, *shards]
-    troubled = next((item for item in items if item.error is not None), None)
-    if troubled is not None and troubled.error is not None:
-        return _trouble(context, troubled, troubled.error)
+    if held := [item for item in items if item.error is not None and not item.state.is_final]:
+        return _why_held(held)
     try:
         own = context.clients.provider(batch.provider).queue
     except ProviderNotFoundError as error:
@@ -101,16 +99,26 @@ def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str
     return None
 
 
-def _trouble(context: Context, item: Batch | Shard, error: Failure) -> str:
-    again = ""
-    if item.retry_at is not None:
-        again = f"; next try in {max(0.0, item.retry_at - context.store.now()):.0f} s"
-    return f"{item.id} is {item.state}: {error.message}{again}"
+def _why_held(held: Sequence[Batch | Shard]) -> str:
+    """What one item waits for, since when and until when, one that needs the operator first; the others are counted."""
+    first = min(held, key=lambda item: (item.state is not State.PARKED, item.held_since or 0))
+    message = first.error.message if first.error else ""
+    times = [f"since {iso_time(first.held_since)}"] if first.held_since else []
+    times += [f"next try at {iso_time(first.retry_at)}"] if first.retry_at else []
+    said = "; ".join([f"{first.id} is {first.state}: {message}", *times])
+    others = Counter(_reason(item) for item in held if item is not first)
+    more = ", ".join(f"{count} {reason}" for reason, count in others.most_common())
+    return f"{said} ({others.total()} more wait: {more})" if others else said
+
+
+def _reason(item: Batch | Shard) -> str:
+    return State.PARKED.value if item.state is State.PARKED or item.error is None else item.error.type
 
 
 def _describe_shard(shard: Shard) -> ShardStatus:
     job, progress = shard.job, None if shard.job else shard.progress
     done = progress.completed if progress else job.completed if job else 0
+    is_held = shard.error is not None and not shard.state.is_final
     rate = progress.rate if progress and shard.claimed_by else 0  # what waits has no rate
     return ShardStatus(
         id=shard.id,
@@ -125,6 +133,8 @@ def _describe_shard(shard: Shard) -> ShardStatus:
         eta_s=round((shard.rows - done) / rate) if rate else None,
         polls=shard.polls,
         attempts=shard.attempts,
+        held_since=iso_time(shard.held_since) if is_held and shard.held_since else None,
+        next_try=iso_time(shard.retry_at) if is_held and shard.retry_at else None,
         claimed_by=shard.claimed_by,
         error=shard.failure or shard.error,
         left_behind=shard.left_behind,

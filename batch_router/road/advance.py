@@ -107,7 +107,9 @@ def _wait_out(running: Running, item: Batch | Shard, left: float) -> Outcome:
     delay = left * random.uniform(1.0, 1.1)  # noqa: S311
     message = f"{item.provider} asked this account to wait"
     failure = Failure(type=RateLimitedError.type, message=message, retryable=True)
-    return Outcome(item.state, delay, ItemFacts(error=failure, retry_at=running.store.now() + delay))
+    now = running.store.now()
+    since = now if item.held_since is None else item.held_since
+    return Outcome(item.state, delay, ItemFacts(error=failure, held_since=since, retry_at=now + delay))
 
 
 def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome) -> Advance | None:

@@ -145,7 +145,7 @@ PLACES: dict[str, Callable[[str, str], bool]] = {
 def test_storage_that_fails_for_days_loses_nothing(
     context: Context, clock: Clock, client: OddClient, place: str
 ) -> None:
-    """In each step: the batch waits, `status` says why, and then it completes."""
+    """In each step: the batch waits, `status` says why, since when and until when; then it completes."""
     began = clock.now
     told: set[str] = set()
 
@@ -161,4 +161,4 @@ def test_storage_that_fails_for_days_loses_nothing(
     assert 1.5 * DAY <= outcome.seconds < 1.5 * DAY + HOUR
     assert len(client.made) == 1
     assert told
-    assert all("the system says: gone" in each for each in told)
+    assert all("the system says: gone; since " in each and "; next try at " in each for each in told)
