@@ -50,7 +50,8 @@ class Lease:
             StoreUnavailableError: the store does not answer; the lease runs on.
         """
         self._heard = time.monotonic()
-        self._extend(facts)
+        with self._lock:
+            self._extend(facts)
 
     def keep(self) -> bool:
         """Extend the lease for the step; False if the step has been silent for so long that it hangs.
@@ -62,16 +63,19 @@ class Lease:
         if time.monotonic() - self._heard > _LONGEST_SILENCE:
             log.error("action=step_hangs item=%s: another worker may take it", self._item_id)
             return False
-        self._extend({})
+        if self._lock.acquire(blocking=False):  # else it is being renewed: by the step, or by a thread that hangs
+            try:
+                self._extend({})
+            finally:
+                self._lock.release()
         return True
 
     def _extend(self, facts: ShardFacts) -> None:
-        with self._lock:
-            since = time.monotonic()
-            if not self._store.renew(self._item_id, self.fence, holder=self.holder, lease=self._seconds, facts=facts):
-                self._until = since
-                raise LeaseLostError(self._item_id)
-            self._until = since + self._seconds
+        since = time.monotonic()
+        if not self._store.renew(self._item_id, self.fence, holder=self.holder, lease=self._seconds, facts=facts):
+            self._until = since
+            raise LeaseLostError(self._item_id)
+        self._until = since + self._seconds
 
     def require(self, seconds: float) -> None:
         """Make sure, by the local clock alone, that the lease holds for some seconds more.
@@ -91,7 +95,8 @@ class LeaseKeeper:
         self._seconds = lease
         self._held: set[Lease] = set()
         self._lock = threading.Lock()
-        self._rounds = Rounds("lease-keeper", self._renew_all, every)
+        # One connection that hangs costs the other leases nothing: another thread renews them before they end.
+        self._rounds = Rounds("lease-keeper", self._renew_all, every, hangs_after=every / 2)
 
     @contextmanager
     def hold(self, item_id: str, fence: int, holder: str, since: float) -> Iterator[Lease]:

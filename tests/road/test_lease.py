@@ -1,7 +1,9 @@
 """The thread that renews leases outlives whatever the store answers."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,44 @@ def test_an_unforeseen_error_does_not_end_the_keeper() -> None:
         wait_for(lambda: store._due["b"] > ends)
     keeper.close()
     assert store.raised
+
+
+class _HangingStore(MemoryStore):
+    """Answers no renewal of one item before it is told to, as over a connection that died in silence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs, self.goes_on = threading.Event(), threading.Event()
+
+    def renew(self, item_id: str, *args: object, **options: object) -> bool:
+        if item_id == "hangs" and not self.goes_on.is_set():
+            self.hangs.set()
+            self.goes_on.wait(_WITHIN)
+        return super().renew(item_id, *args, **options)  # type: ignore[arg-type]
+
+
+def test_a_renewal_that_hangs_costs_no_other_lease() -> None:
+    """Its thread is replaced, and the others are renewed meanwhile, as is the one that hung once it is answered."""
+    store = _HangingStore()
+    keeper = LeaseKeeper(store, lease=60, every=0.02)
+    since = time.monotonic()
+    with ExitStack() as stack:
+        for batch_id in ("hangs", "other", "another"):
+            store.create(new_batch(batch_id), delay=0)
+            store.claim(batch_id, 1, lease=60, holder="w")
+            stack.enter_context(keeper.hold(batch_id, 2, "w", since))
+        assert store.hangs.wait(_WITHIN)
+        ends = dict(store._due)
+
+        def is_renewed(*names: str) -> bool:
+            keeper.look_after()
+            return all(store._due[name] > ends[name] for name in names)
+
+        wait_for(lambda: is_renewed("other", "another"))
+        assert store._due["hangs"] == ends["hangs"]
+        store.goes_on.set()
+        wait_for(lambda: is_renewed("hangs"))
+    keeper.close()
 
 
 def test_a_step_that_hangs_loses_its_item(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
