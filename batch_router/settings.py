@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         queue_gate: no further messages for a queue longer than this; what is in it already will do.
         http_timeout: what connecting to a provider, sending a request and receiving its answer may take each; a
             request may take a second more for each 64 KiB of rows, an answer for each KiB.
+        visibility: seconds after which a provider lists a job that it made, whatever happens there; None: what the
+            provider's class, or its entry in `services`, says.
         max_shard_rows: rows per job, below the provider's own limit.
         max_shard_bytes: bytes per job, likewise.
         base_urls: provider -> where its API is, if not at its usual address.
@@ -79,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_every: float = 1
     queue_gate: int = 50
     http_timeout: float = 60
+    visibility: float | None = None
     max_shard_rows: int | None = None
     max_shard_bytes: int | None = None
     base_urls: dict[str, str] = msgspec.field(default_factory=dict)
@@ -92,6 +95,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("max_shard_rows", "max_shard_bytes"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValidationError(f"{name} must be at least 1")
+        if self.visibility is not None and not 0 <= self.visibility < math.inf:
+            raise ValidationError("visibility must be a number of seconds, 0 or more")
         if self.renew_every >= self.lease:
             raise ValidationError("renew_every must be less than lease, or every step loses its claim")
 

@@ -112,6 +112,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         outputs: the provider's names of the result files, in the order in which they are read.
         unnamed: whether the job has ended with answers, and names no file of them yet.
         label: ours or another's; None: it has none, or the provider does not show it.
+        upload: the provider's name of the uploaded rows that it was made of, if it shows that.
+        rows: how many rows the provider counts in it, if it does.
         error: why the job ended without doing its work, in the provider's words.
         refused: the rows that it was refused for.
     """
@@ -127,6 +129,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[str, ...] = ()
     unnamed: bool = False
     label: str | None = None
+    upload: str | None = None
+    rows: int | None = None
     error: Failure | None = None
     refused: tuple[RefusedRow, ...] = ()
 
@@ -196,16 +200,14 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client needs to create a job, or to find one that was created.
+    """What a client needs to create a job.
 
     Attributes:
         label: unique; the job carries it at the provider.
         round: how often creating started over; each round uploads under a name of its own.
         upload: the provider's name of the uploaded rows.
-        since: no job with this label is older (seconds since 1970).
         engine_options: of the batch, for the engine of a job that runs in the worker.
         options: what the batch asks of its jobs.
-        taken: ids of jobs that belong to other shards, for a provider that cannot tell running jobs apart.
     """
 
     label: str
@@ -214,7 +216,5 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     round: int = 0
     upload: str | None
-    since: float
     engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
     options: JobOptions = JobOptions()
-    taken: frozenset[str] = frozenset()

@@ -1,11 +1,14 @@
 """Orphans: our jobs at the providers whose answers no shard will fetch, and payloads of no batch."""
 
+import math
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 from ..core.jobs import Account, Job
 from ..exceptions import CorruptItemError, SchemaError
 from ..road.context import Context
+from ..road.labels import labelled
 from ..road.reported import sound
 from ..security.names import LABEL
 from ..security.paths import FOLDERS
@@ -23,11 +26,12 @@ def find_orphans(context: Context, provider: str, credential: str | None, limit:
     """
     client = context.clients.get(provider, credential)
     account = Account(service=client.access.service, credential=credential).name
-    owned = context.store.jobs_of(account) - context.store.unfetched_jobs_of(account)
-    jobs = [sound(provider, each) for each in client.list(limit)]
-    labels = {job.label for job in jobs if job.label is not None and LABEL.fullmatch(job.label)}
+    jobs = [sound(provider, each) for each in islice(client.list(math.inf), limit)]
+    owned = context.store.owned_jobs(account, [job.id for job in jobs]) - context.store.unfetched_jobs_of(account)
+    others = list(labelled(context, provider, credential, (job for job in jobs if job.id not in owned)))
+    labels = {job.label for job in others if job.label is not None and LABEL.fullmatch(job.label)}
     decided = labels - context.store.undecided(labels)
-    return (job for job in jobs if job.label in decided and job.id not in owned)
+    return (job for job in others if job.label in decided)
 
 
 def find_strays(context: Context) -> Iterator[str]:

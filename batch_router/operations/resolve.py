@@ -3,9 +3,10 @@
 import secrets
 
 from ..core.jobs import Job
-from ..exceptions import BatchNotFoundError, UndecidedError, ValidationError
+from ..exceptions import BatchNotFoundError, ValidationError
 from ..road.context import Context
-from ..road.jobs import job_spec, new_round
+from ..road.jobs import new_round
+from ..road.labels import labelled
 from ..road.reported import sound
 from ..state.base import Commit
 from ..state.items import Shard, ShardFacts, batch_id_of
@@ -54,26 +55,19 @@ def _own_job(context: Context, shard: Shard, job_id: str) -> Job:
     job = sound(shard.provider, client.get(job_id))
     if shard.job is not None and shard.job.id == job.id:
         return job
-    if job.id in context.store.jobs_of(context.account_of(shard)):
+    if context.store.owned_jobs(context.account_of(shard), [job.id]):
         raise ValidationError(f"{job.id} is the job of another shard; {shard.id} cannot have it")
     if job.label is None and not job.status.is_final:
         raise ValidationError(
             f"{job.id} still runs, and {shard.provider} shows only at the end whose rows a job has: attach it then"
         )
-    label = job.label or _label_by_rows(context, shard, job.id)
-    if label != shard.label:
+    (job,) = labelled(context, shard.provider, shard.credential, [job])
+    is_made_of_its_rows = job.label is None and job.upload is not None and job.upload == shard.upload
+    if job.label != shard.label and not is_made_of_its_rows:
         raise ValidationError(
-            f"{job.id} has other rows than {shard.id}: its label is {label or 'none'}, the shard's is {shard.label}"
+            f"{job.id} has other rows than {shard.id}: its label is {job.label or 'none'}, the shard's is {shard.label}"
         )
     return job
-
-
-def _label_by_rows(context: Context, shard: Shard, job_id: str) -> str | None:
-    try:
-        found = context.client_of(shard).find(job_spec(shard))
-    except UndecidedError:  # it has ended, so it would have been found
-        return None
-    return shard.label if found is not None and found.id == job_id else None
 
 
 def _parked_shard(context: Context, item_id: str) -> Shard:

@@ -14,7 +14,18 @@ from ..exceptions import ProviderNotFoundError, ValidationError
 from ..settings import Settings
 from .access import Access
 from .anthropic import AnthropicProvider
-from .base import SLOWEST_SENDING, Client, Codec, Limits, Loaded, LocalClient, NativeFormat, Provider, Rows
+from .base import (
+    SLOWEST_SENDING,
+    Client,
+    Codec,
+    Limits,
+    Loaded,
+    LocalClient,
+    NativeFormat,
+    Provider,
+    Rows,
+    UnlabelledClient,
+)
 from .google import GoogleProvider
 from .openai import OpenAIProvider
 from .services import read_services
@@ -39,6 +50,7 @@ __all__ = [
     "OpenAIProvider",
     "Provider",
     "Rows",
+    "UnlabelledClient",
     "VLLMProvider",
     "find_provider",
     "provider_names",

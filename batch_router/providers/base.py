@@ -140,14 +140,15 @@ class Client(Protocol):
     def create(self, rows: Rows, spec: JobSpec) -> Job:
         """Create the job. This is the call that costs money: it is sent once, and never retried here."""
 
-    def find(self, spec: JobSpec) -> Job | None:
-        """The job that an earlier `create` may have made, by its label."""
-
     def get(self, job_id: str) -> Job:
         """The current state of the job."""
 
-    def list(self, limit: int) -> Iterator[Job]:
-        """The newest jobs of the account, newest first, at most `limit`, with their labels; not only ours."""
+    def list(self, age: float) -> Iterator[Job]:
+        """The jobs of the account, not only ours, newest first; pages are asked for as they are needed.
+
+        Args:
+            age: seconds; jobs that are older by the provider's own clock may be left out, younger ones may not.
+        """
 
     def cancel(self, job_id: str) -> None:
         """Ask for the job to end early. Answers are kept."""
@@ -161,8 +162,8 @@ class Client(Protocol):
             NotFoundError: they are not there, or not yet: the road looks again for some time.
         """
 
-    def find_uploads(self, spec: JobSpec) -> Iterable[str]:
-        """The names of all uploads under the label that may still exist."""
+    def find_uploads(self, spec: JobSpec, age: float) -> Iterable[str]:
+        """The names of all uploads under the label that may still exist; none is older than `age` seconds."""
 
     def delete_upload(self, upload: str) -> None:
         """Delete uploaded rows, so that no job can be created from them any more. Fine if they are gone."""
@@ -172,6 +173,13 @@ class Client(Protocol):
 
     def close(self) -> None:
         """Close the connections; no other call follows."""
+
+
+class UnlabelledClient(Client, Protocol):
+    """The client of a provider whose lists show no labels (`Provider.labelled` is False)."""
+
+    def read_label(self, job: Job) -> str | None:
+        """The label of an ended job, read from its answers; "": it is gone, or not ours. None: it cannot be read."""
 
 
 class Loaded(NamedTuple):
@@ -221,6 +229,12 @@ class Provider(ABC):
     #: Whether jobs run elsewhere: a request may then still arrive after we gave up on it. Where they do not, the client
     #: is a `LocalClient`.
     remote: ClassVar[bool] = True
+    #: Whether `Client.list` shows the label of a job, or the upload that it was made of. Where it shows neither, the
+    #: client is an `UnlabelledClient`, and a job that runs is known by its number of rows at most.
+    labelled: ClassVar[bool] = True
+    #: Seconds after which a job that was made is in `Client.list`, also when the service has a bad day. No service
+    #: promises a time. Their lists mostly show a job at once, and incidents in which they lag are told in minutes.
+    visibility: ClassVar[float] = 600.0
     #: The environment variables that may hold the key, the first that is set counts; none: it needs no key.
     key_variables: ClassVar[tuple[str, ...]] = ()
     #: A Celery queue for all steps of this provider, where the usual ones will not do.

@@ -48,6 +48,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         endpoints: those that it has; by default OpenAI's.
         rows: the most rows of a job.
         bytes: the most bytes of a job.
+        visibility: seconds after which a job that was made is in the list of jobs, whatever happens there.
     """
 
     base_url: str
@@ -57,6 +58,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     endpoints: Annotated[list[Endpoint], Meta(min_length=1)] | None = None
     rows: Annotated[int, Meta(ge=1, le=OpenAIProvider.limits.rows)] = OpenAIProvider.limits.rows
     bytes: Annotated[int, Meta(ge=1024)] = OpenAIProvider.limits.bytes
+    visibility: Annotated[float, Meta(ge=0, le=86_400)] = OpenAIProvider.visibility
 
 
 def read_services(file: Path) -> dict[str, type[Provider]]:
@@ -112,6 +114,7 @@ def _make(name: str, entry: _Entry) -> type[Provider]:
         "models": None,
         **_facts_of(entry.endpoints),
         "limits": Limits(rows=entry.rows, bytes=entry.bytes),
+        "visibility": entry.visibility,
         "key_variables": tuple(entry.key_variables or (f"{name.upper()}_API_KEY",)),
     }
     return type(f"{name.title().replace('_', '')}Provider", (OpenAIProvider,), facts)

@@ -6,6 +6,7 @@ Where the store forgot that the answers were fetched and the job was deleted, th
 """
 
 from contextlib import suppress
+from itertools import islice
 
 from ..core.jobs import Failure, Job
 from ..exceptions import NotFoundError, ProviderAPIError
@@ -39,7 +40,7 @@ def after_not_found(context: Context, shard: Shard, job: Job, error: NotFoundErr
     now = context.store.now()
     since = now if shard.absent_since is None else shard.absent_since
     is_long = now - since >= (BELIEVED_AFTER_CANCEL if shard.cancel else BELIEVED_AFTER)
-    if is_long and not _may_be_listed(client, shard, job):
+    if is_long and not _may_be_listed(client, shard, job, now - shard.submitted_at):
         with suppress(ProviderAPIError):  # most probably it is not there for that either
             client.cancel(job.id)
         failure = _gone(job, error, now - since)
@@ -51,10 +52,10 @@ def after_not_found(context: Context, shard: Shard, job: Job, error: NotFoundErr
     return shard_to(State.POLLING, delay, absent_since=since, error=waiting)
 
 
-def _may_be_listed(client: Client, shard: Shard, job: Job) -> bool:
+def _may_be_listed(client: Client, shard: Shard, job: Job, age: float) -> bool:
     """Whether the account's jobs show this one, or are more than can be looked through."""
     others = 0
-    for each in client.list(_MOST_LISTED):
+    for each in islice(client.list(age), _MOST_LISTED):
         if each.id == job.id or each.label == shard.label:
             return True
         others += 1

@@ -53,7 +53,7 @@ def rows_to_send(running: Running, shard: Shard) -> StoredRows:
 
 
 def job_spec(shard: Shard) -> JobSpec:
-    """What the provider's client needs to create or to find the shard's job."""
+    """What the provider's client needs to create the shard's job."""
     return JobSpec(
         label=shard.label,
         model=shard.model,
@@ -63,8 +63,19 @@ def job_spec(shard: Shard) -> JobSpec:
         upload=shard.upload,
         engine_options=shard.engine_options,
         options=shard.job_options,
-        since=shard.submitted_at,
     )
+
+
+def uploads_of(context: Context, shard: Shard) -> frozenset[str]:
+    """The provider's names of all uploads of the shard that may still be there.
+
+    A worker that fell silent during an upload may have left one, and so may one whose commit the store forgot.
+    """
+    known = frozenset({shard.upload} if shard.upload is not None else ())
+    if shard.uploads <= 1 and shard.doubt_since is None:
+        return known
+    age = max(0.0, context.store.now() - shard.submitted_at)
+    return known.union(context.client_of(shard).find_uploads(job_spec(shard), age))
 
 
 def new_round(shard: Shard) -> ShardFacts:

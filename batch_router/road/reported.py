@@ -37,6 +37,8 @@ def sound(provider: str, job: object) -> Job:
         outputs=tuple(filter(_is_name, _items(job.outputs)[:_MOST_FILES])),
         unnamed=job.unnamed is True,
         label=label_of(job.label),
+        upload=job.upload if _is_name(job.upload) else None,
+        rows=count_of(job.rows),
         error=_sound_failure(job.error) if isinstance(job.error, Failure) else None,
         refused=sound_rows(job.refused),
     )

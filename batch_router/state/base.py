@@ -5,12 +5,14 @@ version's schema are left alone: a worker neither claims them nor takes them as 
 one is an error.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ..core import BatchStatus
+from ..core.jobs import Job
 from .items import Batch, Facts, Shard
 from .table import State
+from .walks import Walk
 
 
 class Hint(NamedTuple):
@@ -152,8 +154,33 @@ class Store(Protocol):
     def delete(self, batch_id: str) -> bool:
         """Forget a batch that has ended, and its shards; False if it has not, or is not there."""
 
-    def jobs_of(self, account: str) -> set[str]:
-        """The jobs that shards of an account (`Account.name`) own or owned; those of deleted batches for 90 days."""
+    def owned_jobs(self, account: str, jobs: Sequence[str]) -> set[str]:
+        """Which of these jobs shards of an account (`Account.name`) own or owned; of deleted batches for 90 days."""
+
+    def begin_walk(self, account: str, item_id: str, fence: int) -> float | None:
+        """Begin to walk through an account's jobs, under the claim of an item; the time of now.
+
+        None: another item's claim has begun a walk that has not ended, and still holds.
+        """
+
+    def end_walk(self, account: str, item_id: str, walk: Walk, found: Mapping[str, Sequence[Job]]) -> None:
+        """Keep what the walk of this item found for an hour, unless another one walks by now.
+
+        Args:
+            account: whose jobs they are.
+            item_id: the item that walked.
+            walk: when it began, and how far back it went.
+            found: jobs by what they are asked for by.
+        """
+
+    def get_walk(self, account: str, keys: Sequence[str]) -> Walk | None:
+        """The last walk through an account's jobs that came to its end, with what it found under these keys."""
+
+    def note_labels(self, account: str, labels: Mapping[str, str]) -> None:
+        """Remember the labels of jobs, by their ids; "": none of ours. For a month, and 100,000 of an account."""
+
+    def get_labels(self, account: str, jobs: Sequence[str]) -> dict[str, str]:
+        """The labels that are remembered of these jobs."""
 
     def unfetched_jobs_of(self, account: str) -> set[str]:
         """Those of them whose shards have ended without all their answers (`Shard.unfetched`), for 90 days."""

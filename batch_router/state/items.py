@@ -43,13 +43,17 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         at: when, by the store's clock (seconds since 1970).
-        late_until: until when a request sent by then could still arrive.
+        late_until: until when the request could still arrive.
         was_taken: whether the provider took the request and did not say what it made: there is a job, then.
+        trouble: what became of the request, in words; "": its worker fell silent.
+        closed_at: since when the uploaded rows are gone, so that a request that arrives later makes no job.
     """
 
     at: float
     late_until: float
     was_taken: bool = False
+    trouble: str = ""
+    closed_at: float | None = None
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):

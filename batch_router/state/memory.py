@@ -1,7 +1,6 @@
 """The store in memory: for tests with their own clock, and for a router whose state need not outlive its process."""
 
 import secrets
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -14,6 +13,7 @@ from ..core import BatchStatus
 from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Which
 from .checks import TRIES, load_item
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_item, shard_id
+from .memory_walks import MemoryWalks
 from .table import State
 
 _Kind = TypeVar("_Kind", bound=Batch | Shard)
@@ -22,7 +22,7 @@ _Kind = TypeVar("_Kind", bound=Batch | Shard)
 _MOST_DOUBLINGS = 12
 
 
-class MemoryStore:
+class MemoryStore(MemoryWalks):
     """See `Store`; each method does under one lock what its namesake in `store.lua` does.
 
     Args:
@@ -35,16 +35,13 @@ class MemoryStore:
     epoch = "memory"
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
         self._clock = clock
-        self._lock = threading.RLock()
-        self._items: dict[str, Batch | Shard] = {}
         self._committed_by: dict[str, str] = {}
         self._counting: set[str] = set()
-        self._due: dict[str, float] = {}
         self._held: dict[str, tuple[int, int]] = {}
         self._unread: Counter[str] = Counter()
         self._quarantine: dict[str, Quarantined] = {}
-        self._jobs: dict[str, set[str]] = {}
         self._unfetched: dict[str, set[str]] = {}
         self._pauses: dict[str, float] = {}
         self._name = secrets.token_hex(8)
@@ -213,10 +210,6 @@ class MemoryStore:
                 self._forget_trouble(item.id)
                 self._counting.discard(item.id)
             return True
-
-    def jobs_of(self, account: str) -> set[str]:
-        with self._lock:
-            return set(self._jobs.get(account, ()))
 
     def unfetched_jobs_of(self, account: str) -> set[str]:
         with self._lock:

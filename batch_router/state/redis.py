@@ -16,6 +16,7 @@ from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, shard_id
 from .redis_border import raise_if_corrupt, translated
 from .redis_lists import Lists
+from .redis_walks import RedisWalks
 from .table import State
 
 log = get_logger(__name__)
@@ -27,7 +28,7 @@ _RESTING = msgspec.json.encode([state.value for state in State if state.step is 
 _SHARDS_AT_ONCE = 1000
 
 
-class RedisStore:
+class RedisStore(RedisWalks):
     """See `Store`.
 
     Args:
@@ -147,10 +148,6 @@ class RedisStore:
 
     def delete(self, batch_id: str) -> bool:
         return bool(self._change("delete", batch_id, _FINALS))
-
-    @translated
-    def jobs_of(self, account: str) -> set[str]:
-        return set(cast("list[str]", self._redis.zrange(f"{self._prefix}jobs:{account}", 0, -1)))
 
     @translated
     def unfetched_jobs_of(self, account: str) -> set[str]:

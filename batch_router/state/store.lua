@@ -5,6 +5,9 @@
 --   jobs:<account>      zset   job id -> +inf while its shard is here, then ms of its deletion
 --   unfetched:<account> zset   job id -> ms since which its shard has ended, or is about to, without all its answers
 --   pause:<account>     until it expires, no worker calls the provider for that account
+--   walker:<account>    hash   id and fence of the item under whose claim a worker walks through the account's jobs
+--   walk:<account>      hash   what the last walk found: began_at, since, and JSON lists of jobs by what they are found by
+--   labels:<account>    hash   job id -> its label, where asking the provider for that takes a request
 --   listeners:<queue>   zset   worker -> ms until which it is known to listen
 --   name                of this store, in the marks of what it took (see road/accepted.py)
 --   run                 run id of the server that these keys were last used on
@@ -382,6 +385,39 @@ end
 function calls.pause(account, ms)
   local key = prefix .. 'pause:' .. account
   if redis.call('PTTL', key) < tonumber(ms) then redis.call('SET', key, '1', 'PX', ms) end
+  return 1
+end
+
+-- account, item id, its fence. Returns seconds, or false while a walk of another item goes on.
+function calls.begin_walk(account, id, fence)
+  local key = prefix .. 'walker:' .. account
+  local other = redis.call('HMGET', key, 'id', 'fence')
+  local is_walking = other[1] and is_at(item_key(other[1]), other[2])
+    and tonumber(redis.call('ZSCORE', due, other[1]) or 0) > now
+  if is_walking and other[1] ~= id then return false end
+  redis.call('HSET', key, 'id', id, 'fence', fence)
+  redis.call('EXPIRE', key, 86400)
+  return seconds
+end
+
+-- account, item id, seconds when it began, how far back it went, {what jobs are found by: JSON list of jobs}, ttl
+function calls.end_walk(account, id, began_at, since, found, ttl)
+  if redis.call('HGET', prefix .. 'walker:' .. account, 'id') ~= id then return 0 end
+  redis.call('DEL', prefix .. 'walker:' .. account)
+  local key = prefix .. 'walk:' .. account
+  redis.call('DEL', key)
+  set_fields(key, cjson.decode(found))
+  redis.call('HSET', key, 'began_at', began_at, 'since', since)
+  redis.call('PEXPIRE', key, ttl)
+  return 1
+end
+
+-- account, most, ttl, job id, label, ...
+function calls.note_labels(account, most, ttl, ...)
+  local key = prefix .. 'labels:' .. account
+  if redis.call('HLEN', key) >= tonumber(most) then redis.call('DEL', key) end
+  for i = 1, select('#', ...), 2 do redis.call('HSET', key, (select(i, ...)), (select(i + 1, ...))) end
+  redis.call('PEXPIRE', key, ttl)
   return 1
 end
 

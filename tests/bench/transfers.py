@@ -59,7 +59,7 @@ def _write_rows(name: str, rows: Path, count: int) -> Path:
 def _transfer(client: Client, stored: FileRows, rows: Path, count: int) -> int:
     list(client.list(1))
     idle = peak_memory()
-    spec = JobSpec(label=_LABEL, model="m", rows=count, upload=None, since=time.time())
+    spec = JobSpec(label=_LABEL, model="m", rows=count, upload=None)
     spec = msgspec.structs.replace(spec, upload=client.upload(stored, spec))
     job = client.create(stored, spec)
     while not job.status.is_final:

@@ -11,7 +11,7 @@ from batch_router.simulator.scenario import Fault, Latency, Refusal
 from batch_router.state.items import Shard
 from batch_router.state.table import State
 
-from .stack import DAY, HTTP_TIMEOUT, PROMPT, Stack
+from .stack import DAY, HTTP_TIMEOUT, PROMPT, VISIBILITY, Stack
 
 _NEVER = Latency(in_progress=600)
 #: What eight rows make, with three rows a shard: shards of two sizes.
@@ -82,7 +82,8 @@ def _faults(match: str, do: Any, **more: Any) -> Scenario:
     return Scenario(latency=DAY.latency, faults=(Fault(match=match, do=do, **more),))
 
 
-_LOOK_AGAIN = HTTP_TIMEOUT + 35.0
+# The lease, connecting and sending, half a minute on the way, and the time until a job must be listed.
+_LOOK_AGAIN = 15 + 2 * HTTP_TIMEOUT + 30 + VISIBILITY
 _UNHAPPY = frozenset({"succeeded", "cancelled", "expired"})
 
 COURSES: dict[str, Course] = {

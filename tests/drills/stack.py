@@ -42,6 +42,8 @@ KEY, PROMPT = "sk-canary-key-4711", "canary-prompt-0815"
 DAY = Scenario(latency=Latency(in_progress=1))
 #: The shortest in which an SDK call still ends by itself; with it, a lost create is created again after 35 s.
 HTTP_TIMEOUT = 5
+#: Seconds after which the simulated services list a job that they made, whatever happens there.
+VISIBILITY = 5
 _ROWS_PER_SHARD = 3
 # What a scenario's time is multiplied with, by engine: the stand-in's server takes it as that of a hundred rows.
 _PER_SHARD = {"serve": 100 / _ROWS_PER_SHARD, "run-batch": 1}
@@ -203,6 +205,7 @@ def _environment(home: Path, url: str, simulator: Simulator, settings: dict[str,
         "BATCH_ROUTER_REDIS_URL": url,
         "BATCH_ROUTER_MAX_SHARD_ROWS": str(_ROWS_PER_SHARD),
         "BATCH_ROUTER_HTTP_TIMEOUT": str(HTTP_TIMEOUT),
+        "BATCH_ROUTER_VISIBILITY": str(VISIBILITY),
         "BATCH_ROUTER_VLLM_COMMAND": f"{sys.executable} -m batch_router.simulator.vllm",
         "BATCH_ROUTER_VLLM_SCENARIO": str(home / "drill" / "gpu.toml"),
         "PYTHONPATH": str(ROOT),

@@ -31,9 +31,10 @@ FOLDER = "BATCH_ROUTER_DRILL"
 # What looks and does not touch.
 _READS = re.compile(
     r"now|name|unknown|get_\w+|iter_\w+|foreign_items|hold_back|quarantined\w*|accounts|undecided|has_company"
-    r"|(unfetched_)?jobs_of|listeners|paused|bound_storage|close|address"
+    r"|owned_jobs|unfetched_jobs_of|listeners|paused|bound_storage|close|address"
 )
 _OF_NO_ITEM = ("announce", "bind_storage")
+_OF_AN_ACCOUNT = ("pause", "begin_walk", "end_walk", "note_labels")
 _THREADS = ("sweep", "watch", "journal", "lease-keeper", "job-watch")
 _NUMBERS = re.compile(r"^\.?(\d+-)?(?:[0-9a-f]{8}){1,2}-|-\d+-[0-9a-f]{8}(?=\.json$)|-\d+(?=\.jsonl$)|\.jsonl?$")
 
@@ -133,7 +134,7 @@ class _Store:
 
         def change(*args: Any, **options: Any) -> Any:
             item = args[0] if args and isinstance(args[0], str) and name not in _OF_NO_ITEM else ""
-            item = self._trace.item if name == "pause" else item
+            item = self._trace.item if name in _OF_AN_ACCOUNT else item
             facts = "".join(f" {'no ' * (value is None)}{fact}" for fact, value in (options.get("facts") or {}).items())
             place = self._trace.place
             if name == "bind_storage":

@@ -49,14 +49,11 @@ class EchoClient:
         self.jobs[spec.label] = rows
         return self.get(spec.label)
 
-    def find(self, spec: JobSpec) -> Job | None:
-        return self.get(spec.label) if spec.label in self.jobs else None
-
     def get(self, job_id: str) -> Job:
-        return Job(id=job_id, status=BatchStatus.COMPLETED, created_at=0)
+        return Job(id=job_id, status=BatchStatus.COMPLETED, created_at=0, label=job_id)
 
-    def list(self, limit: int) -> Iterator[Job]:
-        return (self.get(label) for label in list(self.jobs)[: -limit - 1 : -1])
+    def list(self, age: float) -> Iterator[Job]:
+        return (self.get(label) for label in reversed(self.jobs))
 
     def cancel(self, job_id: str) -> None:
         pass
@@ -67,7 +64,7 @@ class EchoClient:
                 row: dict[str, Any] = msgspec.json.decode(line)
                 into.write(msgspec.json.encode({"id": row["id"], "said": row["say"]}) + b"\n")
 
-    def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:
+    def find_uploads(self, spec: JobSpec, age: float) -> tuple[str, ...]:
         return ()
 
     def delete_upload(self, upload: str) -> None:

@@ -86,7 +86,7 @@ def create(context: Context, provider: str, label: str) -> Job:
         stream.write(msgspec.json.encode(kind.codec.encode(request, f"{label}-0")) + b"\n")
     client = context.clients.get(provider)
     rows = FileRows(Path(context.storage.address, label))
-    spec = JobSpec(label=label, model="m", rows=1, upload=None, since=0)
+    spec = JobSpec(label=label, model="m", rows=1, upload=None)
     spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
     return client.create(rows, spec)
 

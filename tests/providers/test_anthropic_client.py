@@ -7,8 +7,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -23,9 +24,8 @@ from batch_router.exceptions import (
     ProviderUnavailableError,
     RateLimitedError,
     RequestRefusedError,
-    UndecidedError,
 )
-from batch_router.providers import find_provider
+from batch_router.providers import UnlabelledClient, find_provider
 from batch_router.providers.base import Client
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
@@ -75,8 +75,8 @@ def write(tmp_path: Path) -> Write:
     return run
 
 
-def spec(label: str = "t", rows: int = 1, since: float = 0.0, taken: frozenset[str] = frozenset()) -> JobSpec:
-    return JobSpec(label=label, model="m", rows=rows, upload=None, since=since, taken=taken)
+def spec(label: str = "t", rows: int = 1) -> JobSpec:
+    return JobSpec(label=label, model="m", rows=rows, upload=None)
 
 
 def answers_of(client: Client, job: Job) -> list[dict[str, Any]]:
@@ -119,33 +119,41 @@ def test_an_expired_job_keeps_what_was_answered(connect: Connect, write: Write) 
 # --- which job is ours ----------------------------------------------------------------------------------------------
 
 
-def test_an_ended_job_is_found_by_its_rows(connect: Connect, write: Write) -> None:
-    """Among others with as many rows, on any page; and not if there is none."""
+def test_an_ended_job_is_known_by_its_rows(connect: Connect, write: Write) -> None:
+    """Their ids begin with the label; the list itself shows how many there are, and no label."""
     client, _ = connect()
-    made = [client.create(FileRows(write(f"t{number}")), spec(f"t{number}")).id for number in range(105)]
-    client.create(FileRows(write("more", 2)), spec("more", 2))
-    found = client.find(spec("t1"))  # not `t10-0`
-    assert found is not None
-    assert found.id == made[1]
-    assert client.find(spec("t9999")) is None
-    assert client.find(spec("t1", since=4e9)) is None  # everything is older than that
+    made = client.create(FileRows(write("t1", 2)), spec("t1", 2))
+    (job,) = client.list(60)
+    assert (job.id, job.rows, job.label) == (made.id, 2, None)
+    assert cast(UnlabelledClient, client).read_label(job) == "t1"
 
 
 def test_a_running_job_cannot_be_told(connect: Connect, write: Write) -> None:
-    """As long as one with as many rows runs, there may be a job or not: that is worth another look, and no job."""
+    """What it has is the number of its rows; once it is cancelled, it tells whose they are."""
     client, _ = connect(RUNNING)
     job = client.create(FileRows(write()), spec())
-    for label in ("t", "other"):
-        with pytest.raises(UndecidedError, match=rf"may be one of 1 that still run \({job.id}\)") as caught:
-            client.find(spec(label))
-        assert caught.value.retryable
-    assert client.find(spec(rows=2)) is None
-    assert client.find(spec("other", taken=frozenset({job.id}))) is None
+    assert [(each.id, each.rows, each.status.is_final) for each in client.list(60)] == [(job.id, 1, False)]
+    assert cast(UnlabelledClient, client).read_label(job) is None
     client.cancel(job.id)
-    assert client.find(spec("other")) is None
-    found = client.find(spec())
-    assert found is not None
-    assert (found.id, found.status) == (job.id, BatchStatus.CANCELLED)
+    assert cast(UnlabelledClient, client).read_label(client.get(job.id)) == "t"
+
+
+def test_a_job_that_was_just_deleted_is_none_of_ours(connect: Connect, write: Write) -> None:
+    """It is still in a list that was asked for before; its results are gone, and so is it."""
+    client, _ = connect()
+    client.create(FileRows(write()), spec())
+    (job,) = client.list(60)
+    client.delete(job)
+    assert cast(UnlabelledClient, client).read_label(job) == ""
+
+
+def test_results_that_are_not_there_yet_tell_nothing(connect: Connect, write: Write) -> None:
+    """The job is there, so it may be ours: it is asked again later."""
+    client, _ = connect(Scenario(faults=(Fault(match=f"GET {BATCHES}/.*/results", do="status", status=404),)))
+    client.create(FileRows(write()), spec())
+    (job,) = client.list(60)
+    assert cast(UnlabelledClient, client).read_label(job) is None
+    assert cast(UnlabelledClient, client).read_label(job) == "t"
 
 
 def test_nothing_is_sent_twice(connect: Connect, write: Write) -> None:
@@ -155,7 +163,7 @@ def test_nothing_is_sent_twice(connect: Connect, write: Write) -> None:
         client.create(FileRows(write()), spec())
     assert caught.value.ambiguous
     assert [each["method"] for each in simulator.requests()] == ["POST"]
-    assert client.find(spec()) is not None
+    assert len(list(client.list(60))) == 1
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------
@@ -266,7 +274,7 @@ def test_jobs_are_listed_newest_first(connect: Connect, write: Write) -> None:
     """As many as were asked for, over as many pages as that takes."""
     client, _ = connect()
     made = [client.create(FileRows(write()), spec()).id for _ in range(102)]
-    assert [job.id for job in client.list(101)] == made[:0:-1]
+    assert [job.id for job in islice(client.list(60), 101)] == made[:0:-1]
 
 
 def test_an_ended_job_can_be_deleted(connect: Connect, write: Write) -> None:
@@ -276,7 +284,7 @@ def test_an_ended_job_can_be_deleted(connect: Connect, write: Write) -> None:
     client.delete(job)
     client.delete(job)
     client.delete_upload("nothing")
-    assert list(client.list(10)) == []
+    assert list(client.list(60)) == []
     with pytest.raises(NotFoundError):
         client.download(job, io.BytesIO())
     client, _ = connect(RUNNING)
@@ -376,9 +384,9 @@ from tests.file_rows import FileRows
 from tests.memory import peak_memory
 url, path = sys.argv[1], Path(sys.argv[2])
 client = find_provider("anthropic")("k", base_url=url).connect(Settings(http_timeout=60))
-list(client.list(1))
+list(client.list(60))
 before = peak_memory()
-job = client.get(client.create(FileRows(path), JobSpec(label="t", model="m", rows=2_500, upload=None, since=0)).id)
+job = client.get(client.create(FileRows(path), JobSpec(label="t", model="m", rows=2_500, upload=None)).id)
 with path.with_suffix(".answers").open("wb") as answers:
     client.download(job, answers)
 print(job.completed, answers.name, peak_memory() - before)

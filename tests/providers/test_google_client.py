@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,13 @@ def rows(tmp_path: Path) -> Path:
 
 
 def spec(label: str = "t", **facts: Any) -> JobSpec:
-    common: dict[str, Any] = {"label": label, "model": MODEL, "rows": 1, "upload": None, "since": 0.0}
+    common: dict[str, Any] = {"label": label, "model": MODEL, "rows": 1, "upload": None}
     return JobSpec(**(common | facts))
+
+
+def find(client: Client, label: str) -> str | None:
+    """The id of the job with that label."""
+    return next((job.id for job in client.list(60) if job.label == label), None)
 
 
 def create(client: Client, rows: Path, label: str = "t") -> Job:
@@ -136,19 +142,16 @@ def test_a_job_is_found_by_its_token(connect: Connect, rows: Path) -> None:
     """Among others, on any page; and not if there is none."""
     client, simulator = connect()
     made = {label: create(client, rows, label).id for label in ["one", "two", *(f"n{n}" for n in range(100))]}
-    found = client.find(spec("one"))
-    assert found is not None
-    assert found.id == made["one"]
+    assert find(client, "one") == made["one"]
     assert len([each for each in simulator.requests() if each["path"].endswith("/batches")]) == 2
-    assert client.find(spec("four")) is None
-    assert client.find(spec("one", since=4e9)) is None  # everything is older than that
+    assert find(client, "four") is None
 
 
 def test_jobs_are_listed_newest_first(connect: Connect, rows: Path) -> None:
     """As many as were asked for."""
     client, _ = connect()
     made = [create(client, rows, label).id for label in ("one", "two", "three")]
-    assert [job.id for job in client.list(2)] == [made[2], made[1]]
+    assert [job.id for job in islice(client.list(60), 2)] == [made[2], made[1]]
 
 
 def test_nothing_is_sent_twice(connect: Connect, rows: Path) -> None:
@@ -158,7 +161,7 @@ def test_nothing_is_sent_twice(connect: Connect, rows: Path) -> None:
         create(client, rows)
     assert caught.value.ambiguous
     assert len([each for each in simulator.requests() if each["path"].endswith(":batchGenerateContent")]) == 1
-    assert client.find(spec()) is not None
+    assert find(client, "t") is not None
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
@@ -331,10 +334,10 @@ def test_the_key_is_found_where_the_sdk_would_find_it(connect: Connect, monkeypa
     with pytest.raises(CredentialsError, match="set GOOGLE_API_KEY or GEMINI_API_KEY where the workers run"):
         provider.connect(Settings(http_timeout=1))
     monkeypatch.setenv("GEMINI_API_KEY", "first")
-    assert list(provider.connect(Settings(http_timeout=5)).list(1)) == []
+    assert list(provider.connect(Settings(http_timeout=5)).list(60)) == []
     monkeypatch.setenv("GOOGLE_API_KEY", "second")
     with pytest.raises(CredentialsError):
-        list(provider.connect(Settings(http_timeout=5)).list(1))
+        list(provider.connect(Settings(http_timeout=5)).list(60))
 
 
 # --- answers that the simulator does not give -----------------------------------------------------------------------
@@ -453,10 +456,10 @@ from tests.memory import peak_memory
 
 client = find_provider("google")("k", base_url=sys.argv[1]).connect(Settings(http_timeout=60))
 rows = FileRows(Path(sys.argv[2]))
-list(client.list(1))
+list(client.list(60))
 before = peak_memory()
-spec = JobSpec(label="t", model="m", rows=1, upload=None, since=0.0)
-job = client.create(rows, JobSpec(label="t", model="m", rows=1, upload=client.upload(rows, spec), since=0.0))
+spec = JobSpec(label="t", model="m", rows=1, upload=None)
+job = client.create(rows, JobSpec(label="t", model="m", rows=1, upload=client.upload(rows, spec)))
 with open(sys.argv[3], "wb") as into:
     client.download(client.get(job.id), into)
 print(peak_memory() - before)

@@ -2,7 +2,11 @@
 
 import io
 import socket
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from email.utils import formatdate
+from operator import itemgetter
 from typing import Any
 
 import httpx2
@@ -24,12 +28,13 @@ from batch_router.providers._http import (
     Answers,
     Errors,
     LineJoiner,
+    ProviderClock,
     Refusal,
-    newest_until,
     open_client,
     read_retry_after,
     unless_ended,
     walk_pages,
+    younger_than,
 )
 from batch_router.providers._http.errors import quote_start
 
@@ -206,17 +211,39 @@ def test_pages_are_walked_to_the_last() -> None:
     assert list(walked) == [{"id": 1}, {"id": 2}]
 
 
+def clock_at(now: float) -> ProviderClock:
+    """A clock whose provider's last answer told this time."""
+    clock = ProviderClock()
+    clock.hear(httpx2.Response(200, headers={"date": formatdate(now, usegmt=True)}))
+    return clock
+
+
+def ages(listed: Iterator[float], age: float, now: float) -> list[float]:
+    """The times that a search finds among those that are listed."""
+    return [each["at"] for each in younger_than(age, ({"at": at} for at in listed), itemgetter("at"), clock_at(now))]
+
+
 def test_a_search_ends_at_what_is_older_than_any_clock_explains() -> None:
-    """Ten minutes before the intent still count; behind many older ones in a row nothing is asked for."""
-    listed = iter([{"at": 5000.0}, {"at": 4400.0}, *[{"at": 4399.0}] * 300, {"at": 9999.0}])
-    assert list(newest_until(5000.0, listed, lambda each: each["at"])) == [{"at": 5000.0}, {"at": 4400.0}]
-    assert next(listed) == {"at": 9999.0}
+    """Ten minutes more than the age still count; behind many older ones in a row nothing is asked for."""
+    listed = iter([5001.0, 4401.0, *[4398.0] * 300, 9999.0])
+    assert ages(listed, 5000, 10_000) == [5001.0, 4401.0]
+    assert next(listed) == 9999.0
 
 
 def test_a_search_finds_what_is_newer_behind_older_ones() -> None:
     """Not every service lists the newest first, and a job that is not found is created again."""
-    listed = iter([{"at": 1.0}, {"at": 2.0}, {"at": 5000.0}])
-    assert list(newest_until(5000.0, listed, lambda each: each["at"])) == [{"at": 5000.0}]
+    assert ages(iter([1.0, 2.0, 5001.0]), 5000, 10_000) == [5001.0]
+
+
+def test_an_age_is_counted_back_from_the_providers_time() -> None:
+    """Whatever our clock says; where ours is behind the provider's, or an answer has no time, ours counts."""
+    assert 9_999 < clock_at(10_000).now() < 10_010
+    ours = time.time()
+    assert abs(clock_at(ours + 7200).now() - ours) < 10
+    clock = clock_at(10_000)
+    for headers in ({}, {"date": "soon"}, {"date": "Thu, 99 Foo 1999 00:00:00 GMT"}):
+        clock.hear(httpx2.Response(200, headers=headers))
+    assert clock.now() < 10_010
 
 
 @pytest.mark.parametrize("status", [400, 409])

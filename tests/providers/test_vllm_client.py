@@ -13,8 +13,9 @@ import pytest
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
-from batch_router.exceptions import JobInterruptedError, ProviderUnavailableError
+from batch_router.exceptions import JobInterruptedError, NotFoundError, ProviderUnavailableError
 from batch_router.providers.vllm import EngineMissingError
+from batch_router.providers.vllm.process.leftovers import end_leftover
 from batch_router.providers.vllm.process.record import describe_group
 from tests.providers.vllm_runs import LABEL, Runs, decode, read, runs
 
@@ -25,17 +26,18 @@ def test_a_run_is_a_job(runs: Runs) -> None:
     """When `create` returns, the job is complete; its answers lie in one file, and nothing else is left of the run."""
     runs.write(3)
     client = runs.client(vllm_args={"max-model-len": 512, "enforce-eager": True})
-    assert client.find(runs.spec()) is None
+    assert list(client.list(60)) == []
     job = client.create(runs.file_rows(), runs.spec())
     assert job.status is BatchStatus.COMPLETED
-    assert client.find(runs.spec()) == client.get(job.id) == job
+    assert client.get(job.id) == job
     answers = [decode(row) for row in read(client, job)]
     assert [(answer.custom_id, answer.text) for answer in answers] == [(f"{LABEL}-{n}", f"say {n}") for n in range(3)]
     assert sorted(path.name for path in runs.folder.iterdir()) == ["rows.jsonl", "rows.jsonl.out.jsonl"]
     client.delete(job)
     client.delete(job)
     assert [path.name for path in runs.folder.iterdir()] == ["rows.jsonl"]
-    assert client.find(runs.spec()) is None
+    with pytest.raises(NotFoundError):
+        client.get(job.id)
 
 
 def test_a_model_has_a_path_and_a_name(runs: Runs) -> None:
@@ -58,7 +60,7 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> 
         "from batch_router.settings import Settings; from batch_router.providers import VLLMProvider;"
         "from tests.file_rows import FileRows;"
         "rows = FileRows(Path(sys.argv[1]), sys.argv[2]);"
-        f"spec = JobSpec(label={LABEL!r}, model='m', rows=20, upload=rows.name, since=0);"
+        f"spec = JobSpec(label={LABEL!r}, model='m', rows=20, upload=rows.name);"
         "VLLMProvider(engine='run-batch').connect(Settings.from_env()).create(rows, spec)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(runs.rows), runs.name]) as worker:
@@ -72,12 +74,11 @@ def test_what_was_answered_before_a_crash_is_kept(runs: Runs, guarded: bool) -> 
         assert len(runs.engines()) == 2, "the run, and its engine"
     runs.scenario("")
     client = runs.client()
-    assert client.find(runs.spec()) is None
-    assert runs.engines() == []
     answered = Path(f"{runs.rows}.run-out.jsonl").read_bytes().count(b"\n")
     with Path(f"{runs.rows}.run-out.jsonl").open("ab") as torn:
         torn.write(b'{"id": "vllm-x", "custom_id": "torn')
     job = client.create(runs.file_rows(), runs.spec())
+    assert runs.engines() == []
     rows = read(client, job)
     assert [row["custom_id"] for row in rows] == [f"{LABEL}-{n}" for n in range(20)]
     assert answered >= 3
@@ -129,26 +130,26 @@ def test_a_run_that_breaks_down_is_gone_on_with(runs: Runs) -> None:
 
 
 def test_one_run_at_a_time(runs: Runs) -> None:
-    """A second holder of the same rows ends the first one's engine, and begins when that one has let go."""
+    """A second holder of the same rows does not begin before the first one has let go of them."""
     runs.write(20)
     runs.scenario("[latency]\nin_progress = 20\n")
     client = runs.client()
-    failed: list[Exception] = []
+    ended: list[Exception] = []
 
     def first() -> None:
         try:
             client.create(runs.file_rows(), runs.spec())
-        except ProviderUnavailableError as error:
-            failed.append(error)
+        except JobInterruptedError as error:
+            ended.append(error)
 
     thread = threading.Thread(target=first)
     thread.start()
     runs.wait_for_answers(2)
     with pytest.raises(JobInterruptedError, match="another run over these rows"):
         runs.client().create(runs.file_rows(), runs.spec())
-    assert runs.client().find(runs.spec()) is None
+    client.interrupt(runs.name)
     thread.join(30)
-    assert len(failed) == 1
+    assert len(ended) == 1
     runs.scenario("")
     job = runs.create()
     assert [row["custom_id"] for row in read(client, job)] == [f"{LABEL}-{n}" for n in range(20)]
@@ -174,7 +175,7 @@ def test_only_what_was_left_behind_is_ended(runs: Runs, change: dict[str, Any]) 
         record = Path(f"{runs.rows}.engine.json")
         record.write_bytes(msgspec.json.encode(msgspec.to_builtins(describe_group(other.pid)) | change))
         record.chmod(0o600)
-        assert runs.client().find(runs.spec()) is None
+        end_leftover(record)
         assert (other.poll() is None) == bool(change)
         other.kill()
     assert record.exists() == ("machine" in change), "a worker on that machine ends it"

@@ -182,7 +182,7 @@ from tests.file_rows import FileRows
 
 home, rows = Path(sys.argv[2]), FileRows(Path(sys.argv[2], sys.argv[3]), sys.argv[3])
 client = VLLMClient(Engines(Setup("serve", sys.argv[1].split(), {{}}, home / "engines", concurrency=5)), home)
-client.create(rows, JobSpec(label="{LABEL}", model="m", rows=60, upload=rows.name, since=0))
+client.create(rows, JobSpec(label="{LABEL}", model="m", rows=60, upload=rows.name))
 client.close()
 """
 

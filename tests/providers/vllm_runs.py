@@ -80,7 +80,7 @@ class Runs:
         return client
 
     def spec(self, model: str = "m") -> JobSpec:
-        return JobSpec(label=LABEL, model=model, rows=3, upload=self.name, since=0)
+        return JobSpec(label=LABEL, model=model, rows=3, upload=self.name)
 
     def create(self, **arguments: Any) -> Job:
         return self.client(**arguments).create(self.file_rows(), self.spec())

@@ -169,9 +169,12 @@ class Service:
         self.jobs[job.id] = job
         return job
 
+    def newest_first(self) -> list[ModelJob]:
+        return [*self.jobs.values()][::-1]
+
     def of_label(self, label: str) -> list[ModelJob]:
         """The newest first."""
-        return [job for job in reversed(self.jobs.values()) if job.label == label]
+        return [job for job in self.newest_first() if job.label == label]
 
     def get(self, job_id: str) -> ModelJob:
         job = self.jobs[job_id]
@@ -217,15 +220,13 @@ class ModelClient:
         content = _read_rows(rows)
         return self._call("create", spec.label, lambda: self._service.create(spec.label, spec.upload, content)).seen()
 
-    def find(self, spec: JobSpec) -> Job | None:
-        found = self._call("find", spec.label, lambda: self._service.of_label(spec.label))
-        return found[0].seen() if found else None
-
     def get(self, job_id: str) -> Job:
         return self._call("get", "", lambda: self._service.get(job_id).seen())
 
-    def list(self, limit: int) -> Iterator[Job]:
-        raise NotImplementedError
+    def list(self, age: float) -> Iterator[Job]:
+        since = self._service.fleet.clock.now - age
+        listed = self._call("list", "", lambda: [job.seen() for job in self._service.newest_first()])
+        return (job for job in listed if job.created_at >= since)
 
     def cancel(self, job_id: str) -> None:
         self._call("cancel", "", lambda: self._service.cancel(job_id))
@@ -234,7 +235,7 @@ class ModelClient:
         for line in self._call("download", "", lambda: self._service.download(job.id)):
             into.write(line + b"\n")
 
-    def find_uploads(self, spec: JobSpec) -> Sequence[str]:
+    def find_uploads(self, spec: JobSpec, age: float) -> Sequence[str]:
         uploads = self._call("find_uploads", "", self._service.uploads.copy)
         return [name for name, (label, _) in uploads.items() if label == spec.label]
 

@@ -111,7 +111,7 @@ def shard_of(context: Context) -> Shard:
 def upload_of(context: Context) -> str:
     """What a worker uploads that never commits."""
     client = context.clients.get("openai")
-    spec = JobSpec(label=LABEL, model="m", rows=1, upload=None, since=0)
+    spec = JobSpec(label=LABEL, model="m", rows=1, upload=None)
     return str(client.upload(FileRows(Path(context.storage.address, new_shard().requests)), spec))
 
 

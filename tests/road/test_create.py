@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from batch_router.core.jobs import Job
-from batch_router.exceptions import UndecidedError
 from batch_router.road.context import Context, Running
 from batch_router.road.jobs import job_spec
 from batch_router.road.outcome import Outcome
@@ -35,7 +34,7 @@ def simulator() -> Iterator[Simulator]:
 def context(make_context: Callable[..., Context], simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Context:
     """Anthropic is the simulator; the batch `b` has two shards of one row, the batch `c` has one."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
-    made = make_context(clock=time.time, base_urls={"anthropic": f"{simulator.url}/anthropic"})
+    made = make_context(clock=time.time, visibility=0, base_urls={"anthropic": f"{simulator.url}/anthropic"})
     for batch, labels in (("b", (f"{0:016x}", f"{1:016x}")), ("c", (f"{2:016x}",))):
         shards = []
         for label in labels:
@@ -79,8 +78,8 @@ def test_a_job_that_may_be_ours_is_waited_for(context: Context, simulator: Simul
     """However long ago the attempt was: with a job running that may be its, nothing is created and nothing given up."""
     send(context, "b.1")
     for late in (60, -60):
-        with pytest.raises(UndecidedError, match="it is known when they end"):
-            resolved(context, attempted(context, "b.1", late))
+        waits = resolved(context, attempted(context, "b.1", late))
+        assert (waits.state, "it is known when they end" in facts_of(waits)["error"].message) == (State.CREATING, True)
     assert len([each for each in simulator.requests() if each["method"] == "POST"]) == 1
 
 
@@ -89,7 +88,7 @@ def test_the_job_of_another_shard_is_not_ours(context: Context, other: str) -> N
     """Of any batch, it holds nothing up: when the request can no longer arrive, the shard starts another round."""
     own(context, other, send(context, other))
     waits = resolved(context, attempted(context, "b.1", 60))
-    assert (waits.state, 50 < (waits.delay or 0) <= 60) == (State.CREATING, True)
+    assert (waits.state, "another one is created after" in facts_of(waits)["error"].message) == (State.CREATING, True)
     again = resolved(context, attempted(context, "b.1", -60))
     assert (again.state, facts_of(again)["intent"]) == (State.UPLOADING, None)
 
@@ -110,3 +109,14 @@ def test_an_ended_job_is_taken_up(context: Context) -> None:
     context.clients.get("anthropic").cancel(job.id)
     found = resolved(context, attempted(context, "b.1", 60))
     assert (found.state, facts_of(found)["job"].id) == (State.POLLING, job.id)
+
+
+def test_a_job_that_never_tells_is_the_operators(context: Context) -> None:
+    """Two days after the attempt no job of the service runs any more: one that still may be ours parks the shard."""
+    job = send(context, "b.1")
+    shard = attempted(context, "b.1", -60)
+    assert shard.intent is not None
+    old = msgspec.structs.replace(shard.intent, at=time.time() - 2 * 86_400 - 1)
+    parked = resolved(context, msgspec.structs.replace(shard, intent=old))
+    message = facts_of(parked)["error"].message
+    assert (parked.state, job.id in message, "resolve b.1 --attach JOB" in message) == (State.PARKED, True, True)

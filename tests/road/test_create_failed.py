@@ -2,11 +2,12 @@
 
 import dataclasses
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from batch_router.core import BatchStatus
-from batch_router.core.jobs import Failure, Job, JobSpec
+from batch_router.core.jobs import Failure, Job
 from batch_router.providers import Client
 from batch_router.road.context import Clients, Context, Running
 from batch_router.road.steps.create import create
@@ -14,13 +15,16 @@ from batch_router.settings import Settings
 from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
 from tests.fifth_provider.echo_provider import EchoClient, EchoProvider
+from tests.items import LABEL
 
 FULL = Failure(type="token_limit_exceeded", message="the queue is full", retryable=True)
 BAD = Failure(type="invalid", message="not a batch")
 
 
 class FailedProvider(EchoProvider):
-    """Knows one job of any label, and that has failed."""
+    """Knows one job, and that has failed."""
+
+    visibility = 0
 
     def __init__(self, error: Failure) -> None:
         super().__init__()
@@ -28,18 +32,19 @@ class FailedProvider(EchoProvider):
 
     def connect(self, settings: Settings) -> Client:
         client = EchoClient()
-        client.find = self._find  # type: ignore[method-assign]
+        client.list = self._list  # type: ignore[method-assign]
         return client
 
-    def _find(self, spec: JobSpec) -> Job:
-        return Job(id="job-1", status=BatchStatus.FAILED, created_at=0, error=self._error)
+    def _list(self, age: float) -> Iterator[Job]:
+        yield Job(id="job-1", status=BatchStatus.FAILED, created_at=0, label=LABEL, error=self._error)
 
 
 def resolve(context: Context, error: Failure, late: float) -> State:
     now = context.store.now()
     shard = Shard(
-        id="b.0", batch="b", state=State.CREATING, version=2, provider="echo", label="t", model="m", rows=1, size=1,
-        first_row=0, requests="r", row_ids="i", upload="file", intent=Intent(at=now, late_until=now + late),
+        id="b.0", batch="b", state=State.CREATING, version=2, provider="echo", label=LABEL, model="m", rows=1, size=1,
+        first_row=0, requests="r", row_ids="i", upload="file",
+        intent=Intent(at=now, late_until=now + late, closed_at=now - 1),
     )  # fmt: skip
     clients = Clients(context.settings, {"echo": FailedProvider(error)})
     known = dataclasses.replace(context, clients=clients)

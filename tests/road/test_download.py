@@ -55,7 +55,7 @@ def begin(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch)
         shard = Shard(**values)
         client = context.client_of(shard)
         rows = FileRows(Path(context.storage.address, "requests"))
-        spec = JobSpec(label="t", model="m", rows=ROWS, upload=None, since=0)
+        spec = JobSpec(label="t", model="m", rows=ROWS, upload=None)
         spec = msgspec.structs.replace(spec, upload=client.upload(rows, spec))
         job = client.get(client.create(rows, spec).id)
         assert job.status is BatchStatus.COMPLETED

@@ -78,7 +78,7 @@ def test_a_request_that_is_cut_short_makes_nothing(
         running = Running.under(lease_for(context, MARGIN + 0.5), context)
         client = context.client_of(shard)
         rows = rows_to_send(running, shard)._replace(sending=SlowLine(provider, running.lease, 60))
-        spec = JobSpec(label=LABEL, model="m", rows=ROWS, upload=None, since=0)
+        spec = JobSpec(label=LABEL, model="m", rows=ROWS, upload=None)
         with pytest.raises(ProviderUnavailableError, match="lost touch") as caught:
             (client.create if provider == "anthropic" else client.upload)(rows, spec)
         assert caught.value.ambiguous

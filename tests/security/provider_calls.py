@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,11 @@ Call = Callable[[Client, Rows, JobSpec, Job], object]
 CALLS: dict[str, Call] = {
     "upload": lambda client, rows, spec, _: client.upload(rows, spec),
     "create": lambda client, rows, spec, _: client.create(rows, spec),
-    "find": lambda client, _, spec, __: client.find(spec),
     "get": lambda client, _, __, job: client.get(job.id),
-    "list": lambda client, _, __, ___: list(client.list(5)),
+    "list": lambda client, _, __, ___: list(client.list(math.inf)),
     "cancel": lambda client, _, __, job: client.cancel(job.id),
     "download": lambda client, _, __, job: client.download(job, io.BytesIO()),
-    "find_uploads": lambda client, _, spec, __: list(client.find_uploads(spec)),
+    "find_uploads": lambda client, _, spec, __: list(client.find_uploads(spec, math.inf)),
     "delete_upload": lambda client, _, spec, __: client.delete_upload(str(spec.upload)),
     "delete": lambda client, _, __, job: client.delete(job),
 }
@@ -52,7 +52,7 @@ def client_of(provider: str, url: str, timeout: float = 60, **settings: Any) -> 
 
 
 def spec_of(provider: str) -> JobSpec:
-    return JobSpec(label="t", model="m", rows=1, upload=NAMES[provider][1], since=0.0)
+    return JobSpec(label="t", model="m", rows=1, upload=NAMES[provider][1])
 
 
 def job_of(provider: str) -> Job:

@@ -12,16 +12,17 @@ import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import pytest
 
-from batch_router.exceptions import ProtocolError, ProviderUnavailableError
+from batch_router.exceptions import ProviderUnavailableError
+from batch_router.providers import UnlabelledClient
 from tests.file_rows import FileRows
 
 from .hostile_server import Asked, HostileServer, reply
-from .provider_calls import NAMES, PROVIDERS, ROOT, call, client_of, job_answer, job_of, spec_of
+from .provider_calls import NAMES, PROVIDERS, ROOT, call, client_of, job_answer, job_of
 
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
@@ -73,6 +74,7 @@ from batch_router.core import BatchStatus
 from batch_router.core.jobs import Job
 from batch_router.exceptions import ProviderAPIError
 from batch_router.providers import find_provider
+from batch_router.providers import UnlabelledClient
 from batch_router.settings import Settings
 from tests.memory import peak_memory
 
@@ -207,17 +209,15 @@ def test_no_answer_holds_a_thread(provider: str) -> None:
 def test_a_first_answer_without_an_end_is_not_waited_for() -> None:
     """Anthropic's jobs are known by the first of their answers: where it is too long, a job is none that we know."""
     place = "/v1/messages/batches/msgbatch_1/results"
-    page = {"data": [job_answer("anthropic", results_url=place, request_counts={"succeeded": 1})], "has_more": False}
+    job = job_answer("anthropic", results_url=place, request_counts={"succeeded": 1})
 
     def answer(asked: Asked) -> bytes | Iterator[bytes]:
         is_answers = asked.path.endswith("/results")
-        return endless(JSON + b"\r\n", b"x" * (1 << 20)) if is_answers else reply(200, json.dumps(page).encode())
+        return endless(JSON + b"\r\n", b"x" * (1 << 20)) if is_answers else reply(200, json.dumps(job).encode())
 
     with HostileServer(answer) as server:
         client = client_of("anthropic", server.url)
-        assert [job.label for job in client.list(1)] == [None]
-        with pytest.raises(ProtocolError, match="does not say which row it belongs to"):
-            client.find(spec_of("anthropic"))
+        assert cast(UnlabelledClient, client).read_label(client.get("msgbatch_1")) is None
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])

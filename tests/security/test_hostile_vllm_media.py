@@ -331,7 +331,7 @@ home, name, url = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 rows = FileRows(home / name, name)
 client = VLLMProvider(base_url=url).connect(Settings.from_env())
 before = peak_memory()
-client.create(rows, JobSpec(label="0123456789abcdef", model="m", rows=1, upload=name, since=0))
+client.create(rows, JobSpec(label="0123456789abcdef", model="m", rows=1, upload=name))
 print(peak_memory() - before)
 """
 

@@ -16,6 +16,7 @@ from batch_router.state.checks import TRIES
 from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Shard
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import FIRST_OF_SHARD, State
+from batch_router.state.walks import Walk
 
 ACCOUNT = Account(service="openai@host", credential="a")
 _prefixes = itertools.count()
@@ -125,7 +126,7 @@ def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     assert not store.delete("b")
     assert (store.get_batch("b"), store.get_shard("b.0"), store.get_shard("b.1")) == (None, None, None)
     assert [batch.id for batch in store.iter_batches()] == ["other"]
-    assert store.jobs_of("openai@host/a") == {"job-7"}
+    assert store.owned_jobs("openai@host/a", ["job-7", "job-8"]) == {"job-7"}
     assert store.create(batch_record("b"), delay=0)
 
 
@@ -150,8 +151,8 @@ def test_the_jobs_of_an_account_are_known(store: Store) -> None:
     job = Job(id="job-1", status=BatchStatus.IN_PROGRESS, created_at=0)
     store.renew("b.0", 2, holder="w", lease=10, facts={"account": ACCOUNT})
     store.commit("b.0", 2, Commit(State.POLLING, None, {"job": job}), holder="w")
-    assert store.jobs_of("openai@host/a") == {"job-1"}
-    assert store.jobs_of("openai@host") == set()
+    assert store.owned_jobs("openai@host/a", ["job-0", "job-1"]) == {"job-1"}
+    assert store.owned_jobs("openai@host/a", []) == store.owned_jobs("openai@host", ["job-1"]) == set()
 
 
 def test_jobs_whose_answers_are_not_all_here_are_known(store: Store) -> None:
@@ -375,7 +376,7 @@ def test_the_job_before_the_last_is_forgotten_with_its_batch(store: Store) -> No
         store.renew("b.0", version + 1, holder="w", lease=10, facts={"account": ACCOUNT})
         job = Job(id=job_id, status=BatchStatus.FAILED, created_at=0)
         store.commit("b.0", version + 1, Commit(State.POLLING, 0, {"job": job}), holder="w")
-    assert store.jobs_of("openai@host/a") == {"first", "second"}
+    assert store.owned_jobs("openai@host/a", ["first", "second"]) == {"first", "second"}
 
 
 def test_a_claim_is_its_holders_alone(store: Store) -> None:
@@ -576,3 +577,57 @@ def test_only_what_ends_a_batch_is_urgent(store: Store) -> None:
     assert {hint.id: hint.urgent for hint in next_hints(store)} == {"early": False, "late": True, "over": True}
     store.cancel("b")
     assert {hint.id: hint.urgent for _ in range(3) for hint in next_hints(store)}["b.0"]
+
+
+JOBS = [Job(id=f"job-{number}", status=BatchStatus.IN_PROGRESS, created_at=0, rows=2) for number in range(3)]
+
+
+def test_one_walk_at_a_time(store: Store) -> None:
+    """While the claim under which a worker walks through an account holds, no other item's worker begins to."""
+    split(store, 2)
+    for name in ("b.0", "b.1"):
+        store.claim(name, 1, lease=60, holder="w")
+    began_at = store.begin_walk("a", "b.0", 2)
+    assert began_at is not None
+    assert abs(began_at - store.now()) < 10
+    assert store.begin_walk("a", "b.1", 2) is None
+    assert store.begin_walk("another", "b.1", 2) is not None
+    assert store.begin_walk("a", "b.0", 2) is not None
+
+
+def test_a_walk_ends_with_its_claim(store: Store) -> None:
+    """A worker that died while it walked holds up nobody for longer than its lease; nor does one that committed."""
+    split(store, 2)
+    for name in ("b.0", "b.1"):
+        store.claim(name, 1, lease=60, holder="w")
+    store.begin_walk("a", "b.0", 2)
+    store.renew("b.0", 2, holder="w", lease=0, facts={})
+    assert store.begin_walk("a", "b.1", 2) is not None
+    store.commit("b.1", 2, Commit(State.POLLING, 0, {}), holder="w")
+    assert store.begin_walk("a", "b.0", 2) is not None
+
+
+def test_what_a_walk_found_is_there_for_all(store: Store) -> None:
+    """Each asks for what concerns it; the next walk takes its place, and one that was overtaken changes nothing."""
+    split(store, 2)
+    for name in ("b.0", "b.1"):
+        store.claim(name, 1, lease=60, holder="w")
+    assert store.get_walk("a", ["label:x"]) is None
+    store.begin_walk("a", "b.0", 2)
+    store.end_walk("a", "b.0", Walk(7.5, 3.5), {"label:x": JOBS[:1], "rows:2": JOBS[1:]})
+    assert store.get_walk("a", ["label:x", "label:y"]) == Walk(7.5, 3.5, tuple(JOBS[:1]))
+    assert store.get_walk("a", ["rows:2", "label:x"]) == Walk(7.5, 3.5, (*JOBS[1:], JOBS[0]))
+    assert store.begin_walk("a", "b.1", 2) is not None
+    store.end_walk("a", "b.0", Walk(1, 1), {})
+    assert store.get_walk("a", []) == Walk(7.5, 3.5)
+    store.end_walk("a", "b.1", Walk(9, 2), {})
+    assert store.get_walk("a", ["label:x"]) == Walk(9, 2)
+
+
+def test_labels_are_remembered(store: Store) -> None:
+    """By account and job; that a job has none of ours is remembered, too."""
+    assert store.get_labels("a", ["job-1"]) == {}
+    store.note_labels("a", {"job-1": "x", "job-2": ""})
+    store.note_labels("a", {"job-3": "y"})
+    assert store.get_labels("a", ["job-3", "job-2", "job-9"]) == {"job-3": "y", "job-2": ""}
+    assert store.get_labels("a", []) == store.get_labels("another", ["job-1"]) == {}

@@ -57,7 +57,7 @@ class Real:
         return client
 
     def spec(self) -> JobSpec:
-        return JobSpec(label=LABEL, model="tiny", rows=1, upload=self.name, since=0)
+        return JobSpec(label=LABEL, model="tiny", rows=1, upload=self.name)
 
     def file_rows(self) -> FileRows:
         return FileRows(self.rows, self.name)

@@ -93,7 +93,7 @@ def test_what_outlives_worker_and_guard_is_ended(real: Real) -> None:
     if real.engine == "serve":
         real.end_leftovers()
     else:
-        assert real.client.find(real.spec()) is None
+        real.client.create(real.file_rows(), real.spec())
     assert real.processes() == []
 
 

@@ -2,9 +2,10 @@
 
 from .address import Address
 from .answers import Answers, Counts, fields_of, is_name
+from .clock import ProviderClock
 from .errors import Errors, Refusal
 from .lines import LineJoiner
-from .paging import newest_until, unless_ended, walk_pages
+from .paging import unless_ended, walk_pages, younger_than
 from .proxies import proxy_of
 from .retry_after import read_retry_after
 from .transport import open_client
@@ -15,13 +16,14 @@ __all__ = [
     "Counts",
     "Errors",
     "LineJoiner",
+    "ProviderClock",
     "Refusal",
     "fields_of",
     "is_name",
-    "newest_until",
     "open_client",
     "proxy_of",
     "read_retry_after",
     "unless_ended",
     "walk_pages",
+    "younger_than",
 ]

@@ -6,9 +6,10 @@ from typing import Any
 
 from ...core.jobs import Job
 from ...exceptions import ProviderAPIError
+from .clock import ProviderClock
 from .errors import Errors
 
-#: A job may carry a time stamp this many seconds older than the clock that wrote our intent.
+#: Seconds for which a job counts as younger than its time says: the clocks of one provider differ, too.
 CLOCK_SKEW = 600.0
 
 # Not every service lists the newest first. So many older ones in a row are the end of what may be newer.
@@ -56,20 +57,25 @@ def walk_pages(
     raise errors.protocol(f"lists more than {_MOST_PAGES:,} pages")
 
 
-def newest_until(
-    since: float, newest_first: Iterator[dict[str, Any]], created_at: Callable[[dict[str, Any]], float | None]
+def younger_than(
+    age: float,
+    newest_first: Iterator[dict[str, Any]],
+    created_at: Callable[[dict[str, Any]], float | None],
+    clock: ProviderClock,
 ) -> Iterator[dict[str, Any]]:
-    """The objects that may have been created at `since` or later, whatever the provider's clock is worth.
+    """The objects that may not be older than `age` seconds.
 
     Args:
-        since: seconds since 1970.
+        age: by whichever clock; it is counted back from the provider's present time.
         newest_first: a list of the provider's, more or less in that order.
         created_at: when an object of it was created, in seconds since 1970; None, if it does not say: it may be newer.
+        clock: the provider's.
     """
-    older = 0
+    older, since = 0, None
     for each in newest_first:
+        since = clock.now() - age - CLOCK_SKEW if since is None else since  # the first page has told the time
         at = created_at(each)
-        if at is None or at >= since - CLOCK_SKEW:
+        if at is None or at >= since:
             older = 0
             yield each
         elif (older := older + 1) >= _MOST_OLDER:

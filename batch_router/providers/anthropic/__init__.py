@@ -47,6 +47,7 @@ class AnthropicProvider(Provider):
     models = re.compile("claude-")
     job_options = frozenset({"headers", "betas"})
     native = AnthropicRows()
+    labelled = False
     codec: ClassVar[Codec] = codec
     schemas = SCHEMAS
 

@@ -4,32 +4,31 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
 from typing import Any, BinaryIO
 
 import anthropic
 import httpx2
-import msgspec
 
 from ...bounds import Bounds
 from ...core import BatchStatus
 from ...core.coerce import count_of, moment_of
 from ...core.jobs import Failure, Job, JobSpec, RefusedRow, RowsRefusedError
-from ...exceptions import NotFoundError, ProtocolError, RateLimitedError, RequestRefusedError, UndecidedError
+from ...exceptions import NotFoundError, ProtocolError, RateLimitedError, RequestRefusedError
 from ...settings import Settings
 from .._http import (
     Address,
     Answers,
     Errors,
     LineJoiner,
+    ProviderClock,
     Refusal,
     fields_of,
     is_name,
-    newest_until,
     open_client,
     read_retry_after,
     unless_ended,
     walk_pages,
+    younger_than,
 )
 from .._http.transport import MOST_BYTES
 from ..access import Access
@@ -53,7 +52,7 @@ _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
 class AnthropicClient:
-    """See `Client`."""
+    """See `UnlabelledClient`."""
 
     def __init__(self, api_key: str, *, base_url: str | None, settings: Settings) -> None:
         self._errors = Errors(
@@ -67,7 +66,13 @@ class AnthropicClient:
         self._answers = Answers(self._errors)
         address = Address(NAME, base_url or os.environ.get(_URL_VARIABLE) or _URL)
         self.access = Access(NAME, address.url, api_key)
-        http = open_client(address, timeout=settings.http_timeout, most_streamed=settings.of(Bounds).max_answers_bytes)
+        self._clock = ProviderClock()
+        http = open_client(
+            address,
+            timeout=settings.http_timeout,
+            most_streamed=settings.of(Bounds).max_answers_bytes,
+            hooks=[self._clock.hear],
+        )
         # The SDK's own retries would send a second create after a lost answer, with an empty body at that.
         self._sdk = anthropic.Anthropic(
             api_key=api_key,
@@ -96,33 +101,6 @@ class AnthropicClient:
             )
             return self._job(self._answers.read(answer.content))
 
-    def find(self, spec: JobSpec) -> Job | None:
-        """Look through the jobs that are not older than the intent.
-
-        A job has no label. It is known by the ids of its rows, which are shown only when it has ended; until then
-        every job with as many rows may be the one.
-
-        Raises:
-            UndecidedError: jobs that may be the one are still running.
-        """
-        running = []
-        for batch in newest_until(spec.since, self._newest_first(), _created_at):
-            job = self._job(batch)
-            rows = sum(_counts(batch).values())
-            if job.id in spec.taken or rows not in (0, spec.rows):  # 0: the answer has no counts
-                continue
-            try:
-                if job.status.is_final and self._first_row_id(job).startswith(f"{spec.label}-"):
-                    return job
-            except NotFoundError:  # not there yet
-                running.append(job.id)
-            if not job.status.is_final:
-                running.append(job.id)
-        if running:
-            message = f"the job may be one of {len(running)} that still run ({running[0]}); it is known when they end"
-            raise UndecidedError(NAME, 0, message)
-        return None
-
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
         with self._errors.translated():
@@ -142,25 +120,30 @@ class AnthropicClient:
                 lines.write(chunk)
         lines.end()
 
-    def list(self, limit: int) -> Iterator[Job]:
-        """The newest jobs of the account. The ids of their rows are their labels, shown once they have ended."""
-        return islice((self._labelled(self._job(batch)) for batch in self._newest_first()), limit)
+    def list(self, age: float) -> Iterator[Job]:
+        """The jobs of the account, without labels."""
+        return map(self._job, younger_than(age, self._newest_first(), _created_at, self._clock))
 
-    def _labelled(self, job: Job) -> Job:
-        if not job.status.is_final:
-            return job
+    def read_label(self, job: Job) -> str | None:
+        """The ids of a job's rows begin with its label; they are shown once it has ended."""
         try:
-            label = self._first_row_id(job).rpartition("-")[0]
-        except (NotFoundError, ProtocolError):  # results are kept for a month
-            return job
-        return msgspec.structs.replace(job, label=label)
+            return self._first_row_id(job).rpartition("-")[0]
+        except (NotFoundError, ProtocolError):
+            return None if self._is_there(job) else ""
+
+    def _is_there(self, job: Job) -> bool:
+        try:
+            self.get(job.id)
+        except NotFoundError:
+            return False
+        return True
 
     def delete(self, job: Job) -> None:
         """Delete the job with its results; the service refuses that while it runs."""
         with suppress(NotFoundError), self._errors.translated():
             self._sdk.messages.batches.with_raw_response.delete(job.id)
 
-    def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:  # noqa: ARG002
+    def find_uploads(self, spec: JobSpec, age: float) -> tuple[str, ...]:  # noqa: ARG002
         """None: nothing is uploaded."""
         return ()
 
@@ -226,6 +209,7 @@ class AnthropicClient:
             completed=counts.get("succeeded", 0),
             failed=counts.get("errored", 0),
             unanswered=_unanswered(counts),
+            rows=sum(counts.values()) or None,
             expires_at=expires_at,
             error=self._failure(batch) if status is BatchStatus.FAILED else None,
         )

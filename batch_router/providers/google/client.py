@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
 from typing import Any, BinaryIO
 
 import httpx2
@@ -30,14 +29,15 @@ from .._http import (
     Counts,
     Errors,
     LineJoiner,
+    ProviderClock,
     Refusal,
     fields_of,
     is_name,
-    newest_until,
     open_client,
     read_retry_after,
     unless_ended,
     walk_pages,
+    younger_than,
 )
 from ..access import Access
 from ..base import Rows
@@ -83,12 +83,13 @@ class GoogleClient:
         self._errors = Errors(NAME, api_key, errors.APIError, _describe)
         self._answers = Answers(self._errors)
         self._recorder = _Recorder()
+        self._clock = ProviderClock()
         http = open_client(
             address,
             timeout=settings.http_timeout,
             most_streamed=settings.of(Bounds).max_answers_bytes,
             redirects_downloads=True,  # from `/v1beta/files/...` to `/download/v1beta/files/...`
-            hooks=[self._recorder.record],
+            hooks=[self._recorder.record, self._clock.hear],
         )
         self.close = http.close  # the SDK closes only what it has made itself
         self._sdk = genai.Client(
@@ -137,18 +138,13 @@ class GoogleClient:
             )
         return self._job(self._ask(self._sdk.batches.create, model=spec.model, src=str(spec.upload), config=config))
 
-    def find(self, spec: JobSpec) -> Job | None:
-        """Look through the jobs that are not older than the intent."""
-        batches = newest_until(spec.since, self._newest_first(), _created_at)
-        return next((self._job(batch) for batch in batches if _label(batch) == spec.label), None)
-
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
         return self._job(self._ask(self._sdk.batches.get, name=job_id))
 
-    def list(self, limit: int) -> Iterator[Job]:
-        """The newest jobs of the account."""
-        return islice(map(self._job, self._newest_first()), limit)
+    def list(self, age: float) -> Iterator[Job]:
+        """The jobs of the account."""
+        return map(self._job, younger_than(age, self._newest_first(), _created_at, self._clock))
 
     def cancel(self, job_id: str) -> None:
         """Ask for cancellation; a job that has ended already is left as it is."""
@@ -166,7 +162,7 @@ class GoogleClient:
                 self._sdk.files.download(file=file, destination=lines)  # type: ignore[call-overload] # it writes
             lines.end()
 
-    def find_uploads(self, spec: JobSpec) -> Iterator[str]:
+    def find_uploads(self, spec: JobSpec, age: float) -> Iterator[str]:  # noqa: ARG002
         """The name of each round's file; some may be gone."""
         return (_file_name(spec.label, number) for number in range(spec.round + 1))
 
@@ -234,7 +230,7 @@ class GoogleClient:
         counts = _counts(fields_of(metadata.get("batchStats")))
         created_at = _created_at(batch)
         output = _output(batch)
-        file = output.get("responsesFile")
+        file, upload = output.get("responsesFile"), fields_of(metadata.get("inputConfig")).get("fileName")
         return Job(
             id=self._answers.name(batch, "name", _BATCHES),
             status=status,
@@ -249,6 +245,8 @@ class GoogleClient:
                 status, has_answers=is_name(file, _FILES) or "inlinedResponses" in output, has_refusals=False
             ),
             label=_label(batch),
+            upload=upload if is_name(upload, _FILES) else None,
+            rows=count_of(fields_of(metadata.get("batchStats")).get("requestCount")) or None,
             error=self._failure(batch.get("error")) if status is BatchStatus.FAILED else None,
         )
 

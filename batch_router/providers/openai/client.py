@@ -20,14 +20,15 @@ from .._http import (
     Counts,
     Errors,
     LineJoiner,
+    ProviderClock,
     Refusal,
     fields_of,
     is_name,
-    newest_until,
     open_client,
     read_retry_after,
     unless_ended,
     walk_pages,
+    younger_than,
 )
 from .._openai_dialect.rows import URLS
 from ..access import Access
@@ -57,7 +58,13 @@ class OpenAIClient:
         self._is_openai = service is OPENAI
         address = Address(name, base_url or os.environ.get(service.url_variable or "") or service.url)
         self.access = Access(name, address.url, api_key)
-        http = open_client(address, timeout=settings.http_timeout, most_streamed=settings.of(Bounds).max_answers_bytes)
+        self._clock = ProviderClock()
+        http = open_client(
+            address,
+            timeout=settings.http_timeout,
+            most_streamed=settings.of(Bounds).max_answers_bytes,
+            hooks=[self._clock.hear],
+        )
         # The SDK's own retries would send a second create after a lost answer: two jobs, both paid.
         self._sdk = openai.OpenAI(
             api_key=api_key,
@@ -92,14 +99,6 @@ class OpenAIClient:
             )
             return self._job(self._answers.read(answer.http_response.content))
 
-    def find(self, spec: JobSpec) -> Job | None:
-        """Look through the jobs that are not older than the intent.
-
-        Not every service with this wire lists what we wrote into the metadata; the file of the rows is ours alone, too.
-        """
-        batches = newest_until(spec.since, self._batches(), _created_at)
-        return next((self._job(batch) for batch in batches if _is_of(batch, spec)), None)
-
     def get(self, job_id: str) -> Job:
         """Retrieve the job."""
         with self._errors.translated():
@@ -120,19 +119,19 @@ class OpenAIClient:
                     lines.write(chunk)
             lines.end()
 
-    def list(self, limit: int) -> Iterator[Job]:
-        """The newest jobs of the account."""
-        return islice(map(self._job, self._batches()), limit)
+    def list(self, age: float) -> Iterator[Job]:
+        """The jobs of the account. Not every service with this wire lists what we wrote into the metadata."""
+        return map(self._job, younger_than(age, self._batches(), _created_at, self._clock))
 
     def delete(self, job: Job) -> None:
         """Delete the output and the error file; a batch itself cannot be deleted."""
         for file_id in job.outputs:
             self.delete_upload(file_id)
 
-    def find_uploads(self, spec: JobSpec) -> Iterator[str]:
-        """Look through the files that are not older than the shard."""
+    def find_uploads(self, spec: JobSpec, age: float) -> Iterator[str]:
+        """Look through the files that are not older than that."""
         files = self._newest_first(self._sdk.files.with_raw_response.list, purpose="batch", order="desc")
-        for file in newest_until(spec.since, files, _created_at):
+        for file in younger_than(age, files, _created_at, self._clock):
             if file.get("filename") == _file_name(spec):
                 yield self._answers.name(file, "id")
 
@@ -168,6 +167,7 @@ class OpenAIClient:
         named = fields_of(batch.get("request_counts"))
         counts = Counts.of(*map(named.get, ("total", "completed", "failed")))
         output, refusals = batch.get("output_file_id"), batch.get("error_file_id")
+        upload = batch.get("input_file_id")
         errors = _errors_of(batch) if status is BatchStatus.FAILED else None
         return Job(
             id=self._answers.name(batch, "id"),
@@ -181,6 +181,8 @@ class OpenAIClient:
             outputs=tuple(file for file in (output, refusals) if is_name(file)),
             unnamed=counts.lacks_answers(status, has_answers=is_name(output), has_refusals=is_name(refusals)),
             label=_label(batch),
+            upload=upload if is_name(upload) else None,
+            rows=count_of(named.get("total")) or None,
             error=None if errors is None else self._failure(errors),
             refused=() if errors is None else tuple(islice(self._refused(errors), _MOST_REFUSED)),
         )
@@ -226,11 +228,6 @@ def _file_name(spec: JobSpec) -> str:
 
 def _label(batch: dict[str, Any]) -> str | None:
     return label_of(fields_of(batch.get("metadata")).get(LABEL_KEY))
-
-
-def _is_of(batch: dict[str, Any], spec: JobSpec) -> bool:
-    label = _label(batch)
-    return label == spec.label if label else spec.upload is not None and batch.get("input_file_id") == spec.upload
 
 
 def _errors_of(batch: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,7 +20,6 @@ from .control import JobControl
 from .engines import Engines
 from .errors import NAME, NoSpaceError
 from .files import JobFiles, find_files
-from .process.leftovers import end_leftover
 
 
 @contextmanager
@@ -84,13 +83,6 @@ class VLLMClient:
                 files.finish()
         return self.get(job_id)
 
-    def find(self, spec: JobSpec) -> Job | None:
-        """The job, if its run came to its end; an engine that an earlier run left behind is ended."""
-        job_id = str(spec.upload)
-        files = self._files(job_id)
-        end_leftover(files.record)
-        return self.get(job_id) if files.out.exists() else None
-
     def get(self, job_id: str) -> Job:
         """The job of these rows, while it runs in this process or when it is over."""
         files = self._files(job_id)
@@ -103,7 +95,7 @@ class VLLMClient:
         status = BatchStatus.CANCELLED if files.cancel.exists() else BatchStatus.COMPLETED
         return Job(id=job_id, status=status, created_at=created_at, outputs=(f"{job_id}{files.END_OF_ANSWERS}",))
 
-    def list(self, limit: int) -> Iterator[Job]:  # noqa: ARG002
+    def list(self, age: float) -> Iterator[Job]:  # noqa: ARG002
         """None: a run is known only by its files."""
         return iter(())
 
@@ -123,7 +115,7 @@ class VLLMClient:
         with open(self._files(job.id).out, "rb", opener=open_regular) as answers:
             copyfileobj(answers, into, 1 << 18)
 
-    def find_uploads(self, spec: JobSpec) -> tuple[str, ...]:  # noqa: ARG002
+    def find_uploads(self, spec: JobSpec, age: float) -> tuple[str, ...]:  # noqa: ARG002
         """None: rows are not uploaded."""
         return ()
 

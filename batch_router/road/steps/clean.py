@@ -6,7 +6,7 @@ from ...exceptions import ProviderAPIError
 from ...state.items import Shard
 from ...state.table import State
 from ..context import Context, Running
-from ..jobs import job_spec
+from ..jobs import uploads_of
 from ..outcome import ShardOutcome, shard_to
 from ..policy import describe
 from ..step import Step
@@ -35,10 +35,7 @@ def _delete(context: Context, shard: Shard) -> None:
     if shard.uploads == 0 and shard.job is None:
         return  # nothing was ever sent
     client = context.client_of(shard)
-    uploads = {shard.upload} if shard.upload else set()
-    if shard.uploads > 1:  # a worker that fell silent during an upload may have left a file
-        uploads |= set(client.find_uploads(job_spec(shard)))
-    for name in sorted(uploads):
+    for name in sorted(uploads_of(context, shard)):
         client.delete_upload(name)
     if shard.job is not None and shard.answers:
         client.delete(shard.job)

@@ -10,11 +10,11 @@ from ..step import Step
 
 def upload(running: Running, shard: Shard) -> ShardOutcome:
     """Send the shard's rows. A file from an uploader that then lost the claim is never used."""
+    if shard.doubt_since is not None and running.clients.provider(shard.provider).remote:
+        return shard_to(shard.state.onward)  # which looks first for the job of an upload that the store forgot
     if shard.cancel:
         return shard_to(State.NORMALIZING)
     client = running.client_of(shard)
-    if shard.doubt_since is not None and running.clients.provider(shard.provider).remote:
-        return shard_to(shard.state.onward)  # which looks first for the job of an upload that the store forgot
     running.lease.renew(uploads=shard.uploads + 1)
     name = client.upload(rows_to_send(running, shard), job_spec(shard))
     return shard_to(shard.state.onward, upload=name)
