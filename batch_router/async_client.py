@@ -98,9 +98,13 @@ class AsyncBatchClient:
         """Decide about a parked shard, or a batch with one; returns the shard's id."""
         return await asyncio.to_thread(self._client.resolve, item_id, attach=attach, recreate=recreate, give_up=give_up)
 
-    async def retry(self, batch_id: str) -> str:
+    async def resume(self, batch_id: str) -> Sequence[str]:
+        """Have a batch go on that ended with a loss, once the cause is gone; returns the ids of what goes on."""
+        return await asyncio.to_thread(self._client.resume, batch_id)
+
+    async def retry(self, batch_id: str, *, undecided: bool = False) -> str:
         """Send the failed rows of a finished batch again, as a batch of their own; returns its id."""
-        return await asyncio.to_thread(self._client.retry, batch_id)
+        return await asyncio.to_thread(self._client.retry, batch_id, undecided=undecided)
 
     async def purge(self, batch_id: str) -> None:
         """Delete all that is kept of a batch that has ended: rows, results, state."""

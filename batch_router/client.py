@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Self, Unpack
 
 import msgspec
@@ -14,6 +15,7 @@ from .exceptions import (
     BatchNotFinishedError,
     BatchNotFoundError,
     BatchTimeoutError,
+    ValidationError,
 )
 from .intake.mistakes import takes_provider
 from .intake.options import SubmitOptions
@@ -21,6 +23,7 @@ from .operations.listing import list_batches, read_status
 from .operations.purge import purge
 from .operations.resolve import resolve
 from .operations.results import listed_parts, read_results, written_parts
+from .operations.resume import resume
 from .operations.retry import retry_failed
 from .operations.status import describe_batch
 from .operations.submit import submit
@@ -140,6 +143,10 @@ class BatchClient:
             BatchNotFinishedError: there is no manifest yet.
         """
         context, batch = self._files(), self._batch(batch_id)
+        if batch.erased:
+            raise ValidationError(
+                f"the results of {batch_id} were deleted a while after its end, as BATCH_ROUTER_KEEP_PAYLOADS says"
+            )
         if batch.manifest is None:
             raise BatchNotFinishedError(batch_id, self.status(batch_id).status)
         return read_record(context.storage, batch_id, batch.manifest, Manifest)
@@ -198,20 +205,37 @@ class BatchClient:
         """
         return resolve(self._context, item_id, attach=attach, recreate=recreate, give_up=give_up).id
 
-    def retry(self, batch_id: str) -> str:
+    def resume(self, batch_id: str) -> Sequence[str]:
+        """Have a batch go on that ended with a loss, once the cause is gone; returns the ids of the items that go on.
+
+        What went wrong is repeated: rows are cut, a job is looked for and asked, answers are fetched, results written.
+        Nothing is created that may have been created before. Results that were read stay where they are until a new
+        manifest takes their place.
+
+        Raises:
+            ValidationError: the batch has lost nothing that could be taken up, or it has not ended; says what helps.
+        """
+        return resume(self._context, self._batch(batch_id))
+
+    def retry(self, batch_id: str, *, undecided: bool = False) -> str:
         """Send the failed rows of a finished batch again, as a batch of their own; returns its id.
+
+        Args:
+            batch_id: which.
+            undecided: also where rows may be answered and paid for, and nothing tells.
 
         Raises:
             BatchNotFinishedError: the batch has not ended.
-            ValidationError: no row failed, they were sent again before, or the input file changed or is missing.
+            ValidationError: no row failed, they were sent again before, or some are undecided.
         """
-        return retry_failed(self._files(), self._batch(batch_id), self.results(batch_id)).id
+        batch = self._batch(batch_id)
+        return retry_failed(self._files(), batch, self.results(batch_id), undecided=undecided).id
 
     def purge(self, batch_id: str) -> None:
         """Delete all that is kept of a batch that has ended: rows, results, state.
 
         Raises:
-            ValidationError: it has not ended.
+            ValidationError: it has not ended, or it changed just now.
         """
         purge(self._files(), self._batch(batch_id))
 
@@ -220,7 +244,7 @@ class BatchClient:
         purged: list[str] = []
         context = self._files()
         for batch in context.store.iter_ended(context.store.now() - days * 86400):
-            with passed_over():
+            with passed_over(), suppress(ValidationError):  # one that was taken up just now stays
                 purge(context, batch)
                 purged.append(batch.id)
         return purged

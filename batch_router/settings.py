@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             request may take a second more for each 64 KiB of rows, an answer for each KiB.
         visibility: seconds after which a provider lists a job that it made, whatever happens there; None: what the
             provider's class, or its entry in `services`, says.
+        keep_shards: how long the shards of a batch that has ended stay in the store.
+        keep_payloads: how long its rows and results stay in the storage; None: until it is purged.
         max_shard_rows: rows per job, below the provider's own limit.
         max_shard_bytes: bytes per job, likewise.
         base_urls: provider -> where its API is, if not at its usual address.
@@ -82,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_gate: int = 50
     http_timeout: float = 60
     visibility: float | None = None
+    keep_shards: float = 7 * 86_400
+    keep_payloads: float | None = None
     max_shard_rows: int | None = None
     max_shard_bytes: int | None = None
     base_urls: dict[str, str] = msgspec.field(default_factory=dict)
@@ -89,8 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     others: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("lease", "renew_every", "grace", "sweep_every", "http_timeout"):
-            if not 0 < getattr(self, name) < math.inf:
+        for name in ("lease", "renew_every", "grace", "sweep_every", "http_timeout", "keep_shards", "keep_payloads"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
                 raise ValidationError(f"{name} must be a number of seconds, more than 0")
         for name in ("max_shard_rows", "max_shard_bytes"):
             if (value := getattr(self, name)) is not None and value < 1:

@@ -23,6 +23,7 @@ COMMANDS_TRIED = {
     "rebuild": "tests/e2e/test_forgetting.py::test_a_lost_redis_is_rebuilt",
     "resolve": "tests/e2e/test_cli.py::test_only_a_parked_shard_is_resolved",
     "results": "tests/e2e/test_documented.py::test_a_shell_block_runs",
+    "resume": "tests/e2e/test_cli.py::test_a_batch_whose_rows_were_damaged_is_taken_up",
     "retry": "tests/e2e/test_cli.py::test_failed_rows_are_sent_again",
     "simulate": "tests/e2e/test_cli.py::test_the_simulator_says_where_it_is",
     "status": "tests/e2e/test_documented.py::test_a_shell_block_runs",

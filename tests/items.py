@@ -45,6 +45,13 @@ def facts_of(outcome: Outcome) -> dict[str, Any]:
     return dict(outcome.facts)
 
 
+def get_batch(store: Store, batch_id: str = "b") -> Batch:
+    """A batch that is there."""
+    batch = store.get_batch(batch_id)
+    assert batch is not None
+    return batch
+
+
 def put_shards(store: Store, *shards: Shard, batch: Batch | None = None) -> list[Shard]:
     """A running batch with these shards, as `convert` leaves it."""
     batch = batch or new_batch(shards[0].batch, provider=shards[0].provider)

@@ -16,7 +16,7 @@ from ..exceptions import (
     StoreUnavailableError,
     UnbalancedError,
 )
-from .batches import cancel, convert, list_batches, purge, resolve, results, retry, status, submit, watch
+from .batches import cancel, convert, list_batches, purge, resolve, results, resume, retry, status, submit, watch
 from .demo import demo
 from .doctor import doctor
 from .exit_codes import ExitCode
@@ -54,6 +54,7 @@ for command in (
     cancel,
     retry,
     resolve,
+    resume,
     purge,
     rebuild,
     doctor,

@@ -228,10 +228,13 @@ def resolve(item_id: str, attach: str | None, recreate: bool, give_up: bool, yes
 @click.command()
 @click.argument("batch_id", required=False)
 @click.option("--older-than", type=float, metavar="DAYS", help="Purge all batches that ended longer ago than this.")
-def purge(batch_id: str | None, older_than: float | None) -> int:
+@yes
+def purge(batch_id: str | None, older_than: float | None, yes: bool) -> int:
     """Delete all files and the state of ended batches here; prints their ids."""
     if (batch_id is None) == (older_than is None):
         raise click.UsageError("give either the id of a batch or --older-than DAYS")
+    which = batch_id or f"the batches that ended more than {older_than:g} days ago"
+    needs_yes(yes, f"the rows, the results and the state of {which} would be deleted")
     client = BatchClient()
     if batch_id is not None:
         client.purge(batch_id)
@@ -244,11 +247,21 @@ def purge(batch_id: str | None, older_than: float | None) -> int:
 
 @click.command()
 @click.argument("batch_id")
+@yes
 @_json
-def retry(batch_id: str, as_json: bool) -> int:
+def retry(batch_id: str, yes: bool, as_json: bool) -> int:
     """Send the failed rows of a finished batch again, as a new batch; prints the new id."""
-    new_id = BatchClient().retry(batch_id)
+    new_id = BatchClient().retry(batch_id, undecided=yes)
     _tell_id(new_id, as_json)
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("batch_id")
+def resume(batch_id: str) -> int:
+    """Have a batch go on that ended with a loss, once the cause is gone; prints the items that go on."""
+    for item_id in BatchClient().resume(batch_id):
+        tell(item_id)
     return ExitCode.OK
 
 

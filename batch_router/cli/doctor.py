@@ -85,7 +85,7 @@ def _encryption(what: str, server: RedisServer) -> Iterator[Finding]:
 
 def _workers(settings: Settings) -> Iterator[Finding]:
     store = open_store(settings)
-    queues = sorted({state.queue for state in State if state.queue} | set(_model_queues(settings)))
+    queues = sorted({state.queue for state in State} | set(_model_queues(settings)))
     for queue in queues:
         count = len(store.listeners(queue))
         command = f"celery -A batch_router.worker worker -Q {queue}"

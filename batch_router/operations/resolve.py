@@ -44,7 +44,7 @@ def resolve(
     check_transition(shard.state, state)
     commit = Commit(state, 0, ShardFacts(error=None, attempts=0) | facts)
     holder = f"{context.worker}/{secrets.token_hex(4)}"  # of this decision alone: another one is no repetition of it
-    if context.store.decide(shard.id, shard.version, commit, holder=holder) is None:
+    if context.store.decide(shard, commit, holder=holder) is None:
         raise ValidationError(f"{shard.id} has changed just now; look at `batch-router status {shard.batch}`")
     return shard
 

@@ -1,12 +1,13 @@
 """The failed rows of a finished batch, as a batch of their own."""
 
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Iterable, Iterator, Set
 
 import msgspec
 
 from ..bounds import Bounds
-from ..core import UnifiedResult
-from ..exceptions import ValidationError
+from ..core import ErrorType, UnifiedResult
+from ..exceptions import BatchNotFinishedError, ValidationError
 from ..intake.options import Options, Rows
 from ..intake.problems import Problems
 from ..intake.rows import RowReader
@@ -14,20 +15,31 @@ from ..jsonl import read_lines
 from ..road.context import Context
 from ..road.records import read_record
 from ..road.submission import Submission
-from ..state.base import Hint
-from ..state.items import Batch
+from ..state.base import Commit, Hint
+from ..state.items import Batch, BatchFacts
 from .submit import submit_rows
 
 
-def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult]) -> Hint:
+def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult], *, undecided: bool = False) -> Hint:
     """Submit the rows of a finished batch that have no answer.
 
     The new batch's id is that of the old one with `-retry`, so that the same rows are not paid for twice by mistake.
+    The old one says so, and is not taken up any more.
 
     Raises:
-        ValidationError: no row failed, or they were sent again before.
+        ValidationError: no row failed, they were sent again before, the batch changed just now, or rows are undecided,
+            and `undecided` is not set.
     """
-    failed = {result.custom_id for result in results if not result.is_successful()}
+    if not batch.state.is_final:
+        raise BatchNotFinishedError(batch.id, batch.state)
+    errors = {result.custom_id: result.error for result in results if not result.is_successful()}
+    failed = errors.keys()
+    doubtful = [error for error in errors.values() if error is not None and error.type == ErrorType.UNDECIDED]
+    if doubtful and not undecided:
+        raise ValidationError(
+            f"{len(doubtful)} rows of {batch.id} are undecided: those that are answered would be paid for twice. "
+            f"`batch-router resume {batch.id}` looks for their jobs; `batch-router retry {batch.id} --yes` sends them"
+        )
     if not failed:
         raise ValidationError(f"every row of {batch.id} was answered: there is nothing to send again")
     batch_id = f"{batch.id[:58]}-retry"  # an id has at most 64 characters
@@ -35,10 +47,18 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
         raise ValidationError(f"the failed rows of {batch.id} were sent again before, as {batch_id}; retry that one")
     options = read_record(context.storage, batch.id, batch.submission, Submission).options
     again = msgspec.structs.replace(options, batch_id=batch_id, idempotency_key=None)
-    return submit_rows(context, batch.provider, Rows(requests=_requests(context, batch, options, failed)), again)
+    rows = Rows(requests=_requests(context, batch, options, failed))
+    return submit_rows(context, batch.provider, rows, again, before=lambda: _note(context, batch, batch_id))
 
 
-def _requests(context: Context, batch: Batch, options: Options, wanted: set[str]) -> Iterator[msgspec.Raw]:
+def _note(context: Context, batch: Batch, batch_id: str) -> None:
+    """Have the batch say what its failed rows are sent again as."""
+    commit = Commit(batch.state, 0, BatchFacts(retried_as=batch_id))
+    if context.store.decide(batch, commit, holder=f"{context.worker}/{secrets.token_hex(4)}") is None:
+        raise ValidationError(f"{batch.id} has changed just now; look at `batch-router status {batch.id}`")
+
+
+def _requests(context: Context, batch: Batch, options: Options, wanted: Set[str]) -> Iterator[msgspec.Raw]:
     """The rows' own lines, as they were submitted."""
     bounds = context.settings.of(Bounds)
     native = context.clients.provider(batch.provider).native

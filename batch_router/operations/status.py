@@ -32,7 +32,7 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
         status=_status(batch, shards),
         request_counts=_counts(batch, shards),
         created_at=iso_time(batch.created_at),
-        completed_at=iso_time(batch.updated_at) if final else None,
+        completed_at=iso_time(batch.ended_at or batch.updated_at) if final else None,
         expires_at=iso_time(max(expiry)) if expiry else None,
         error=_error(context, batch),
         waiting_for=None if final else _waiting_for(context, batch, shards),
@@ -56,9 +56,10 @@ def _status(batch: Batch, shards: Sequence[Shard]) -> BatchStatus:
 
 
 def _counts(batch: Batch, shards: Sequence[Shard]) -> RequestCounts:
-    ended: Counter[str] = Counter()
-    for shard in shards:
-        ended.update(_ended(shard))
+    ended = Counter(batch.result_counts if batch.state.is_final else {})
+    if not ended:
+        for shard in shards:
+            ended.update(_ended(shard))
     total = batch.rows or 0
     return RequestCounts(total=total, processing=total - ended.total(), **ended)
 
@@ -74,7 +75,7 @@ def _ended(shard: Shard) -> dict[str, int]:
 
 
 def _error(context: Context, batch: Batch) -> BatchError | None:
-    if batch.report is not None:
+    if batch.report is not None and not batch.erased:
         return read_record(context.storage, batch.id, batch.report, BatchError)
     failure = batch.failure or batch.error
     return None if failure is None else BatchError(**msgspec.structs.asdict(failure))
@@ -92,7 +93,7 @@ def _waiting_for(context: Context, batch: Batch, shards: Sequence[Shard]) -> str
         own = context.clients.provider(batch.provider).queue
     except ProviderNotFoundError as error:
         return f"{error}; workers that have it take the batch on"
-    queues = {item.queue or own or item.state.queue for item in items if item.state.queue is not None}
+    queues = {item.queue or own or item.state.queue for item in items if not item.state.is_final}
     deaf = sorted(str(queue) for queue in queues if not context.store.listeners(str(queue)))
     if deaf:
         return f"no worker listens on the queue {deaf[0]!r}: start one with -Q {deaf[0]}"

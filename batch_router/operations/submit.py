@@ -1,7 +1,7 @@
 """Submits a batch: checks it, stores its rows, adds it to the store. Runs in the caller's process."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 import msgspec
@@ -54,9 +54,15 @@ def submit(context: Context, provider: str, options: SubmitOptions, *, message_f
 
 
 def submit_rows(
-    context: Context, provider: str, rows: Rows, options: Options, *, message_follows: bool = False
+    context: Context,
+    provider: str,
+    rows: Rows,
+    options: Options,
+    *,
+    message_follows: bool = False,
+    before: Callable[[], None] = lambda: None,
 ) -> Hint:
-    """The same for options that were read before."""
+    """The same for options that were read before; `before` is called right before the batch is made, or raises."""
     kind = _find_provider(context, provider)
     queue = _check_options(context, kind, options)
     batch_id = options.choose_id()
@@ -82,6 +88,7 @@ def submit_rows(
             stream.write(msgspec.json.encode(submission))
         born = submission.born(f"{name}-submission.json", queue)
         batch = msgspec.structs.replace(born, storage=mark_for_batch(context))
+        before()
         try:
             known = _create(context, batch, delay=context.settings.grace if message_follows else 0)
         except StoreUnavailableError:
@@ -123,14 +130,18 @@ def _check_options(context: Context, kind: Provider, options: Options) -> str | 
 
 def _create(context: Context, batch: Batch, *, delay: float) -> Batch | None:
     """Add the batch to the store; returns the batch that has the id already, if one does."""
-    created = context.store.create(batch, delay=delay)
-    return None if created else context.store.get_batch(batch.id)
+    while not context.store.create(batch, delay=delay):
+        if (known := context.store.get_batch(batch.id)) is not None:
+            return known  # else it was purged in between
+    return None
 
 
 def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
     """The batch that an earlier submission with this key made."""
     if options.idempotency_key is None:
         raise _taken(batch.id)
+    if batch.purging:
+        raise ValidationError(f"{batch.id}, submitted with the same key, is being purged; submit again in a moment")
     way, _, _ = batch.content.rpartition(":")
     if way != WAY:  # an earlier version hashed in another way: what it was given cannot be compared
         log.warning("action=compare_content batch=%s known=%s; taken for the same batch", batch.id, way or "1")

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from ..core import Manifest
+from ..core import Manifest, ResultStatus
+from ..core.times import seconds_of
 from ..exceptions import FileMissingError, FileOperationError
 from ..security.logs import get_logger
 from ..security.names import BATCH_ID
@@ -100,7 +101,7 @@ def restore(context: Context, found: Mark) -> bool:
     now = context.store.now()
     batch = replace(batch, created_at=submission.submitted_at, doubt_since=now, last_doubt=now)
     ended = _as_ended(context.storage, batch)
-    is_new = context.store.create(ended or batch, delay=None if ended else 0)
+    is_new = context.store.create(ended or batch, delay=0)
     if is_new:
         log.warning("action=restored batch=%s state=%s", batch.id, (ended or batch).state)
     return is_new
@@ -119,6 +120,8 @@ def _as_ended(storage: Storage, batch: Batch) -> Batch | None:
         state=State(manifest.status.value),
         manifest=name,
         rows=manifest.request_counts.total,
+        result_counts={status.value: manifest.request_counts[status] for status in ResultStatus},
+        ended_at=seconds_of(manifest.completed_at),
         failure=manifest.error,
         doubt_since=None,
     )

@@ -62,7 +62,7 @@ def advance(context: Context, item_id: str, version: int) -> Advance | None:
         return None
     with context.keeper.hold(item.id, item.version, holder, since) as lease:
         running = Running.under(lease, context)
-        step = _step_of(item)
+        step = find_step(item.state.step)
         try:
             outcome = _run(running, item, step)
         except LeaseLostError:
@@ -70,12 +70,6 @@ def advance(context: Context, item_id: str, version: int) -> Advance | None:
             _let_go(context, item.id, holder)
             return None
         return _commit(running, item, step, outcome)
-
-
-def _step_of(item: Batch | Shard) -> Step:
-    if item.state.step is None:
-        raise RuntimeError(f"no step carries an item on that is {item.state}")
-    return find_step(item.state.step)
 
 
 def _run(running: Running, item: Batch | Shard, step: Step) -> Outcome:
@@ -114,7 +108,7 @@ def _wait_out(running: Running, item: Batch | Shard, left: float) -> Outcome:
 
 def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome) -> Advance | None:
     check_transition(item.state, outcome.state)
-    delay = outcome.delay if outcome.state.step is not None else None
+    delay = None if isinstance(item, Shard) and outcome.state.is_final else outcome.delay
     # Where a message follows, it has the grace to arrive before the sweep sends another.
     grace = running.settings.grace if delay is not None and delay <= LONGEST_COUNTDOWN else 0
     commit = Commit(
@@ -123,6 +117,7 @@ def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome)
         facts=outcome.facts,
         spawn=outcome.spawn,
         grace=running.settings.grace,
+        forget=outcome.forget,
     )
     try:
         committed = running.store.commit(item.id, item.version, commit, holder=running.lease.holder)
@@ -137,7 +132,8 @@ def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome)
     level = logging.INFO if outcome.state is not item.state else logging.DEBUG
     log.log(level, "action=%s item=%s next=%s", item.state.step, item.id, outcome.state)
     hint = Hint(item.id, committed.version, outcome.state, item.provider, item.queue)
-    return Advance(None if delay is None else hint, delay or 0, committed.woken)
+    ends = delay is None or outcome.state.is_final  # what is kept of a batch is looked at much later
+    return Advance(None if ends else hint, delay or 0, committed.woken)
 
 
 def _let_go(context: Context, item_id: str, holder: str) -> None:

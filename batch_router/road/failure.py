@@ -25,7 +25,7 @@ NO_TROUBLE: Final = ItemFacts(attempts=0, held_since=None, retry_at=None, error=
 
 def after_success(running: Running, item: Batch | Shard, outcome: Outcome) -> Outcome:
     """The outcome of a step that did its work; where it waits for something, since when and until when."""
-    if outcome.facts.get("error") is None or outcome.state.step is None:
+    if outcome.facts.get("error") is None or outcome.state.is_final:
         return outcome.over(NO_TROUBLE)
     now = running.store.now()
     waits_on = item.held_since is not None and bool(item.attempts) == bool(outcome.facts.get("attempts"))
@@ -90,6 +90,8 @@ def _try_again(item: Batch | Shard, decision: policy.Decision, now: float) -> Ou
 
 def _end_batch(running: Running, batch: Batch, decision: policy.Decision, error: Exception) -> Outcome:
     facts = BatchFacts(failure=decision.failure)
+    if decision.state.is_final:
+        facts["ended_at"] = running.store.now()
     if isinstance(error, InvalidInputError):
         facts["report"] = _write_report(running, batch, decision.failure, error)
     return batch_to(decision.state, **facts).over(NO_TROUBLE)

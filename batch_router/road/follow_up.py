@@ -60,7 +60,8 @@ def split_off(
     share = -(-len(again) // parts)
     slices = [again[start : start + share] for start in range(0, len(again), share)]
     with ExitStack() as files:
-        requests = files.enter_context(stored_rows(context, shard).open())
+        stored_rows(context, shard)  # an error if they were cut short
+        requests = files.enter_context(context.storage.open(shard.requests))
         row_ids = files.enter_context(context.storage.open(shard.row_ids))
         rows = enumerate(zip(requests, row_ids, strict=True))
         kept_ids = files.enter_context(context.storage.write(kept))

@@ -15,12 +15,14 @@ class Outcome(NamedTuple):
         delay: seconds until the next look; 0: hand it on at once; None: another item's commit wakes it.
         facts: what to remember.
         spawn: shards to make.
+        forget: whether the batch's shards are deleted.
     """
 
     state: State
     delay: float | None
     facts: Facts
     spawn: Sequence[Shard] = ()
+    forget: bool = False
 
     def over(self, facts: ItemFacts) -> Self:
         """The outcome, with these facts where it says nothing of them."""
@@ -40,10 +42,15 @@ class ShardOutcome(Outcome):
 
 
 def batch_to(
-    state: State, delay: float | None = 0, *, spawn: Sequence[Shard] = (), **facts: Unpack[BatchFacts]
+    state: State,
+    delay: float | None = 0,
+    *,
+    spawn: Sequence[Shard] = (),
+    forget: bool = False,
+    **facts: Unpack[BatchFacts],
 ) -> BatchOutcome:
     """A batch goes to a state; see `Outcome`."""
-    return BatchOutcome(state, delay, facts, spawn)
+    return BatchOutcome(state, delay, facts, spawn, forget)
 
 
 def shard_to(

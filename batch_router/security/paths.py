@@ -16,7 +16,7 @@ FOLDERS: Final = "generated"
 # Letters, digits, `_`, `-` and, inside, `.`: no part is `..`, hidden, empty or absolute. File systems take 255 bytes.
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}"
 _NAME = re.compile(rf"{_PART}(?:/{_PART}){{0,7}}")
-_BATCH_FOLDER = re.compile(rf"{FOLDERS}/{_PART}/{_PART}")
+_SHARD_FOLDER = re.compile(rf"{FOLDERS}/{_PART}/{_PART}/{_PART}")
 _SHOWN = 100
 
 
@@ -35,14 +35,14 @@ def is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def check_batch_folder(name: str) -> str:
-    """The name of a batch's folder, which holds nothing else.
+def check_shard_folder(name: str) -> str:
+    """The name of a shard's folder, which holds nothing else.
 
     Raises:
         FileOperationError: it is none; nothing is deleted.
     """
-    if _BATCH_FOLDER.fullmatch(name) is None:
-        raise FileOperationError(f"{_shown(name)} is not the folder of a batch; nothing was touched")
+    if _SHARD_FOLDER.fullmatch(name) is None:
+        raise FileOperationError(f"{_shown(name)} is not the folder of a shard; nothing was touched")
     return name
 
 

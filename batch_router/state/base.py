@@ -68,6 +68,7 @@ class Commit(NamedTuple):
         facts: what to remember.
         spawn: shards to make; the store numbers them on, and they are due after `grace`.
         grace: how long spawned or woken items wait for their message before the sweep sends another.
+        forget: whether the batch's shards are deleted.
     """
 
     state: State
@@ -75,6 +76,15 @@ class Commit(NamedTuple):
     facts: Facts
     spawn: Sequence[Shard] = ()
     grace: float = 0
+    forget: bool = False
+
+
+class Reopened(NamedTuple):
+    """A shard that has ended goes on: as it was read, its `state` from here on, and what to remember."""
+
+    shard: Shard
+    state: State
+    facts: Facts
 
 
 class Committed(NamedTuple):
@@ -117,8 +127,21 @@ class Store(Protocol):
     def let_go(self, item_id: str, *, holder: str) -> None:
         """End a claim without a commit: its worker lives, so it was no crash. The item is due at once."""
 
-    def decide(self, item_id: str, version: int, commit: Commit, *, holder: str) -> Committed | None:
-        """Commit an operator's decision about an item that no worker has; None if one has it, or it changed."""
+    def decide(self, item: Batch | Shard, commit: Commit, *, holder: str) -> Committed | None:
+        """Commit an operator's decision about an item that no worker has; None if one has it, or it changed.
+
+        Args:
+            item: as the operator saw it; another one of its id, made since, has changed.
+            commit: the decision.
+            holder: of this decision alone.
+        """
+
+    def reopen(self, batch: Batch, commit: Commit, shards: Sequence[Reopened]) -> list[Hint] | None:
+        """Have a batch that has ended go on with these shards; None, and nothing changes, if any of them changed.
+
+        The shards are due after the commit's grace, and what counts as open is counted. With `commit.forget` its shards
+        are deleted, and it is in doubt: it is cut again.
+        """
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
         """End a step; None, and nothing changes, if the item was lost.
@@ -151,8 +174,8 @@ class Store(Protocol):
     def cancel(self, batch_id: str) -> bool:
         """Mark a batch as to be cancelled and wake what waits in it; False if it has ended."""
 
-    def delete(self, batch_id: str) -> bool:
-        """Forget a batch that has ended, and its shards; False if it has not, or is not there."""
+    def delete(self, batch: Batch) -> bool:
+        """Forget a batch that has ended, and its shards; False if it has not, or another one has its id, or none."""
 
     def owned_jobs(self, account: str, jobs: Sequence[str]) -> set[str]:
         """Which of these jobs shards of an account (`Account.name`) own or owned; of deleted batches for 90 days."""

@@ -63,7 +63,7 @@ def load_hint(item_id: str, *fields: str | None) -> Hint:
         hint = msgspec.convert((item_id, *values), Hint)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise corrupt(item_id, str(error)) from None
-    if hint.version < 1 or hint.state.step is None:
+    if hint.version < 1 or (hint.state.is_final and batch_id_of(item_id) != item_id):
         raise corrupt(item_id, "no step waits for it")
     if not (_ITEM_ID.fullmatch(item_id) and PROVIDER.fullmatch(hint.provider) and QUEUE.fullmatch(hint.queue or "io")):
         raise corrupt(item_id, "its id, provider or queue is none")

@@ -157,6 +157,12 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         dropped: what its requests asked for and the provider does not take, by name, with `unsupported="drop"`.
         adjusted: what of its schemas is sent in another way than they say it, by name: the provider has no other.
         report: storage name of the list of refused rows, if any were.
+        ended_at: when it ended (seconds since 1970).
+        result_counts: by the words of `ResultStatus`, once it has ended.
+        retired: whether its shards are no longer in the store: it ended long ago.
+        erased: whether its payloads were deleted: it ended long ago.
+        purging: whether all that is kept of it is being deleted.
+        retried_as: id of the batch that its failed rows were sent again as.
     """
 
     input: InputFile
@@ -173,6 +179,12 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     adjusted: dict[str, int] = msgspec.field(default_factory=dict)
     manifest: str | None = None
     report: str | None = None
+    ended_at: float | None = None
+    result_counts: dict[str, int] = msgspec.field(default_factory=dict)
+    retired: bool = False
+    erased: bool = False
+    purging: bool = False
+    retried_as: str | None = None
 
 
 class Shard(Item, frozen=True, kw_only=True, tag="shard"):
@@ -292,6 +304,12 @@ class BatchFacts(ItemFacts, total=False):
     adjusted: dict[str, int]
     manifest: str
     report: str
+    ended_at: float | None
+    result_counts: dict[str, int]
+    retired: bool
+    erased: bool
+    purging: bool
+    retried_as: str
 
 
 class ShardFacts(ItemFacts, total=False):
@@ -321,7 +339,7 @@ class ShardFacts(ItemFacts, total=False):
     resend: int
     alone: int
     part: Part
-    left_behind: Failure
+    left_behind: Failure | None
 
 
 Facts = ItemFacts | BatchFacts | ShardFacts

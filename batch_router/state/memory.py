@@ -3,20 +3,17 @@
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TypeVar, cast
 
 import msgspec
 
-from ..core import BatchStatus
-from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Which
-from .checks import TRIES, load_item
-from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_item, shard_id
+from .base import Binding, Commit, Committed, Hint, Quarantined, Reopened
+from .checks import TRIES
+from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, shard_id
+from .memory_lists import Kind, copy
 from .memory_walks import MemoryWalks
 from .table import State
-
-_Kind = TypeVar("_Kind", bound=Batch | Shard)
 
 # As in `store.lua`.
 _MOST_DOUBLINGS = 12
@@ -68,12 +65,12 @@ class MemoryStore(MemoryWalks):
             if item is None:
                 return None
             if item.version == version + 1 and item.claimed_by == holder:
-                return _copy(item)
+                return copy(item)
             if item.version != version or item_id not in self._due or item.schema != SCHEMA:
                 return None
             self._due[item_id] = self.now() + lease
             is_doubted = item.epoch != self.epoch
-            return _copy(
+            return copy(
                 self._change(
                     item,
                     version=version + 1,
@@ -109,17 +106,43 @@ class MemoryStore(MemoryWalks):
                 self._change(item, crashes=max(0, item.crashes - 1))
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
-        return self._commit(item_id, fence, commit, holder, holder)
-
-    def decide(self, item_id: str, version: int, commit: Commit, *, holder: str) -> Committed | None:
-        return self._commit(item_id, version, commit, holder, None)
-
-    def _commit(
-        self, item_id: str, fence: int, commit: Commit, holder: str, claimed_by: str | None
-    ) -> Committed | None:
         with self._lock:
             item = self._items.get(item_id)
-            if item is None or (item.version, item.claimed_by) != (fence, claimed_by):
+            is_held = item is not None and (item.version, item.claimed_by) == (fence, holder)
+            return self._commit(item_id, fence, commit, holder, is_ours=is_held)
+
+    def decide(self, item: Batch | Shard, commit: Commit, *, holder: str) -> Committed | None:
+        with self._lock:
+            return self._commit(item.id, item.version, commit, holder, is_ours=self._rests(item))
+
+    def reopen(self, batch: Batch, commit: Commit, shards: Sequence[Reopened]) -> list[Hint] | None:
+        with self._lock:
+            if not (self._rests(batch) and all(self._rests(each.shard) for each in shards)):
+                return None
+            if commit.forget:
+                self._forget_shards(batch.id)
+                self._change(self._items[batch.id], doubt_since=self.now(), last_doubt=self.now())
+            self._go_on_in(batch.id, commit.state, commit.facts, commit.delay)
+            for each in shards:
+                self._go_on_in(each.shard.id, each.state, each.facts, commit.grace)
+            self._change(self._items[batch.id], open=sum(each.shard.id in self._counting for each in shards))
+            return [self._hint(self._items[each]) for each in (batch.id, *(each.shard.id for each in shards))]
+
+    def _rests(self, seen: Batch | Shard) -> bool:
+        item = self._items.get(seen.id)
+        if item is None or item.claimed_by is not None:
+            return False
+        return (item.version, item.created_at) == (seen.version, seen.created_at)
+
+    def _go_on_in(self, item_id: str, state: State, facts: Facts, delay: float | None) -> None:
+        item = self._items[item_id]
+        self._change(item, **facts, state=state, crashes=0, version=item.version + 1, updated_at=self.now())
+        self._set_due(item, delay)
+
+    def _commit(self, item_id: str, fence: int, commit: Commit, holder: str, *, is_ours: bool) -> Committed | None:
+        with self._lock:
+            item = self._items.get(item_id)
+            if item is None or not is_ours:
                 repeated = item and item.version == fence + 1 and self._committed_by.get(item_id) == holder
                 return Committed(fence + 1, []) if repeated else None
             unseen_cancel = self._items[batch_id_of(item_id)].cancel and not item.cancel
@@ -137,6 +160,8 @@ class MemoryStore(MemoryWalks):
             )
             if isinstance(after, Shard):
                 self._note_job(after)
+            if commit.forget:
+                self._forget_shards(item_id)
             woken = [self._spawn(batch_id_of(item_id), shard, commit.grace) for shard in commit.spawn]
             if item_id in self._counting and commit.state.is_final:
                 woken += self._close_one(batch_id_of(item_id), commit.grace)
@@ -183,7 +208,7 @@ class MemoryStore(MemoryWalks):
             family = [item_id] if batch is None else [item.id for item in self._family(batch)]
             released = [each for each in family if self._forget_trouble(each)]
             for each in released:
-                if each in self._items and self._items[each].state.step is not None:
+                if each in self._items and not self._items[each].state.is_final:
                     self._due[each] = self.now()
             return released
 
@@ -197,18 +222,13 @@ class MemoryStore(MemoryWalks):
                     self._due[item.id] = self.now()
             return True
 
-    def delete(self, batch_id: str) -> bool:
+    def delete(self, batch: Batch) -> bool:
         with self._lock:
-            batch = self._find(batch_id, Batch)
-            if batch is None or not batch.state.is_final:
+            known = self._find(batch.id, Batch)
+            if known is None or not known.state.is_final or known.created_at != batch.created_at:
                 return False
-            for item in self._family(batch):
-                del self._items[item.id]
-                self._due.pop(item.id, None)
-                self._committed_by.pop(item.id, None)
-                self._held.pop(item.id, None)
-                self._forget_trouble(item.id)
-                self._counting.discard(item.id)
+            for item in self._family(known):
+                self._forget(item.id)
             return True
 
     def unfetched_jobs_of(self, account: str) -> set[str]:
@@ -230,32 +250,6 @@ class MemoryStore(MemoryWalks):
     def get_shards(self, batch: Batch) -> list[Shard]:
         with self._lock:
             return [shard for number in range(batch.shards) if (shard := self._find(shard_id(batch.id, number), Shard))]
-
-    def iter_batches(self, which: Which = ALL) -> Iterator[Batch]:
-        with self._lock:
-            batches = [batch for batch in self._batches() if self._is_meant(batch, which)]
-        return (_copy(batch) for batch in batches)
-
-    def iter_ended(self, before: float) -> Iterator[Batch]:
-        with self._lock:
-            ended = [batch for batch in self._batches() if batch.state.is_final and batch.updated_at < before]
-        return (_copy(batch) for batch in sorted(ended, key=lambda batch: batch.updated_at))
-
-    def accounts(self) -> set[tuple[str, str | None]]:
-        with self._lock:
-            return {(batch.provider, batch.credential) for batch in self._batches()}
-
-    def undecided(self, labels: Collection[str]) -> set[str]:
-        with self._lock:
-            open_ones = (shard for shard in self._shards() if shard.job is None and not shard.state.is_final)
-            return {shard.label for shard in open_ones}.intersection(labels)
-
-    def has_company(self, item_id: str, account: str, model: str) -> bool:
-        with self._lock:
-            others = (shard for shard in self._shards() if shard.id != item_id and shard.model == model)
-            return any(
-                shard.account is not None and shard.account.name == account and _may_run(shard) for shard in others
-            )
 
     def foreign_items(self, limit: int) -> list[str]:
         with self._lock:
@@ -290,27 +284,24 @@ class MemoryStore(MemoryWalks):
     def close(self) -> None:
         """Nothing is open."""
 
-    def _find(self, item_id: str, kind: type[_Kind]) -> _Kind | None:
+    def _find(self, item_id: str, kind: type[Kind]) -> Kind | None:
         item = self._items.get(item_id)
-        return _copy(item) if isinstance(item, kind) else None
+        return copy(item) if isinstance(item, kind) else None
 
-    def _family(self, batch: Batch) -> list[Batch | Shard]:
-        return [self._items[each] for each in (batch.id, *(shard_id(batch.id, n) for n in range(batch.shards)))]
+    def _forget_shards(self, batch_id: str) -> None:
+        batch = self._items[batch_id]
+        assert isinstance(batch, Batch)
+        for item in self._family(batch)[1:]:
+            self._forget(item.id)
+        self._change(batch, shards=0, open=0)
 
-    def _batches(self) -> Iterator[Batch]:
-        """The newest first."""
-        items = reversed(self._items.values())
-        return (item for item in items if isinstance(item, Batch) and item.schema == SCHEMA)
-
-    def _shards(self) -> Iterator[Shard]:
-        return (item for item in self._items.values() if isinstance(item, Shard))
-
-    def _is_meant(self, batch: Batch, which: Which) -> bool:
-        if which.status is BatchStatus.PARKED:
-            in_status = any(item.state is State.PARKED for item in self._family(batch))
-        else:
-            in_status = which.status in (None, _listed(batch))
-        return in_status and which.provider in (None, batch.provider) and batch.id.startswith(which.prefix)
+    def _forget(self, item_id: str) -> None:
+        del self._items[item_id]
+        self._due.pop(item_id, None)
+        self._committed_by.pop(item_id, None)
+        self._held.pop(item_id, None)
+        self._forget_trouble(item_id)
+        self._counting.discard(item_id)
 
     def _forget_trouble(self, item_id: str) -> bool:
         """Whether the item was in the quarantine."""
@@ -328,7 +319,7 @@ class MemoryStore(MemoryWalks):
         timeout = item.timeout if isinstance(item, Batch) else None
         return timeout is not None and item.created_at + timeout <= self.now()
 
-    def _change(self, item: _Kind, **facts: object) -> _Kind:
+    def _change(self, item: Kind, **facts: object) -> Kind:
         changed = self._items[item.id] = msgspec.structs.replace(item, **facts)
         return changed
 
@@ -373,21 +364,3 @@ class MemoryStore(MemoryWalks):
         self._due[batch_id] = self.now() + grace
         woken = self._change(batch, state=State.FINISHING, version=batch.version + 1, updated_at=self.now())
         return [self._hint(woken)]
-
-
-def _copy(item: _Kind) -> _Kind:
-    """Through the same bytes as in Redis, so that nothing is shared and nothing passes that Redis could not hold."""
-    return cast(_Kind, load_item(item.id, dump_item(item)))
-
-
-def _listed(batch: Batch) -> BatchStatus:
-    """The status that the batch is listed under."""
-    if batch.state.is_final:
-        return BatchStatus(batch.state.value)
-    if batch.cancel:
-        return BatchStatus.CANCELLING
-    return BatchStatus.QUEUED if batch.state is State.QUEUED else BatchStatus.IN_PROGRESS
-
-
-def _may_run(shard: Shard) -> bool:
-    return shard.state is State.POLLING or (shard.state is State.CREATING and shard.intent is not None)

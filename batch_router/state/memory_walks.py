@@ -1,19 +1,17 @@
 """The store in memory: what concerns the jobs of an account."""
 
-import threading
 from collections.abc import Mapping, Sequence
 
 from ..core.jobs import Job
-from .items import Batch, Shard
+from .memory_lists import MemoryLists
 from .walks import KEPT_FOR, Walk
 
 
-class MemoryWalks:
+class MemoryWalks(MemoryLists):
     """See `Store`."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._items: dict[str, Batch | Shard] = {}
+        super().__init__()
         self._due: dict[str, float] = {}
         self._jobs: dict[str, set[str]] = {}
         self._walkers: dict[str, tuple[str, int]] = {}

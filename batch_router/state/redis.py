@@ -11,7 +11,7 @@ import redis
 
 from ..exceptions import CorruptItemError
 from ..security.logs import get_logger
-from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Which
+from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Reopened, Which
 from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, shard_id
 from .redis_border import raise_if_corrupt, translated
@@ -23,7 +23,6 @@ log = get_logger(__name__)
 
 _LUA = "".join(files(__package__).joinpath(name).read_text() for name in ("lists.lua", "store.lua"))
 _FINALS = msgspec.json.encode([state.value for state in State if state.is_final])
-_RESTING = msgspec.json.encode([state.value for state in State if state.step is None])
 # Shards that are read at once.
 _SHARDS_AT_ONCE = 1000
 
@@ -84,12 +83,33 @@ class RedisStore(RedisWalks):
         self._change("let_go", item_id, _json(holder))
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
-        return self._commit(item_id, fence, commit, holder, "0")
+        return self._commit(item_id, fence, commit, holder)
 
-    def decide(self, item_id: str, version: int, commit: Commit, *, holder: str) -> Committed | None:
-        return self._commit(item_id, version, commit, holder, "1")
+    def decide(self, item: Batch | Shard, commit: Commit, *, holder: str) -> Committed | None:
+        return self._commit(item.id, item.version, commit, holder, born=item.created_at)
 
-    def _commit(self, item_id: str, fence: int, commit: Commit, holder: str, decides: str) -> Committed | None:
+    def reopen(self, batch: Batch, commit: Commit, shards: Sequence[Reopened]) -> list[Hint] | None:
+        moved = [
+            (each.shard.id, str(each.shard.version), each.shard.created_at, _json(each.state), dump_facts(each.facts))
+            for each in shards
+        ]
+        reply = self._change(
+            "reopen",
+            batch.id,
+            batch.version,
+            batch.created_at,
+            _json(commit.state),
+            -1 if commit.delay is None else _ms(commit.delay),
+            _json(dump_facts(commit.facts)),
+            _json(moved),
+            _ms(commit.grace),
+            int(commit.forget),
+        )
+        return self._readable(cast("list[list[str]]", reply)) if reply else None
+
+    def _commit(
+        self, item_id: str, fence: int, commit: Commit, holder: str, born: float | None = None
+    ) -> Committed | None:
         parent = _parent(item_id)
         reply = self._change(
             "commit",
@@ -103,7 +123,8 @@ class RedisStore(RedisWalks):
             _json(State.FINISHING) if parent and commit.state.is_final else "",
             _json([(shard.counts_as_open, dump_item(shard)) for shard in commit.spawn]),
             _ms(commit.grace),
-            decides,
+            int(commit.forget),
+            "" if born is None else born,
         )
         if not reply:
             return None
@@ -111,7 +132,9 @@ class RedisStore(RedisWalks):
         return Committed(cast(int, version), self._readable(cast("list[list[str]]", woken)))
 
     def take_due(self, limit: int, *, grace: float) -> list[Hint]:
-        rows, dropped = cast("tuple[list[list[str]], list[str]]", self._call("take_due", limit, _ms(grace)))
+        rows, dropped = cast(
+            "tuple[list[list[str]], list[str]]", self._call("take_due", limit, _ms(grace), _json(State.FINISHING))
+        )
         for entry in dropped:
             log.warning("action=dropped entry=%s: it was due, and is no id of an item", shown(entry))
         return self._readable(rows)
@@ -133,7 +156,7 @@ class RedisStore(RedisWalks):
         return self._lists.quarantined_of([batch.id, *(shard_id(batch.id, number) for number in range(batch.shards))])
 
     def release(self, item_id: str) -> list[str]:
-        return cast("list[str]", self._change("release", item_id, _RESTING))
+        return cast("list[str]", self._change("release", item_id, _FINALS))
 
     def end_run(self, word: str) -> None:
         """Note with a word of the caller's own that the server ends now."""
@@ -146,8 +169,8 @@ class RedisStore(RedisWalks):
     def cancel(self, batch_id: str) -> bool:
         return bool(self._change("cancel", batch_id, _FINALS))
 
-    def delete(self, batch_id: str) -> bool:
-        return bool(self._change("delete", batch_id, _FINALS))
+    def delete(self, batch: Batch) -> bool:
+        return bool(self._change("delete", batch.id, batch.created_at, _FINALS))
 
     @translated
     def unfetched_jobs_of(self, account: str) -> set[str]:

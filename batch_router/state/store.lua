@@ -85,6 +85,12 @@ local function epoch()
   return '"' .. name .. '"', redis.call('GET', prefix .. 'epoch:' .. name)
 end
 
+-- Whether an item that no worker has is still as an operator saw it; another of its id was born at another time
+local function rests(key, version, born)
+  return is_at(key, version) and (redis.call('HGET', key, 'claimed_by') or 'null') == 'null'
+    and tonumber(redis.call('HGET', key, 'created_at')) == tonumber(born)
+end
+
 local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
 
 -- Note for the account of an item that it has a job, with a score, or no such job; one that runs in a worker has no account
@@ -100,6 +106,43 @@ end
 -- A list that cannot be changed (its key is of another kind, a field of the item holds nonsense) stops no step
 local function list(key, id)
   if id:find('.', 1, true) then pcall(list_shard, own, key, id, now) else pcall(list_batch, own, key, id, now) end
+end
+
+-- batch id and, by number, its shards; a number that no batch has would keep the server busy for ever
+local function family(id)
+  local ids, count = {id}, tonumber(redis.call('HGET', item_key(id), 'shards') or 0)
+  if not count or count > 200000 then error('shards is no number of shards') end
+  for number = 0, count - 1 do ids[#ids + 1] = id .. '.' .. number end
+  return ids
+end
+
+local function forget(id)
+  local key = item_key(id)
+  note_job(key, redis.call('HGET', key, 'job'), now)
+  unlist(own, key, id)
+  redis.call('DEL', key)
+  redis.call('ZREM', due, id)
+  redis.call('ZREM', quarantine, id)
+  redis.call('HDEL', reasons, id)
+  redis.call('HDEL', unread, id)
+end
+
+local function forget_shards(id)
+  for _, each in ipairs(family(id)) do
+    if each ~= id then forget(each) end
+  end
+  redis.call('HSET', item_key(id), 'shards', 0, 'open', 0)
+end
+
+-- A shard less is open; whether it was the last one, which moves its batch to the state `wake`
+local function close_one(id, wake, grace)
+  local key = item_key(id)
+  if redis.call('HINCRBY', key, 'open', -1) ~= 0 then return false end
+  redis.call('HSET', key, 'state', wake)
+  redis.call('HINCRBY', key, 'version', 1)
+  redis.call('ZADD', due, now + grace, id)
+  touch(key)
+  return true
 end
 
 local calls = {}
@@ -164,16 +207,13 @@ function calls.let_go(id, holder)
 end
 
 -- id, fence, state (JSON), delay or -1, facts, holder (JSON), batch id or '', state to wake the batch in or '',
--- {{counts as open, fields} of a shard to make, ...}, grace, '1' where no step has the item: an operator decides
+-- {{counts as open, fields} of a shard to make, ...}, grace, '1' to delete the shards, and where no step has the item,
+-- for an operator decides, when the item was born (seconds), else ''
 -- Returns {version, hint, ...} or false.
-function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn, grace, decides)
+function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn, grace, forget, born)
   local key = item_key(id)
   local is_ours
-  if decides == '1' then
-    is_ours = is_at(key, fence) and (redis.call('HGET', key, 'claimed_by') or 'null') == 'null'
-  else
-    is_ours = holds(key, fence, holder)
-  end
+  if born ~= '' then is_ours = rests(key, fence, born) else is_ours = holds(key, fence, holder) end
   if not is_ours then
     local repeated = redis.call('HGET', key, 'version') == tostring(fence + 1)
       and redis.call('HGET', key, 'committed_by') == holder
@@ -191,6 +231,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
   redis.call('HDEL', key, 'claimed_by')
   touch(key)
+  if forget == '1' then forget_shards(id) end
   list(key, id)
   local parent = batch ~= '' and item_key(batch)
   if tonumber(delay) < 0 then
@@ -216,14 +257,41 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
     end
     reply[#reply + 1] = hint(child)
   end
-  local counts = wake ~= '' and redis.call('HGET', key, 'counts') == 'true'
-  if counts and redis.call('HINCRBY', parent, 'open', -1) == 0 then
-    redis.call('HSET', parent, 'state', wake)
-    redis.call('HINCRBY', parent, 'version', 1)
-    redis.call('ZADD', due, now + grace, owner_id)
-    touch(parent)
+  if wake ~= '' and redis.call('HGET', key, 'counts') == 'true' and close_one(owner_id, wake, grace) then
     reply[#reply + 1] = hint(owner_id)
   end
+  return reply
+end
+
+-- batch id, version and birth (seconds) of a batch that has ended, state (JSON), delay or -1, facts,
+-- {{id, version, birth, state, facts} of a shard that goes on, ...}, grace, '1' to delete the shards
+-- Returns {hint, ...} or false.
+function calls.reopen(id, version, born, state, delay, facts, shards, grace, forget)
+  local key = item_key(id)
+  shards = cjson.decode(shards)
+  if not rests(key, version, born) then return false end
+  for _, each in ipairs(shards) do
+    if not rests(item_key(each[1]), each[2], each[3]) then return false end
+  end
+  local reply, open = {}, 0
+  local function go_on_in(item, to, known, pause)
+    local item_at = item_key(item)
+    set_fields(item_at, known)
+    redis.call('HSET', item_at, 'state', to, 'crashes', 0)
+    redis.call('HINCRBY', item_at, 'version', 1)
+    touch(item_at)
+    list(item_at, item)
+    if tonumber(pause) < 0 then redis.call('ZREM', due, item) else redis.call('ZADD', due, now + pause, item) end
+    if redis.call('HGET', item_at, 'counts') == 'true' then open = open + 1 end
+    reply[#reply + 1] = hint(item)
+  end
+  if forget == '1' then
+    forget_shards(id)
+    redis.call('HSET', key, 'doubt_since', seconds, 'last_doubt', seconds)
+  end
+  go_on_in(id, state, cjson.decode(facts), delay)
+  for _, each in ipairs(shards) do go_on_in(each[1], each[4], each[5], grace) end
+  redis.call('HSET', key, 'open', open)
   return reply
 end
 
@@ -244,14 +312,22 @@ local function set_aside(id, reason)
   redis.call('HSET', reasons, id, reason)
 end
 
+-- A shard whose record is gone ends nothing any more: its batch goes on without it, and misses its rows in the end
+local function close_lost(id, wake, grace)
+  local batch = id:match('^([^.]+)%.')
+  if batch and redis.call('EXISTS', item_key(id)) == 0 and redis.pcall('HGET', item_key(batch), 'state') == '"running"' then
+    close_one(batch, wake, grace)
+  end
+end
+
 -- Entries that one call looks at, names of such that are no ids that it returns, and bytes of each that are shown
 local most_entries, most_names, longest_name = 10000, 10, 100
 -- An item that is held back again and again comes back after twice the time each time, up to 4,096 times the grace
 local most_doublings = 12
 
--- limit, grace
+-- limit, grace, state to wake a batch in
 -- Returns {{hint, ...}, {entry that is no id, ...}}. What it looks at leaves the front, so the next call sees what is behind.
-function calls.take_due(limit, grace)
+function calls.take_due(limit, grace, wake)
   local hints, dropped, seen = {}, {}, 0
   limit = tonumber(limit)
   while #hints < limit and seen < most_entries do
@@ -266,6 +342,7 @@ function calls.take_due(limit, grace)
         hints[#hints + 1] = found
       elseif is_id(id) then
         set_aside(id, 'its record is gone, or is none of this version')
+        close_lost(id, wake, grace)
       else
         redis.call('ZREM', due, id)
         if #dropped < most_names then dropped[#dropped + 1] = id:sub(1, longest_name) end
@@ -302,24 +379,16 @@ local function is_final(state, finals)
   return false
 end
 
--- batch id and, by number, its shards; a number that no batch has would keep the server busy for ever
-local function family(id)
-  local ids, count = {id}, tonumber(redis.call('HGET', item_key(id), 'shards') or 0)
-  if not count or count > 200000 then error('shards is no number of shards') end
-  for number = 0, count - 1 do ids[#ids + 1] = id .. '.' .. number end
-  return ids
-end
-
--- id of a shard, or of a batch for it and its shards; states in which nothing is due (JSON)
+-- id of a shard, or of a batch for it and its shards; final states (JSON)
 -- Returns the ids that were in the quarantine.
-function calls.release(id, resting)
+function calls.release(id, finals)
   local released = {}
   for _, each in ipairs(family(id)) do
     redis.call('HDEL', unread, each)
     if redis.call('ZREM', quarantine, each) == 1 then
       redis.call('HDEL', reasons, each)
       local state = redis.call('HGET', item_key(each), 'state')
-      if state and not is_final(state, resting) then redis.call('ZADD', due, now, each) end
+      if state and not is_final(state, finals) then redis.call('ZADD', due, now, each) end
       released[#released + 1] = each
     end
   end
@@ -340,19 +409,11 @@ function calls.cancel(id, finals)
   return 1
 end
 
--- batch id, final states (JSON)
-function calls.delete(id, finals)
-  local state = redis.call('HGET', item_key(id), 'state')
-  if not state or not is_final(state, finals) then return 0 end
-  for _, each in ipairs(family(id)) do
-    note_job(item_key(each), redis.call('HGET', item_key(each), 'job'), now)
-    unlist(own, item_key(each), each)
-    redis.call('DEL', item_key(each))
-    redis.call('ZREM', due, each)
-    redis.call('ZREM', quarantine, each)
-    redis.call('HDEL', reasons, each)
-    redis.call('HDEL', unread, each)
-  end
+-- batch id, birth (seconds), final states (JSON)
+function calls.delete(id, born, finals)
+  local state, created_at = unpack(redis.call('HMGET', item_key(id), 'state', 'created_at'))
+  if not state or not is_final(state, finals) or tonumber(created_at) ~= tonumber(born) then return 0 end
+  for _, each in ipairs(family(id)) do forget(each) end
   return 1
 end
 

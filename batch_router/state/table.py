@@ -11,7 +11,9 @@ Rules:
 * The step `clean` deletes what lies at the provider only after that, and nothing makes it fail.
 * A batch leaves `running` only by the commit that ends its last shard. Meanwhile a worker looks at it for its time-out.
 * `parked` waits for the operator. Its step ends the waiting when the batch is cancelled, when its time is over, or when
-  the operator gives the shard up. Final states wait for nothing.
+  the operator gives the shard up.
+* A final state stays. The step of a batch lets go of its shards and payloads in the end. Only the operator's command
+  `resume` takes an item out of it (`REOPENED`): a step that went wrong is repeated, and nothing is created twice.
 
 `docs/architecture.md` has the picture; a test holds it against this table.
 """
@@ -31,12 +33,12 @@ class State(StrEnum):
     """Where an item stands. The values are what Redis holds.
 
     Attributes:
-        step: the file of `batch_router.road.steps` that carries the item on; None where no step does.
+        step: the file of `batch_router.road.steps` that carries the item on.
         queue: the Celery queue of that step, unless the provider has one of its own.
     """
 
-    step: str | None
-    queue: Queue | None
+    step: str
+    queue: Queue
     _elsewhere: str
     _given_up: str
     _leads_on: bool
@@ -44,8 +46,8 @@ class State(StrEnum):
     def __new__(
         cls,
         word: str,
-        step: str | None = None,
-        queue: Queue | None = None,
+        step: str = "",
+        queue: Queue = "cpu",
         elsewhere: str = "",
         given_up: str = "",
         leads_on: bool = True,
@@ -63,7 +65,7 @@ class State(StrEnum):
         state = str.__new__(cls, word)
         state._value_ = word
         state.step, state.queue, state._elsewhere, state._given_up = step, queue, elsewhere, given_up
-        state._leads_on = leads_on and step is not None
+        state._leads_on = leads_on
         return state
 
     # fmt: off
@@ -80,10 +82,10 @@ class State(StrEnum):
     CLEANING =     ("cleaning",    "clean",     "io",   _ENDS,                                "completed",   False)
     PARKED =       ("parked",      "park",      "io",   "polling uploading normalizing failed", "normalizing", False)
     # both
-    COMPLETED =    ("completed",)
-    FAILED =       ("failed",)
-    CANCELLED =    ("cancelled",)
-    EXPIRED =      ("expired",)
+    COMPLETED =    ("completed",   "retire",    "cpu",  "",                                   "completed",   False)
+    FAILED =       ("failed",      "retire",    "cpu",  "",                                   "failed",      False)
+    CANCELLED =    ("cancelled",   "retire",    "cpu",  "",                                   "cancelled",   False)
+    EXPIRED =      ("expired",     "retire",    "cpu",  "",                                   "expired",     False)
     # fmt: on
 
     @property
@@ -91,7 +93,7 @@ class State(StrEnum):
         """The state after this one's step did its work: the next row.
 
         Raises:
-            StateError: this is the end of a road, or no step's.
+            StateError: this is the end of a road, or beside it.
         """
         if not self._leads_on:
             raise StateError(f"{self.value} is followed by no other row")
@@ -113,8 +115,8 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing happens to an item in this state any more."""
-        return not self.successors
+        """Whether the item has ended."""
+        return self.value in _ENDS.split()
 
 
 @cache
@@ -126,6 +128,22 @@ def _successors(state: State) -> frozenset[State]:
 #: Where a shard begins.
 FIRST_OF_SHARD = State.UPLOADING
 _LAST_OF_SHARD = State.CLEANING
+
+
+#: Where `resume` takes a batch, or a shard of it, that has ended.
+REOPENED = frozenset(
+    {State.QUEUED, State.RUNNING, State.FINISHING} | {State.UPLOADING, State.CREATING, State.POLLING, State.NORMALIZING}
+)
+
+
+def check_reopening(old: State, new: State) -> None:
+    """Refuse to take up an item in another way than the table has.
+
+    Raises:
+        StateError: `old` is not final, or `new` is none of those that follow.
+    """
+    if not old.is_final or new not in REOPENED:
+        raise StateError(f"{old.value} cannot be taken up as {new.value}")
 
 
 def check_transition(old: State, new: State) -> None:

@@ -49,4 +49,4 @@ class Storage(Protocol):
         """Remove the object, if it is there."""
 
     def delete_all(self, folder: str) -> None:
-        """Remove all objects below the folder of a batch, if it is there; any other folder is an error."""
+        """Remove the folder of a shard with all that is in it, unfinished writes too; any other folder is an error."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..exceptions import FileMissingError, FileOperationError, ValidationError
 from ..security.files import check_home, make_home, open_regular, stat_regular
-from ..security.paths import check_batch_folder, folder_below, is_name
+from ..security.paths import check_shard_folder, folder_below, is_name
 from .contract import ReadRange, StoredObject
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class FolderStorage:
                     os.rmdir(f"../{above}", dir_fd=folder)
 
     def delete_all(self, folder: str) -> None:
-        check_batch_folder(folder)
+        check_shard_folder(folder)
         with _translated(folder), suppress(FileNotFoundError), folder_below(self._top, folder) as (parent, last):
             shutil.rmtree(last, dir_fd=parent)
 

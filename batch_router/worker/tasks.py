@@ -18,6 +18,5 @@ def _add_step(name: str) -> None:
     app.task(bind=True, shared=False, base=RoadTask, name=f"batch_router.{name}")(step)
 
 
-for state in State:
-    if state.step is not None:
-        _add_step(state.step)
+for name in sorted({state.step for state in State}):
+    _add_step(name)

@@ -118,8 +118,11 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("watch/store.announce"),
     Effect("sweep/store.take_due"),
     Effect("sweep/publish", "silent"),
-    Effect("purge/delete mark", by="operator"),
-    Effect("purge/delete folder", by="operator"),
+    *(
+        Effect(f"purge/{name}", by="operator")
+        for name in ("store.decide", "delete mark", "delete folder", "delete input", "delete manifest")
+    ),
+    Effect("purge/delete submission", by="operator"),
     Effect("purge/store.delete", by="operator"),
 )
 

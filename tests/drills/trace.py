@@ -133,7 +133,8 @@ class _Store:
             return method
 
         def change(*args: Any, **options: Any) -> Any:
-            item = args[0] if args and isinstance(args[0], str) and name not in _OF_NO_ITEM else ""
+            about = getattr(args[0], "id", args[0]) if args else ""
+            item = about if isinstance(about, str) and name not in _OF_NO_ITEM else ""
             item = self._trace.item if name in _OF_AN_ACCOUNT else item
             facts = "".join(f" {'no ' * (value is None)}{fact}" for fact, value in (options.get("facts") or {}).items())
             place = self._trace.place
@@ -145,7 +146,7 @@ class _Store:
             result = method(*args, **options)
             if name == "claim" and result is not None:
                 self._trace.item = item
-            if result is not False and (result is not None or name not in ("claim", "commit")):
+            if result is not False and (result is not None or name not in ("claim", "commit", "decide")):
                 self._trace.tell("after", effect, item)
             return result
 

@@ -147,8 +147,22 @@ def test_a_batch_is_purged(stack: Stack) -> None:
     assert stack.cli("submit", *arguments, "--wait").returncode == 0
     assert stack.cli("results", "old", "--partial").stdout == stack.cli("results", "old").stdout
     assert stack.cli("purge").returncode == stack.cli("purge", "old", "--older-than", "1").returncode == 2
-    assert stack.cli("purge", "old").stdout == "old\n"
+    told = stack.cli("purge", "old")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "the rows, the results and the state of old would be deleted; nothing was done" in told.stderr
+    assert stack.cli("purge", "old", "--yes").stdout == "old\n"
     assert stack.cli("status", "old").returncode == 2
+
+
+def test_a_batch_whose_rows_were_damaged_is_taken_up(stack: Stack) -> None:
+    """`resume` has it go on when they are mended; of a batch that lost nothing it says so."""
+    rows = GOOD.encode()
+    (stack.home / "good.jsonl").write_bytes(rows)
+    arguments = ("good.jsonl", "--provider", "openai", "--model", "m", "--batch-id", "damaged", "--wait")
+    assert stack.cli("submit", *arguments).returncode == 0
+    done = stack.cli("resume", "damaged")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "has lost nothing" in done.stderr
 
 
 def test_failed_rows_are_sent_again(stack: Stack) -> None:

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
 import redis
 
 from batch_router.connect import open_store
@@ -15,7 +16,9 @@ from batch_router.road.advance import advance
 from batch_router.road.context import Clients, Context
 from batch_router.road.lease import LeaseKeeper
 from batch_router.settings import Settings
-from batch_router.state.items import Batch, Shard
+from batch_router.state.base import Hint
+from batch_router.state.items import SCHEMA, Batch, Shard
+from batch_router.state.table import State
 from batch_router.storage import FolderStorage
 from tests.road.odd_openai import OddOpenAI
 from tests.security.hostile_server import HostileServer
@@ -47,6 +50,44 @@ class Lab:
                 advance(self.context, hint.id, hint.version)
         return batch
 
+    def drain_all(self) -> None:
+        """Carry out what is due until every batch has ended, or waits for the operator."""
+        for batch in list(self.context.store.iter_batches()):
+            self.drain(lambda batch: batch.state.is_final or self._rests(batch), batch.id)
+
+    def _rests(self, batch: Batch) -> bool:
+        """Whether each of its shards that has not ended is parked, and nobody has decided about it yet."""
+        moving = [shard for shard in self.context.store.get_shards(batch) if not shard.state.is_final]
+        undecided = [shard for shard in moving if shard.state is State.PARKED and not shard.given_up]
+        return bool(moving) and moving == undecided and not batch.cancel
+
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """What is due within a day is due at once: a real clock, and no test waits for an hour of looks."""
+        take_due = self.context.store.take_due
+
+        def hurry(limit: int, *, grace: float) -> list[Hint]:
+            now = self.context.store.now() * 1000
+            soon = cast("list[bytes]", self.server.zrangebyscore(self.due, "-inf", now + 86_400_000))
+            for item_id in soon:
+                self.server.zadd(self.due, {item_id.decode(): now - 1})
+            return take_due(limit, grace=grace)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.context.store, "take_due", hurry)
+            yield
+
+    def age(self, seconds: float, batch_id: str = "b") -> None:
+        """Have a batch have ended this long ago."""
+        ended_at = (self.batch(batch_id).ended_at or 0) - seconds
+        self.server.hset(self.key(batch_id), "ended_at", str(ended_at))
+        self.server.zadd(self.due, {batch_id: 0})
+
+    def drain_nothing_left(self) -> None:
+        """Carry out what is due until nothing is."""
+        while hints := self.context.store.take_due(1, grace=0):
+            advance(self.context, hints[0].id, hints[0].version)
+
     def batch(self, batch_id: str = "b") -> Batch:
         batch = self.context.store.get_batch(batch_id)
         assert batch is not None
@@ -60,7 +101,7 @@ class Lab:
 
     @property
     def due(self) -> str:
-        return f"{self.context.settings.prefix}:due"
+        return f"{self.context.settings.prefix}:v{SCHEMA}:due"
 
     def path(self, name: str) -> Path:
         """Where an object of the storage lies."""

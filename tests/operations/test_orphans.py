@@ -125,7 +125,8 @@ def test_what_has_not_ended_is_not_purged(context: Context, stored: Callable[[],
 def test_a_purge_that_was_interrupted_can_be_repeated(context: Context) -> None:
     """The state goes last, so the batch is still listed when only its files are gone."""
     ended(context, "b")
-    context.storage.delete_all(batch_folder("openai", "b"))
+    for found in list(context.storage.list(batch_folder("openai", "b"))):
+        context.storage.delete(found.name)
     BatchClient(context).purge("b")
     assert context.store.get_batch("b") is None
 

@@ -119,7 +119,7 @@ def test_a_shard_that_is_parked_with_its_job_keeps_it(begin: Begin, tmp_path: Pa
     shard = get(context, "b.0")
     job = create(context, shard, tmp_path)
     parked = Commit(State.PARKED, None, ShardFacts(job=job, intent=None))
-    assert context.store.decide(shard.id, shard.version, parked, holder=context.worker)
+    assert context.store.decide(shard, parked, holder=context.worker)
     resolve(context, "b.0", attach=job.id)
     resolved = get(context, "b.0")
     assert (resolved.state, resolved.job and resolved.job.id) == (State.POLLING, job.id)

@@ -15,6 +15,7 @@ from batch_router.intake.options import read_options
 from batch_router.operations.submit import submit
 from batch_router.providers import OpenAIProvider
 from batch_router.road.context import Context, Running
+from batch_router.road.outcome import batch_to
 from batch_router.road.steps.convert import convert
 from batch_router.road.steps.expire import expire
 from batch_router.settings import Settings
@@ -81,7 +82,7 @@ def batch(**facts: Any) -> Batch:
 def test_a_look_too_early_changes_nothing(context: Context, facts: dict[str, Any], delay: float | None) -> None:
     """The batch is looked at again when its time is over, if it has one and is not being cancelled already."""
     with context.keeper.hold("b", 2, "w", since=0) as lease:
-        assert expire(Running.under(lease, context), batch(**facts)) == (State.RUNNING, delay, {}, ())
+        assert expire(Running.under(lease, context), batch(**facts)) == batch_to(State.RUNNING, delay)
 
 
 def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[..., Context]) -> None:

@@ -47,7 +47,7 @@ FINAL = [
     NotFoundError("openai", 404, "gone"),
 ]
 SURPRISES = [RuntimeError("hush"), KeyError("hush"), MemoryError()]
-STEPS = [state for state in State if state.step and state is not S.RUNNING]
+STEPS = [state for state in State if state is not S.RUNNING and not state.is_final]
 
 
 def item(state: State, attempts: int = 0, **facts: Any) -> Batch | Shard:

@@ -6,7 +6,7 @@ import pytest
 
 from batch_router.exceptions import FileOperationError
 from batch_router.security.names import BATCH_ID, CREDENTIAL, PROVIDER
-from batch_router.security.paths import check_batch_folder, is_name, path_below
+from batch_router.security.paths import check_shard_folder, is_name, path_below
 
 HOSTILE = [
     "",
@@ -34,9 +34,15 @@ def test_no_hostile_name_is_the_name_of_an_object(name: str) -> None:
     assert not is_name(name)
     with pytest.raises(FileOperationError):
         path_below(Path("home"), name)
-    for folder in (name, f"generated/{name}", f"generated/openai/{name}", f"generated/{name}/b"):
+    for folder in (
+        name,
+        f"generated/{name}",
+        f"generated/openai/{name}/s",
+        f"generated/{name}/b/s",
+        f"generated/openai/b/{name}",
+    ):
         with pytest.raises(FileOperationError):
-            check_batch_folder(folder)
+            check_shard_folder(folder)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -23,10 +23,10 @@ from batch_router.connect import open_store
 from batch_router.core.jobs import Account
 from batch_router.exceptions import BatchRouterError, CorruptItemError, FileOperationError
 from batch_router.operations.orphans import find_strays
-from batch_router.operations.purge import purge
 from batch_router.road.advance import advance
 from batch_router.road.context import Clients, Context
 from batch_router.road.lease import LeaseKeeper
+from batch_router.road.payloads import erase
 from batch_router.settings import Settings
 from batch_router.state.base import Commit
 from batch_router.state.checks import TRIES
@@ -199,10 +199,13 @@ def test_the_server_is_not_kept_busy(context: Context, server: "redis.Redis", it
     """The store's own calls refuse a poisoned item with our error, and answer at once."""
     running(context, "bad")
     context.store.commit("bad", 4, Commit(State.COMPLETED, None, {}), holder="w")
+    seen = context.store.get_batch("bad")
+    assert seen is not None
     poison(server, key(context, item_id))
-    for touch in (context.store.cancel, context.store.delete):
-        with suppress(CorruptItemError):
-            assert not touch("bad")
+    with suppress(CorruptItemError):
+        assert not context.store.cancel("bad")
+    with suppress(CorruptItemError):
+        assert not context.store.delete(seen)
     assert server.ping()
 
 
@@ -234,14 +237,14 @@ def test_what_is_due_may_be_anything(context: Context, server: "redis.Redis") ->
 
 
 def test_what_is_gone_is_named(context: Context, server: "redis.Redis", caplog: pytest.LogCaptureFixture) -> None:
-    """An item whose record vanished is set aside at once, and due again when the record is back."""
+    """An item whose record vanished is set aside; its batch goes on without it; it is due when the record is back."""
     for batch_id in ("bad", "good"):
         running(context, batch_id)
     before = server.dump(key(context, "bad.0"))
     assert before is not None
     server.delete(key(context, "bad.0"))
     server.zadd(f"{context.settings.prefix}:v{SCHEMA}:due", {"\x1b[2Jx": 0})
-    assert [hint.id for hint in context.store.take_due(9, grace=0)] == ["good.0"]
+    assert {hint.id for hint in context.store.take_due(9, grace=0)} == {"good.0", "bad"}
     assert r"action=dropped entry=\x1b[2Jx" in caplog.text
     (found,) = context.store.quarantined(9)
     assert (found.id, found.reason) == ("bad.0", "its record is gone, or is none of this version")
@@ -323,7 +326,7 @@ def test_a_purge_deletes_the_folder_of_its_batch_alone(context: Context, tmp_pat
     for provider, batch_id in (("..", "outside"), ("../../outside", "b"), ("openai", ".."), ("openai", "b/../../x")):
         batch = new_batch(batch_id, provider=provider, state=State.COMPLETED)
         with pytest.raises(FileOperationError, match="nothing was touched"):
-            purge(context, batch)
+            erase(context, batch)
     assert (tmp_path / "outside" / "b").is_dir()
 
 

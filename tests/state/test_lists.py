@@ -9,7 +9,7 @@ from batch_router.core.jobs import Account, Job
 from batch_router.state.base import Commit, Store, Which
 from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
-from tests.items import new_batch, new_shard, put_shards
+from tests.items import get_batch, new_batch, new_shard, put_shards
 
 ACCOUNT = Account(service="openai@host", credential="a")
 
@@ -46,7 +46,7 @@ def test_batches_are_found_by_provider_and_status(store: Store) -> None:
     assert sorted(found[BatchStatus.QUEUED]) == ["b", "c"]
     assert ids(store, status=BatchStatus.CANCELLED, provider="google") == []
     assert sorted(ids(store, provider="openai")) == ["a", "c"]
-    assert store.delete("a")
+    assert store.delete(get_batch(store, "a"))
     assert sorted(ids(store)) == ["b", "c"]
     assert ids(store, status=BatchStatus.CANCELLED) == ids(store, prefix="a") == []
 
@@ -75,7 +75,7 @@ def test_a_batch_is_parked_with_one_of_its_shards(store: Store) -> None:
     for number in (0, 2):
         shard = store.get_shard(f"b.{number}")
         assert shard is not None
-        assert store.decide(shard.id, shard.version, Commit(State.UPLOADING, 0, {}), holder="w")
+        assert store.decide(shard, Commit(State.UPLOADING, 0, {}), holder="w")
     assert ids(store, status=BatchStatus.PARKED) == []
 
 
@@ -88,7 +88,7 @@ def test_batches_that_ended_are_found_by_their_end(store: Store) -> None:
         step(store, batch_id, State.COMPLETED)
     assert {batch.id for batch in store.iter_ended(store.now() + 60)} == {"first", "second"}
     assert list(store.iter_ended(store.now() - 60)) == []
-    store.delete("first")
+    store.delete(get_batch(store, "first"))
     assert [batch.id for batch in store.iter_ended(store.now() + 60)] == ["second"]
 
 

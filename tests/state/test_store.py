@@ -11,12 +11,13 @@ import redis
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Account, Job
 from batch_router.exceptions import SchemaError, StoreUnavailableError
-from batch_router.state.base import Binding, Commit, Hint, Store
+from batch_router.state.base import Binding, Commit, Hint, Reopened, Store
 from batch_router.state.checks import TRIES
 from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Shard
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import FIRST_OF_SHARD, State
 from batch_router.state.walks import Walk
+from tests.items import get_batch
 
 ACCOUNT = Account(service="openai@host", credential="a")
 _prefixes = itertools.count()
@@ -112,7 +113,7 @@ def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     """With all its shards but the names of their jobs, and its id is free again; what goes on stays as it is."""
     split(store, 2)
     store.create(batch_record("other"), delay=0)
-    assert not store.delete("b")
+    assert not store.delete(get_batch(store))
     store.claim("b.0", 1, lease=10, holder="w")
     job = Job(id="job-7", status=BatchStatus.COMPLETED, created_at=0)
     store.renew("b.0", 2, holder="w", lease=10, facts={"account": ACCOUNT})
@@ -122,8 +123,10 @@ def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     assert batch is not None
     store.claim("b", batch.version, lease=10, holder="w")
     store.commit("b", batch.version + 1, Commit(State.COMPLETED, None, {}), holder="w")
-    assert store.delete("b")
-    assert not store.delete("b")
+    seen = get_batch(store)
+    assert not store.delete(msgspec.structs.replace(seen, created_at=seen.created_at - 1))
+    assert store.delete(seen)
+    assert not store.delete(seen)
     assert (store.get_batch("b"), store.get_shard("b.0"), store.get_shard("b.1")) == (None, None, None)
     assert [batch.id for batch in store.iter_batches()] == ["other"]
     assert store.owned_jobs("openai@host/a", ["job-7", "job-8"]) == {"job-7"}
@@ -411,11 +414,15 @@ def test_a_decision_is_for_an_item_that_no_worker_has(store: Store) -> None:
     """An operator's commit finds the version that it was made for, and no claim."""
     store.create(batch_record("b"), delay=5)
     decision = Commit(State.RUNNING, 0, {})
-    assert store.decide("b", 2, decision, holder="operator") is None
+    before = get_batch(store)
     store.claim("b", 1, lease=10, holder="w")
-    assert store.decide("b", 2, decision, holder="operator") is None
+    assert store.decide(before, decision, holder="operator") is None
+    assert store.decide(get_batch(store), decision, holder="operator") is None
     store.commit("b", 2, Commit(State.QUEUED, 0, {}), holder="w")
-    assert store.decide("b", 3, decision, holder="operator")
+    seen = get_batch(store)
+    another = msgspec.structs.replace(seen, created_at=seen.created_at - 1)
+    assert store.decide(another, decision, holder="operator") is None
+    assert store.decide(seen, decision, holder="operator")
     assert store.commit("b", 4, decision, holder="operator") is None
 
 
@@ -543,7 +550,7 @@ def test_a_batch_leaves_the_quarantine_with_its_shards(store: Store) -> None:
     store.claim("b", batch.version, lease=10, holder="w")
     store.commit("b", batch.version + 1, Commit(State.COMPLETED, None, {}), holder="w")
     assert [found.id for found in store.quarantined(9)] == ["b.2"]
-    assert store.delete("b")
+    assert store.delete(get_batch(store))
     assert store.quarantined(9) == []
 
 
@@ -631,3 +638,76 @@ def test_labels_are_remembered(store: Store) -> None:
     store.note_labels("a", {"job-3": "y"})
     assert store.get_labels("a", ["job-3", "job-2", "job-9"]) == {"job-3": "y", "job-2": ""}
     assert store.get_labels("a", []) == store.get_labels("another", ["job-1"]) == {}
+
+
+def ended(store: Store, *states: State) -> Batch:
+    """A batch whose shards ended in these states, and which then failed."""
+    split(store, len(states))
+    for number, state in enumerate(states):
+        store.claim(f"b.{number}", 1, lease=10, holder="w")
+        store.commit(f"b.{number}", 2, Commit(state, None, {}), holder="w")
+    batch = get_batch(store)
+    store.claim("b", batch.version, lease=10, holder="w")
+    store.commit("b", batch.version + 1, Commit(State.FAILED, 600, {"manifest": "generated/openai/b/m"}), holder="w")
+    return get_batch(store)
+
+
+def test_an_ended_batch_goes_on_with_the_shards_that_are_named(store: Store) -> None:
+    """They are due, counted as open and at a new version; the last one to end moves the batch to `finishing` again."""
+    batch = ended(store, State.COMPLETED, State.FAILED, State.FAILED)
+    shards = [Reopened(shard, State.POLLING, {"lost": 0}) for shard in store.get_shards(batch)[1:]]
+    hints = store.reopen(batch, Commit(State.RUNNING, None, {"failure": None}), shards)
+    assert [(hint.id, hint.state) for hint in hints or ()] == [
+        ("b", State.RUNNING),
+        ("b.1", State.POLLING),
+        ("b.2", State.POLLING),
+    ]
+    batch = get_batch(store)
+    assert (batch.state, batch.open, batch.manifest) == (State.RUNNING, 2, "generated/openai/b/m")
+    assert {hint.id for hint in store.take_due(9, grace=60)} == {"b.1", "b.2"}
+    for number in (1, 2):
+        store.claim(f"b.{number}", 4, lease=10, holder="w")
+        store.commit(f"b.{number}", 5, Commit(State.COMPLETED, None, {}), holder="w")
+    assert (get_batch(store).state, get_batch(store).open) == (State.FINISHING, 0)
+
+
+def test_nothing_is_taken_up_of_what_changed(store: Store) -> None:
+    """Another version or birth of the batch or of one shard: then all of them stay as they are."""
+    batch = ended(store, State.FAILED, State.FAILED)
+    first, second = store.get_shards(batch)
+
+    def reopen(batch: Batch, shard: Shard) -> bool:
+        moved = [Reopened(each, State.POLLING, {}) for each in (first, shard)]
+        return store.reopen(batch, Commit(State.RUNNING, None, {}), moved) is not None
+
+    for change in ({"version": 9}, {"created_at": 1.0}):
+        assert not reopen(msgspec.structs.replace(batch, **change), second)
+        assert not reopen(batch, msgspec.structs.replace(second, **change))
+    assert store.get_shards(get_batch(store)) == [first, second]
+    assert reopen(batch, second)
+    assert not reopen(batch, second)
+
+
+def test_a_batch_that_is_cut_again_has_no_shards_and_is_in_doubt(store: Store) -> None:
+    """The numbers of its shards begin anew."""
+    batch = ended(store, State.FAILED, State.FAILED)
+    assert store.reopen(batch, Commit(State.QUEUED, 0, {}, forget=True), [])
+    again = get_batch(store)
+    assert (again.state, again.shards, again.open, store.get_shards(again)) == (State.QUEUED, 0, 0, [])
+    assert again.doubt_since is not None
+    assert store.get_shard("b.0") is None
+    claimed = store.claim("b", again.version, lease=10, holder="w")
+    assert claimed is not None
+    store.commit("b", claimed.version, Commit(State.RUNNING, None, {}, [shard_record(0)]), holder="w")
+    assert [shard.id for shard in store.get_shards(get_batch(store))] == ["b.0"]
+
+
+def test_a_step_lets_go_of_shards(store: Store) -> None:
+    """The batch stays, with all that it says of itself."""
+    batch = ended(store, State.COMPLETED, State.FAILED)
+    store.claim("b", batch.version, lease=10, holder="w")
+    store.commit("b", batch.version + 1, Commit(batch.state, None, {"retired": True}, forget=True), holder="w")
+    after = get_batch(store)
+    assert (after.retired, after.manifest, after.shards, after.state) == (True, batch.manifest, 0, State.FAILED)
+    assert (store.get_shard("b.0"), store.get_shard("b.1")) == (None, None)
+    assert [each.id for each in store.iter_batches()] == ["b"]

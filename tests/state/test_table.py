@@ -4,7 +4,7 @@ import pytest
 
 from batch_router.exceptions import StateError
 from batch_router.road.steps import find_step
-from batch_router.state.table import FIRST_OF_SHARD, State, check_transition, remaining_road
+from batch_router.state.table import FIRST_OF_SHARD, REOPENED, State, check_reopening, check_transition, remaining_road
 
 S = State
 ENDS = {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED}
@@ -38,7 +38,7 @@ def test_every_state_leads_to_an_end(state: State) -> None:
     """Nothing goes round for ever: from everywhere there is a way out, and an end is the end."""
     assert reachable(state) & ENDS
     assert state.is_final == (state in ENDS)
-    assert not state.is_final or (state.successors == frozenset() and state.step is None)
+    assert not state.is_final or (state.successors == frozenset() and state.step == "retire")
 
 
 @pytest.mark.parametrize("old", State)
@@ -74,15 +74,20 @@ def test_shortcuts_are_refused(old: State, new: State) -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_a_step_has_its_queue(state: State) -> None:
-    """Where there is a step there is a queue for it, and some state that follows."""
-    assert (state.step is None) == (state.queue is None)
-    assert state.queue in (None, "io", "poll", "cpu")
-    assert state.step is None or state.successors
+    """There is a queue for each step, and some state that follows, but for what has ended."""
+    assert state.queue in ("io", "poll", "cpu")
+    assert bool(state.successors) != state.is_final
 
 
-def test_every_state_that_is_not_final_has_a_step() -> None:
-    """Nothing waits for the operator alone: a cancel and a time-out end every batch."""
-    assert {state for state in State if state.step is None} == ENDS
+@pytest.mark.parametrize("old", State)
+def test_only_what_has_ended_is_taken_up(old: State) -> None:
+    """And only where the table says: before the intent, where a job is looked for, or after it."""
+    for new in State:
+        if old.is_final and new in REOPENED:
+            check_reopening(old, new)
+        else:
+            with pytest.raises(StateError, match=f"^{old.value} cannot be taken up as {new.value}$"):
+                check_reopening(old, new)
 
 
 def test_the_road_follows_the_table() -> None:
@@ -103,13 +108,13 @@ def test_the_remaining_road_begins_here(state: State) -> None:
     assert remaining == (road[len(road) - len(remaining) :] if state in road else (state,))
 
 
-@pytest.mark.parametrize("state", [state for state in State if state.step])
+@pytest.mark.parametrize("state", State)
 def test_a_step_that_failed_for_good_has_a_way_out(state: State) -> None:
     """It is one of the state's successors, or staying."""
     check_transition(state, state.given_up)
 
 
-@pytest.mark.parametrize("state", [state for state in State if state.step])
+@pytest.mark.parametrize("state", State)
 def test_every_step_of_the_table_can_be_run(state: State) -> None:
     """It is a file of its own, found by its name."""
-    assert callable(find_step(str(state.step)).run)
+    assert callable(find_step(state.step).run)

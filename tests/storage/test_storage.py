@@ -235,24 +235,27 @@ def exhaust(found: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["generated", "generated/openai", "other/openai/b", "generated/openai/b/c", "generated/../x", "redis"]
+    "folder",
+    ["generated", "generated/openai", "generated/openai/b", "other/openai/b/s", "generated/openai/b/s/c", "redis"],
 )
-def test_only_the_folder_of_a_batch_is_deleted(storage: FolderStorage, folder: str) -> None:
-    """A folder above, beside or below those of batches is not deleted with all that is in it."""
-    put(storage, "generated/openai/b/c/rows", b"1")
-    put(storage, "other/openai/b/rows", b"1")
-    with pytest.raises(FileOperationError, match="is not the folder of a batch; nothing was touched"):
+def test_only_the_folder_of_a_shard_is_deleted(storage: FolderStorage, folder: str) -> None:
+    """A folder above, beside or below those of shards is not deleted with all that is in it."""
+    put(storage, "generated/openai/b/s/c/rows", b"1")
+    put(storage, "other/openai/b/s/rows", b"1")
+    with pytest.raises(FileOperationError, match="is not the folder of a shard; nothing was touched"):
         storage.delete_all(folder)
     assert len(files(storage)) == 2
-    storage.delete_all("generated/openai/b")
-    storage.delete_all("generated/openai/b")
-    assert files(storage) == ["other/openai/b/rows"]
+    storage.delete_all("generated/openai/b/s")
+    storage.delete_all("generated/openai/b/s")
+    assert files(storage) == ["other/openai/b/s/rows"]
 
 
-@pytest.mark.parametrize("link", ["generated", "generated/openai", "generated/openai/b", "generated/openai/b/rows"])
+@pytest.mark.parametrize(
+    "link", ["generated", "generated/openai", "generated/openai/b", "generated/openai/b/s", "generated/openai/b/s/rows"]
+)
 def test_a_link_leads_nowhere(storage: FolderStorage, link: str, tmp_path: Path) -> None:
     """A symbolic link in the storage is followed by no method, at the end of a name or in the middle of it."""
-    name = "generated/openai/b/rows"
+    name = "generated/openai/b/s/rows"
     put(storage, name, b"mine")
     moved, there = tmp_path / "elsewhere", Path(storage.address, link)
     there.rename(moved)
@@ -266,7 +269,7 @@ def test_a_link_leads_nowhere(storage: FolderStorage, link: str, tmp_path: Path)
     assert list(found_names(storage)) == []
     for change in (storage.delete_all, storage.delete, lambda name: put(storage, name, b"theirs")):
         with suppress(FileOperationError):  # a link in the object's place is replaced, or deleted itself
-            change("generated/openai/b" if change == storage.delete_all else name)
+            change(name.rpartition("/")[0] if change == storage.delete_all else name)
     assert (moved if moved.is_file() else moved / name.removeprefix(f"{link}/")).read_bytes() == b"mine"
     assert {path for path in before if moved in (path, *path.parents)} <= set(tmp_path.rglob("*"))
 

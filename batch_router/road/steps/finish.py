@@ -11,6 +11,7 @@ from ...exceptions import BatchExpiredError, UnbalancedError
 from ...state.items import Batch, Part, Shard
 from ...state.table import State
 from ..context import Context
+from ..deadline import kept_for
 from ..layout import batch_object
 from ..outcome import BatchOutcome, batch_to
 from ..step import Step
@@ -45,7 +46,15 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
     name = batch_object(batch, "manifest")
     with context.storage.write(name) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(manifest)))
-    return batch_to(state, manifest=name, failure=failure)
+    written = {status.value: counts[status] for status in ResultStatus}
+    return batch_to(
+        state,
+        kept_for(context.settings),
+        manifest=name,
+        failure=failure,
+        result_counts=written,
+        ended_at=context.store.now(),
+    )
 
 
 def _list_part(shard: Shard) -> ManifestPart:

@@ -18,7 +18,7 @@ from ..outcome import ShardOutcome, shard_to
 from ..parsing import AnswerParser
 from ..part_writer import PartWriter
 from ..refetch import fetch_again
-from ..row_ids import read_row_ids
+from ..row_ids import read_row_id, read_row_ids
 from ..step import Step
 from ..unanswered import refused_results, why_unanswered
 
@@ -83,8 +83,9 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
     located = locate(context.storage, shard, codec, bounds)
     parser = AnswerParser(context, shard)
     unanswered = why_unanswered(context, shard, located.missing)
-    may_retry = shard.retries_left > 0 and not shard.cancel
-    resends = shard.resend > 0 and not shard.cancel
+    kept = _rows_kept(context, shard)
+    may_retry = shard.retries_left > 0 and not shard.cancel and kept is None
+    resends = shard.resend > 0 and not shard.cancel and kept is None
     again = array("l")
     name = f"{shard_prefix(shard, shard.label)}-results.jsonl"
     with (
@@ -93,6 +94,8 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
     ):
         results = PartWriter(name, stream)
         for row, row_id in enumerate(read_row_ids(context.storage, shard)):
+            if kept is not None and row_id.row not in kept:
+                continue
             custom_id = row_id.custom_id
             result = answers.result(row, custom_id) or refused.get(row)
             if result is None and resends:
@@ -108,7 +111,16 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
                 result = parser.parse(result, row_id.schema)
             results.add(result)
         part = results.finish(unexpected=located.unexpected, repaired=answers.repaired)
+        part = msgspec.structs.replace(part, row_ids=shard.part.row_ids if shard.part else None)
     return _Written(part, again, unanswered.lost)
+
+
+def _rows_kept(context: Context, shard: Shard) -> set[int] | None:
+    """The numbers of the rows that stayed with the shard when it was normalized before; None: all did."""
+    if shard.part is None or shard.part.row_ids is None:
+        return None
+    with context.storage.open(shard.part.row_ids) as lines:
+        return {read_row_id(line).row for line in lines}
 
 
 STEP = Step(normalize)

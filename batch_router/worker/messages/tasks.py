@@ -12,7 +12,7 @@ from ..queues import is_queue
 from .envelope import Id, Nothing, Refused, check_size, open_envelope, parse, seal
 
 SUBMIT = "batch_router.submit_batch"
-STEPS = frozenset(f"batch_router.{state.step}" for state in State if state.step)
+STEPS = frozenset(f"batch_router.{state.step}" for state in State)
 
 # A step's message has two kilobytes.
 _MOST_OF_A_STEP = 16 << 10
