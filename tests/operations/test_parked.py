@@ -1,14 +1,17 @@
 """A parked shard does not wait for ever: a cancel, the batch's time-out and `resolve --give-up` end it."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from batch_router.client import BatchClient
-from batch_router.core import BatchStatus
+from batch_router.core import BatchStatus, Failure
 from batch_router.exceptions import ValidationError
-from batch_router.state.items import Batch, Shard
+from batch_router.road.jobs import job_spec, stored_rows
+from batch_router.state.base import Commit
+from batch_router.state.items import Batch, Intent, Shard, ShardFacts
 from batch_router.state.table import State
 from tests.operations.lab import Lab
 
@@ -61,6 +64,26 @@ def test_answers_that_are_there_by_then_are_kept(lab: Lab) -> None:
     cancel(lab)
     lab.drain()
     assert [each.text for each in BatchClient(lab.context).results("b")] == ["A", "B"]
+
+
+@pytest.mark.parametrize("way", [cancel, give_up])
+def test_a_job_that_is_found_by_then_is_not_given_up(lab: Lab, way: Callable[[Lab], None]) -> None:
+    """Nobody knew whether the request had made it: it is looked for once more, and its answers are kept."""
+    lab.service.describe = lambda job: job.done(created_at=int(time.time()))
+    lab.submit(requests=TWO)
+    lab.drain(lambda _: any(shard.state is State.CREATING for shard in lab.shards()))
+    shard = lab.shards()[0]
+    lab.context.client_of(shard).create(stored_rows(lab.context, shard), job_spec(shard))
+    lab.context.store.claim(shard.id, shard.version, lease=10, holder="w")
+    now = lab.context.store.now()
+    unknown = Failure(type="create_unknown", message="?")
+    account = lab.context.client_of(shard).access.account(None)
+    lost = ShardFacts(account=account, intent=Intent(at=now, late_until=now), error=unknown)
+    assert lab.context.store.commit(shard.id, shard.version + 1, Commit(State.PARKED, 0, lost), holder="w")
+    way(lab)
+    lab.drain()
+    assert [each.text for each in BatchClient(lab.context).results("b")] == ["A", "B"]
+    assert len(lab.service.jobs) == 1
 
 
 def test_a_parked_shard_waits_and_says_why(lab: Lab) -> None:

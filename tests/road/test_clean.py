@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from batch_router import BatchRouter
-from batch_router.core.jobs import JobSpec
+from batch_router.core import BatchStatus
+from batch_router.core.jobs import Job, JobSpec
 from batch_router.providers import find_provider
 from batch_router.road import refetch
 from batch_router.road.advance import advance
@@ -23,7 +24,7 @@ from batch_router.state.base import Commit
 from batch_router.state.items import Shard, ShardFacts
 from batch_router.state.table import State
 from tests.file_rows import FileRows
-from tests.items import LABEL, new_shard, put_shards
+from tests.items import LABEL, facts_of, fetched, new_shard, put_shards
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
 ROWS = [{"custom_id": str(number), "prompt": f"Row {number}"} for number in range(5)]
@@ -166,3 +167,14 @@ def test_a_cancelled_shard_needs_no_key(make_context: Callable[..., Context], mo
     while (done := advance(context, "b.0", version)) is not None and done.hint is not None:
         version = done.hint.version
     assert shard_of(context).state is State.CANCELLED
+
+
+def test_a_job_with_the_label_of_another_shard_is_left(begin: Any) -> None:
+    """Whoever made it owns it: nothing of it is deleted, and the status says why."""
+    with Simulator() as simulator:
+        context = begin(simulator)
+        theirs = Job(id="batch_1", status=BatchStatus.COMPLETED, created_at=0, label="f" * 16)
+        shard = msgspec.structs.replace(shard_of(context), job=theirs, answers=fetched("answers", 1), uploads=1)
+        left = facts_of(clean(context, shard))["left_behind"]
+        assert left.message == f"batch_1 has the label {'f' * 16} instead of {LABEL}, so nothing of it was deleted"
+        assert not any(note["method"] == "DELETE" for note in simulator.requests())

@@ -61,7 +61,9 @@ DONE = job(BatchStatus.COMPLETED)
 def normalized(context: Context) -> Normalize:
     """`normalized(lines, ids)`: results, part and state of a shard of these ids that got these answers."""
 
-    def run(answers: Sequence[bytes] | None, ids: Sequence[str] = IDS, **facts: Any) -> Normalized:
+    def run(
+        answers: Sequence[bytes] | None, ids: Sequence[str] = IDS, kept: Sequence[str] | None = None, **facts: Any
+    ) -> Normalized:
         with context.storage.write("row-ids") as stream:
             stream.writelines(encode([10 * row, custom_id]) for row, custom_id in enumerate(ids))
         if answers is not None:
@@ -92,7 +94,8 @@ def normalized(context: Context) -> Normalize:
         assert part is not None
         content = Path(context.storage.address, part.name).read_bytes()
         results = [msgspec.json.decode(line, type=UnifiedResult) for line in content.split(b"\n")[:-1]]
-        assert [result.custom_id for result in results] == list(ids)
+        assert outcome.spawn == ()
+        assert [result.custom_id for result in results] == list(ids if kept is None else kept)
         assert balance(part) == {status: count(results, status) for status in balance(part)}
         return results, part, ended_as(shard)
 
@@ -362,3 +365,14 @@ def test_the_books_balance(normalized: Normalize, lines: list[tuple[str, int]], 
     assert errors(results) == [expected[first[row]] if row in first else "missing" for row in range(rows)]
     assert sum(balance(part).values()) == rows
     assert len(first) + part.unexpected == len([kind for kind, _ in lines if kind != "blank"])
+
+
+def test_rows_that_went_on_stay_where_they_are(normalized: Normalize, context: Context) -> None:
+    """A shard that is normalized again has results of the rows that it kept: the others are a follow-up's."""
+    with context.storage.write("kept") as stream:
+        stream.writelines(encode([10 * row, IDS[row]]) for row in (0, 3))
+    before = Part(name="before", row_ids="kept")
+    facts = {"part": before, "retried": 2, "retries_left": 2, "resend": 1}
+    results, part, _ = normalized([answer(0), unexecuted(3, "batch_expired")], kept=["first", "-1"], **facts)
+    assert (part.row_ids, part.name == before.name) == ("kept", False)
+    assert [result.status for result in results] == ["succeeded", "expired"]

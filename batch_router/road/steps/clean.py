@@ -1,7 +1,7 @@
 """Deletes what a shard leaves at the provider, once its results are safe here."""
 
 from ...core import BatchStatus, ErrorType
-from ...core.jobs import Failure
+from ...core.jobs import Failure, Job
 from ...exceptions import ProviderAPIError
 from ...state.items import Shard
 from ...state.table import State
@@ -22,6 +22,8 @@ def clean(context: Context, shard: Shard) -> ShardOutcome:
         return shard_to(end)
     if shard.unfetched:  # they may turn up
         return shard_to(end, left_behind=_unfetched(shard))
+    if shard.job is not None and shard.job.label not in (None, shard.label):
+        return shard_to(end, left_behind=_foreign(shard.job, shard))
     try:
         _delete(context, shard)
     except ProviderAPIError as error:
@@ -39,6 +41,11 @@ def _delete(context: Context, shard: Shard) -> None:
         client.delete_upload(name)
     if shard.job is not None and shard.answers:
         client.delete(shard.job)
+
+
+def _foreign(job: Job, shard: Shard) -> Failure:
+    message = f"{job.id} has the label {job.label} instead of {shard.label}, so nothing of it was deleted"
+    return Failure(type=ErrorType.OTHER, message=message)
 
 
 def _unfetched(shard: Shard) -> Failure:
