@@ -9,21 +9,30 @@ import secrets
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from . import services
+from .broken import BROKEN
+from .busy import run_busy
 from .compare import PLAIN, PLAIN_KILLS, run_plain_kill, run_plain_storm
 from .drill import Outcome, kill_drills, run_kill
-from .effects import NAMES
+from .effects import EFFECTS
 from .faults import NAMED, run_named
+from .forgetting import log_drills, replica_drills, run_forget
 from .invariants import Findings
+from .operators import PAIRS, run_pair
 from .outages import CLOCKS, OUTAGES, run_outage
 from .pool import Pool
+from .refusing import REFUSALS
+from .services import SERVICES
 from .stop import run_stop, run_undo, stop_drills, undo_drills
 from .storm import Share, run_storm
 from .table import is_bad, rows_of, show, write
+from .twice import run_twice, twice_drills
 
 # Stacks side by side: most of a drill is waiting for a lease to end.
 _STACKS = 8
 _MIXED = ("threads", "prefork") * (_STACKS // 2)
 _THREADS = ("threads",) * _STACKS
+_REPLICAS = ("replica",) * _STACKS
 
 
 def main() -> None:
@@ -35,15 +44,22 @@ def main() -> None:
     pool.run(kill_drills(), _MIXED, run_kill)
     pool.run(stop_drills(), _THREADS, run_stop)
     pool.run(undo_drills(), _THREADS[: len(undo_drills())], run_undo)
+    pool.run(twice_drills(), _MIXED, run_twice)
     pool.run(NAMED, _THREADS, run_named)
+    pool.run(SERVICES, _THREADS, run_named, **services.SETTINGS)
+    pool.run(log_drills(), _THREADS, run_forget)
+    pool.run(replica_drills(), _REPLICAS, run_forget)
+    pool.run(PAIRS, _THREADS[:2], run_pair)
     with ThreadPoolExecutor() as side_by_side:
-        side_by_side.submit(pool.run, OUTAGES, _THREADS[: len(OUTAGES)], run_outage)
+        outages = (*OUTAGES, *REFUSALS, *BROKEN)
+        side_by_side.submit(pool.run, outages, _THREADS, run_outage)
         for fleet, outage in CLOCKS.items():
             side_by_side.submit(pool.run, [outage], [fleet], run_outage)
-    never = sorted(NAMES - pool.seen)
+    never = sorted({effect.name for effect in EFFECTS if effect.by != "race"} - pool.seen)
     pool.outcomes.append(Outcome("the registry", "the registry", Findings(problems=tuple(map(_unseen, never)))))
     shares = [Share(f"{seed}:{number}", kills // _STACKS + (number < kills % _STACKS)) for number in range(_STACKS)]
     pool.run(shares, _MIXED, run_storm)
+    pool.run([share.half() for share in shares], _MIXED, run_busy)
     plain = Pool(known=None)
     with ThreadPoolExecutor() as side_by_side:
         side_by_side.submit(plain.run, shares, _THREADS, run_plain_storm, "tests.drills.plain")

@@ -1,7 +1,7 @@
-"""What happens outside the fleet: `python -m tests.drills.caller submit|purge|orphans ARGUMENTS HEARD`.
+"""What happens outside the fleet: `python -m tests.drills.caller COMMAND ARGUMENTS HEARD`.
 
-ARGUMENTS is JSON of what `submit_batch.delay` or `BatchClient.purge` takes, or the `provider` whose orphans are to go;
-the file HEARD gets what came of it.
+COMMAND is `submit`, `cancel`, `purge`, `retry` or `orphans`. ARGUMENTS is JSON of what `submit_batch.delay` or the
+method of `BatchClient` takes, or the `provider` whose orphans are to go; the file HEARD gets what came of it.
 """
 
 import json
@@ -27,10 +27,10 @@ def _submit(arguments: dict[str, Any]) -> str:
     return str(submit_batch.delay(**arguments).id)
 
 
-def _purge(arguments: dict[str, Any]) -> str:
-    with BatchClient(open_traced_context(Settings.from_env(), "purge")) as client:
-        client.purge(**arguments)
-    return "purged"
+def _command(name: str, arguments: dict[str, Any]) -> str:
+    """A method of the client that an operator calls."""
+    with BatchClient(open_traced_context(Settings.from_env(), name)) as client:
+        return f"{name}: {getattr(client, name)(**arguments)}"
 
 
 def _end_orphans(arguments: dict[str, Any]) -> str:
@@ -46,10 +46,19 @@ def _end_orphans(arguments: dict[str, Any]) -> str:
     return " ".join(job.id for job in orphans)
 
 
+def _run(command: str, arguments: dict[str, Any]) -> str:
+    match command:
+        case "submit":
+            return _submit(arguments)
+        case "orphans":
+            return _end_orphans(arguments)
+    return _command(command, arguments)
+
+
 if __name__ == "__main__":
     what, given, heard = sys.argv[1:]
     try:
-        said = {"submit": _submit, "purge": _purge, "orphans": _end_orphans}[what](json.loads(given))
+        said = _run(what, json.loads(given))
     except BatchRouterError as error:
         said = error.type
     Path(heard).write_text(said)

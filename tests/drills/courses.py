@@ -134,6 +134,14 @@ COURSES: dict[str, Course] = {
     "create refused": Course(day=_faults(CREATE, "status", status=429, retry_after="1")),
     # The answer to create is lost, once: the job is found.
     "create lost": Course(day=_faults(CREATE, "reset_after"), deadline=90),
+    # A row is refused for good: an operator sends it again.
+    "refused row": Course(
+        day=Scenario(latency=DAY.latency, refuse=(Refusal(match="number 4"),)),
+        statuses=frozenset({"succeeded", "errored"}),
+        counts={"succeeded": 7, "errored": 1},
+    ),
+    # It is cancelled by a process outside the fleet.
+    "cancelled by an operator": Course(day=Scenario(latency=_NEVER), statuses=_UNHAPPY, state="cancelled", deadline=60),
     # Nothing arrived: two looks, the rows deleted, and another round.
     "create vanished": Course(day=_faults(CREATE, "reset_before"), deadline=60 + _LOOK_AGAIN),
 }

@@ -82,7 +82,9 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
     there = remote_objects(stack)
     by_key = drill.effect.by == "caller"
     batch_id = Options(idempotency_key=str(drill)).choose_id() if by_key else stack.new_id(drill.provider)
-    plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=batch_id, do="kill")
+    command = drill.effect.name.partition("/")[0] if drill.effect.by == "operator" else None
+    struck = retry_of(batch_id) if command == "retry" else batch_id
+    plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=struck, do="kill")
     with stack.planned(plan):
         if by_key:
             arguments = {"provider": drill.provider, "idempotency_key": str(drill)}
@@ -90,15 +92,28 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
             ask(stack, "submit", given, course.submissions)
         else:
             submit(stack, course, drill.provider, batch_id)
+        if command == "cancel":
+            ask(stack, command, {"batch_id": batch_id})
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
-        findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
-        if drill.effect.by == "operator":
-            ask(stack, "purge", {"batch_id": batch_id})
+        findings = check(stack, batch_id, course)
+        if command in ("purge", "retry"):
+            ask(stack, command, {"batch_id": batch_id})
+        if command == "purge":
             findings = findings.plus(*what_is_kept(stack, batch_id))
+        if command == "retry":
+            wait_for_end(stack, struck, course.deadline + _RECOVERY)
+            retried = stack.store.get_batch(struck)
+            findings = findings.plus(*([] if retried and retried.state.is_final else ["the rows did not go again"]))
+        findings = findings.plus(*left_behind(stack, there, [batch_id, struck]))
     fired = stack.fired(plan)
     if fired is None:
         findings = findings.plus("the effect was never reached")
     return [recovered(Outcome(drill.fault, str(drill), findings), fired, stack, batch_id)]
+
+
+def retry_of(batch_id: str) -> str:
+    """The batch that `retry` makes."""
+    return f"{batch_id}-retry"
 
 
 def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:

@@ -2,7 +2,7 @@
 
 An effect is named `<step>/<seam>`: `create/client.create`, `normalize/write results`, `poll/publish`. The step may also
 be a thread beside the steps (`sweep`, `lease-keeper`, `job-watch`), the `start` of a worker, or what
-others run: `submit` and `purge`.
+others run: `submit`, `purge`, `retry` and `cancel`.
 A traced run that shows another effect fails, and so does an effect whose drills never reached it.
 """
 
@@ -19,8 +19,9 @@ class Effect(NamedTuple):
         name: see the module.
         course: the way of a batch that reaches it.
         providers: where it is drilled: all, where they differ.
-        by: the process that has it: a `worker`, the `caller`, the `operator`, or `undo`: a worker that was stopped, and
-            wakes when another one has its item.
+        by: the process that has it: a `worker`, the `caller`, the `operator` (the command is the name's first part), or
+            `undo`: a worker that was stopped, and wakes when another one has its item; `race`: a command that
+            another one came before; `forgetting`: a worker whose server forgot something.
     """
 
     name: str
@@ -124,6 +125,13 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     Effect("purge/delete submission", by="operator"),
     Effect("purge/store.delete", by="operator"),
+    *(
+        Effect(f"retry/{name}", "refused row", by="operator")
+        for name in ("write input", "write submission", "store.create", "write mark")
+    ),
+    Effect("cancel/store.cancel", "cancelled by an operator", by="operator"),
+    *(Effect(f"retry/{name}", by="race") for name in ("delete input", "delete submission")),
+    *(Effect(f"sweep/{name}", by="forgetting") for name in ("store.create", "write mark")),
 )
 
 NAMES = frozenset(effect.name for effect in EFFECTS)

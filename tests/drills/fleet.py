@@ -26,9 +26,11 @@ class Born(NamedTuple):
 
 _ALL = "-Q io,poll,cpu,gpu -P threads -c 4"
 _HOURS = 3 * 3600.0
-#: By kind: threads for all queues; processes for what needs a CPU; one of two workers with a clock that is wrong.
+#: By kind: threads for all queues, also on a server with a replica; processes for what needs a CPU; one of two workers
+#: with a clock that is wrong.
 FLEETS: dict[str, Sequence[Born]] = {
     "threads": (Born(_ALL), Born(_ALL)),
+    "replica": (Born(_ALL), Born(_ALL)),
     "prefork": (Born("-Q io,poll -P threads -c 4"), Born("-Q cpu,gpu -P prefork -c 2")),
     "ahead": (Born(_ALL), Born(_ALL, _HOURS)),
     "behind": (Born(_ALL), Born(_ALL, -_HOURS)),

@@ -1,11 +1,10 @@
 """Faults of our own: messages lost, twice or late; Redis stopped, killed, or full; the storage gone."""
 
-import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import redis
@@ -94,20 +93,16 @@ def _items(stack: Stack, batch_id: str) -> list[Batch | Shard]:
 
 def _stop_redis(stack: Stack, batch_id: str) -> list[str]:
     """It answers no process for half a minute, and then goes on."""
-    server = _server(stack)
-    os.kill(server, signal.SIGSTOP)
+    os.kill(stack.server.pid, signal.SIGSTOP)
     time.sleep(_OUTAGE)
-    os.kill(server, signal.SIGCONT)
+    os.kill(stack.server.pid, signal.SIGCONT)
     return []
 
 
 def _kill_redis(stack: Stack, batch_id: str) -> list[str]:
     """It dies three times, and comes back each time with what is in its log."""
     for _ in range(3):
-        server = _server(stack)
-        os.kill(server, signal.SIGKILL)
-        while _server(stack) == server or not _answers(stack):
-            time.sleep(0.1)
+        stack.server.kill()
         time.sleep(1)
     return []
 
@@ -144,17 +139,6 @@ def _full(stack: Stack) -> Iterator[None]:
             yield
         finally:
             client.config_set("maxmemory", "0")
-
-
-def _server(stack: Stack) -> int:
-    """The pid of the stack's own server."""
-    return int(json.loads((stack.home / "redis" / "server.json").read_bytes())["pid"])
-
-
-def _answers(stack: Stack) -> bool:
-    with suppress(redis.RedisError):
-        return bool(stack.broker.ping())
-    return False
 
 
 def _kill_each(stack: Stack, batch_id: str) -> list[str]:

@@ -23,7 +23,6 @@ from celery import Celery
 
 from batch_router.client import BatchClient
 from batch_router.connect import broker_server, open_context, queue_key
-from batch_router.embedded import EmbeddedServer
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
@@ -33,6 +32,7 @@ from batch_router.state.base import Hint
 from ..e2e.stack import clean_environment, processes_of
 from .fleet import FLEETS, Fleet
 from .nursery import Nursery
+from .servers import SERVERS, LoggedServer, Server
 from .trace import FOLDER, Event, Plan
 
 ROOT = Path(__file__).parents[2]
@@ -57,8 +57,10 @@ _PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"
 class Stack:
     """See the module; `open_stack` makes one."""
 
-    def __init__(self, home: Path, url: str, simulator: Simulator, nursery: Nursery, engine: str) -> None:
+    def __init__(self, home: Path, server: Server, simulator: Simulator, nursery: Nursery, engine: str) -> None:
+        url = server.url
         self.home = home
+        self.server = server
         self.engine = engine
         self.simulator = simulator
         self.nursery = nursery
@@ -92,10 +94,10 @@ class Stack:
         self._sender.send_task(f"batch_router.{hint.state.step}", args=([hint.id, hint.version],), queue=queue)
 
     @contextmanager
-    def planned(self, plan: Plan) -> Iterator[None]:
+    def planned(self, *plans: Plan) -> Iterator[None]:
         """Strike there, as long as the block runs."""
         path = self.folder / "plan.json"
-        write_whole(path, msgspec.json.encode(plan))
+        write_whole(path, msgspec.json.encode(plans))
         try:
             yield
         finally:
@@ -106,6 +108,19 @@ class Stack:
         with suppress(FileNotFoundError, msgspec.DecodeError):
             return msgspec.json.decode((self.folder / f"{plan.id}.fired").read_bytes(), type=Event)
         return None
+
+    def let_go(self, plan: Plan) -> None:
+        """Let the process go on that waits at a strike."""
+        (self.folder / f"{plan.id}.go").touch()
+
+    @contextmanager
+    def broken(self, seams: str) -> Iterator[None]:
+        """Calls at these seams (a regular expression over `<place>/store` and `<place>/storage`) fail in the block."""
+        write_whole(self.folder / "broken", seams.encode())
+        try:
+            yield
+        finally:
+            (self.folder / "broken").unlink()
 
     def events(self) -> list[Event]:
         """The trace; a line that is being written is left out."""
@@ -177,13 +192,13 @@ def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) ->
     home = Path(tempfile.mkdtemp(prefix="drill-", dir=_MEMORY if _MEMORY.is_dir() else None))
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, home)
-        url = undo.enter_context(_served(home))
+        server = undo.enter_context(SERVERS.get(fleet, LoggedServer)(home))
         simulator = undo.enter_context(Simulator(DAY, home / "simulator"))
         undo.callback(_expect_nobody, home)
         engine = _ENGINES.get(fleet, "serve")
-        nursery = Nursery(_environment(home, url, simulator, {"BATCH_ROUTER_VLLM_ENGINE": engine, **settings}))
+        nursery = Nursery(_environment(home, server.url, simulator, {"BATCH_ROUTER_VLLM_ENGINE": engine, **settings}))
         undo.callback(nursery.close)
-        stack = Stack(home, url, simulator, nursery, engine)
+        stack = Stack(home, server, simulator, nursery, engine)
         undo.callback(stack.close)
         stack.folder.mkdir()
         (stack.folder / "trace.jsonl").touch()
@@ -192,12 +207,6 @@ def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) ->
         stack.fleet = Fleet(nursery, app, FLEETS[fleet], home / "workers.log")
         undo.callback(stack.fleet.stop)
         yield stack
-
-
-@contextmanager
-def _served(home: Path) -> Iterator[str]:
-    with EmbeddedServer(home) as server:
-        yield server.start()
 
 
 def _environment(home: Path, url: str, simulator: Simulator, settings: dict[str, str]) -> dict[str, str]:

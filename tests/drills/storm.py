@@ -28,6 +28,10 @@ class Share(NamedTuple):
     seed: str
     kills: int
 
+    def half(self) -> "Share":
+        """Half of the kills."""
+        return self._replace(kills=(self.kills + 1) // 2)
+
 
 class Kill(NamedTuple):
     """A kill that happened."""

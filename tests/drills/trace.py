@@ -6,13 +6,14 @@ knows nothing of it.
 """
 
 import dataclasses
+import errno
 import os
 import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -21,12 +22,17 @@ from celery import current_task
 from celery.signals import after_task_publish, before_task_publish, task_postrun
 
 from batch_router.connect import open_context, open_store
+from batch_router.exceptions import FileOperationError
 from batch_router.road.context import Clients, Context
 from batch_router.settings import Settings
 from batch_router.storage import FolderStorage
+from batch_router.storage.contract import ReadRange, StoredObject
 
 #: The environment variable that names the folder of trace, plan and strikes.
 FOLDER = "BATCH_ROUTER_DRILL"
+
+# Seconds until a process that waits goes on by itself: no drill leaves one behind.
+_LONGEST_WAIT = 60.0
 
 # What looks and does not touch.
 _READS = re.compile(
@@ -44,14 +50,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: names the strike.
+        effect: where; empty: at whatever the item meets next, once it is claimed.
         batch: whose items count; an effect of no item counts as well.
+        do: the process is killed, stopped, or waits there until the runner lets it go on.
+        follows: the strike that must have come before, at the same item; empty: none.
     """
 
     id: str
     when: Literal["before", "after"]
     effect: str
     batch: str
-    do: Literal["kill", "stop"]
+    do: Literal["kill", "stop", "wait"]
+    follows: str = ""
+
+    def is_at(self, event: "Event") -> bool:
+        """Whether the strike is to come at this event, as far as the event says."""
+        is_there = self.effect == event.effect or (not self.effect and not event.effect.endswith("/store.claim"))
+        is_mine = event.item.partition(".")[0] == self.batch if event.item else bool(self.effect)
+        return is_there and is_mine and self.when == event.when
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,12 +111,18 @@ class Trace:
         event = Event(at=time.time(), worker=os.getpgid(0), when=when, effect=effect, item=item)
         line = msgspec.json.encode(event)
         os.write(self._file, line + b"\n")
-        try:
-            plan = msgspec.json.decode((self._folder / "plan.json").read_bytes(), type=Plan)
-        except FileNotFoundError:
-            return
-        if (plan.when, plan.effect) == (when, effect) and (not item or item.partition(".")[0] == plan.batch):
-            self._strike(plan, line)
+        with suppress(FileNotFoundError):
+            for plan in msgspec.json.decode((self._folder / "plan.json").read_bytes(), type=list[Plan]):
+                if plan.is_at(event) and self._follows(plan, event):
+                    self._strike(plan, line)
+
+    def _follows(self, plan: Plan, event: Event) -> bool:
+        if not plan.follows:
+            return True
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            first = msgspec.json.decode((self._folder / f"{plan.follows}.fired").read_bytes(), type=Event)
+            return first.item in ("", plan.batch, event.item)
+        return False
 
     def _strike(self, plan: Plan, line: bytes) -> None:
         try:
@@ -108,10 +130,22 @@ class Trace:
                 fired.write(line)
         except FileExistsError:
             return
-        if plan.do == "kill":
-            os.killpg(0, signal.SIGKILL)
-        else:  # to this very thread: sent to the process, it would stop a moment later
-            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+        match plan.do:
+            case "kill":
+                os.killpg(0, signal.SIGKILL)
+            case "stop":  # to this very thread: sent to the process, it would stop a moment later
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+            case "wait":
+                deadline = time.monotonic() + _LONGEST_WAIT
+                while not (self._folder / f"{plan.id}.go").exists() and time.monotonic() < deadline:
+                    time.sleep(0.01)
+
+    def is_broken(self, seam: str) -> bool:
+        """Whether the runner wants calls of this seam to fail here; it says so with a regular expression in a file."""
+        with suppress(FileNotFoundError):
+            broken = (self._folder / "broken").read_text()
+            return re.fullmatch(broken, f"{self.place}/{seam}") is not None
+        return False
 
     @contextmanager
     def around(self, effect: str, item: str) -> Iterator[None]:
@@ -133,6 +167,8 @@ class _Store:
             return method
 
         def change(*args: Any, **options: Any) -> Any:
+            if self._trace.is_broken("store"):
+                raise RuntimeError("the drill wants this thread to meet an error that no code foresees")
             about = getattr(args[0], "id", args[0]) if args else ""
             item = about if isinstance(about, str) and name not in _OF_NO_ITEM else ""
             item = self._trace.item if name in _OF_AN_ACCOUNT else item
@@ -188,8 +224,32 @@ class _Storage(FolderStorage):
         super().__init__(root)
         self._trace = trace
 
+    def _check(self, name: str) -> None:
+        """Raise what a folder on a server that is away raises."""
+        if self._trace.is_broken("storage"):
+            raise FileOperationError(f"{name}: {os.strerror(errno.EIO)}")
+
+    def open(self, name: str) -> BinaryIO:
+        self._check(name)
+        return super().open(name)
+
+    @contextmanager
+    def ranges(self, name: str) -> Iterator[ReadRange]:
+        self._check(name)
+        with super().ranges(name) as read:
+            yield read
+
+    def size(self, name: str) -> int:
+        self._check(name)
+        return super().size(name)
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        self._check(prefix)
+        return super().list(prefix)
+
     @contextmanager
     def write(self, name: str) -> Iterator[BinaryIO]:
+        self._check(name)
         if name.startswith("storage-marks/"):  # once in a storage's life; several do no harm
             with super().write(name) as stream:
                 yield stream
@@ -202,10 +262,12 @@ class _Storage(FolderStorage):
         self._trace.tell("after", effect, item)
 
     def delete(self, name: str) -> None:
+        self._check(name)
         with self._trace.around(f"{self._trace.place}/delete {kind_of(name)}", self._trace.item):
             super().delete(name)
 
     def delete_all(self, name: str) -> None:
+        self._check(name)
         with self._trace.around(f"{self._trace.place}/delete folder", self._trace.item):
             super().delete_all(name)
 

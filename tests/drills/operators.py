@@ -1,0 +1,119 @@
+"""Operator's commands against each other: one waits between what it read and what it changes, while another one runs.
+
+Every pair has a stated outcome: each command says that it did its part, or why not; a batch that is known has ended
+with its books in balance; and a batch that is not known has left nothing.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from batch_router.simulator import Scenario
+from batch_router.simulator.scenario import Latency, Refusal
+
+from .bill import paid_twice
+from .courses import Course, arguments_of
+from .drill import Outcome, ask, retry_of, submit, wait_for_end
+from .invariants import Findings, check, left_behind, remote_objects, what_is_kept
+from .nursery import is_alive
+from .stack import Stack
+from .trace import Plan
+
+_REFUSED = Refusal(match="number 4", status=400, type="invalid_request_error")
+#: One row is errored, so that there is something to send again.
+_COURSE = Course(
+    day=Scenario(latency=Latency(in_progress=1), refuse=(_REFUSED,)),
+    statuses=frozenset({"succeeded", "errored", "cancelled"}),
+    deadline=90,
+)
+#: Where each command waits: its last look at the batch lies behind it, and what it changes before it.
+_WAITS: Mapping[str, str] = MappingProxyType(
+    {
+        "cancel": "cancel/store.cancel",
+        "purge": "purge/delete folder",
+        "retry": "retry/store.create",
+        "submit": "submit/store.create",
+    }
+)
+
+
+class Pair(NamedTuple):
+    """One command waits while another one runs, on a batch that runs or has ended."""
+
+    first: str
+    second: str
+    ended: bool
+
+    @property
+    def fault(self) -> str:
+        """What the table calls it."""
+        return f"{self.first} struck by another command"
+
+    def __str__(self) -> str:
+        return f"{self.first} struck by {self.second}, on a batch that {'has ended' if self.ended else 'runs'}"
+
+
+PAIRS = tuple(Pair(first, second, ended) for ended in (True, False) for first in _WAITS for second in _WAITS)
+
+
+def run_pair(stack: Stack, pair: Pair) -> list[Outcome]:
+    """See the module."""
+    stack.turn(_COURSE.day)
+    there = remote_objects(stack)
+    batch_id = stack.new_id("openai")
+    submit(stack, _COURSE, "openai", batch_id)
+    if pair.ended:
+        wait_for_end(stack, batch_id, _COURSE.deadline)
+    other = retry_of(batch_id)
+    plan = Plan(id=batch_id, when="before", effect=_WAITS[pair.first], batch=_struck(pair.first, batch_id), do="wait")
+    with stack.planned(plan):
+        heard = stack.folder / stack.new_id("heard")
+        given = [pair.first, json.dumps(_given(stack, pair.first, batch_id)), str(heard)]
+        waiting = stack.nursery.start("tests.drills.caller", given, stack.home / "caller.log")
+        while stack.fired(plan) is None and is_alive(waiting):
+            time.sleep(0.05)
+        said = ask(stack, pair.second, _given(stack, pair.second, batch_id))
+        stack.let_go(plan)
+        while is_alive(waiting):
+            time.sleep(0.05)
+    problems = [] if said else [f"{pair.second} said nothing"]
+    problems += [] if heard.exists() else [f"{pair.first} said nothing"]
+    findings = Findings(problems=tuple(problems))
+    for each in (batch_id, other):
+        wait_for_end(stack, each, _COURSE.deadline, until=partial(_is_gone, stack, each))
+        findings = _plus(findings, _found(stack, each, batch_id, pair))
+    return [Outcome(pair.fault, str(pair), findings.plus(*left_behind(stack, there, [batch_id, other])))]
+
+
+def _is_gone(stack: Stack, batch_id: str) -> bool:
+    return stack.store.get_batch(batch_id) is None
+
+
+def _struck(command: str, batch_id: str) -> str:
+    return retry_of(batch_id) if command == "retry" else batch_id
+
+
+def _given(stack: Stack, command: str, batch_id: str) -> dict[str, Any]:
+    if command == "submit":
+        return arguments_of(stack, _COURSE, "openai", batch_id) | {"provider": "openai", "batch_id": batch_id}
+    return {"batch_id": batch_id}
+
+
+def _found(stack: Stack, batch_id: str, first: str, pair: Pair) -> Findings:
+    """What is wrong with one of both batches."""
+    batch = stack.store.get_batch(batch_id)
+    if batch is None:
+        return Findings(problems=tuple(what_is_kept(stack, batch_id)))
+    if batch_id != first:  # the rows that had no answer
+        return Findings() if batch.state.is_final else Findings(problems=(f"{batch_id} has not ended",))
+    found = check(stack, batch_id, _COURSE._replace(state=batch.state.value))
+    again = {"purge", "submit"} <= {pair.first, pair.second}  # the user sends the rows again, and pays again
+    return found._replace(paid_twice=0 if again else paid_twice(stack, batch_id, ()))
+
+
+def _plus(one: Findings, other: Findings) -> Findings:
+    counts = {name: getattr(one, name) + getattr(other, name) for name in Findings._fields}
+    return Findings(**counts)
