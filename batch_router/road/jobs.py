@@ -72,10 +72,15 @@ def uploads_of(context: Context, shard: Shard) -> frozenset[str]:
     A worker that fell silent during an upload may have left one, and so may one whose commit the store forgot.
     """
     known = frozenset({shard.upload} if shard.upload is not None else ())
-    if shard.uploads <= 1 and shard.doubt_since is None:
+    if shard.uploads <= 1 and not may_have_forgotten_an_upload(shard):
         return known
     age = max(0.0, context.store.now() - shard.submitted_at)
     return known.union(context.client_of(shard).find_uploads(job_spec(shard), age))
+
+
+def may_have_forgotten_an_upload(shard: Shard) -> bool:
+    """Whether the store may lack an upload: that of a job that was found, or of a round before this one."""
+    return shard.last_doubt is not None and (shard.upload is None or shard.round > 0)
 
 
 def new_round(shard: Shard) -> ShardFacts:

@@ -130,6 +130,19 @@ def test_a_file_that_a_dead_uploader_left_is_deleted(begin: Any) -> None:
         assert left_at(simulator) == []
 
 
+@pytest.mark.parametrize("changes", [{"upload": None, "uploads": 0}, {"uploads": 1, "round": 1}])
+def test_a_file_whose_upload_the_store_forgot_is_deleted(begin: Any, changes: dict[str, Any]) -> None:
+    """The doubt is over: the job was found, or the shard began anew; files are looked for by their name."""
+    with Simulator() as simulator:
+        context = begin(simulator)
+        upload_of(context)
+        shard = msgspec.structs.replace(shard_of(context), created_at=0, submitted_at=0, last_doubt=1.0, **changes)
+        if shard.round:
+            shard = msgspec.structs.replace(shard, upload=upload_of(context))
+        clean(context, shard)
+        assert left_at(simulator) == []
+
+
 @pytest.mark.parametrize(
     ("state", "owned", "left"),
     [

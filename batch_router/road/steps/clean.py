@@ -6,7 +6,7 @@ from ...exceptions import ProviderAPIError
 from ...state.items import Shard
 from ...state.table import State
 from ..context import Context, Running
-from ..jobs import uploads_of
+from ..jobs import may_have_forgotten_an_upload, uploads_of
 from ..outcome import ShardOutcome, shard_to
 from ..policy import describe
 from ..step import Step
@@ -34,7 +34,7 @@ def clean(context: Context, shard: Shard) -> ShardOutcome:
 
 
 def _delete(context: Context, shard: Shard) -> None:
-    if shard.uploads == 0 and shard.job is None:
+    if shard.uploads == 0 and shard.job is None and not may_have_forgotten_an_upload(shard):
         return  # nothing was ever sent
     client = context.client_of(shard)
     for name in sorted(uploads_of(context, shard)):
