@@ -1,5 +1,6 @@
 """Jobs that were made while the store was away, or too late: each is settled, and none is paid for beside another."""
 
+import asyncio
 import dataclasses
 import threading
 import time
@@ -10,16 +11,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from batch_router import BatchRouter
 from batch_router.connect import open_context
 from batch_router.core.jobs import Job
 from batch_router.embedded import EmbeddedServer
 from batch_router.exceptions import StoreUnavailableError
 from batch_router.operations.purge import purge
 from batch_router.operations.submit import submit
+from batch_router.providers import OpenAIProvider
 from batch_router.road.advance import advance
 from batch_router.road.context import Context
 from batch_router.road.jobs import job_spec, stored_rows
 from batch_router.road.journal import note_job, settle
+from batch_router.security.paths import batch_folder
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Latency
@@ -268,3 +272,22 @@ def test_a_note_that_cannot_be_read_is_in_the_way_of_none(make: Callable[..., Co
     settle(context)
     assert len(notes(context)) == 4
     assert cancelled(simulator) == 1
+
+
+def test_a_router_settles_what_an_earlier_one_noted(make: Callable[..., Context], simulator: Simulator) -> None:
+    """Its own thread looks at the journal, as that of a worker does."""
+    context = make()
+    noted(context)
+    context.storage.delete_all(batch_folder("openai", "b"))
+
+    async def main() -> None:
+        settings = Settings(home=context.settings.home, lease=4, renew_every=1)
+        async with BatchRouter(settings, in_memory=True) as router:
+            router.register_provider(OpenAIProvider(api_key="k", base_url=f"{simulator.url}/openai/v1"))
+            await router.list_batches("openai")  # it starts with the first call
+            deadline = time.monotonic() + 30
+            while notes(context) and time.monotonic() < deadline:
+                await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    assert (notes(context), cancelled(simulator)) == ([], 1)
