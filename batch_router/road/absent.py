@@ -15,11 +15,14 @@ from ..state.items import Shard
 from ..state.table import State
 from .context import Context
 from .earlier import earlier_answers
+from .keys import is_replaced, why_replaced
+from .lookup import visibility
 from .outcome import ShardOutcome, shard_to
 from .policy import DAY, overdue_at
 
-#: Seconds for which a provider must say so: a job may be paid for. Whoever cancels the batch does not wait that long.
-BELIEVED_AFTER, BELIEVED_AFTER_CANCEL = 6 * 3600.0, 1800.0
+# Seconds for which a provider must say so, beyond the time after which it shows a job that was made: it may be paid
+# for. A batch that is cancelled does not wait that long.
+_BELIEVED_AFTER, _BELIEVED_AFTER_CANCEL = 6 * 3600.0, 1200.0
 
 # Seconds between two looks: soon at first, then half of the time that it has been absent.
 _SHORTEST, _LONGEST = 1.0, 600.0
@@ -31,15 +34,15 @@ _MOST_LISTED = 100_000
 def after_not_found(context: Context, shard: Shard, job: Job, error: NotFoundError) -> ShardOutcome:
     """Where a shard goes whose job is not there: it looks again, gives the job up, or waits for the operator."""
     client = context.client_of(shard)
-    if shard.account is not None and not client.access.has_key_of(shard.account):
-        context.clients.forget(shard.provider, shard.credential)
+    if is_replaced(context, shard):
         return shard_to(State.PARKED, error=_of_another_account(shard, job))
     earlier = earlier_answers(context, shard)
     if earlier.are_all:
         return shard_to(State.NORMALIZING, answers=earlier.answers)
     now = context.store.now()
     since = now if shard.absent_since is None else shard.absent_since
-    is_long = now - since >= (BELIEVED_AFTER_CANCEL if shard.cancel else BELIEVED_AFTER)
+    beyond = _BELIEVED_AFTER_CANCEL if shard.cancel else _BELIEVED_AFTER
+    is_long = now - since >= visibility(context, shard) + beyond
     if is_long and not _may_be_listed(client, shard, job, now - shard.submitted_at):
         with suppress(ProviderAPIError):  # most probably it is not there for that either
             client.cancel(job.id)
@@ -68,12 +71,8 @@ def _gone(job: Job, error: NotFoundError, seconds: float) -> Failure:
 
 
 def _of_another_account(shard: Shard, job: Job) -> Failure:
-    name = "the workers' own key" if shard.credential is None else f"the key {shard.credential!r}"
-    message = (
-        f"{shard.provider} does not know {job.id}, and {name} is not the one that made the job: it was replaced by "
-        f"another account's. Set the old one again where the workers run; then `batch-router resolve {shard.id} "
-        f"--attach {job.id}` goes on"
-    )
+    remedy = f"`batch-router resolve {shard.id} --attach {job.id}` goes on"
+    message = f"{shard.provider} does not know {job.id}, and {why_replaced(shard)} {remedy}"
     return Failure(type=NotFoundError.type, message=message, status_code=404)
 
 

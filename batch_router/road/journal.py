@@ -28,6 +28,7 @@ from ..state.items import Shard, dump_item
 from ..state.table import State
 from ..storage import StoredObject
 from .context import Context
+from .keys import is_replaced, why_replaced
 
 log = get_logger(__name__)
 
@@ -119,12 +120,10 @@ def _cancel(context: Context, shard: Shard, job: Job, age: float) -> None:
     Raises:
         BatchRouterError: it is to be asked again.
     """
-    client = context.client_of(shard)
-    if shard.account is not None and not client.access.has_key_of(shard.account):
-        context.clients.forget(shard.provider, shard.credential)
-        raise NotFoundError(shard.provider, 0, f"the key is not the one that made {job.id}")
+    if is_replaced(context, shard):
+        raise NotFoundError(shard.provider, 0, f"{why_replaced(shard)} {job.id} is cancelled")
     try:
-        client.cancel(job.id)
+        context.client_of(shard).cancel(job.id)
     except RequestRefusedError as error:  # it has ended; `doctor --orphans` shows it
         log.warning("action=not_cancelled item=%s job=%s error=%s", shard.id, job.id, error)
     except NotFoundError:

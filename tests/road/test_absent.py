@@ -102,12 +102,42 @@ def test_a_job_under_the_key_of_another_account_is_parked(begin: Begin, monkeypa
     elsewhere = dataclasses.replace(context, clients=Clients(context.settings))
     outcome = carry_on(elsewhere, clock, "b")
     assert outcome.status.status == "parked"
-    assert "the workers' own key is not the one that made the job" in str(outcome.status.waiting_for)
+    assert "the workers' own key is not the one that the job was created with" in str(outcome.status.waiting_for)
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     back = dataclasses.replace(context, clients=Clients(context.settings))
     resolve(back, "b.0", attach="batch-0")
     assert [result.text for result in carry_on(back, clock, "b").results] == ALL
     assert (len(service.jobs), service.cancelled) == (1, [])
+
+
+class Gateway(OfKey):
+    """Creates jobs, and does not hear so in time."""
+
+    def answer(self, asked: Asked) -> bytes:
+        done = super().answer(asked)
+        is_create = asked.method == "POST" and asked.path == "/v1/batches"
+        return reply(502, b"{}", content_type="application/json") if is_create else done
+
+
+def test_a_job_that_is_looked_for_with_another_accounts_key_is_parked(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That account's jobs say nothing of it: no other one is created, and the upload stays."""
+    service = Gateway()
+    context, clock = begin(service)
+    submit(context, "openai", {"requests": ROWS, "model": "m", "batch_id": "b"})
+    carry_on(context, clock, "b", until=lambda: bool(service.jobs))
+    monkeypatch.setenv("OPENAI_API_KEY", "of-another-account")
+    elsewhere = dataclasses.replace(context, clients=Clients(context.settings))
+    outcome = carry_on(elsewhere, clock, "b")
+    assert outcome.status.status == "parked"
+    assert "a job may have been created, and the workers' own key is not the one" in str(outcome.status.waiting_for)
+    assert (len(service.jobs), service.deleted) == (1, [])
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    back = dataclasses.replace(context, clients=Clients(context.settings))
+    resolve(back, "b.0", attach="batch-0")
+    assert [result.text for result in carry_on(back, clock, "b").results] == ALL
+    assert len(service.jobs) == 1
 
 
 def test_a_new_key_of_the_same_account_changes_nothing(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from .. import local_job
 from ..context import Context, Running
 from ..jobs import job_spec, new_round, rows_to_send, uploads_of
 from ..journal import note_job
+from ..keys import is_replaced, why_replaced
 from ..lookup import look, visibility
 from ..outcome import ShardOutcome, shard_to
 from ..policy import DAY, LONGEST_RETRY_AFTER, describe
@@ -149,6 +150,8 @@ def _after_look(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
         return _wait(shard, intent, proves_at, _TURN * random.uniform(1, 2))  # noqa: S311
     if found.job is not None:
         return _owns(shard, found.job)
+    if is_replaced(running, shard):
+        return shard_to(State.PARKED, error=_of_another_account(shard))
     if found.candidates:
         return _wait_for_the_end(shard, intent, now, found.candidates)
     if found.began_at <= proves_at:
@@ -208,6 +211,12 @@ def _close(running: Running, shard: Shard, intent: Intent, uploads: frozenset[st
         client.delete_upload(name)
     closed = msgspec.structs.replace(intent, closed_at=running.store.now())
     return _wait(shard, closed, _proves_at(running, shard, closed), _SOON)
+
+
+def _of_another_account(shard: Shard) -> Failure:
+    remedy = f"`batch-router resolve {shard.id} --attach JOB`, or `--recreate` if there is none"
+    message = f"a job may have been created, and {why_replaced(shard)} {remedy}"
+    return Failure(type=UndecidedError.type, message=message)
 
 
 def _nameless(shard: Shard) -> Failure:
