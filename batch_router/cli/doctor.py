@@ -138,7 +138,11 @@ def _orphans(settings: Settings) -> Iterator[Finding]:
     context = open_context(settings)
     for provider, credential in sorted(context.store.accounts(), key=str):
         place = f"orphans {provider}{f' ({credential})' if credential else ''}"
-        found = list(find_orphans(context, provider, credential, _JOBS))
+        try:
+            found = list(find_orphans(context, provider, credential, _JOBS))
+        except BatchRouterError as error:  # of this account alone
+            yield Finding(place, "failed", str(error))
+            continue
         for job in found:
             remedy = "" if job.status.is_final else "no shard will fetch its answers: cancel it at the provider"
             yield Finding(place, f"{job.id} {job.status} {iso_time(job.created_at)}", remedy)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ..core.jobs import Account, Job
-from ..exceptions import CorruptItemError, SchemaError
 from ..road.context import Context
 from ..road.labels import labelled
 from ..road.reported import sound
@@ -41,13 +40,6 @@ def find_strays(context: Context) -> Iterator[str]:
     for found in context.storage.list(FOLDERS):
         folder = "/".join(found.name.split("/")[:_DEPTH])
         newest[folder] = max(newest.get(folder, 0), found.modified_at)
-    for folder, modified_at in sorted(newest.items()):
-        if modified_at < before and not _is_known(context, folder.rpartition("/")[2]):
-            yield folder
-
-
-def _is_known(context: Context, batch_id: str) -> bool:
-    try:
-        return context.store.get_batch(batch_id) is not None
-    except (SchemaError, CorruptItemError):  # it is there
-        return True
+    old = {folder: folder.rpartition("/")[2] for folder, at in sorted(newest.items()) if at < before}
+    unknown = set(context.store.unknown(list(old.values())))
+    return (folder for folder, batch_id in old.items() if batch_id in unknown)

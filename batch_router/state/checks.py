@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from ..exceptions import CorruptItemError, SchemaError, StoreUnavailableError
+from ..exceptions import CorruptItemError, FileOperationError, SchemaError, StoreUnavailableError
 from ..security.logs import get_logger
 from ..security.names import BATCH_ID, CREDENTIAL, LABEL, PROVIDER, QUEUE
 from ..security.paths import is_of_batch
@@ -72,10 +72,10 @@ def load_hint(item_id: str, *fields: str | None) -> Hint:
 
 @contextmanager
 def passed_over() -> Iterator[None]:
-    """For a walk through items: one that is corrupt is passed over, and a warning names it."""
+    """For a walk through items: one that is corrupt, or whose files fail, is passed over, and a warning names it."""
     try:
         yield
-    except CorruptItemError as error:
+    except (CorruptItemError, FileOperationError) as error:
         log.warning("action=passed_over error=%s", error)
 
 

@@ -1,5 +1,6 @@
 """Jobs at the providers that no shard owns, and batches that are purged."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from batch_router.cli import cli
 from batch_router.client import BatchClient
+from batch_router.connect import open_store
 from batch_router.core import UnifiedRequest
 from batch_router.core.jobs import Job, JobSpec
 from batch_router.exceptions import BatchNotFoundError, ValidationError
@@ -17,11 +21,12 @@ from batch_router.operations.submit import submit
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
 from batch_router.security.paths import batch_folder
+from batch_router.settings import Settings
 from batch_router.simulator import Simulator
 from batch_router.state.base import Commit
 from batch_router.state.table import State
 from tests.file_rows import FileRows
-from tests.items import new_shard, put_shards
+from tests.items import new_batch, new_shard, put_shards
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
 OURS, OTHER, OWNED = "0123456789abcdef", "fedcba9876543210", "00000000000000aa"
@@ -139,3 +144,34 @@ def test_old_batches_are_purged_together(context: Context) -> None:
     assert client.purge_older(1) == []
     assert client.purge_older(-1) == ["b"]
     assert [batch.batch_id for batch in client.list()] == ["open"]
+
+
+def test_an_account_that_cannot_be_asked_hides_no_other(
+    valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`doctor --orphans` says why of each of them, and looks through the jobs of all others."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with Simulator() as simulator:
+        variables = {"HOME": str(tmp_path), "REDIS_URL": valkey, "PREFIX": "accounts"}
+        for name, value in (variables | {"OPENAI_BASE_URL": f"{simulator.url}/openai/v1"}).items():
+            monkeypatch.setenv(f"BATCH_ROUTER_{name}", value)
+        store = open_store(Settings.from_env())
+        for batch_id, provider, credential in (
+            ("a", "elsewhere", None),
+            ("b", "openai", None),
+            ("c", "openai", "gone"),
+        ):
+            store.create(new_batch(batch_id, provider=provider, credential=credential), delay=0)
+        found = json.loads(CliRunner().invoke(cli, ["doctor", "--orphans", "--json"]).stdout)["findings"]
+    said = {each["what"]: f"{each['found']} {each['remedy']}".strip() for each in found}
+    assert "'elsewhere' not found" in said["orphans elsewhere"]
+    assert said["orphans openai"] == "none among the newest 1000 jobs"
+    assert "gone" in said["orphans openai (gone)"]
+
+
+def test_files_that_cannot_be_read_hide_no_other_batch(context: Context) -> None:
+    """A list leaves out the batch whose report is not there, with a warning."""
+    for batch_id in ("good", "bad"):
+        ended(context, batch_id)
+    context.store.create(new_batch("odd", report=f"{batch_folder('openai', 'odd')}/report-1.json"), delay=0)
+    assert [batch.batch_id for batch in BatchClient(context).list()] == ["bad", "good"]
