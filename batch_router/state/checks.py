@@ -5,7 +5,7 @@ written is refused as a whole, and only that item: all others go on.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -47,7 +47,7 @@ def load_item(item_id: str, fields: Mapping[str, str]) -> Batch | Shard:
         item = msgspec.convert(facts, Batch | Shard)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise corrupt(item_id, str(error)) from None
-    for mistake in _mistakes(item_id, item):
+    for mistake in _mistakes(item_id, item, facts):
         raise corrupt(item_id, mistake)
     return item
 
@@ -96,7 +96,7 @@ def shown(text: str) -> str:
     return printable(text, 2 * _SHOWN)
 
 
-def _mistakes(item_id: str, item: Batch | Shard) -> Iterator[str]:
+def _mistakes(item_id: str, item: Batch | Shard, stored: Collection[str]) -> Iterator[str]:
     """What is wrong with an item, the gravest first."""
     if not _is_its_id(item_id, item):
         yield "its id is another one's"
@@ -108,7 +108,7 @@ def _mistakes(item_id: str, item: Batch | Shard) -> Iterator[str]:
         yield "credential is no name of a key"
     elif foreign := _foreign_names(item_id, item):
         yield f"{foreign[0]!r} is no object of its batch"
-    yield from _wrong_numbers(item)
+    yield from _wrong_numbers(item, stored)
     yield from _shard_mistakes(item) if isinstance(item, Shard) else _batch_mistakes(item)
 
 
@@ -132,9 +132,13 @@ def _names(item: Batch | Shard) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def _wrong_numbers(item: Item) -> Iterator[str]:
-    for field in item.__struct_fields__:
-        if field != "engine_options" and not all(map(_in_range, _numbers(getattr(item, field)))):
+def _wrong_numbers(item: Item, stored: Collection[str]) -> Iterator[str]:
+    """Among the fields that are stored: the defaults of all others are ours."""
+    for field in stored:
+        value = getattr(item, field, None)
+        if isinstance(value, str) or value is None or field == "engine_options":
+            continue
+        if not all(map(_in_range, _numbers(value))):
             yield f"{field} is out of range"
 
 
