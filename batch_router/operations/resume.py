@@ -84,7 +84,7 @@ def _lacks_shards(batch: Batch, shards: Sequence[Shard]) -> bool:
 def _take_up(context: Context, shard: Shard) -> Reopened | None:
     """How a shard goes on that ended with a loss; None: it has none, or the provider refused its rows."""
     facts = ShardFacts(failure=None, error=None, attempts=0, held_since=None, retry_at=None, left_behind=None)
-    facts |= ShardFacts(looks=0, refetches=0, gap=None, lost=0, given_up=False)
+    facts |= ShardFacts(looks=0, refetches=0, absent_since=None, gap=None, lost=0, given_up=False)
     has_lost = shard.part is None or shard.unfetched or shard.failure is not None
     job = shard.job
     if not has_lost or shard.refused or (job is not None and (job.did_nothing or job.error is not None)):

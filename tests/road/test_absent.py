@@ -8,6 +8,7 @@ import pytest
 
 from batch_router.operations.orphans import find_orphans
 from batch_router.operations.resolve import resolve
+from batch_router.operations.resume import resume
 from batch_router.operations.submit import submit
 from batch_router.road.context import Clients, Context
 from tests.road.odd_openai import Clock, OddOpenAI, carry_on, carry_through
@@ -60,6 +61,14 @@ def test_a_job_that_is_gone_for_hours_and_not_listed_is_given_up(begin: Begin) -
     assert outcome.status.shards[0].left_behind is not None
     service.unlisted = set()
     assert [job.id for job in find_orphans(context, "openai", None, 10)] == ["batch-0"]
+    service.gone = {"batch-0": 3}  # it is back, nearly
+    batch = context.store.get_batch(outcome.status.batch_id)
+    assert batch is not None
+    resume(context, batch)
+    again = carry_on(context, clock, batch.id)
+    assert (again.status.status, [result.text for result in again.results]) == ("completed", ALL)
+    assert len(service.jobs) == 1
+    assert list(find_orphans(context, "openai", None, 10)) == []
 
 
 def test_a_job_that_is_listed_is_never_taken_for_gone(begin: Begin) -> None:
