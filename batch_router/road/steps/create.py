@@ -26,6 +26,7 @@ from ...state.items import Intent, Shard, ShardFacts
 from ...state.table import State
 from .. import local_job
 from ..context import Context, Running
+from ..earlier import Earlier, earlier_answers
 from ..jobs import job_spec, new_round, rows_to_send, uploads_of
 from ..journal import note_job
 from ..keys import is_replaced, why_replaced
@@ -150,12 +151,17 @@ def _after_look(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
         return _wait(shard, intent, proves_at, _TURN * random.uniform(1, 2))  # noqa: S311
     if found.job is not None:
         return _owns(shard, found.job)
+    earlier = earlier_answers(running, shard)
+    if earlier.are_all:
+        return _has_answers(earlier)
     if is_replaced(running, shard):
         return shard_to(State.PARKED, error=_of_another_account(shard))
     if found.candidates:
         return _wait_for_the_end(shard, intent, now, found.candidates)
     if found.began_at <= proves_at:
         return _wait(shard, intent, proves_at, _next_look(now - intent.at, proves_at - now))
+    if earlier.answers:
+        return _has_answers(earlier)
     if intent.was_taken:
         return shard_to(State.PARKED, error=_nameless(shard))
     if intent.closed_at is None and (uploads := uploads_of(running, shard)):
@@ -165,6 +171,11 @@ def _after_look(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
         failure = Failure(type="provider_unavailable", message=message)
         return shard_to(State.NORMALIZING, failure=failure, intent=None)
     return shard_to(State.UPLOADING, **new_round(shard))
+
+
+def _has_answers(earlier: Earlier) -> ShardOutcome:
+    """The store forgot that the answers were fetched, and the provider has the job no more: it is paid for."""
+    return shard_to(State.NORMALIZING, answers=earlier.answers, intent=None, doubt_since=None)
 
 
 def _proves_at(running: Running, shard: Shard, intent: Intent) -> float:
