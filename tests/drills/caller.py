@@ -1,7 +1,7 @@
 """What happens outside the fleet: `python -m tests.drills.caller COMMAND ARGUMENTS HEARD`.
 
-COMMAND is `submit`, `cancel`, `purge`, `retry` or `orphans`. ARGUMENTS is JSON of what `submit_batch.delay` or the
-method of `BatchClient` takes, or the `provider` whose orphans are to go; the file HEARD gets what came of it.
+COMMAND is `submit`, `cancel`, `purge`, `retry`, `resume` or `orphans`. ARGUMENTS is JSON of what `submit_batch.delay`
+or the method of `BatchClient` takes, or the `provider` whose orphans are to go; the file HEARD gets what came of it.
 """
 
 import json

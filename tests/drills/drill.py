@@ -96,8 +96,11 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
             ask(stack, command, {"batch_id": batch_id})
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
         findings = check(stack, batch_id, course)
-        if command in ("purge", "retry"):
+        if command in ("purge", "retry", "resume"):
             ask(stack, command, {"batch_id": batch_id})
+        if command == "resume":
+            wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
+            findings = check(stack, batch_id, course)
         if command == "purge":
             findings = findings.plus(*what_is_kept(stack, batch_id))
         if command == "retry":

@@ -2,7 +2,7 @@
 
 An effect is named `<step>/<seam>`: `create/client.create`, `normalize/write results`, `poll/publish`. The step may also
 be a thread beside the steps (`sweep`, `lease-keeper`, `job-watch`), the `start` of a worker, or what
-others run: `submit`, `purge`, `retry` and `cancel`.
+others run: `submit`, `purge`, `retry`, `cancel` and `resume`.
 A traced run that shows another effect fails, and so does an effect whose drills never reached it.
 """
 
@@ -130,6 +130,7 @@ EFFECTS: tuple[Effect, ...] = (
         for name in ("write input", "write submission", "store.create", "write mark")
     ),
     Effect("cancel/store.cancel", "cancelled by an operator", by="operator"),
+    Effect("resume/store.reopen", "cut short", by="operator"),
     *(Effect(f"retry/{name}", by="race") for name in ("delete input", "delete submission")),
     *(Effect(f"sweep/{name}", by="forgetting") for name in ("store.create", "write mark")),
 )

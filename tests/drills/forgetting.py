@@ -5,6 +5,7 @@ says what the server forgets: its log is cut back to what it was some time ago (
 back), or a replica that is behind takes its place (a failover).
 """
 
+import re
 import threading
 import time
 from typing import Literal, NamedTuple
@@ -56,13 +57,16 @@ def forget_drills(how: Literal["log", "replica"], *seconds: float) -> list[Forge
 
 
 def log_drills() -> list[Forget]:
-    """All that cut the log back."""
-    return forget_drills("log", 0.2, 1.0)
+    """All that cut the log back: at each effect by one of two short times, where money is paid also by a minute."""
+    short = forget_drills("log", 0.2, 1.0)
+    long = [drill for drill in forget_drills("log", 60.0) if drill.effect.name == "create/client.create"]
+    return [drill for number, drill in enumerate(short) if number % 4 in (0, 3)] + long
 
 
 def replica_drills() -> list[Forget]:
-    """All that promote a replica."""
-    return forget_drills("replica", LAG)
+    """All that promote a replica: at the calls of providers, and at the end of each step."""
+    promoted = forget_drills("replica", LAG)
+    return [drill for drill in promoted if re.search(r"/(client\.|store\.commit)", drill.effect.name)]
 
 
 def run_forget(stack: Stack, drill: Forget) -> list[Outcome]:

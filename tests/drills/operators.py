@@ -35,6 +35,7 @@ _WAITS: Mapping[str, str] = MappingProxyType(
         "cancel": "cancel/store.cancel",
         "purge": "purge/delete folder",
         "retry": "retry/store.create",
+        "resume": "resume/store.reopen",
         "submit": "submit/store.create",
     }
 )

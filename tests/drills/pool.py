@@ -5,6 +5,7 @@ import queue
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -68,6 +69,7 @@ class Pool:
                     try:
                         self._note(*run(stack, drill))
                     except Exception as error:  # the next drill may still say something
+                        traceback.print_exc()
                         self._note(Outcome("drills that broke", str(drill), _went_wrong(error)))
                 words = [] if self._known is None else canaries(stack)  # the plain app sends no events
                 seen = {event.effect for event in stack.events() if event.when != "end"}

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import redis
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from batch_router.client import BatchClient
 from batch_router.connect import broker_server, open_context, queue_key
@@ -89,9 +90,10 @@ class Stack:
         return f"{provider}-{next(self._numbers)}"
 
     def send(self, hint: Hint) -> None:
-        """A message, as `publish` would send it."""
+        """A message, as `publish` would send it; it is lost where the server is just dying."""
         queue = queue_key(self.settings, str(find_provider(hint.provider).queue or hint.state.queue))
-        self._sender.send_task(f"batch_router.{hint.state.step}", args=([hint.id, hint.version],), queue=queue)
+        with suppress(OperationalError, AttributeError):  # the latter is kombu's, of a channel without a connection
+            self._sender.send_task(f"batch_router.{hint.state.step}", args=([hint.id, hint.version],), queue=queue)
 
     @contextmanager
     def planned(self, *plans: Plan) -> Iterator[None]:

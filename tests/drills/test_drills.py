@@ -11,11 +11,14 @@ import pytest
 from .courses import COURSES
 from .drill import Drill, kill_drills, run_kill
 from .effects import EFFECTS, NAMES
+from .forgetting import log_drills, run_forget
 from .pool import Pool
 from .stop import run_stop, stop_drills, undo_drills
 from .table import is_bad, rows_of, show
 
 _KILLS, _STOPS = 3, 2
+# Where nothing is in doubt afterwards, which takes as long as a request may be late.
+_QUICK_TO_FORGET = ("poll/", "download/", "normalize/", "clean/", "finish/")
 # These wait until a request to create can no longer arrive, or fetch the same answers again and again.
 _SLOW_COURSES = ("create vanished", "cut short", "row retries")
 _SLOW = (("before", "create/client.create"), ("after", "create/store.renew intent"))
@@ -35,7 +38,7 @@ def test_every_effect_has_a_drill() -> None:
 
 
 def test_a_few_kills_and_stops_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Workers killed or stopped at some effects: no row is lost, none comes twice, and no job is created twice.
+    """Workers killed or stopped at some effects, a server that forgets a second: nothing is lost or paid twice.
 
     It also fails where a drill never reached its effect, and where a trace shows an effect that the registry lacks.
     """
@@ -45,9 +48,11 @@ def test_a_few_kills_and_stops_lose_nothing(capsys: pytest.CaptureFixture[str]) 
     pool = Pool()
     kills = [chance.choice(created), *choose(kill_drills(), _KILLS, chance)]
     stops = choose(stop_drills(), _STOPS, chance)
+    forgets = [drill for drill in log_drills() if drill.effect.name.startswith(_QUICK_TO_FORGET)]
     with ThreadPoolExecutor() as side_by_side:
         side_by_side.submit(pool.run, kills, ("threads", "prefork"), run_kill)
         side_by_side.submit(pool.run, stops, ("threads",) * _STOPS, run_stop)
+        side_by_side.submit(pool.run, [chance.choice(forgets)], ("threads",), run_forget)
     rows = rows_of(pool.outcomes)
     show(rows, seed)
     assert not any(map(is_bad, rows)), capsys.readouterr().out
