@@ -180,7 +180,7 @@ def test_nothing_is_sent_twice(connect: Connect, write: Write) -> None:
         ({"do": "status", "status": 408}, ProviderUnavailableError, True, None),
         ({"do": "status", "status": 409}, ProviderUnavailableError, True, None),
         ({"do": "status", "status": 413}, RequestRefusedError, False, None),
-        ({"do": "status", "status": 499}, RequestRefusedError, True, None),
+        ({"do": "status", "status": 499}, ProviderUnavailableError, True, None),
         ({"do": "status", "status": 429, "retry_after": "7"}, RateLimitedError, False, 7.0),
         ({"do": "status", "status": 500}, ProviderUnavailableError, True, None),
         ({"do": "status", "status": 503, "retry_after": "soon"}, ProviderUnavailableError, True, None),

@@ -138,6 +138,14 @@ def test_a_race_of_uploads_has_two_winners(connect: Connect, rows: Path) -> None
     assert [each["status"] for each in simulator.requests()][-2:] == [409, 200]
 
 
+def test_an_upload_whose_answer_a_gateway_took_is_used(connect: Connect, rows: Path) -> None:
+    """The file is whole, and its session is gone when the SDK asks again: the file that is there counts."""
+    lost = Fault(match="POST /upload/v1beta/files", do="status_after", status=502, after=1)
+    client, simulator = connect(Scenario(faults=(lost,)))
+    assert client.upload(FileRows(rows), spec("0123456789abcdef")) == "files/br-0123456789abcdef-0"
+    assert len([each for each in simulator.requests() if "filename" in each]) == 1
+
+
 def test_a_job_is_found_by_its_token(connect: Connect, rows: Path) -> None:
     """Among others, on any page; and not if there is none."""
     client, simulator = connect()

@@ -137,7 +137,7 @@ def errors_of(refusal: Refusal, **arguments: Any) -> Errors[SDKError]:
         (413, RequestRefusedError, False),
         (422, RequestRefusedError, False),
         (429, RateLimitedError, False),
-        (499, RequestRefusedError, True),
+        (499, ProviderUnavailableError, True),
         (500, ProviderUnavailableError, True),
         (529, ProviderUnavailableError, True),
     ],

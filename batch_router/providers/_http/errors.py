@@ -23,7 +23,8 @@ from .refused import NotSentError, RefusedError, TooLargeError
 
 ErrorKind = type[ProviderAPIError]
 
-# By HTTP status; the ranges below take what is not listed. 409: a request that runs at the same time.
+# By HTTP status; the ranges below take what is not listed. 409: a request that runs at the same time; 499: a gateway
+# that stopped waiting for the service (nginx).
 _KINDS: dict[int, ErrorKind] = {
     401: CredentialsError,
     403: CredentialsError,
@@ -32,6 +33,7 @@ _KINDS: dict[int, ErrorKind] = {
     409: ProviderUnavailableError,
     410: NotFoundError,
     429: RateLimitedError,
+    499: ProviderUnavailableError,
 }
 # Most specific first; the first match counts.
 _RANGES: tuple[tuple[range, ErrorKind], ...] = (

@@ -50,6 +50,9 @@ _API_VERSION = "v1beta"
 _URL_VARIABLE, _URL = "GOOGLE_GEMINI_BASE_URL", "https://generativelanguage.googleapis.com/"
 # What names of files and of jobs begin with.
 _FILES, _BATCHES = "files/", "batches/"
+# Answers to an upload whose file may be there: another upload of the same rows was faster, or the answer to the last
+# piece came from a gateway, and the session that the SDK asks for again has ended.
+_UPLOADED_BEFORE = (404, 409)
 _MIME_TYPE = "application/jsonl"
 _PAGE = 100
 _OK = 200
@@ -119,9 +122,9 @@ class GoogleClient:
             with rows.open() as stream:
                 file = self._ask(self._sdk.files.upload, file=stream, config=config).get("file")
         except ProviderAPIError as error:
-            if error.status_code != 409:
+            if error.status_code not in _UPLOADED_BEFORE:
                 raise
-            file = self._find_file(name)  # another upload of the same rows was faster
+            file = self._find_file(name)
         if not isinstance(file, dict) or not self._is_whole(file, rows.size):
             raise self._errors.protocol(f"{rows.size} bytes were uploaded, and they are not there")
         return self._answers.name(file, "name", _FILES)
