@@ -127,11 +127,18 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("purge/store.delete", by="operator"),
     *(
         Effect(f"retry/{name}", "refused row", by="operator")
-        for name in ("write input", "write submission", "store.create", "write mark")
+        for name in ("store.decide", "write input", "write submission", "store.create", "write mark")
     ),
     Effect("cancel/store.cancel", "cancelled by an operator", by="operator"),
     Effect("resume/store.reopen", "cut short", by="operator"),
     *(Effect(f"retry/{name}", by="race") for name in ("delete input", "delete submission")),
+    # A worker goes on with a purge whose caller died, and looks at what ended some time ago.
+    *(
+        Effect(f"retire/{name}", by="race")
+        for name in ("store.claim", "delete mark", "delete folder", "delete input", "delete manifest")
+    ),
+    *(Effect(f"retire/{name}", by="race") for name in ("delete submission", "store.delete", "store.commit", "publish")),
+    Effect("create/client.find_uploads", by="forgetting"),
     *(Effect(f"sweep/{name}", by="forgetting") for name in ("store.create", "write mark")),
 )
 
