@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
+import msgspec
+
 from ..core.jobs import Job
 from ..security.logs import get_logger
 from ..security.names import LABEL
@@ -54,7 +56,7 @@ def walk_jobs(running: Running, shard: Shard, keys: Sequence[str]) -> Walk | Non
         for job in _told_apart(running, shard, free):
             key = key_of(job)
             if key is not None and (key in keys or kept < _MOST_KEPT):
-                found.setdefault(key, []).append(job)
+                found.setdefault(key, []).append(_slim(job))
                 kept += 1
     if kept < _MOST_KEPT:
         running.store.end_walk(account, shard.id, walk, {key: jobs for key, jobs in found.items() if jobs})
@@ -82,6 +84,11 @@ def by_upload(upload: str) -> str:
 def by_rows(rows: int) -> str:
     """What a job of so many rows is found by that shows neither; 0: it does not even show that."""
     return f"rows:{rows}"
+
+
+def _slim(job: Job) -> Job:
+    """The job without what grows: its owner polls it before it reads that."""
+    return msgspec.structs.replace(job, outputs=(), refused=(), error=None, word=None)
 
 
 def _told_apart(running: Running, shard: Shard, jobs: list[Job]) -> Iterable[Job]:

@@ -1,6 +1,7 @@
 """The store on Redis: what concerns the jobs of an account."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -42,8 +43,10 @@ class RedisWalks:
         began_at, since, *lists = cast("list[str | None]", values)
         if began_at is None or since is None:
             return None
-        jobs = [job for each in lists for job in msgspec.json.decode(each or "[]", type=list[Job])]
-        return Walk(float(began_at), float(since), tuple(jobs))
+        with suppress(ValueError):  # written by another program
+            jobs = [job for each in lists for job in msgspec.json.decode(each or "[]", type=list[Job])]
+            return Walk(float(began_at), float(since), tuple(jobs))
+        return None
 
     def note_labels(self, account: str, labels: Mapping[str, str]) -> None:
         pairs = [each for pair in labels.items() for each in pair]

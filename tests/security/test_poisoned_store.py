@@ -426,3 +426,12 @@ def test_a_poisoned_item_costs_no_other_its_lease(context: Context, server: "red
         while last < first + 100:  # milliseconds
             assert time.monotonic() < deadline
             last = server.zscore(due, "good") or 0
+
+
+def test_a_walk_that_another_program_wrote_is_walked_again(context: Context, valkey: str) -> None:
+    """What a look through an account's jobs left is read by all its shards: where it is nonsense, there is none."""
+    with redis.Redis.from_url(valkey, decode_responses=True) as client:
+        for poison in ({"began_at": "soon"}, {"rows:1": DEEP}, {"rows:1": '[{"id": 7}]'}, {"rows:1": "{}"}):
+            client.delete(f"{context.settings.prefix}:walk:a")
+            client.hset(f"{context.settings.prefix}:walk:a", mapping={"began_at": "1", "since": "1", **poison})
+            assert context.store.get_walk("a", ["rows:1"]) is None
