@@ -271,7 +271,8 @@ def test_in_doubt_all_uploads_are_deleted(begin: Begin, provider: str) -> None:
     shard = get(context, "b.0")
     client, rows = context.client_of(shard), FileRows(Path(context.storage.address, shard.requests))
     names = {client.upload(rows, job_spec(shard)) for _ in range(2)}
-    doubtful = msgspec.structs.replace(shard, state=State.CREATING, doubt_since=time.time() - 3600)
+    since = time.time() - 3600
+    doubtful = msgspec.structs.replace(shard, state=State.CREATING, doubt_since=since, last_doubt=since)
     context.store.claim(shard.id, shard.version, lease=60, holder="w")
     with context.keeper.hold(shard.id, shard.version + 1, "w", since=time.monotonic()) as lease:
         outcome = create(Running.under(lease, context), doubtful)
