@@ -4,21 +4,24 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import closing
 
 import click
 import redis
 
-from ..connect import broker_server, open_context, open_store, state_server
+from ..connect import broker_server, open_broker, open_context, open_store, queue_key, state_server
 from ..core.finding import Finding
 from ..core.times import iso_time
 from ..exceptions import BatchRouterError
 from ..operations.orphans import find_orphans, find_strays
 from ..providers import find_provider, provider_names
+from ..road.storage_mark import check
 from ..security.files import make_home
 from ..security.masking import mask_url
 from ..security.redis_url import RedisServer
 from ..settings import Settings
+from ..startup import check_server, check_settings
+from ..state.base import SWEEPING
 from ..state.items import batch_id_of
 from ..state.table import State
 from .exit_codes import ExitCode
@@ -35,7 +38,9 @@ _SHOWN = 20  # of the quarantine
 def doctor(as_json: bool, orphans: bool) -> int:
     """Check Redis, broker, workers, storage, keys, and vLLM where it is installed."""
     settings = Settings.from_env()
-    checks = (_orphans,) if orphans else (_redis, _broker, _workers, _quarantine, _storage, _keys, _providers)
+    checks = (
+        (_orphans,) if orphans else (_settings, _redis, _broker, _workers, _quarantine, _storage, _keys, _providers)
+    )
     findings = [finding for check in checks for finding in _run(check, settings)]
     if as_json:
         tell_json({"version": 1, "findings": [finding._asdict() for finding in findings]})
@@ -52,29 +57,32 @@ def _run(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> 
         return [Finding(check.__name__.strip("_"), "failed", message)]
 
 
+def _settings(settings: Settings) -> Iterator[Finding]:
+    check_settings(settings)
+    yield Finding("settings", "workers can work with them")
+
+
 def _redis(settings: Settings) -> Iterator[Finding]:
-    server = state_server(settings)
-    client = server.client(decode_responses=True, socket_connect_timeout=5)
-    info: Any = client.info()
-    name = f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info['redis_version']}"
-    yield Finding("redis", name)
-    yield from _encryption("redis", server)
-    persistent = bool(info.get("aof_enabled"))
+    yield from _encryption("redis", state_server(settings))
+    server = check_server(settings)
+    yield Finding("redis", f"{server.name} takes what workers write")
     yield Finding(
         "persistence",
-        "AOF on" if persistent else "AOF off",
-        "" if persistent else "turn it on (appendonly yes), or a restart of Redis loses the state",
+        "AOF on" if server.keeps else "AOF off",
+        "" if server.keeps else "turn it on (appendonly yes), or a restart of Redis loses the state",
     )
-    policy = info.get("maxmemory_policy", "noeviction")
-    remedy = "" if policy == "noeviction" else "set maxmemory-policy noeviction: an evicted key is lost state"
-    yield Finding("eviction", policy, remedy)
+    remedy = "" if server.eviction == "noeviction" else "set maxmemory-policy noeviction: an evicted key is lost state"
+    yield Finding("eviction", server.eviction, remedy)
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:
-    server = broker_server(settings)
-    server.client(socket_connect_timeout=5).ping()
-    yield Finding("broker", "answers")
-    yield from _encryption("broker", server)
+    with open_broker(settings) as client:
+        key = queue_key(settings, "probe")  # no worker listens on it
+        client.lpush(key, "x")
+        client.brpop([key], 1)
+        client.publish(f"{settings.prefix}.probe", "x")
+    yield Finding("broker", "takes messages and gives them back")
+    yield from _encryption("broker", broker_server(settings))
 
 
 def _encryption(what: str, server: RedisServer) -> Iterator[Finding]:
@@ -91,6 +99,9 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         command = f"celery -A batch_router.worker worker -Q {queue}"
         remedy = "" if count else f"start a worker: {command}, or `batch-router up`"
         yield Finding(f"queue {queue}", f"{count} workers", remedy)
+    listening = {worker for queue in queues for worker in store.listeners(queue)}
+    for worker in sorted(listening - set(store.listeners(SWEEPING))):
+        yield Finding(f"worker {worker}", "its sweep does not run", "see its log, and restart it if it goes on")
 
 
 def _quarantine(settings: Settings) -> Iterator[Finding]:
@@ -119,6 +130,8 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         free = shutil.disk_usage(home).free
     remedy = "" if free > _LEAST_FREE else "less than 1 GB is free: make room, or set BATCH_ROUTER_HOME elsewhere"
     yield Finding("storage", f"{home}, {free / 1e9:.0f} GB free", remedy)
+    with closing(open_context(settings)) as context:
+        check(context)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

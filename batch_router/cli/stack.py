@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,11 @@ import click
 from honcho.environ import parse_procfile
 
 from ..connect import embedded_server
-from ..exceptions import ValidationError
+from ..exceptions import StoreUnavailableError, ValidationError
 from ..providers import provider_names
 from ..security.files import make_home
 from ..settings import PREFIX, Settings
+from ..startup import check_server, check_settings
 from .exit_codes import ExitCode
 from .processes import Processes
 from .terminal import say, tell
@@ -52,6 +53,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
     unknown = [name for name in processes if name not in commands]
     if unknown:
         raise click.UsageError(f"the Procfile has no process {unknown[0]!r}; it has {', '.join(commands)}")
+    check_settings(settings)
     make_home(settings.home)
     provider_names(settings)  # a wrong file of services is told now, before the workers start
     with ExitStack() as stack:
@@ -60,6 +62,8 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
         environment["PYTHONUNBUFFERED"] = "1"
         if settings.redis_url is None:
             stack.enter_context(embedded_server(settings))
+        with suppress(StoreUnavailableError):  # workers wait for it
+            check_server(settings)
         if simulated or scenario:
             environment |= _simulated_providers(stack.enter_context(_simulator(scenario)), scenario)
         wanted = list(processes or commands)

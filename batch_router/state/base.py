@@ -94,6 +94,10 @@ class Committed(NamedTuple):
     woken: list[Hint]
 
 
+#: A worker whose sweep runs is announced as a listener on this, too. No queue has that name.
+SWEEPING = "sweep"
+
+
 class Binding(NamedTuple):
     """The storage of a store: one of its marks, and where it was when the store was bound to it, for people."""
 

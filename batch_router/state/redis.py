@@ -16,6 +16,7 @@ from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, shard_id
 from .redis_border import raise_if_corrupt, translated
 from .redis_lists import Lists
+from .redis_server import ServerInfo, read_server
 from .redis_walks import RedisWalks
 from .table import State
 
@@ -249,6 +250,11 @@ class RedisStore(RedisWalks):
     def bound_storage(self) -> Binding | None:
         found = cast("str | None", self._redis.get(f"{self._prefix}storage"))
         return None if found is None else _binding(found)
+
+    @translated
+    def server(self) -> ServerInfo:
+        """What runs there."""
+        return read_server(self._redis)
 
     def close(self) -> None:
         with suppress(redis.RedisError):

@@ -1,5 +1,6 @@
 """How the app gets its settings, and what happens when a worker of it starts and ends."""
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -9,10 +10,11 @@ from celery.signals import worker_shutting_down
 from celery.utils.collections import force_mapping
 
 from ..connect import broker_server
-from ..exceptions import BatchRouterError, ValidationError
+from ..exceptions import BatchRouterError, StoreUnavailableError, ValidationError
 from ..providers import provider_names
 from ..security.files import check_home
 from ..settings import Settings
+from ..startup import check_worker
 from . import process
 from .config import celery_settings
 
@@ -23,6 +25,12 @@ _WITHOUT_EFFECT = {
     "loader": "leave it out",
     "result_backend": "leave it out",
 }
+
+
+class _CannotWorkError(click.ClickException):
+    """Shown as a sentence; a supervisor may tell this end from others."""
+
+    exit_code = os.EX_CONFIG
 
 
 class Loader(AppLoader):
@@ -56,7 +64,7 @@ class Loader(AppLoader):
             broker_server(settings)  # where there is none, the command says so now
             return self._merge(overrides)
         except BatchRouterError as error:
-            raise click.ClickException(str(error)) from error
+            raise _CannotWorkError(str(error)) from error
 
     def _merge(self, overrides: Any) -> dict[str, object]:
         settings = Settings.from_env()
@@ -74,6 +82,13 @@ class Loader(AppLoader):
 
     def on_worker_init(self) -> None:
         """Get ready for the first step, and for the end."""
+        try:
+            check_worker(Settings.from_env())
+            process.bind_storage()
+        except StoreUnavailableError:
+            pass  # it is away again; the sweep asks for it
+        except BatchRouterError as error:
+            raise _CannotWorkError(str(error)) from error
         worker_shutting_down.connect(process.stop)  # at once, where the pool has only this process (solo)
         process.warm_up()
 

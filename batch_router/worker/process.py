@@ -3,6 +3,7 @@
 import dataclasses
 import mmap
 import os
+from contextlib import closing
 from functools import cache
 from typing import Any
 
@@ -31,6 +32,17 @@ def context() -> Context:
     opened = open_context(Settings.from_env())
     storage_mark.bind(opened)
     return dataclasses.replace(opened, is_stopping=is_stopping)
+
+
+def bind_storage() -> None:
+    """Decide, for a store without one, that its payloads are in this process's storage.
+
+    Raises:
+        ValidationError: they are in another one.
+        StoreUnavailableError: the store does not answer.
+    """
+    with closing(open_context(Settings.from_env())) as opened:
+        storage_mark.bind(opened)
 
 
 # Connections, locks and the lease keeper's thread do not survive a fork.

@@ -16,7 +16,7 @@ from ..road.journal import settle
 from ..road.rounds import Rounds
 from ..security.logs import get_logger
 from ..settings import Settings
-from ..state.base import Hint
+from ..state.base import SWEEPING, Hint
 from .process import context, is_stopping
 from .queues import Queues
 from .routing import publish, queue_of
@@ -34,10 +34,6 @@ _MISSED = 10
 
 # Seconds that a round of the journal may take: it asks providers to cancel jobs, each within a time-out.
 _LONGEST_SETTLING = 3600.0
-
-
-#: A worker whose sweep runs is announced as a listener on this, too. No queue has that name.
-SWEEPING = "sweep"
 
 
 def start_sweep(worker: str, queues: Queues) -> None:

@@ -18,7 +18,7 @@ from tests.providers.vllm_runs import engines_of as engines
 from .stack import Stack, run_stack
 
 ROWS = [{"custom_id": f"row {number}", "prompt": f"say {number}"} for number in range(40)]
-LEASE = {"BATCH_ROUTER_LEASE": "3", "BATCH_ROUTER_RENEW_EVERY": "1", "BATCH_ROUTER_GRACE": "1"}
+LEASE = {"BATCH_ROUTER_LEASE": "4", "BATCH_ROUTER_RENEW_EVERY": "1", "BATCH_ROUTER_GRACE": "1"}
 
 
 def answers(stack: Stack, batch_id: str) -> list[tuple[str, str | None]]:

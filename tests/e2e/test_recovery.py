@@ -20,7 +20,7 @@ SCENARIO = '[[faults]]\nmatch = "GET /files/.*/content"\ndo = "delay"\nseconds =
 
 def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     """SIGKILL in the middle of a download: another worker takes over when the lease ends, with the same job."""
-    lease = {"BATCH_ROUTER_LEASE": "3", "BATCH_ROUTER_RENEW_EVERY": "1", "BATCH_ROUTER_GRACE": "1"}
+    lease = {"BATCH_ROUTER_LEASE": "4", "BATCH_ROUTER_RENEW_EVERY": "1", "BATCH_ROUTER_GRACE": "1"}
     with run_stack(tmp_path / "home", SCENARIO, "cpu", **lease) as stack, io_worker(stack, "first") as first:
         batch_id = submit_one(stack)
         wait_for_state(stack, batch_id, "downloading")

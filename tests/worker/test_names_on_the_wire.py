@@ -82,7 +82,8 @@ def test_all_names_begin_with_the_prefix(environment: dict[str, str], valkey: st
         # A pattern that is subscribed to must be one of the user's to the letter.
         subscribed = ["fleet./5.fleet.pidbox", "fleet./5.fleetev/worker.*"]
         names: dict[str, Any] = {"keys": ["fleet*"], "channels": ["fleet*", *subscribed]}
-        admin.acl_setuser("guest", enabled=True, passwords=["+hush"], commands=["+@all"], **names)
+        commands = ["+@all", "-@dangerous", "+info"]
+        admin.acl_setuser("guest", enabled=True, passwords=["+hush"], commands=commands, **names)
     environment["BATCH_ROUTER_REDIS_URL"] = f"redis://guest:hush@{valkey.partition('@')[2].replace('/0', '/4')}"
     with worker(environment) as running:
         batch_id = client.submit("openai", model="m", requests=ROWS)

@@ -19,7 +19,7 @@ from batch_router.exceptions import StoreUnavailableError
 from batch_router.road.context import Context
 from batch_router.road.rounds import Rounds
 from batch_router.settings import Settings
-from batch_router.state.base import Commit
+from batch_router.state.base import SWEEPING, Commit
 from batch_router.state.table import State
 from batch_router.worker import app, sweep
 from tests.items import new_batch, new_shard, put_shards
@@ -81,7 +81,7 @@ def test_a_broker_that_is_away_ends_no_sweep(context: Context, monkeypatch: pyte
     queues: Any = types.SimpleNamespace(consume_from={"io": None})
     sweep._watch("w", queues)
     assert context.store.listeners("io") == ["w"]
-    assert context.store.listeners(sweep.SWEEPING) == ["w"]
+    assert context.store.listeners(SWEEPING) == ["w"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
