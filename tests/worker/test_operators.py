@@ -1,6 +1,7 @@
 """What operators may say: Celery settings that override ours, queues, options of the `celery` program."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -102,7 +103,7 @@ def test_a_worker_that_cannot_start_says_why(
     (Path(environment["BATCH_ROUTER_HOME"]) / "misspelt.py").write_text("worker_prefetch_multiplyer = 4\n")
     variables |= {"PYTHONPATH": environment["BATCH_ROUTER_HOME"]}
     done = start(environment | variables, "-A", "batch_router.worker", "worker", *arguments)
-    assert done.returncode in (1, 2)
+    assert done.returncode in (2, os.EX_CONFIG)
     assert re.search(said, done.stderr), done.stderr
     assert "Traceback" not in done.stderr
 
