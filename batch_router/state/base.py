@@ -144,7 +144,7 @@ class Store(Protocol):
         """Have a batch that has ended go on with these shards; None, and nothing changes, if any of them changed.
 
         The shards are due after the commit's grace, and what counts as open is counted. With `commit.forget` its shards
-        are deleted, and it is in doubt: it is cut again.
+        are deleted, their jobs are nobody's, and it is in doubt: it is cut again.
         """
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:

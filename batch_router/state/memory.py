@@ -120,7 +120,7 @@ class MemoryStore(MemoryWalks):
             if not (self._rests(batch) and all(self._rests(each.shard) for each in shards)):
                 return None
             if commit.forget:
-                self._forget_shards(batch.id)
+                self._forget_shards(batch.id, free_jobs=True)
                 self._change(self._items[batch.id], doubt_since=self.now(), last_doubt=self.now())
             self._go_on_in(batch.id, commit.state, commit.facts, commit.delay)
             for each in shards:
@@ -288,10 +288,12 @@ class MemoryStore(MemoryWalks):
         item = self._items.get(item_id)
         return copy(item) if isinstance(item, kind) else None
 
-    def _forget_shards(self, batch_id: str) -> None:
+    def _forget_shards(self, batch_id: str, *, free_jobs: bool = False) -> None:
         batch = self._items[batch_id]
         assert isinstance(batch, Batch)
         for item in self._family(batch)[1:]:
+            if free_jobs and isinstance(item, Shard) and item.job is not None and item.account is not None:
+                self._jobs.get(item.account.name, set()).discard(item.job.id)
             self._forget(item.id)
         self._change(batch, shards=0, open=0)
 

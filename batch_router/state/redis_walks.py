@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import redis
 
 
+# Ids of jobs that one call asks about.
+_JOBS_AT_ONCE = 1000
+
+
 class RedisWalks:
     """See `Store`."""
 
@@ -26,8 +30,11 @@ class RedisWalks:
 
     @translated
     def owned_jobs(self, account: str, jobs: Sequence[str]) -> set[str]:
-        scores = self._redis.zmscore(f"{self._prefix}jobs:{account}", list(jobs)) if jobs else []
-        return {job for job, score in zip(jobs, scores, strict=True) if score is not None}
+        owned: set[str] = set()
+        for start in range(0, len(jobs), _JOBS_AT_ONCE):
+            some = self._call("owned_jobs", account, *jobs[start : start + _JOBS_AT_ONCE])
+            owned.update(cast("list[str]", some))
+        return owned
 
     def begin_walk(self, account: str, item_id: str, fence: int) -> float | None:
         began_at = self._call("begin_walk", account, item_id, fence)

@@ -4,6 +4,7 @@
 --   item:<id>           hash   an item; each value is JSON (see items.py)
 --   jobs:<account>      zset   job id -> +inf while its shard is here, then ms of its deletion
 --   unfetched:<account> zset   job id -> ms since which its shard has ended, or is about to, without all its answers
+--   owners:<account>    hash   job id -> the shard that has it
 --   pause:<account>     until it expires, no worker calls the provider for that account
 --   walker:<account>    hash   id and fence of the item under whose claim a worker walks through the account's jobs
 --   walk:<account>      hash   what the last walk found: began_at, since, and JSON lists of jobs by what they are found by
@@ -97,9 +98,11 @@ local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
 local function note_job(key, job, score, kind)
   local json = redis.call('HGET', key, 'account')
   if not job or job == 'null' or not json or json == 'null' then return end
-  local jobs = prefix .. (kind or 'jobs:') .. account_name(json)
-  if score then redis.call('ZADD', jobs, score, cjson.decode(job).id)
-  else redis.call('ZREM', jobs, cjson.decode(job).id) end
+  local name, job_id = account_name(json), cjson.decode(job).id
+  local jobs, owners = prefix .. (kind or 'jobs:') .. name, prefix .. 'owners:' .. name
+  if score then redis.call('ZADD', jobs, score, job_id) else redis.call('ZREM', jobs, job_id) end
+  if score == '+inf' then redis.call('HSET', owners, job_id, unquoted(redis.call('HGET', key, 'id')))
+  elseif not kind then redis.call('HDEL', owners, job_id) end
   redis.call('ZREMRANGEBYSCORE', jobs, '-inf', now - longest_unused)
 end
 
@@ -116,9 +119,10 @@ local function family(id)
   return ids
 end
 
-local function forget(id)
+-- Delete an item; its job stays known as ours, unless it is to be found again
+local function forget(id, frees_job)
   local key = item_key(id)
-  note_job(key, redis.call('HGET', key, 'job'), now)
+  note_job(key, redis.call('HGET', key, 'job'), not frees_job and now)
   unlist(own, key, id)
   redis.call('DEL', key)
   redis.call('ZREM', due, id)
@@ -127,9 +131,9 @@ local function forget(id)
   redis.call('HDEL', unread, id)
 end
 
-local function forget_shards(id)
+local function forget_shards(id, free_jobs)
   for _, each in ipairs(family(id)) do
-    if each ~= id then forget(each) end
+    if each ~= id then forget(each, free_jobs) end
   end
   redis.call('HSET', item_key(id), 'shards', 0, 'open', 0)
 end
@@ -285,8 +289,8 @@ function calls.reopen(id, version, born, state, delay, facts, shards, grace, for
     if redis.call('HGET', item_at, 'counts') == 'true' then open = open + 1 end
     reply[#reply + 1] = hint(item)
   end
-  if forget == '1' then
-    forget_shards(id)
+  if forget == '1' then -- its shards are made again, and look for their jobs
+    forget_shards(id, true)
     redis.call('HSET', key, 'doubt_since', seconds, 'last_doubt', seconds)
   end
   go_on_in(id, state, cjson.decode(facts), delay)
@@ -440,6 +444,19 @@ end
 function calls.name(candidate)
   redis.call('SET', prefix .. 'name', candidate, 'NX')
   return redis.call('GET', prefix .. 'name')
+end
+
+-- account, job id, ...
+-- Returns those that a shard has or had; the job of a shard whose record vanished is nobody's.
+function calls.owned_jobs(account, ...)
+  local owned = {}
+  for _, job_id in ipairs({...}) do
+    local owner = redis.call('HGET', prefix .. 'owners:' .. account, job_id)
+    local is_read, job = pcall(cjson.decode, owner and redis.call('HGET', item_key(owner), 'job') or 'null')
+    local has_vanished = owner and is_read and (job == cjson.null or job.id ~= job_id)
+    if redis.call('ZSCORE', prefix .. 'jobs:' .. account, job_id) and not has_vanished then owned[#owned + 1] = job_id end
+  end
+  return owned
 end
 
 -- account, ms

@@ -15,6 +15,7 @@ import pytest
 from batch_router.client import BatchClient
 from batch_router.core import BatchStatus
 from batch_router.exceptions import BatchRouterError
+from batch_router.road.advance import advance
 from batch_router.road.context import Context
 from batch_router.state.table import State
 from tests.operations.interleave import Moment
@@ -35,9 +36,16 @@ COMMANDS: dict[str, Command] = {
     "attach": lambda client: client.resolve("b", attach="batch-0"),
     "recreate": lambda client: client.resolve("b", recreate=True),
     "give up": lambda client: client.resolve("b", give_up=True),
+    "a step": lambda client: carry_out(client._context),
 }
 ENDED = ("purge", "submit", "retry", "resume", "cancel")
 PARKED = ("cancel", "attach", "recreate", "give up")
+
+
+def carry_out(context: Context) -> None:
+    """What a worker does meanwhile."""
+    for hint in context.store.take_due(10, grace=0):
+        advance(context, hint.id, hint.version)
 
 
 @pytest.fixture
@@ -140,7 +148,21 @@ def test_about_a_batch_that_has_ended(labs: Callable[[], Lab], outer: str, inner
     assert moments > 0
 
 
-@pytest.mark.parametrize("inner", PARKED)
+def old(lab: Lab) -> None:
+    """The same, and its shards have been kept long enough."""
+    failed(lab)
+    lab.age(lab.context.settings.keep_shards)
+
+
+@pytest.mark.parametrize("outer", ENDED)
+def test_a_worker_lets_go_of_an_old_batch_meanwhile(labs: Callable[[], Lab], outer: str) -> None:
+    """The command does its work on a batch that is whole, or is refused."""
+    for lab, _ in each_moment(labs, old, COMMANDS[outer], COMMANDS["a step"]):
+        check(lab)
+        assert len(paid(lab)) <= 2
+
+
+@pytest.mark.parametrize("inner", [*PARKED, "a step"])
 @pytest.mark.parametrize("outer", PARKED)
 def test_about_a_batch_that_is_parked(labs: Callable[[], Lab], outer: str, inner: str) -> None:
     """A second job is bought by `recreate` alone, and only where nothing else was decided before."""

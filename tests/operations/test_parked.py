@@ -26,6 +26,20 @@ def park(lab: Lab, **options: Any) -> None:
     lab.drain(lambda _: any(shard.state is State.PARKED for shard in lab.shards()))
 
 
+def park_unknown(lab: Lab) -> None:
+    """A batch of one shard, of which nobody knows whether the request to create its job made it; it did."""
+    lab.submit(requests=TWO)
+    lab.drain(lambda _: any(shard.state is State.CREATING for shard in lab.shards()))
+    shard = lab.shards()[0]
+    lab.context.client_of(shard).create(stored_rows(lab.context, shard), job_spec(shard))
+    lab.context.store.claim(shard.id, shard.version, lease=10, holder="w")
+    now = lab.context.store.now()
+    unknown = Failure(type="create_unknown", message="?")
+    account = lab.context.client_of(shard).access.account(None)
+    lost = ShardFacts(account=account, intent=Intent(at=now, late_until=now), error=unknown)
+    assert lab.context.store.commit(shard.id, shard.version + 1, Commit(State.PARKED, 0, lost), holder="w")
+
+
 def cancel(lab: Lab) -> None:
     assert BatchClient(lab.context).cancel("b")
 
@@ -70,16 +84,7 @@ def test_answers_that_are_there_by_then_are_kept(lab: Lab) -> None:
 def test_a_job_that_is_found_by_then_is_not_given_up(lab: Lab, way: Callable[[Lab], None]) -> None:
     """Nobody knew whether the request had made it: it is looked for once more, and its answers are kept."""
     lab.service.describe = lambda job: job.done(created_at=int(time.time()))
-    lab.submit(requests=TWO)
-    lab.drain(lambda _: any(shard.state is State.CREATING for shard in lab.shards()))
-    shard = lab.shards()[0]
-    lab.context.client_of(shard).create(stored_rows(lab.context, shard), job_spec(shard))
-    lab.context.store.claim(shard.id, shard.version, lease=10, holder="w")
-    now = lab.context.store.now()
-    unknown = Failure(type="create_unknown", message="?")
-    account = lab.context.client_of(shard).access.account(None)
-    lost = ShardFacts(account=account, intent=Intent(at=now, late_until=now), error=unknown)
-    assert lab.context.store.commit(shard.id, shard.version + 1, Commit(State.PARKED, 0, lost), holder="w")
+    park_unknown(lab)
     way(lab)
     lab.drain()
     assert [each.text for each in BatchClient(lab.context).results("b")] == ["A", "B"]

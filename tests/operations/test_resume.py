@@ -1,5 +1,6 @@
 """A batch that ended with a loss is taken up once the cause is gone; nothing is bought twice, and old results stay."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from batch_router.state.base import Commit
 from batch_router.state.table import State
 from tests.operations.lab import Lab
 from tests.operations.test_against_each_other import failed, paid
-from tests.operations.test_parked import park
+from tests.operations.test_parked import park, park_unknown
 from tests.road.odd_openai import OddJob
 
 TEXTS = ["Row 0", "Row 1", "Row 2", "Row 3", "Row 4", "Row 5"]
@@ -93,6 +94,23 @@ def test_a_shard_that_was_given_up(lab: Lab) -> None:
     lab.drain()
     lab.service.describe = OddJob.done
     assert resume(lab) == ["b", "b.0"]
+    lab.drain()
+    whole(lab, ["A", "B"])
+
+
+def test_a_job_that_turns_up_after_its_shard_was_given_up(lab: Lab) -> None:
+    """It was not listed while it was looked for; now it is found by its label, and no other one is created."""
+    lab.service.describe = lambda job: job.done(created_at=int(time.time()))
+    park_unknown(lab)
+    hidden, lab.service.jobs = lab.service.jobs, []
+    BatchClient(lab.context).resolve("b", give_up=True)
+    lab.drain()
+    errors = {result.error and result.error.type for result in BatchClient(lab.context).results("b")}
+    assert errors == {"undecided"}
+    with pytest.raises(ValidationError, match="2 rows of b are undecided"):
+        BatchClient(lab.context).retry("b")
+    lab.service.jobs = hidden
+    resume(lab)
     lab.drain()
     whole(lab, ["A", "B"])
 

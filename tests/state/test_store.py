@@ -689,13 +689,21 @@ def test_nothing_is_taken_up_of_what_changed(store: Store) -> None:
 
 
 def test_a_batch_that_is_cut_again_has_no_shards_and_is_in_doubt(store: Store) -> None:
-    """The numbers of its shards begin anew."""
-    batch = ended(store, State.FAILED, State.FAILED)
+    """The numbers of its shards begin anew, and their jobs are nobody's: they are looked for."""
+    split(store, 1)
+    store.claim("b.0", 1, lease=10, holder="w")
+    job = Job(id="job-7", status=BatchStatus.COMPLETED, created_at=0)
+    store.commit("b.0", 2, Commit(State.FAILED, None, {"account": ACCOUNT, "job": job}), holder="w")
+    batch = get_batch(store)
+    store.claim("b", batch.version, lease=10, holder="w")
+    store.commit("b", batch.version + 1, Commit(State.FAILED, 600, {}), holder="w")
+    batch = get_batch(store)
+    assert store.owned_jobs(ACCOUNT.name, ["job-7", "job-8"]) == {"job-7"}
     assert store.reopen(batch, Commit(State.QUEUED, 0, {}, forget=True), [])
     again = get_batch(store)
     assert (again.state, again.shards, again.open, store.get_shards(again)) == (State.QUEUED, 0, 0, [])
     assert again.doubt_since is not None
-    assert store.get_shard("b.0") is None
+    assert (store.get_shard("b.0"), store.owned_jobs(ACCOUNT.name, ["job-7"])) == (None, set())
     claimed = store.claim("b", again.version, lease=10, holder="w")
     assert claimed is not None
     store.commit("b", claimed.version, Commit(State.RUNNING, None, {}, [shard_record(0)]), holder="w")

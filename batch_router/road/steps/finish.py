@@ -91,7 +91,7 @@ def _imbalance(batch: Batch, shards: Sequence[Shard], counts: ManifestCounts) ->
     if gone := sorted(set(range(batch.shards)) - {shard.number for shard in shards}):
         named = ", ".join(f"{batch.id}.{number}" for number in gone[:_MOST_NAMED])
         more = "" if len(gone) <= _MOST_NAMED else f" and {len(gone) - _MOST_NAMED} more"
-        message += f"; the store has lost {named}{more}"
+        message += f"; the store has lost {named}{more}: `batch-router resume {batch.id}` finds what there is of them"
     return Failure(type=UnbalancedError.type, message=message)
 
 

@@ -76,7 +76,8 @@ def _undecided(shard: Shard) -> Failure:
     why = f": {shard.error.message}" if shard.error else ""
     return Failure(
         type=ErrorType.UNDECIDED,
-        message=f"given up while it was parked{why}. `batch-router doctor --orphans` shows {job}",
+        message=f"given up while it was parked{why}. `batch-router doctor --orphans` shows {job}; "
+        f"`batch-router resume {shard.batch}` looks for it again",
     )
 
 
