@@ -10,6 +10,7 @@ from functools import partial
 from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 
+from .bill import paid_twice
 from .courses import CREATE, GET_JOB, UPLOAD, Course
 from .drill import Outcome, submit, wait_for_end
 from .invariants import Findings, check, left_behind, remote_objects
@@ -83,8 +84,10 @@ def _load(stack: Stack, provider: str, chance: random.Random, taken: dict[str, C
 
 
 def _check(stack: Stack, batch_id: str, course: Course) -> Findings:
-    """A batch that is to be cut short may also have ended before that."""
+    """A batch that is to be cut short may also have ended before that, or before its rows were looked at."""
     batch = stack.store.get_batch(batch_id)
+    if course.state == "expired" and batch is not None and batch.state.value == "failed" and batch.rows is None:
+        return Findings(paid_twice=paid_twice(stack, batch_id, ()))
     if batch is not None and batch.state.value == "completed" and course.state in ("cancelled", "expired"):
         course = course._replace(state="completed")
     return check(stack, batch_id, course)

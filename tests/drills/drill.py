@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
+from batch_router.exceptions import StoreUnavailableError
 from batch_router.intake.options import Options
 from batch_router.state.base import Hint
 from batch_router.state.items import batch_id_of
@@ -83,7 +85,8 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
     by_key = drill.effect.by == "caller"
     batch_id = Options(idempotency_key=str(drill)).choose_id() if by_key else stack.new_id(drill.provider)
     command = drill.effect.name.partition("/")[0] if drill.effect.by == "operator" else None
-    struck = retry_of(batch_id) if command == "retry" else batch_id
+    retry = retry_of(batch_id) if command == "retry" else batch_id
+    struck = batch_id if drill.effect.name.endswith("/store.decide") else retry
     plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=struck, do="kill")
     with stack.planned(plan):
         if by_key:
@@ -104,10 +107,11 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
         if command == "purge":
             findings = findings.plus(*what_is_kept(stack, batch_id))
         if command == "retry":
-            wait_for_end(stack, struck, course.deadline + _RECOVERY)
-            retried = stack.store.get_batch(struck)
+            wait_for_end(stack, retry, course.deadline + _RECOVERY)
+            retried = stack.store.get_batch(retry)
             findings = findings.plus(*([] if retried and retried.state.is_final else ["the rows did not go again"]))
-        findings = findings.plus(*left_behind(stack, there, [batch_id, struck]))
+        if command != "resume":  # answers that are missing for good keep the job's files at the provider
+            findings = findings.plus(*left_behind(stack, there, [batch_id, retry]))
     fired = stack.fired(plan)
     if fired is None:
         findings = findings.plus("the effect was never reached")
@@ -145,9 +149,10 @@ def wait_for_end(stack: Stack, batch_id: str, seconds: float, until: Callable[[]
     """Wait until the batch has ended, or something else is so; at most some seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not until():
-        batch = stack.store.get_batch(batch_id)
-        if batch is not None and batch.state.is_final:
-            return
+        with suppress(StoreUnavailableError):  # that may be the drill
+            batch = stack.store.get_batch(batch_id)
+            if batch is not None and batch.state.is_final:
+                return
         time.sleep(0.2)
 
 

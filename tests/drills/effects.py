@@ -139,6 +139,8 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     *(Effect(f"retire/{name}", by="race") for name in ("delete submission", "store.delete", "store.commit", "publish")),
     Effect("create/client.find_uploads", by="forgetting"),
+    Effect("resume/store.release", by="race"),
+    Effect("create/client.cancel", by="race"),  # of a batch that is cancelled while its job is looked for
     *(Effect(f"sweep/{name}", by="forgetting") for name in ("store.create", "write mark")),
 )
 

@@ -10,7 +10,9 @@ import threading
 import time
 from typing import Literal, NamedTuple
 
-from .courses import COURSES
+from batch_router.exceptions import StoreUnavailableError
+
+from .courses import COURSES, Course
 from .drill import Outcome, is_doubtful, recovery_of, submit, wait_for_end
 from .effects import EFFECTS, Effect
 from .invariants import check, left_behind, remote_objects
@@ -22,6 +24,8 @@ from .trace import Event, Plan
 _RECOVERY = 150.0
 # Seconds between what may be forgotten and what went before.
 _APART = 0.5
+# Until a server that was killed answers again.
+_AWAY = 5.0
 # Steps in which it is not known yet whether there is a job.
 _BEFORE_THE_JOB = ("convert/", "upload/", "create/")
 
@@ -81,7 +85,7 @@ def run_forget(stack: Stack, drill: Forget) -> list[Outcome]:
     with stack.planned(plan):
         disaster = threading.Thread(target=_forget, args=(stack, plan, drill.seconds, course.deadline + 60))
         disaster.start()
-        submit(stack, course, drill.provider, batch_id)
+        _submit(stack, course, drill.provider, batch_id)
         disaster.join()
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
     findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
@@ -89,6 +93,16 @@ def run_forget(stack: Stack, drill: Forget) -> list[Outcome]:
     if fired is None:
         return [Outcome(drill.fault, str(drill), findings.plus("the effect was never reached"))]
     return [_timed(Outcome(drill.fault, str(drill), findings), fired, stack, batch_id)]
+
+
+def _submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
+    """A submission that is refused, as the server is just away, is sent again."""
+    try:
+        submit(stack, course, provider, batch_id)
+    except StoreUnavailableError:
+        time.sleep(_AWAY)
+        if stack.store.get_batch(batch_id) is None:
+            submit(stack, course, provider, batch_id)
 
 
 def _forget(stack: Stack, plan: Plan, seconds: float, patience: float) -> None:

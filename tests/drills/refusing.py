@@ -10,10 +10,13 @@ import redis
 
 from batch_router.state.table import State
 
+from .drill import wait_for_end
 from .outages import Outage
 from .stack import Stack
 
 _REFUSES = 8.0
+# Until the workers find out that an item is not there.
+_LONGEST_LOOK = 180.0
 _LONGEST_SCRIPT = 50  # milliseconds, after which the server answers BUSY
 
 Day = Callable[[Stack, Any], AbstractContextManager[None]]
@@ -93,9 +96,18 @@ def _for_some_seconds(day: Day) -> Callable[[Stack, str], list[str]]:
 
 
 def _lose_item(stack: Stack, batch_id: str) -> list[str]:
-    """The key of a shard goes, as a server with another policy than `noeviction` drops it."""
+    """The key of a shard goes, as a server with another policy than `noeviction` drops it.
+
+    The batch ends as failed, as its books do not balance, and the operator takes it up again.
+    """
     shard_id = _polled(stack, batch_id)
-    return _delete(stack, f"item:{shard_id}", lambda server, key: server.delete(key))
+    problems = _delete(stack, f"item:{shard_id}", lambda server, key: server.delete(key))
+    wait_for_end(stack, batch_id, _LONGEST_LOOK)
+    batch = stack.store.get_batch(batch_id)
+    if batch is None or batch.state is not State.FAILED:
+        return [*problems, "a batch that lacks an item did not end as failed"]
+    stack.client.resume(batch_id)
+    return problems
 
 
 def _lose_due(stack: Stack, batch_id: str) -> list[str]:

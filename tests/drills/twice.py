@@ -30,9 +30,9 @@ class Twice(NamedTuple):
 
 
 def twice_drills() -> list[Twice]:
-    """At each effect that a worker has with an item; one of both moments, in turn."""
+    """Before or after every second effect that a worker has with an item, in turn."""
     struck = [drill for drill in drills("kill", "worker") if not drill.effect.name.startswith(("start/", "sweep/"))]
-    return [Twice(drill.when, drill.effect, drill.provider) for n, drill in enumerate(struck) if (n // 2 + n) % 2]
+    return [Twice(drill.when, drill.effect, drill.provider) for n, drill in enumerate(struck) if n % 4 == n // 4 % 2]
 
 
 def run_twice(stack: Stack, drill: Twice) -> list[Outcome]:
