@@ -56,6 +56,8 @@ class MemoryStore(MemoryWalks):
         with self._lock:
             if batch.id in self._items:
                 return False
+            for left in [each for each in self._items if batch.created_at and batch_id_of(each) == batch.id]:
+                self._forget(left)  # its record was lost, and it is cut again
             self._add(batch, delay)
             return True
 
@@ -142,7 +144,7 @@ class MemoryStore(MemoryWalks):
     def _commit(self, item_id: str, fence: int, commit: Commit, holder: str, *, is_ours: bool) -> Committed | None:
         with self._lock:
             item = self._items.get(item_id)
-            if item is None or not is_ours:
+            if item is None or not is_ours or batch_id_of(item_id) not in self._items:
                 repeated = item and item.version == fence + 1 and self._committed_by.get(item_id) == holder
                 return Committed(fence + 1, []) if repeated else None
             unseen_cancel = self._items[batch_id_of(item_id)].cancel and not item.cancel

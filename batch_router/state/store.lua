@@ -138,6 +138,21 @@ local function forget_shards(id, free_jobs)
   redis.call('HSET', item_key(id), 'shards', 0, 'open', 0)
 end
 
+-- The shards that are left of a batch whose record was lost, and which is cut again. Numbers have no large gaps
+local function forget_rest(id)
+  local number, missing = 0, 0
+  while missing < 100 do
+    local child = id .. '.' .. number
+    if redis.call('EXISTS', item_key(child)) == 1 then
+      forget(child, true)
+      missing = 0
+    else
+      missing = missing + 1
+    end
+    number = number + 1
+  end
+end
+
 -- A shard less is open; whether it was the last one, which moves its batch to the state `wake`
 local function close_one(id, wake, grace)
   local key = item_key(id)
@@ -156,6 +171,7 @@ function calls.create(id, fields, delay)
   local key = item_key(id)
   if redis.call('EXISTS', key) == 1 then return 0 end
   fields = cjson.decode(fields)
+  if fields.created_at then forget_rest(id) end
   set_fields(key, fields)
   local born = fields.created_at or seconds
   redis.call('HSET', key, 'id', '"' .. id .. '"', 'version', 1, 'created_at', born, 'epoch', (epoch()))
@@ -223,6 +239,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
       and redis.call('HGET', key, 'committed_by') == holder
     return repeated and {fence + 1} or false
   end
+  if batch ~= '' and redis.call('EXISTS', item_key(batch)) == 0 then return false end -- it was lost, and is found again
   local reply = {redis.call('HINCRBY', key, 'version', 1)}
   local name = epoch()
   facts = cjson.decode(facts)

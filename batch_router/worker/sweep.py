@@ -35,6 +35,9 @@ _MISSED = 10
 # Seconds that a round of the journal may take: it asks providers to cancel jobs, each within a time-out.
 _LONGEST_SETTLING = 3600.0
 
+# Seconds between two searches for batches that the store took and does not know.
+_SEARCH_EVERY = 3600.0
+
 
 def start_sweep(worker: str, queues: Queues) -> None:
     """Sweep in a thread of the worker's main process until it ends, and watch that thread from another.
@@ -94,7 +97,7 @@ class Sweep:
         self._settings = settings
         self._broker: redis.Redis | None = None
         self._has_reported = False
-        self._searched = ""
+        self._searched, self._next_search = "", 0.0
 
     def round(self) -> None:
         """Look once; no error ends the thread."""
@@ -123,11 +126,11 @@ class Sweep:
         self._has_reported = True
 
     def _find_again(self) -> None:
-        """In another epoch the store may have forgotten what it took."""
+        """In another epoch the store may have forgotten what it took; and single keys may be deleted at any time."""
         epoch = self.epoch
-        if epoch != self._searched:
+        if epoch != self._searched or time.monotonic() > self._next_search:
             find_again(context())
-            self._searched = epoch
+            self._searched, self._next_search = epoch, time.monotonic() + _SEARCH_EVERY
 
 
 def _described(error: Exception) -> str:

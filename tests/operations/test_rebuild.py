@@ -10,6 +10,7 @@ from batch_router.core import Manifest
 from batch_router.exceptions import ValidationError
 from batch_router.operations.rebuild import find_again, rebuild
 from batch_router.operations.submit import submit
+from batch_router.road.advance import advance
 from batch_router.road.context import Context
 from batch_router.road.steps.convert import convert
 from batch_router.road.steps.finish import finish
@@ -17,6 +18,8 @@ from batch_router.state.base import Commit
 from batch_router.state.items import Batch
 from batch_router.state.memory import MemoryStore
 from batch_router.state.table import State
+from tests.operations.lab import Lab
+from tests.operations.test_against_each_other import paid
 
 ROWS = [{"custom_id": name, "prompt": name} for name in "abc"]
 Forget = Callable[[Context], Context]
@@ -172,3 +175,31 @@ def test_one_mark_that_cannot_be_read_stops_no_other(context: Context) -> None:
     again = older(context)
     assert find_again(again) == 1
     assert again.store.get_batch("b") is not None
+
+
+def test_a_shard_whose_record_is_lost_keeps_its_job(lab: Lab) -> None:
+    """The store forgets one shard that has a job: the batch is cut again, and the job is found though it was owned."""
+    with lab.hurried():
+        lab.submit()
+        lab.drain(lambda batch: batch.state is State.RUNNING and all(shard.job for shard in lab.shards()))
+        lab.server.delete(lab.key("b.2"))
+        lab.drain()
+        BatchClient(lab.context).resume("b")
+        lab.drain()
+    assert paid(lab) == [f"Row {row}" for row in range(6)]
+    assert len(lab.service.jobs) == 3
+
+
+def test_a_batch_whose_record_is_lost_is_found_with_its_jobs(lab: Lab) -> None:
+    """Its shards, whose records are there, are cut again; they look for their jobs and end the batch once."""
+    with lab.hurried():
+        lab.submit()
+        lab.drain(lambda batch: batch.state is State.RUNNING and all(shard.job for shard in lab.shards()))
+        lab.server.delete(lab.key("b"))
+        for hint in lab.context.store.take_due(10, grace=0):
+            advance(lab.context, hint.id, hint.version)
+        assert find_again(lab.context) == 1
+        lab.drain()
+    assert [result.text for result in BatchClient(lab.context).results("b")] == [f"Row {row}" for row in range(6)]
+    assert paid(lab) == [f"Row {row}" for row in range(6)]
+    assert len(lab.service.jobs) == 3
