@@ -30,7 +30,7 @@ def stop_drills() -> list[Drill]:
 _STOPPED_AT = {
     "create/write job": "create/store.commit",
     "journal/delete job": "create/store.commit",
-    "upload/client.delete_upload": "upload/client.upload",
+    "upload/client.delete_upload": "upload/store.commit",
     "lost/store.let_go": "poll/client.get",
 }
 
