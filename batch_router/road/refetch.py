@@ -10,7 +10,9 @@ from .outcome import ShardOutcome, shard_to
 #: Seconds between the looks for answers that are not there: about six hours. Services name their files some seconds
 #: after a job has ended; a file that is paid for is worth more than that.
 LOOKS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, *(3600.0,) * 5)
-#: Looks where nothing that is missing can be paid for, or the user does not wait for it.
+#: Looks where the user does not wait for what is missing, and it may be paid for: 19 minutes.
+LOOKS_AFTER_CANCEL = 9
+#: Looks where nothing that is missing can be paid for.
 FEW_LOOKS = 5
 #: How often answers that look cut short are fetched again; after that they are accepted, for counts may be wrong.
 MOST_REFETCHES = 4
@@ -34,8 +36,8 @@ def look_again(shard: Shard, why: str, *, is_paid: bool) -> ShardOutcome | None:
         why: what is missing.
         is_paid: whether there may be answers among it.
     """
-    most = len(LOOKS) if is_paid and not shard.cancel else FEW_LOOKS
-    if shard.looks >= most:
+    most_paid = LOOKS_AFTER_CANCEL if shard.cancel else len(LOOKS)
+    if shard.looks >= (most_paid if is_paid else FEW_LOOKS):
         return None
     return shard_to(State.POLLING, LOOKS[shard.looks], looks=shard.looks + 1, error=_waiting(why))
 

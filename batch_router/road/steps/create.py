@@ -16,7 +16,6 @@ import msgspec
 from ...core.jobs import Account, Failure, Job, RowsRefusedError
 from ...core.times import iso_time
 from ...exceptions import (
-    BatchRouterError,
     NoIdError,
     ProviderAPIError,
     QueueFullError,
@@ -136,15 +135,6 @@ def _runs_here(context: Context, shard: Shard) -> bool:
 
 def _resolve(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
     """What an earlier attempt led to."""
-    try:
-        return _after_look(running, shard, intent)
-    except ProviderAPIError as error:
-        if error.retryable:
-            raise
-        return shard_to(State.PARKED, error=_undecided(error))
-
-
-def _after_look(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
     now, proves_at = running.store.now(), _proves_at(running, shard, intent)
     found = look(running, shard, proves_at if now > proves_at else max(intent.at, shard.updated_at))
     if found is None:
@@ -235,11 +225,6 @@ def _nameless(shard: Shard) -> Failure:
         f"{shard.provider} took the request to create a job, and neither names nor lists the job; find it there: "
         f"`batch-router resolve {shard.id} --attach JOB`, or `--recreate` if there is none"
     )
-    return Failure(type=UndecidedError.type, message=message)
-
-
-def _undecided(error: BatchRouterError) -> Failure:
-    message = f"a job may have been created, and the provider cannot be asked: {error}"
     return Failure(type=UndecidedError.type, message=message)
 
 
