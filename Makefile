@@ -34,7 +34,7 @@ bench: .venv
 
 # SEED= replays the random kills of an earlier run, KILLS= says how many.
 drill: .venv
-	HYPOTHESIS_PROFILE=drill $(BIN)/pytest -q tests/road/test_schedules.py
+	HYPOTHESIS_PROFILE=drill $(BIN)/pytest -q tests/road/test_schedules.py tests/road/test_lying_schedules.py
 	SEED=$(SEED) KILLS=$(KILLS) $(BIN)/python -m tests.drills
 
 # The last one is copied into it.

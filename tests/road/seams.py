@@ -40,6 +40,10 @@ class Watch:
         if batch.open != alive:
             self.wrong.append(f"{batch.id} counts {batch.open} open shards, and {alive} are")
 
+    def forget(self) -> None:
+        """What comes next follows from nothing that was there before."""
+        self._seen.clear()
+
     def _compare(self, before: Batch | Shard | None, now: Batch | Shard) -> None:
         if before is None:
             return
@@ -47,20 +51,21 @@ class Watch:
             check_transition(before.state, now.state)
         except StateError as error:
             self.wrong.append(f"{now.id}: {error}")
-        if before.state.is_final and now != before:
+        if before.state.is_final and (now.state, now.failure) != (before.state, before.failure):
             self.wrong.append(f"{now.id} had ended, and changed")
         if now.version < before.version or (now.state is not before.state and now.version == before.version):
             self.wrong.append(f"{now.id} was at version {before.version}, and is at {now.version}")
 
 
 class SeamStore:
-    """A store whose every call is between two seams."""
+    """A store whose every call is between two seams. Attributes: `on_change`, called after what may have changed it."""
 
     def __init__(self, store: Store, fleet: Fleet, watch: Watch) -> None:
         self._store = store
         self._fleet = fleet
         self._watch = watch
         self.now = store.now
+        self.on_change: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._store, name)
@@ -69,8 +74,10 @@ class SeamStore:
             if self._fleet.seam(in_store=True) is Fate.CUT_OFF:
                 raise StoreUnavailableError("cut off before")
             answer = method(*args, **options)
-            if not name.startswith("get") and args and isinstance(args[0], str):
-                self._watch.look(args[0])
+            if not name.startswith("get"):
+                self.on_change()
+                if args and isinstance(args[0], str):
+                    self._watch.look(args[0])
             fate = self._fleet.seam(in_store=True)
             if fate is Fate.CUT_OFF:
                 raise StoreUnavailableError("cut off after")
