@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ..core import BatchStatus
-from ..core.jobs import Job
+from ..core.jobs import Failure, Job
 from .items import Batch, Facts, Shard
 from .table import State
 from .walks import Walk
@@ -175,8 +175,13 @@ class Store(Protocol):
     def release(self, item_id: str) -> list[str]:
         """Let an item out of the quarantine, a batch with its shards; returns those that were in it."""
 
-    def cancel(self, batch_id: str) -> bool:
-        """Mark a batch as to be cancelled and wake what waits in it; False if it has ended."""
+    def cancel(self, batch_id: str, reason: Failure | None = None) -> bool:
+        """Mark a batch as to be cancelled and wake what waits in it; False if it has ended.
+
+        Args:
+            batch_id: which.
+            reason: the batch's `failure`, where not its user ends it. One that is cancelled already keeps its own.
+        """
 
     def delete(self, batch: Batch) -> bool:
         """Forget a batch that has ended, and its shards; False if it has not, or another one has its id, or none."""

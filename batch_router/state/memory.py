@@ -8,6 +8,7 @@ from itertools import islice
 
 import msgspec
 
+from ..core.jobs import Failure
 from .base import Binding, Commit, Committed, Hint, Quarantined, Reopened
 from .checks import TRIES
 from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, shard_id
@@ -214,12 +215,14 @@ class MemoryStore(MemoryWalks):
                     self._due[each] = self.now()
             return released
 
-    def cancel(self, batch_id: str) -> bool:
+    def cancel(self, batch_id: str, reason: Failure | None = None) -> bool:
         with self._lock:
             batch = self._find(batch_id, Batch)
             if batch is None or batch.state.is_final:
                 return False
-            for item in self._family(self._change(batch, cancel=True, updated_at=self.now())):
+            failure = batch.failure if batch.cancel or reason is None else reason
+            batch = self._change(batch, cancel=True, failure=failure, updated_at=self.now())
+            for item in self._family(batch):
                 if item.id in self._due and not item.claimed_by:
                     self._due[item.id] = self.now()
             return True

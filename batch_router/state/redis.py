@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 import redis
 
+from ..core.jobs import Failure
 from ..exceptions import CorruptItemError
 from ..security.logs import get_logger
 from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Reopened, Which
@@ -167,8 +168,8 @@ class RedisStore(RedisWalks):
         """Go on with the epoch of the server that ended in good order with this word, if this one has all its data."""
         self._call("go_on", word)
 
-    def cancel(self, batch_id: str) -> bool:
-        return bool(self._change("cancel", batch_id, _FINALS))
+    def cancel(self, batch_id: str, reason: Failure | None = None) -> bool:
+        return bool(self._change("cancel", batch_id, _FINALS, "" if reason is None else _json(reason)))
 
     def delete(self, batch: Batch) -> bool:
         return bool(self._change("delete", batch.id, batch.created_at, _FINALS))

@@ -416,11 +416,12 @@ function calls.release(id, finals)
   return released
 end
 
--- batch id, final states (JSON). What is being worked on sees the flag at its commit.
-function calls.cancel(id, finals)
+-- batch id, final states (JSON), its failure (JSON) or ''. What is being worked on sees the flag at its commit.
+function calls.cancel(id, finals, reason)
   local key = item_key(id)
   local state = redis.call('HGET', key, 'state')
   if not state or is_final(state, finals) then return 0 end
+  if reason ~= '' and redis.call('HGET', key, 'cancel') ~= 'true' then redis.call('HSET', key, 'failure', reason) end
   redis.call('HSET', key, 'cancel', 'true')
   touch(key)
   list(key, id)

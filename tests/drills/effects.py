@@ -55,7 +55,6 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     *_step(
         "expire",
-        Effect("store.renew failure", "time-out"),
         Effect("store.cancel", "time-out"),
         course="time-out",
         publishes=False,

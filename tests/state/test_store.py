@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from batch_router.core import BatchStatus
-from batch_router.core.jobs import Account, Job
+from batch_router.core.jobs import Account, Failure, Job
 from batch_router.exceptions import SchemaError, StoreUnavailableError
 from batch_router.state.base import Binding, Commit, Hint, Reopened, Store
 from batch_router.state.checks import TRIES
@@ -719,3 +719,15 @@ def test_a_step_lets_go_of_shards(store: Store) -> None:
     assert (after.retired, after.manifest, after.shards, after.state) == (True, batch.manifest, 0, State.FAILED)
     assert (store.get_shard("b.0"), store.get_shard("b.1")) == (None, None)
     assert [each.id for each in store.iter_batches()] == ["b"]
+
+
+def test_a_cancel_has_its_reason_with_it(store: Store) -> None:
+    """What ended a batch is said in the call that ends it; a batch that is cancelled already keeps its own reason."""
+    for batch_id in ("late", "cancelled"):
+        store.create(batch_record(batch_id), delay=0)
+    over = Failure(type="expired", message="its time is over")
+    store.cancel("cancelled")
+    assert store.cancel("late", over)
+    assert store.cancel("cancelled", over)
+    reasons = [batch.failure for name in ("late", "cancelled") if (batch := store.get_batch(name))]
+    assert reasons == [over, None]

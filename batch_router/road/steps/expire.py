@@ -15,9 +15,7 @@ def expire(running: Running, batch: Batch) -> BatchOutcome:
         return batch_to(State.RUNNING, None)
     if left > 0:
         return batch_to(State.RUNNING, left)
-    # The reason first: after a crash between the two, a flag alone would look like the user's cancel.
-    running.lease.renew(failure=timed_out(batch))
-    running.store.cancel(batch.id)
+    running.store.cancel(batch.id, timed_out(batch))
     return batch_to(State.RUNNING, None)
 
 
