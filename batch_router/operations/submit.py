@@ -97,11 +97,17 @@ def submit_rows(
         # The client of the store repeats a call whose reply was lost: then the batch that is there is this very one.
         if known is not None and known.submission != batch.submission:
             same = _same_batch(known, options, batch.content)
-            mark(context, known)  # its caller may have died before
+            _promise(context, known)  # its caller may have died before
             return same
         undo.pop_all()
-    mark(context, batch)
+    _promise(context, batch)
     return Hint(batch_id, 1, State.QUEUED, provider, queue)
+
+
+def _promise(context: Context, batch: Batch) -> None:
+    """Mark the batch as taken. What the store forgot before that, no worker has looked for."""
+    mark(context, batch)
+    _find_again(context, batch.id)
 
 
 def _find_again(context: Context, batch_id: str) -> None:

@@ -23,7 +23,7 @@ from ..memory import peak_memory
 
 _PROMPT = "x" * 10_000
 _LABEL = "0123456789abcdef"
-_ROWS = "generated/{}/b/rows.jsonl"
+_ROWS = "generated/{}/b/shard/rows.jsonl"
 _PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"}
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,20 @@ def test_a_submission_with_its_key_is_the_batch_that_was_forgotten(context: Cont
     assert (after.id, after.submission) == (before.id, before.submission)
     with pytest.raises(ValidationError, match="other requests"):
         submit(older(context), "openai", {**options, "model": "other"})  # type: ignore[typeddict-item]
+
+
+def test_a_store_that_forgets_before_the_mark_is_told_again(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store forgets a batch between taking it and its mark, when no worker looks any more: the caller restores it."""
+    write = context.storage.write
+    """The store forgets a batch after taking it and before its mark, when no worker looks any more: it is restored."""
+    def forgetful(name: str) -> Any:
+        if name.startswith("accepted/"):
+            assert isinstance(context.store, MemoryStore)
+            context.store._items.clear()
+        return write(name)
+
+    monkeypatch.setattr(context.storage, "write", forgetful)
+    assert taken(context).doubt_since is not None
 
 
 def test_an_id_that_was_forgotten_is_taken(context: Context) -> None:
