@@ -105,9 +105,9 @@ def test_a_submission_with_its_key_is_the_batch_that_was_forgotten(context: Cont
 
 
 def test_a_store_that_forgets_before_the_mark_is_told_again(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store forgets a batch between taking it and its mark, when no worker looks any more: the caller restores it."""
+    """The store forgets a batch after taking it and before its mark, when no worker looks: the caller restores it."""
     write = context.storage.write
-    """It forgets a batch after taking it and before its mark, when no worker looks: the caller restores it."""
+
     def forgetful(name: str) -> Any:
         if name.startswith("accepted/"):
             assert isinstance(context.store, MemoryStore)
