@@ -276,11 +276,11 @@ def test_a_batch_goes_to_anthropic_and_back(stack: Stack) -> None:
 
 
 def test_a_bad_minute_at_anthropic_makes_one_job_per_shard(tmp_path: Path) -> None:
-    """An overloaded service, a create whose answer is lost while another job runs, a torn download: two jobs."""
+    """A service that refuses for now, a create whose answer is lost while another job runs, a torn download: two jobs."""
     faults = "[latency]\nin_progress = 2\n" + "".join(
         f'[[faults]]\nmatch = "{match}"\n{how}\n'
         for match, how in (
-            ("POST /v1/messages/batches", 'do = "status"\nstatus = 529\nretry_after = "1"'),
+            ("POST /v1/messages/batches", 'do = "status"\nstatus = 429\nretry_after = "1"'),
             ("POST /v1/messages/batches", 'do = "reset_after"\nafter = 1'),
             ("GET /v1/messages/batches/[^/]*", 'do = "html"'),
             ("GET /v1/messages/batches/.*/results", 'do = "truncate"\nafter = 1\nbytes = 30'),

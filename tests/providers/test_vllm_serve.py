@@ -111,6 +111,17 @@ def test_an_engine_that_no_row_survives_is_given_up(runs: Runs) -> None:
     assert runs.engines() == []
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_the_last_rows_may_break_it_down(runs: Runs, rows: int) -> None:
+    """No row is left after them that could be tried: each gets its error, and the job ends."""
+    runs.write(rows)
+    runs.scenario('poison = "say"\n')
+    client = runs.client(engine="serve")
+    job = create(runs, client)
+    assert ids(client, job) == all_ids(rows)
+    assert all(row["error"] for row in read(client, job))
+
+
 def test_what_was_answered_stays_when_the_job_is_given_up(runs: Runs) -> None:
     """It is the job's, and nothing of it runs again."""
     runs.write(8)

@@ -50,10 +50,8 @@ class ServeEngine:
             ProviderAPIError: the server does not work, or refuses us; what it answered is kept.
         """
         files.keep_answers()
-        if next(files.unanswered(), None) is None:
-            return
         suspects: Suspects | None = Suspects()
-        while suspects is not None:
+        while suspects is not None and next(files.unanswered(), None) is not None:
             url = self._server.wait_until_ready(control)
             if url is not None:
                 suspects = self._send(files, control, url, suspects)
