@@ -276,7 +276,7 @@ def test_a_batch_goes_to_anthropic_and_back(stack: Stack) -> None:
 
 
 def test_a_bad_minute_at_anthropic_makes_one_job_per_shard(tmp_path: Path) -> None:
-    """A service that refuses for now, a create whose answer is lost while another job runs, a torn download: two jobs."""
+    """A 429, a create whose answer is lost while another job runs, a torn download: two jobs."""
     faults = "[latency]\nin_progress = 2\n" + "".join(
         f'[[faults]]\nmatch = "{match}"\n{how}\n'
         for match, how in (
