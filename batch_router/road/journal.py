@@ -1,6 +1,6 @@
 """Jobs that a worker made and could not commit: the store was away, or another worker had the shard by then.
 
-Each is noted in storage, an object per job. Any worker settles it later, when the store says what became of the shard.
+A worker notes each in storage, an object per job. Any worker settles it later, when the store says how its shard is.
 """
 
 import random
@@ -118,7 +118,7 @@ def _cancel(context: Context, shard: Shard, job: Job, age: float) -> None:
     """Ask the provider to end a job whose shard has ended, or has another one.
 
     Raises:
-        BatchRouterError: it is to be asked again.
+        BatchRouterError: the provider did not take the call; another round asks again.
     """
     if is_replaced(context, shard):
         raise NotFoundError(shard.provider, 0, f"{why_replaced(shard)} {job.id} is cancelled")

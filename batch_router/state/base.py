@@ -122,7 +122,7 @@ class Store(Protocol):
 
         The version of the item returned is the fence: until the next claim, it opens `renew` and `commit`, together
         with the holder. A repeated call with the same `holder` gets the same answer (a reply may have been lost).
-        Where the server may have forgotten what became of the item, `doubt_since` says so.
+        Where the server may have forgotten later changes of the item, `doubt_since` says so.
         """
 
     def renew(self, item_id: str, fence: int, *, holder: str, lease: float, facts: Facts) -> bool:
@@ -144,7 +144,7 @@ class Store(Protocol):
         """Have a batch that has ended go on with these shards; None, and nothing changes, if any of them changed.
 
         The shards are due after the commit's grace, and what counts as open is counted. With `commit.forget` its shards
-        are deleted, their jobs are nobody's, and it is in doubt: it is cut again.
+        are deleted, no shard owns their jobs, and the batch is in doubt: it is cut again.
         """
 
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:

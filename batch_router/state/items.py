@@ -45,7 +45,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
         at: when, by the store's clock (seconds since 1970).
         late_until: until when the request could still arrive.
         was_taken: whether the provider took the request and did not say what it made: there is a job, then.
-        trouble: what became of the request, in words; "": its worker fell silent.
+        trouble: how the request failed, in words; "": its worker fell silent.
         closed_at: since when the uploaded rows are gone, so that a request that arrives later makes no job.
     """
 
@@ -113,7 +113,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         held_since: since when it fails, or waits for what `error` says (seconds since 1970, by the store's clock).
         retry_at: when the next try is due, if the last one failed (seconds since 1970).
         epoch: in which it was last claimed or committed; see `store.lua`.
-        doubt_since: the server may have forgotten what became of the item until then (seconds since 1970): a step looks
+        doubt_since: the server may have forgotten changes of the item until then (seconds since 1970): a step looks
             at the provider before it creates anything. None: it has not, or a look showed what there is.
         last_doubt: the latest `doubt_since` of it, or of the item that made it; shards that it makes begin with it.
     """

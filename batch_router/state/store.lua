@@ -465,7 +465,7 @@ function calls.name(candidate)
 end
 
 -- account, job id, ...
--- Returns those that a shard has or had; the job of a shard whose record vanished is nobody's.
+-- Returns those that a shard has or had; the job of a shard whose record vanished has no owner.
 function calls.owned_jobs(account, ...)
   local owned = {}
   for _, job_id in ipairs({...}) do

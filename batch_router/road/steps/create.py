@@ -4,7 +4,7 @@ The worker writes the intent through the fence before it sends the request. A wo
 or whose server may have forgotten one, looks for the job at the provider first. Finding none proves something only when
 the look began later than the last moment at which the request could arrive, and a while after that: until then the
 provider may not list what it has. Then the uploaded rows are deleted, so that a request that arrives later still makes
-no job, and after another look the shard begins anew. What cannot be decided is parked.
+no job, and after another look the shard starts over. What cannot be decided is parked.
 
 A job that runs in the worker itself needs no intent: nothing travels. See `local_job`.
 """
