@@ -20,7 +20,7 @@ class Hint(NamedTuple):
 
     Attributes:
         queue: the item's own, if it needs a special one.
-        urgent: its batch is to be cancelled, or its time is over: its message waits for no queue to get shorter.
+        urgent: its user cancels the batch, or its time is over: the sweep sends its message however long the queue is.
         held_back: how often it was held back at this version; see `Store.hold_back`.
     """
 

@@ -70,7 +70,7 @@ local function list_shard(own, key, id, now)
   end
 end
 
--- Take an item that is to be deleted out of all lists
+-- Take an item out of all lists, before its deletion
 local function unlist(own, key, id)
   local f = redis.call('HMGET', key, 'provider', 'listed', 'label', 'in_flight')
   local label, flight = unquoted(f[3]), f[4] and cjson.decode(f[4])

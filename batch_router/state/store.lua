@@ -47,7 +47,7 @@ local function is_id(id)
   return #id <= 71 and (id:find('^[%w_-]+$') or id:find('^[%w_-]+%.%d+$')) ~= nil
 end
 
--- Whether an item's turn must not be put off: its batch is to be cancelled, or its time is over
+-- Whether the sweep sends an item's message at once: its user cancels the batch, or its time is over
 local function is_urgent(id, state, cancel, timeout, created_at)
   local batch = id:match('^([^.]+)%.')
   timeout, created_at = tonumber(timeout), tonumber(created_at)
@@ -119,7 +119,7 @@ local function family(id)
   return ids
 end
 
--- Delete an item; its job stays known as ours, unless it is to be found again
+-- Delete an item; its job stays known as ours, unless another shard may find it
 local function forget(id, frees_job)
   local key = item_key(id)
   note_job(key, redis.call('HGET', key, 'job'), not frees_job and now)

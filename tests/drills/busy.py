@@ -84,7 +84,7 @@ def _load(stack: Stack, provider: str, chance: random.Random, taken: dict[str, C
 
 
 def _check(stack: Stack, batch_id: str, course: Course) -> Findings:
-    """A batch that is to be cut short may also have ended before that, or before its rows were looked at."""
+    """A cancel or a time-out may come after the end of a batch, or before a worker has read its rows."""
     batch = stack.store.get_batch(batch_id)
     if course.state == "expired" and batch is not None and batch.state.value == "failed" and batch.rows is None:
         return Findings(paid_twice=paid_twice(stack, batch_id, ()))

@@ -56,7 +56,7 @@ class Lab:
             self.drain(lambda batch: batch.state.is_final or self._rests(batch), batch.id)
 
     def _rests(self, batch: Batch) -> bool:
-        """Whether each of its shards that has not ended is parked, and nobody has decided about it yet."""
+        """Whether each of its shards that has not ended is parked, and waits for a decision."""
         moving = [shard for shard in self.context.store.get_shards(batch) if not shard.state.is_final]
         undecided = [shard for shard in moving if shard.state is State.PARKED and not shard.given_up]
         return bool(moving) and moving == undecided and not batch.cancel

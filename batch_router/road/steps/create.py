@@ -180,7 +180,7 @@ def _next_look(age: float, left: float) -> float:
 
 def _wait(shard: Shard, intent: Intent, proves_at: float, delay: float) -> ShardOutcome:
     message = (
-        f"{intent.trouble or 'what became of the request to create the job is not known'}; looking for the job again "
+        f"{intent.trouble or 'it is not known whether the request created a job'}; looking for the job again "
         f"in {delay:.0f} s; if there is none, another one is created after {iso_time(proves_at)}"
     )
     failure = Failure(type=UndecidedError.type, message=message, retryable=True)
