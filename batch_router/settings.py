@@ -77,8 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     celery_config: str | None = None
     credentials: Path | None = None
     services: Path | None = None
-    lease: float = 15
-    renew_every: float = 5
+    lease: float = 10
+    renew_every: float = 3
     grace: float = 5
     sweep_every: float = 1
     queue_gate: int = 50

@@ -23,7 +23,7 @@ from .operators import PAIRS, run_pair
 from .outages import CLOCKS, OUTAGES, run_outage
 from .pool import Pool
 from .refusing import REFUSALS
-from .services import SERVICES
+from .services import FOR_MINUTES, OWN_BOUNDS, SERVICES
 from .stop import run_stop, run_undo, stop_drills, undo_drills
 from .storm import Share, run_storm
 from .table import is_bad, rows_of, show, write
@@ -44,8 +44,9 @@ def main() -> None:
     shares = [Share(f"{seed}:{number}", kills // _STACKS + (number < kills % _STACKS)) for number in range(_STACKS)]
     pool, plain = Pool(), Pool(known=None)
     _kill_and_stop(pool)
-    with ThreadPoolExecutor() as side_by_side:  # the comparison waits for messages that come late, and does little else
+    with ThreadPoolExecutor() as side_by_side:  # these wait for messages that come late, or minutes, and do little else
         side_by_side.submit(_compare, plain, shares)
+        side_by_side.submit(_wait_for_minutes, pool)
         _break_the_rest(pool)
     pool.run(shares, _MIXED, run_storm)
     pool.run([share.half() for share in shares], _MIXED, run_busy)
@@ -76,6 +77,11 @@ def _break_the_rest(pool: Pool) -> None:
         side_by_side.submit(pool.run, (*OUTAGES, *REFUSALS, *BROKEN), _THREADS[:6], run_outage)
         for fleet, outage in CLOCKS.items():
             side_by_side.submit(pool.run, [outage], [fleet], run_outage)
+
+
+def _wait_for_minutes(pool: Pool) -> None:
+    """Services that are behind at full length."""
+    pool.run(FOR_MINUTES, ("threads",) * len(FOR_MINUTES), run_named, **OWN_BOUNDS)
 
 
 def _compare(plain: Pool, shares: Sequence[Share]) -> None:

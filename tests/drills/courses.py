@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from batch_router.settings import Settings
 from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 from batch_router.state.items import Shard
@@ -83,7 +84,7 @@ def _faults(match: str, do: Any, **more: Any) -> Scenario:
 
 
 # The lease, connecting and sending, half a minute on the way, and the time until a job must be listed.
-_LOOK_AGAIN = 15 + 2 * HTTP_TIMEOUT + 30 + VISIBILITY
+_LOOK_AGAIN = Settings().lease + 2 * HTTP_TIMEOUT + 30 + VISIBILITY
 _UNHAPPY = frozenset({"succeeded", "cancelled", "expired"})
 
 COURSES: dict[str, Course] = {

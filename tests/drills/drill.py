@@ -110,8 +110,7 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
             wait_for_end(stack, retry, course.deadline + _RECOVERY)
             retried = stack.store.get_batch(retry)
             findings = findings.plus(*([] if retried and retried.state.is_final else ["the rows did not go again"]))
-        if command != "resume":  # answers that are missing for good keep the job's files at the provider
-            findings = findings.plus(*left_behind(stack, there, [batch_id, retry]))
+        findings = findings.plus(*left_behind(stack, there, [batch_id, retry]))
     fired = stack.fired(plan)
     if fired is None:
         findings = findings.plus("the effect was never reached")

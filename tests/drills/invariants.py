@@ -138,13 +138,20 @@ def left_behind(stack: Stack, before: set[str], batch_ids: Iterable[str]) -> lis
     """What is at the providers now and was not before.
 
     A job that its maker took back is no leftover: where jobs can be deleted at all, one that is being cancelled cannot.
+    Nor is what belongs to a job with answers that were not fetched: `status` says that it is kept.
     """
     left = remote_objects(stack) - before
     for batch_id in batch_ids:
         batch = stack.store.get_batch(batch_id)
-        _, undone = jobs_beyond_the_first(stack, stack.store.get_shards(batch) if batch else [])
-        left = {name for name in left if not name.endswith(tuple(undone))}
+        shards = stack.store.get_shards(batch) if batch else []
+        _, undone = jobs_beyond_the_first(stack, shards)
+        left = {name for name in left if not name.endswith((*undone, *_kept(shards)))}
     return [f"left at the provider: {', '.join(sorted(left))}"] if left else []
+
+
+def _kept(shards: list[Shard]) -> list[str]:
+    jobs = [(shard.job, shard.upload) for shard in shards if shard.unfetched and shard.job]
+    return [name for job, upload in jobs for name in (job.id, upload, *job.outputs) if name]
 
 
 def what_is_kept(stack: Stack, batch_id: str) -> list[str]:

@@ -21,9 +21,11 @@ _UNKNOWN = (Hidden(seconds=_BEHIND), Listing(lag=_BEHIND))
 _CLOCKS = {"ahead": 600.0, "behind": -600.0}
 
 
-def _named(fault: str, provider: str, *odd: AnyOdd, faults: tuple[Fault, ...] = (), clock: float = 0) -> Named:
+def _named(
+    fault: str, provider: str, *odd: AnyOdd, faults: tuple[Fault, ...] = (), clock: float = 0, deadline: float = 240
+) -> Named:
     day = Scenario(latency=DAY.latency, odd=odd, faults=faults, clock=clock)
-    return Named(fault, provider, lambda: Course(day=day, deadline=240))
+    return Named(fault, provider, lambda: Course(day=day, deadline=deadline))
 
 
 def _gateway(do: str, match: str) -> tuple[Fault, ...]:
@@ -52,5 +54,22 @@ SERVICES: tuple[Named, ...] = (
     *(
         _named("a gateway gives up on upload (408 499 502 504)", name, faults=_gateway("status_after", UPLOAD))
         for name in ("openai", "google")
+    ),
+)
+
+#: What the workers are told for these: nothing, so that the providers' own bounds hold.
+OWN_BOUNDS = {"BATCH_ROUTER_VISIBILITY": ""}
+_LONG = 300.0
+#: At their real length, a provider each beside the others.
+FOR_MINUTES: tuple[Named, ...] = (
+    *(
+        _named("a new job is unknown 5 min", name, Hidden(seconds=_LONG), Listing(lag=_LONG), deadline=900)
+        for name in _REMOTE
+    ),
+    *(
+        _named(
+            "the list is 5 min behind, answer to create lost", name, Listing(lag=_LONG), faults=(_LOST,), deadline=900
+        )
+        for name in _REMOTE
     ),
 )

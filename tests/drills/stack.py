@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 KEY, PROMPT = "sk-canary-key-4711", "canary-prompt-0815"
 #: Jobs take a second, so that a poll finds one that is not done.
 DAY = Scenario(latency=Latency(in_progress=1))
-#: The shortest in which an SDK call still ends by itself; with it, a lost create is created again after 35 s.
+#: The shortest in which an SDK call still ends by itself; with it, a lost create is created again after 55 s.
 HTTP_TIMEOUT = 5
 #: Seconds after which the simulated services list a job that they made, whatever happens there.
 VISIBILITY = 5
