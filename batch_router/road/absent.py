@@ -6,16 +6,15 @@ Where the store forgot that the answers were fetched and the job was deleted, th
 """
 
 from contextlib import suppress
-from itertools import islice
 
 from ..core.jobs import Failure, Job
 from ..exceptions import NotFoundError, ProviderAPIError
-from ..providers import Client
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context
 from .earlier import earlier_answers
 from .keys import is_replaced, why_replaced
+from .listed import is_listed
 from .lookup import visibility
 from .outcome import ShardOutcome, shard_to
 from .policy import DAY, overdue_at
@@ -24,16 +23,13 @@ from .policy import DAY, overdue_at
 # for. A batch that is cancelled does not wait that long.
 _BELIEVED_AFTER, _BELIEVED_AFTER_CANCEL = 6 * 3600.0, 1200.0
 
-# Seconds between two looks: soon at first, then half of the time that it has been absent.
-_SHORTEST, _LONGEST = 1.0, 600.0
-
-# How many jobs of an account are looked through.
-_MOST_LISTED = 100_000
+# Seconds between two looks: soon at first, then half of the time that it has been absent; and until a look at the
+# answer to another worker's walk.
+_SHORTEST, _LONGEST, _TURN = 1.0, 600.0, 5.0
 
 
 def after_not_found(context: Context, shard: Shard, job: Job, error: NotFoundError) -> ShardOutcome:
     """Where a shard goes whose job is not there: it looks again, gives the job up, or waits for the operator."""
-    client = context.client_of(shard)
     if is_replaced(context, shard):
         return shard_to(State.PARKED, error=_of_another_account(shard, job))
     earlier = earlier_answers(context, shard)
@@ -42,27 +38,20 @@ def after_not_found(context: Context, shard: Shard, job: Job, error: NotFoundErr
     now = context.store.now()
     since = now if shard.absent_since is None else shard.absent_since
     beyond = _BELIEVED_AFTER_CANCEL if shard.cancel else _BELIEVED_AFTER
-    is_long = now - since >= visibility(context, shard) + beyond
-    if is_long and not _may_be_listed(client, shard, job, now - shard.submitted_at):
-        with suppress(ProviderAPIError):  # most probably it is not there for that either
-            client.cancel(job.id)
-        failure = _gone(job, error, now - since)
-        return shard_to(State.NORMALIZING, failure=failure, given_up=True, answers=earlier.answers or shard.answers)
-    if is_long and now >= max(since + DAY, overdue_at(job, shard.created_at)):
-        return shard_to(State.PARKED, error=_listed_only(shard, job, error))
+    must_show_at = since + visibility(context, shard)
     delay = min(_LONGEST, max(_SHORTEST, (now - since) / 2))
+    if now - must_show_at >= beyond:
+        listed = is_listed(context, shard, job, must_show_at)
+        if listed is False:
+            with suppress(ProviderAPIError):  # most probably it is not there for that either
+                context.client_of(shard).cancel(job.id)
+            failure = _gone(job, error, now - since)
+            return shard_to(State.NORMALIZING, failure=failure, given_up=True, answers=earlier.answers or shard.answers)
+        if listed and now >= max(since + DAY, overdue_at(job, shard.created_at)):
+            return shard_to(State.PARKED, error=_listed_only(shard, job, error))
+        delay = delay if listed else _TURN
     waiting = Failure(type=error.type, message=f"{error} ({job.id}); looking again", retryable=True)
     return shard_to(State.POLLING, delay, absent_since=since, error=waiting)
-
-
-def _may_be_listed(client: Client, shard: Shard, job: Job, age: float) -> bool:
-    """Whether the account's jobs show this one, or are more than can be looked through."""
-    others = 0
-    for each in islice(client.list(age), _MOST_LISTED):
-        if each.id == job.id or each.label == shard.label:
-            return True
-        others += 1
-    return others >= _MOST_LISTED
 
 
 def _gone(job: Job, error: NotFoundError, seconds: float) -> Failure:

@@ -8,8 +8,8 @@ from .context import Context
 
 
 def seconds_left(context: Context, batch: Batch) -> float | None:
-    """Until the batch's time-out; None if it has none."""
-    return None if batch.timeout is None else batch.created_at + batch.timeout - context.store.now()
+    """Until the batch's time-out, 0 when it is over; None if it has none."""
+    return None if batch.timeout is None else max(0.0, batch.created_at + batch.timeout - context.store.now())
 
 
 def kept_for(settings: Settings, age: float = 0) -> float | None:

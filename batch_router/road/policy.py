@@ -2,7 +2,8 @@
 
 What may pass is tried again, with waits that double up to ten minutes. How long depends on what giving up would lose:
 
-* Storage that cannot be read or written is waited for without an end: the batch's own time-out and cancel end a batch.
+* Storage that cannot be read or written is waited for without an end; by a batch that is cancelled before its rows were
+  cut, for a day.
 * A shard that has a job, or may have one, is paid for. It is tried for a day at least, and until its answers are a day
   overdue. Then it is parked: an operator decides, and nothing is thrown away.
 * All else is tried for a day if it may pass, and a few times if it was not foreseen, which is more likely a bug.
@@ -100,7 +101,8 @@ def overdue_at(job: Job, created_at: float) -> float:
 def _tried_until(item: Batch | Shard, error: Exception, since: float) -> float:
     """When trying ends, where the first of these failures was at `since`."""
     if _waits_without_end(item, error):
-        return math.inf
+        is_unwanted = item.cancel and item.state is State.QUEUED
+        return since + DAY if is_unwanted else math.inf
     if isinstance(error, _HOPELESS):
         return 0
     if isinstance(item, Shard) and may_be_paid(item):

@@ -1,11 +1,11 @@
-"""A walk through the jobs of an account, newest first: one serves all shards of the fleet that look for theirs.
+"""A walk through the jobs of an account, newest first: one serves all shards of the fleet that ask the same.
 
-What it found lies in the store, by what a shard asks for: the label of a job, the upload that it was made of, or its
-number of rows, where a list shows neither. Jobs that a shard owns are left out, and so are those that did nothing: they
-may belong to an earlier round.
+What it found lies in the store, by what a shard asks for. A shard that looks for its job asks for the label of a job,
+the upload that it was made of, or its number of rows, where a list shows neither. Jobs that a shard owns are left out
+then, and so are those that did nothing: they may belong to an earlier round.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from ..security.logs import get_logger
 from ..security.names import LABEL
 from ..state.items import Shard
 from ..state.walks import Walk
-from .context import Running
+from .context import Context
 from .labels import labelled
 from .reported import sound
 
@@ -30,37 +30,58 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 
-def walk_jobs(running: Running, shard: Shard, keys: Sequence[str]) -> Walk | None:
+def walk_jobs(context: Context, shard: Shard, keys: Sequence[str]) -> Walk | None:
+    """Walk through the jobs of a shard's account that no shard owns; see `walk_account`, and `key_of` for the keys.
+
+    The labels of jobs with as many rows as the shard has are read.
+    """
+    account = context.account_of(shard)
+
+    def free_jobs(page: Sequence[Job]) -> Iterator[tuple[str, Job]]:
+        owned = context.store.owned_jobs(account, [job.id for job in page])
+        free = [job for job in page if job.id not in owned and not job.did_nothing]
+        for job in _told_apart(context, shard, free):
+            if (key := key_of(job)) is not None:
+                yield key, job
+
+    return walk_account(context, shard, account, keys, free_jobs)
+
+
+def walk_account(
+    context: Context,
+    shard: Shard,
+    name: str,
+    keys: Sequence[str],
+    read: Callable[[Sequence[Job]], Iterable[tuple[str, Job]]],
+) -> Walk | None:
     """Walk through the jobs of a shard's account as far back as the shard's submission.
 
     Args:
-        running: the step that walks.
-        shard: whose account it is; the labels of jobs with as many rows are read.
-        keys: what the answer is to have, see `key_of`. Of too many jobs, only those are kept.
+        context: of the step that walks.
+        shard: whose account it is.
+        name: of the walk in the store: of the account, and of what is asked.
+        keys: what the answer is to have. Of too many jobs, only those are kept.
+        read: the jobs of a page that may be asked for, each with the key that it is found by.
 
     Returns:
         None where another worker walks: its answer is in the store soon.
     """
-    account = running.account_of(shard)
-    began_at = running.store.begin_walk(account, shard.id, shard.version)
+    began_at = context.store.begin_walk(name, shard.id, shard.version)
     if began_at is None:
         return None
-    client = running.client_of(shard)
+    client = context.client_of(shard)
     walk = Walk(began_at, shard.submitted_at)
     found: dict[str, list[Job]] = {key: [] for key in keys}
     kept = 0
     listed = (sound(shard.provider, job) for job in client.list(max(0.0, began_at - shard.submitted_at)))
     for page in _pages(listed, _PAGE):
-        owned = running.store.owned_jobs(account, [job.id for job in page])
-        free = [job for job in page if job.id not in owned and not job.did_nothing]
-        for job in _told_apart(running, shard, free):
-            key = key_of(job)
-            if key is not None and (key in keys or kept < _MOST_KEPT):
+        for key, job in read(page):
+            if key in keys or kept < _MOST_KEPT:
                 found.setdefault(key, []).append(_slim(job))
                 kept += 1
     if kept < _MOST_KEPT:
-        running.store.end_walk(account, shard.id, walk, {key: jobs for key, jobs in found.items() if jobs})
-    log.info("action=walked account=%s item=%s kept=%d", account, shard.id, kept)
+        context.store.end_walk(name, shard.id, walk, {key: jobs for key, jobs in found.items() if jobs})
+    log.info("action=walked name=%s item=%s kept=%d", name, shard.id, kept)
     return walk._replace(jobs=tuple(job for key in keys for job in found[key]))
 
 
@@ -74,6 +95,11 @@ def key_of(job: Job) -> str | None:
 def by_label(label: str) -> str:
     """What a job with that label is found by."""
     return f"label:{label}"
+
+
+def by_id(job_id: str) -> str:
+    """What a job is found by that a shard has."""
+    return f"id:{job_id}"
 
 
 def by_upload(upload: str) -> str:
@@ -91,13 +117,13 @@ def _slim(job: Job) -> Job:
     return msgspec.structs.replace(job, outputs=(), refused=(), error=None, word=None)
 
 
-def _told_apart(running: Running, shard: Shard, jobs: list[Job]) -> Iterable[Job]:
+def _told_apart(context: Context, shard: Shard, jobs: list[Job]) -> Iterable[Job]:
     """The jobs with labels, as far as the shard needs them; a label that is not listed costs a request."""
-    if running.clients.provider(shard.provider).labelled:
+    if context.clients.provider(shard.provider).labelled:
         return (job for job in jobs if job.label is not None or job.upload is not None)
     alike = [job for job in jobs if job.rows in (None, shard.rows)]
     others = [job for job in jobs if job.rows not in (None, shard.rows)]
-    return [*labelled(running, shard.provider, shard.credential, alike), *others]
+    return [*labelled(context, shard.provider, shard.credential, alike), *others]
 
 
 def _pages(values: Iterator[T], size: int) -> Iterator[list[T]]:

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from batch_router import BatchRouter
+from batch_router.client import BatchClient
 from batch_router.core import BatchStatus
 from batch_router.exceptions import BatchExpiredError, ValidationError
 from batch_router.intake.options import read_options
 from batch_router.operations.submit import submit
 from batch_router.providers import OpenAIProvider
 from batch_router.road.context import Context, Running
+from batch_router.road.cutting import Cutter
 from batch_router.road.outcome import batch_to
 from batch_router.road.steps.convert import convert
 from batch_router.road.steps.expire import expire
@@ -24,7 +26,7 @@ from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Commit
 from batch_router.state.items import Batch, InputFile
 from batch_router.state.table import State
-from tests.items import facts_of
+from tests.road.odd_openai import Clock, carry_on
 
 ROWS = [{"custom_id": str(number), "prompt": f"Row {number}"} for number in range(6)]
 NOW = 1_800_000_000.0
@@ -85,15 +87,43 @@ def test_a_look_too_early_changes_nothing(context: Context, facts: dict[str, Any
         assert expire(Running.under(lease, context), batch(**facts)) == batch_to(State.RUNNING, delay)
 
 
-def test_a_batch_that_nobody_began_in_time_sends_nothing(make_context: Callable[..., Context]) -> None:
-    """It goes to its end before a shard is made."""
-    context = make_context()
-    hint = submit(context, "openai", {"requests": ROWS, "model": "m", "timeout": 5})
-    context.store.claim(hint.id, 1, lease=10, holder="w")
-    stored = context.store.get_batch(hint.id)
-    assert stored is not None
-    outcome = convert(context, batch(id=hint.id, timeout=5, input=stored.input, submission=stored.submission))
-    assert (outcome.state, facts_of(outcome)["failure"].type, list(outcome.spawn)) == (State.FINISHING, "expired", [])
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google", "vllm"])
+def test_a_batch_whose_time_is_over_before_its_rows_are_cut_sends_nothing(
+    make_context: Callable[..., Context], provider: str
+) -> None:
+    """It ends like any other whose time is over: as `expired`, with one result for each row, and books in balance."""
+    clock = Clock()
+    context = make_context(clock=clock, max_shard_rows=4)
+    config = {"max_tokens": 9}
+    given: Any = {"requests": ROWS, "model": "m", "timeout": 5, "batch_id": "b", "generation_config": config}
+    submit(context, provider, given)
+    clock.now += 10
+    outcome = carry_on(context, clock, "b")  # no key is there to call a service with
+    assert (outcome.status.status, outcome.status.error and outcome.status.error.type) == ("expired", "expired")
+    assert [(result.custom_id, result.status) for result in outcome.results] == [
+        (row["custom_id"], "cancelled") for row in ROWS
+    ]
+    assert BatchClient(context).verify("b").request_counts.cancelled == len(ROWS)
+
+
+def test_a_batch_whose_time_is_over_while_its_rows_are_cut_is_looked_at_at_once(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look is due now, not before now: that would be never."""
+    clock = Clock()
+    context = make_context(clock=clock)
+    submit(context, "openai", {"requests": ROWS, "model": "m", "timeout": 5, "batch_id": "b"})
+    add = Cutter.add
+
+    def add_slowly(cutter: Cutter, row: Any) -> None:
+        clock.now += 60
+        add(cutter, row)
+
+    monkeypatch.setattr(Cutter, "add", add_slowly)
+    stored = context.store.claim("b", 1, lease=1000, holder="w")
+    assert isinstance(stored, Batch)
+    outcome = convert(context, stored)
+    assert (outcome.state, outcome.delay) == (State.RUNNING, 0)
 
 
 def test_a_crash_after_the_cancel_does_not_forget_the_reason(make_context: Callable[..., Context]) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from batch_router.core import UnifiedRequest
+from batch_router.core import BatchStatus, UnifiedRequest
 from batch_router.core.jobs import Job
+from batch_router.exceptions import NotFoundError
 from batch_router.providers import find_provider
+from batch_router.road.absent import after_not_found
 from batch_router.road.advance import advance
 from batch_router.road.context import Context, Running
 from batch_router.road.jobs import job_spec
@@ -185,6 +187,39 @@ def test_jobs_that_are_owned_cost_nothing(begin: Begin) -> None:
     asked = len(simulator.requests())
     assert found(context, shards[0]) is None
     assert len(simulator.requests()) - asked == 2
+
+
+def away(number: int) -> Job:
+    """A job that the service does not have."""
+    return Job(id=f"batch_{number}", status=BatchStatus.IN_PROGRESS, created_at=time.time())
+
+
+def test_one_walk_serves_all_jobs_that_are_not_there(begin: Begin) -> None:
+    """All of an account that answer 404 for hours are one walk, whether they are listed or not."""
+    context, simulator = begin("openai", shards=40)
+    listed, _ = send(context, get(context, "b.0"))
+    states = []
+    for number in range(40):
+        shard = get(context, f"b.{number}")
+        job = listed if number == 0 else away(number)
+        own(context, shard, job)
+        shard = msgspec.structs.replace(get(context, shard.id), absent_since=time.time() - 7 * 3600)
+        error = NotFoundError("openai", 404, "No such batch")
+        states.append(after_not_found(context, shard, job, error).state)
+    assert states == [State.POLLING] + [State.NORMALIZING] * 39
+    assert lists(simulator) == 1
+
+
+def test_one_worker_walks_for_a_job_that_is_not_there(begin: Begin) -> None:
+    """Another one comes back for its answer: without one, no job is given up."""
+    context, simulator = begin("openai", shards=2)
+    walker, shard = (get(context, name) for name in ("b.0", "b.1"))
+    context.store.claim(walker.id, 1, lease=60, holder="w")
+    context.store.begin_walk(f"listed:{context.account_of(walker)}", walker.id, 2)
+    job = away(1)
+    absent = msgspec.structs.replace(shard, job=job, absent_since=time.time() - 7 * 3600)
+    outcome = after_not_found(context, absent, job, NotFoundError("openai", 404, "No such batch"))
+    assert (outcome.state, outcome.delay, lists(simulator)) == (State.POLLING, 5, 0)
 
 
 # --- how long nothing is concluded ----------------------------------------------------------------------------------

@@ -213,8 +213,7 @@ class LyingSchedules(World):
             batch = self.truth.get_batch(batch_id)
             assert batch is not None, f"{batch_id} was acknowledged, and is lost"
             assert batch.state.is_final
-            if batch.shards or batch.failure is None:
-                self._check_batch(batch)
+            self._check_batch(batch)
 
     def _check_batch(self, batch: Batch) -> None:
         results = self.results_of(batch)

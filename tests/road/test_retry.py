@@ -96,6 +96,14 @@ def test_storage_is_waited_for_without_an_end(state: State, error: Exception) ->
         assert 0 < decision.delay <= 600
 
 
+@pytest.mark.parametrize("error", STORAGE, ids=kind)
+def test_a_cancelled_batch_whose_rows_cannot_be_cut_ends_after_a_day(error: Exception) -> None:
+    """Its rows may be gone for good, and nothing of it was sent; `resume` cuts it, should they come back."""
+    for cancel, states in ((True, [State.QUEUED, State.FINISHING]), (False, [State.QUEUED] * 2)):
+        cancelled = [failing(State.QUEUED, age, cancel=cancel) for age in (DAY - 1, DAY)]
+        assert [decide(each, error, NOW).state for each in cancelled] == states
+
+
 @pytest.mark.parametrize("state", STEPS)
 @pytest.mark.parametrize("error", FINAL, ids=kind)
 def test_what_will_not_pass_is_given_up(state: State, error: Exception) -> None:

@@ -8,7 +8,6 @@ from ...intake.check import RowCheck
 from ...intake.problems import BadRow
 from ...jsonl import HashingReader
 from ...state.items import Batch, BatchFacts
-from ...state.table import State
 from ..context import Context
 from ..cutting import Cutter
 from ..deadline import seconds_left, timed_out
@@ -24,15 +23,16 @@ _BLOCK = 1 << 18
 def convert(context: Context, batch: Batch) -> BatchOutcome:
     """Cut the batch into shards. No shard starts before every row was found good.
 
+    A batch whose time is over by now is cancelled first: its shards send nothing, and write a result for each row.
+
     Raises:
         ValidationError: its rows were submitted into another storage.
         InvalidInputError: rows were refused, or those in the storage are not what was submitted; no shard is left.
         FileOperationError: the rows cannot be read, or the shards not be written.
     """
     check_rows(context, batch)
-    left = seconds_left(context, batch)
-    if left is not None and left <= 0:
-        return batch_to(State.FINISHING, failure=timed_out(batch))
+    if seconds_left(context, batch) == 0:
+        context.store.cancel(batch.id, timed_out(batch))
     provider = context.clients.provider(batch.provider)
     submission = read_record(context.storage, batch.id, batch.submission, Submission)
     source = Path(batch.input.source) if batch.input.source else None

@@ -96,7 +96,7 @@ def _imbalance(batch: Batch, shards: Sequence[Shard], counts: ManifestCounts) ->
 
 
 def _final_state(batch: Batch, shards: Sequence[Shard], counts: ManifestCounts) -> tuple[State, Failure | None]:
-    if batch.failure is not None and (batch.failure.type != BatchExpiredError.type or not shards):
+    if batch.failure is not None and (batch.failure.type != BatchExpiredError.type or batch.rows is None):
         return State.FAILED, batch.failure
     unwritten = next((shard for shard in shards if shard.part is None), None)
     if unwritten is not None:
