@@ -262,8 +262,8 @@ def test_nothing_is_concluded_before_a_job_must_be_listed(begin: Begin) -> None:
     now = time.time()
     shard = msgspec.structs.replace(get(context, "b.0"), state=State.CREATING, upload="file-1")
 
-    def resolved(late_until: float, closed_at: float | None = None) -> tuple[State, Any]:
-        intent = Intent(at=now - 3600, late_until=late_until, closed_at=closed_at)
+    def resolved(late_until: float, closed_at: float | None = None, trouble: str = "") -> tuple[State, Any]:
+        intent = Intent(at=now - 3600, late_until=late_until, closed_at=closed_at, trouble=trouble)
         with context.keeper.hold(shard.id, shard.version, "w", since=0) as lease:
             outcome = create(Running.under(lease, context), msgspec.structs.replace(shard, intent=intent))
         return outcome.state, facts_of(outcome)["intent"]
@@ -274,7 +274,10 @@ def test_nothing_is_concluded_before_a_job_must_be_listed(begin: Begin) -> None:
     state, intent = resolved(now - 610)
     assert (state, intent.closed_at is not None) == (State.CREATING, True)
     assert len([each for each in simulator.requests() if each["method"] == "DELETE"]) == 1
-    assert resolved(now - 610, closed_at=intent.closed_at) == (State.UPLOADING, None)
+    assert resolved(now - 610, intent.closed_at)[0] is State.CREATING, "its maker may have sent it just before that"
+    assert resolved(now - 1210, now - 590)[0] is State.CREATING
+    assert resolved(now - 1210, now - 610) == (State.UPLOADING, None)
+    assert resolved(now - 610, intent.closed_at, "502") == (State.UPLOADING, None), "its maker said how it ended"
 
 
 def test_in_doubt_an_old_intent_proves_nothing(begin: Begin) -> None:

@@ -4,7 +4,8 @@ The worker writes the intent through the fence before it sends the request. A wo
 or whose server may have forgotten one, looks for the job at the provider first. Finding none proves something only when
 the look began later than the last moment at which the request could arrive, and a while after that: until then the
 provider may not list what it has. Then the uploaded rows are deleted, so that a request that arrives later still makes
-no job, and after another look the shard starts over. What cannot be decided is parked.
+no job, and after another look the shard starts over. That look waits for the list, too, where the creator fell silent:
+it may have been stopped, and have sent its request right before the rows went. What cannot be decided is parked.
 
 A job that runs in the worker itself needs no intent: nothing travels. See `local_job`.
 """
@@ -169,8 +170,15 @@ def _has_answers(earlier: Earlier) -> ShardOutcome:
 
 
 def _proves_at(running: Running, shard: Shard, intent: Intent) -> float:
-    """After which moment a look must begin, by the store's clock, so that finding no job proves that there is none."""
-    return max(intent.late_until + visibility(running, shard), intent.closed_at or 0)
+    """After which moment a look must begin, by the store's clock, so that finding no job proves that there is none.
+
+    A creator that fell silent may only have been stopped. Its request may have arrived until the rows were deleted, and
+    made a job that is listed late.
+    """
+    bound = visibility(running, shard)
+    may_be_stopped = not intent.trouble or shard.doubt_since is not None
+    closed_at = intent.closed_at or 0
+    return max(intent.late_until + bound, closed_at + bound if may_be_stopped else closed_at)
 
 
 def _next_look(age: float, left: float) -> float:
