@@ -11,8 +11,9 @@ from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 
 from .bill import paid_twice
+from .commands import submit, wait_for_end
 from .courses import CREATE, GET_JOB, UPLOAD, Course
-from .drill import Outcome, submit, wait_for_end
+from .drill import Outcome
 from .invariants import Findings, check, left_behind, remote_objects
 from .stack import Stack
 from .storm import PROVIDERS, Share, kill_under_load, recoveries

@@ -1,6 +1,7 @@
 """What happens outside the fleet: `python -m tests.drills.caller COMMAND ARGUMENTS HEARD`.
 
-COMMAND is `submit`, `cancel`, `purge`, `retry`, `resume` or `orphans`. ARGUMENTS is JSON of what `submit_batch.delay`
+COMMAND is `submit`, `cancel`, `purge`, `retry`, `resume`, `resolve --attach` (or `--recreate`, `--give-up`), `rebuild`
+or `orphans`. ARGUMENTS is JSON of what `submit_batch.delay`
 or the method of `BatchClient` takes, or the `provider` whose orphans are to go; the file HEARD gets what came of it.
 """
 
@@ -30,7 +31,7 @@ def _submit(arguments: dict[str, Any]) -> str:
 def _command(name: str, arguments: dict[str, Any]) -> str:
     """A method of the client that an operator calls."""
     with BatchClient(open_traced_context(Settings.from_env(), name)) as client:
-        return f"{name}: {getattr(client, name)(**arguments)}"
+        return f"{name}: {getattr(client, name.partition(' ')[0])(**arguments)}"
 
 
 def _end_orphans(arguments: dict[str, Any]) -> str:
@@ -41,6 +42,8 @@ def _end_orphans(arguments: dict[str, Any]) -> str:
     for job in orphans:
         if job.status.is_final:
             client.delete(job)
+            if job.upload is not None:
+                client.delete_upload(job.upload)
         else:
             client.cancel(job.id)
     return " ".join(job.id for job in orphans)

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario
+from batch_router.simulator.oddities import Listing
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 from batch_router.state.items import Shard
 from batch_router.state.table import State
 
+from . import parking
 from .stack import DAY, HTTP_TIMEOUT, PROMPT, VISIBILITY, Stack
 
 _NEVER = Latency(in_progress=600)
@@ -36,6 +38,7 @@ class Course(NamedTuple):
         broken: whether the input has a bad row.
         silent: whether the first message is lost.
         rows: how many.
+        orphans: whether it leaves a job that nothing owns, for `doctor --orphans` to name.
         submissions: how often an app submits it, with the same key.
         deadline: seconds, without the time it takes to recover.
     """
@@ -49,6 +52,7 @@ class Course(NamedTuple):
     broken: bool = False
     silent: bool = False
     rows: int = 8
+    orphans: bool = False
     submissions: int = 1
     deadline: float = 30
 
@@ -81,6 +85,10 @@ def _runs_here(shard: Shard) -> bool:
 
 def _faults(match: str, do: Any, **more: Any) -> Scenario:
     return Scenario(latency=DAY.latency, faults=(Fault(match=match, do=do, **more),))
+
+
+def _parked_for_good(**more: Any) -> Course:
+    return Course(day=parking.STRANGE, rows=3, orphans=True, deadline=60, **more)
 
 
 # The lease, connecting and sending, half a minute on the way, and the time until a job must be listed.
@@ -143,6 +151,13 @@ COURSES: dict[str, Course] = {
     ),
     # It is cancelled by a process outside the fleet.
     "cancelled by an operator": Course(day=Scenario(latency=_NEVER), statuses=_UNHAPPY, state="cancelled", deadline=60),
+    # The provider hides the job of its one shard from the list, beyond its bound: another one is created.
+    "create unseen": Course(day=Scenario(latency=_NEVER, odd=(Listing(lag=86_400),)), rows=3, deadline=60),
+    # Its one shard is parked; its job has ended at the provider, with all answers or with none.
+    "parked": Course(day=parking.STRANGE, rows=3, during=parking.park, deadline=60),
+    "parked for good": _parked_for_good(during=parking.park_and_end),
+    "to be given up": _parked_for_good(during=parking.park_and_end, statuses=frozenset({"errored"}), state="failed"),
+    "given up": _parked_for_good(during=parking.give_up, statuses=frozenset({"errored"}), state="failed"),
     # Nothing arrived: two looks, the rows deleted, and another round.
     "create vanished": Course(day=_faults(CREATE, "reset_before"), deadline=60 + _LOOK_AGAIN),
 }

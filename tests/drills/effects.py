@@ -2,7 +2,7 @@
 
 An effect is named `<step>/<seam>`: `create/client.create`, `normalize/write results`, `poll/publish`. The step may also
 be a thread beside the steps (`sweep`, `lease-keeper`, `job-watch`), the `start` of a worker, or what
-others run: `submit`, `purge`, `retry`, `cancel` and `resume`.
+others run: `submit`, `purge`, `retry`, `cancel`, `resume`, `resolve` and `rebuild`.
 A traced run that shows another effect fails, and so does an effect whose drills never reached it.
 """
 
@@ -81,6 +81,7 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     Effect("create/write job", by="undo", providers=_REMOTE),
     Effect("journal/delete job", by="undo"),
+    Effect("journal/client.cancel", "create unseen", by="undo"),
     Effect("upload/client.delete_upload", by="undo"),
     Effect("lost/store.let_go", by="undo"),
     *_step(
@@ -108,6 +109,7 @@ EFFECTS: tuple[Effect, ...] = (
         Effect("client.delete_upload", providers=("openai", "google")),
         Effect("client.delete", providers=_ALL),
     ),
+    *_step("park", Effect("client.cancel", "given up"), course="given up"),
     *_step("finish", Effect("write manifest"), publishes=False),
     Effect("lease-keeper/store.renew", "long", ("vllm",)),
     Effect("job-watch/client.get", "long", ("vllm",)),
@@ -130,6 +132,10 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     Effect("cancel/store.cancel", "cancelled by an operator", by="operator"),
     Effect("resume/store.reopen", "cut short", by="operator"),
+    Effect("resolve --attach/client.get", "parked", by="operator"),
+    Effect("resolve --attach/store.decide", "parked", by="operator"),
+    Effect("resolve --recreate/store.decide", "parked for good", by="operator"),
+    Effect("resolve --give-up/store.decide", "to be given up", by="operator"),
     *(Effect(f"retry/{name}", by="race") for name in ("delete input", "delete submission")),
     # A worker goes on with a purge whose caller died, and looks at what ended some time ago.
     *(

@@ -23,8 +23,9 @@ from batch_router.simulator.oddities import (
 )
 from batch_router.simulator.scenario import Fault, Latency, Refusal
 
+from .commands import submit, wait_for_end
 from .courses import CREATE, GET_JOB, SHARDS, UPLOAD, Course
-from .drill import Outcome, submit, wait_for_end
+from .drill import Outcome
 from .invariants import check, left_behind, remote_objects
 from .stack import DAY, HTTP_TIMEOUT, Stack, requests_of
 

@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple
 
 from batch_router.exceptions import StoreUnavailableError
 
+from .commands import submit, wait_for_end
 from .courses import COURSES, Course
-from .drill import Outcome, is_doubtful, recovery_of, submit, wait_for_end
+from .drill import Outcome, is_doubtful, recovery_of
 from .effects import EFFECTS, Effect
 from .invariants import check, left_behind, remote_objects
 from .servers import LAG

@@ -53,6 +53,10 @@ class Findings(NamedTuple):
     def plus(self, *problems: str) -> "Findings":
         return self._replace(problems=self.problems + problems)
 
+    def also(self, other: "Findings") -> "Findings":
+        """Both together."""
+        return Findings(**{name: getattr(self, name) + getattr(other, name) for name in self._fields})
+
 
 def check(stack: Stack, batch_id: str, course: Course) -> Findings:
     """All that must hold for one batch that should have ended by now, or waits for the operator."""

@@ -4,19 +4,19 @@ Every pair has a stated outcome: each command says that it did its part, or why 
 with its books in balance; and a batch that is not known has left nothing.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Latency, Refusal
 
 from .bill import paid_twice
-from .courses import Course, arguments_of
-from .drill import Outcome, ask, retry_of, submit, wait_for_end
+from .commands import RESOLVES, ask, begin, given, is_gone, retry_of, submit, wait_for_end
+from .courses import COURSES, Course, arguments_of
+from .drill import Outcome
 from .invariants import Findings, check, left_behind, remote_objects, what_is_kept
 from .nursery import is_alive
 from .stack import Stack
@@ -37,16 +37,17 @@ _WAITS: Mapping[str, str] = MappingProxyType(
         "retry": "retry/store.create",
         "resume": "resume/store.reopen",
         "submit": "submit/store.create",
+        **{command: f"{command}/store.decide" for command in RESOLVES},
     }
 )
 
 
 class Pair(NamedTuple):
-    """One command waits while another one runs, on a batch that runs or has ended."""
+    """One command waits while another one runs, on a batch that runs, has ended, or is parked."""
 
     first: str
     second: str
-    ended: bool
+    state: Literal["runs", "has ended", "is parked"]
 
     @property
     def fault(self) -> str:
@@ -54,29 +55,44 @@ class Pair(NamedTuple):
         return f"{self.first} struck by another command"
 
     def __str__(self) -> str:
-        return f"{self.first} struck by {self.second}, on a batch that {'has ended' if self.ended else 'runs'}"
+        return f"{self.first} struck by {self.second}, on a batch that {self.state}"
+
+    @property
+    def course(self) -> Course:
+        """The way of the batch; who gives a job up, or creates another one, has cancelled it at the provider."""
+        if self.state != "is parked":
+            return _COURSE
+        course = COURSES["parked" if {self.first, self.second}.isdisjoint(RESOLVES[1:]) else "parked for good"]
+        return course._replace(statuses=_COURSE.statuses)
 
 
-PAIRS = tuple(Pair(first, second, ended) for ended in (True, False) for first in _WAITS for second in _WAITS)
+PAIRS = tuple(
+    Pair(first, second, state)
+    for state in ("has ended", "runs", "is parked")
+    for first in _WAITS
+    for second in _WAITS
+    if (state == "is parked") == (not {first, second}.isdisjoint(RESOLVES))
+)
 
 
 def run_pair(stack: Stack, pair: Pair) -> list[Outcome]:
     """See the module."""
-    stack.turn(_COURSE.day)
+    course = pair.course
+    stack.turn(course.day)
     there = remote_objects(stack)
     batch_id = stack.new_id("openai")
-    submit(stack, _COURSE, "openai", batch_id)
-    if pair.ended:
-        wait_for_end(stack, batch_id, _COURSE.deadline)
+    submit(stack, course, "openai", batch_id)
+    if pair.state == "has ended":
+        wait_for_end(stack, batch_id, course.deadline)
     other = retry_of(batch_id)
-    plan = Plan(id=batch_id, when="before", effect=_WAITS[pair.first], batch=_struck(pair.first, batch_id), do="wait")
+    struck = other if pair.first == "retry" else batch_id
+    plan = Plan(id=batch_id, when="before", effect=_WAITS[pair.first], batch=struck, do="wait")
+    first, second = (_given(stack, command, batch_id, course) for command in (pair.first, pair.second))
     with stack.planned(plan):
-        heard = stack.folder / stack.new_id("heard")
-        given = [pair.first, json.dumps(_given(stack, pair.first, batch_id)), str(heard)]
-        waiting = stack.nursery.start("tests.drills.caller", given, stack.home / "caller.log")
+        waiting, heard = begin(stack, pair.first, first)
         while stack.fired(plan) is None and is_alive(waiting):
             time.sleep(0.05)
-        said = ask(stack, pair.second, _given(stack, pair.second, batch_id))
+        said = ask(stack, pair.second, second)
         stack.let_go(plan)
         while is_alive(waiting):
             time.sleep(0.05)
@@ -84,23 +100,17 @@ def run_pair(stack: Stack, pair: Pair) -> list[Outcome]:
     problems += [] if heard.exists() else [f"{pair.first} said nothing"]
     findings = Findings(problems=tuple(problems))
     for each in (batch_id, other):
-        wait_for_end(stack, each, _COURSE.deadline, until=partial(_is_gone, stack, each))
-        findings = _plus(findings, _found(stack, each, batch_id, pair))
+        wait_for_end(stack, each, course.deadline, until=partial(is_gone, stack, each))
+        findings = findings.also(_found(stack, each, batch_id, pair))
+    if course.orphans:
+        ask(stack, "orphans", {"provider": "openai"})
     return [Outcome(pair.fault, str(pair), findings.plus(*left_behind(stack, there, [batch_id, other])))]
 
 
-def _is_gone(stack: Stack, batch_id: str) -> bool:
-    return stack.store.get_batch(batch_id) is None
-
-
-def _struck(command: str, batch_id: str) -> str:
-    return retry_of(batch_id) if command == "retry" else batch_id
-
-
-def _given(stack: Stack, command: str, batch_id: str) -> dict[str, Any]:
+def _given(stack: Stack, command: str, batch_id: str, course: Course) -> dict[str, Any]:
     if command == "submit":
-        return arguments_of(stack, _COURSE, "openai", batch_id) | {"provider": "openai", "batch_id": batch_id}
-    return {"batch_id": batch_id}
+        return arguments_of(stack, course, "openai", batch_id) | {"provider": "openai", "batch_id": batch_id}
+    return given(stack, command, batch_id)
 
 
 def _found(stack: Stack, batch_id: str, first: str, pair: Pair) -> Findings:
@@ -110,11 +120,6 @@ def _found(stack: Stack, batch_id: str, first: str, pair: Pair) -> Findings:
         return Findings(problems=tuple(what_is_kept(stack, batch_id)))
     if batch_id != first:  # the rows that had no answer
         return Findings() if batch.state.is_final else Findings(problems=(f"{batch_id} has not ended",))
-    found = check(stack, batch_id, _COURSE._replace(state=batch.state.value))
+    found = check(stack, batch_id, pair.course._replace(state=batch.state.value))
     again = {"purge", "submit"} <= {pair.first, pair.second}  # the user sends the rows again, and pays again
     return found._replace(paid_twice=0 if again else paid_twice(stack, batch_id, ()))
-
-
-def _plus(one: Findings, other: Findings) -> Findings:
-    counts = {name: getattr(one, name) + getattr(other, name) for name in Findings._fields}
-    return Findings(**counts)

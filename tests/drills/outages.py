@@ -16,8 +16,9 @@ from batch_router.state.base import Hint
 from batch_router.state.items import Batch, Shard
 from batch_router.state.table import State
 
+from .commands import submit, wait_for_end
 from .courses import Course, arguments_of
-from .drill import Outcome, submit, wait_for_end
+from .drill import Outcome
 from .invariants import Findings, check, left_behind, remote_objects
 from .stack import Stack
 

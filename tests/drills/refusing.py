@@ -10,7 +10,7 @@ import redis
 
 from batch_router.state.table import State
 
-from .drill import wait_for_end
+from .commands import wait_for_end
 from .outages import Outage
 from .stack import Stack
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +25,7 @@ from kombu.exceptions import OperationalError
 
 from batch_router.client import BatchClient
 from batch_router.connect import broker_server, open_context, queue_key
+from batch_router.core.jobs import Job
 from batch_router.providers import find_provider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
@@ -114,6 +116,12 @@ class Stack:
     def let_go(self, plan: Plan) -> None:
         """Let the process go on that waits at a strike."""
         (self.folder / f"{plan.id}.go").touch()
+
+    def end_job(self, job: Job) -> None:
+        """Cancel a job at OpenAI and delete its rows, as an operator does in the provider's own console."""
+        for method, path in (("POST", f"batches/{job.id}/cancel"), ("DELETE", f"files/{job.upload}")):
+            url, headers = f"{self.simulator.url}/openai/v1/{path}", {"authorization": f"Bearer {KEY}"}
+            urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers)).close()
 
     @contextmanager
     def broken(self, seams: str) -> Iterator[None]:

@@ -8,17 +8,18 @@ import signal
 import time
 
 from .bill import paid_twice
+from .commands import ask, submit, wait_for_end
 from .courses import COURSES
-from .drill import Drill, Outcome, ask, drills, recovered, submit, wait_for_end
+from .drill import Drill, Outcome, drills, recovered
 from .invariants import check, left_behind, remote_objects
 from .nursery import send
-from .stack import Stack
+from .stack import DAY, Stack
 from .trace import Event, Plan
 
-# A run of vLLM's is not taken over while its worker holds the rows: then it wakes before the batch ends.
-_LONGEST = 40.0
-# A worker that wakes may look at its item for two leases.
-_SETTLE = 40.0
+#: A run of vLLM's is not taken over while its worker holds the rows: then it wakes before the batch ends.
+LONGEST = 40.0
+#: A worker that wakes may look at its item for two leases.
+SETTLE = 40.0
 
 
 def stop_drills() -> list[Drill]:
@@ -30,6 +31,7 @@ def stop_drills() -> list[Drill]:
 _STOPPED_AT = {
     "create/write job": "create/store.commit",
     "journal/delete job": "create/store.commit",
+    "journal/client.cancel": "create/store.commit",
     "upload/client.delete_upload": "upload/store.commit",
     "lost/store.let_go": "poll/client.get",
 }
@@ -52,13 +54,17 @@ def run_undo(stack: Stack, drill: Drill) -> list[Outcome]:
     with stack.planned(stop):
         submit(stack, course, drill.provider, batch_id)
         wait_for_end(stack, batch_id, course.deadline, until=lambda: stack.fired(stop) is not None)
-        wait_for_end(stack, batch_id, course.deadline + _LONGEST)
-    fired, deadline = stack.fired(stop), time.monotonic() + _SETTLE
+        wait_for_end(stack, batch_id, course.deadline + LONGEST)
+    fired, deadline = stack.fired(stop), time.monotonic() + SETTLE
     with stack.planned(kill):
         if fired is not None:
             send(fired.worker, signal.SIGCONT)
         while stack.fired(kill) is None and time.monotonic() < deadline:
             time.sleep(0.2)
+    while any((stack.home / "journal").glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    stack.turn(DAY)
+    wait_for_end(stack, batch_id, course.deadline)
     findings = check(stack, batch_id, course)
     while findings.created_twice and time.monotonic() < deadline:  # Anthropic tells whose a job is once it has ended
         named = ask(stack, "orphans", {"provider": drill.provider}).split()
@@ -84,14 +90,14 @@ def run_stop(stack: Stack, drill: Drill) -> list[Outcome]:
     plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=batch_id, do="stop")
     with stack.planned(plan):
         submit(stack, course, drill.provider, batch_id)
-        patience = course.deadline + _LONGEST
+        patience = course.deadline + LONGEST
         wait_for_end(stack, batch_id, patience, until=lambda: stack.fired(plan) is not None)
         fired = stack.fired(plan)
         if fired is not None:
             wait_for_end(stack, batch_id, patience)
             woken = time.time()
             send(fired.worker, signal.SIGCONT)
-            _settle(stack, fired, woken)
+            settle(stack, fired, woken)
         wait_for_end(stack, batch_id, patience)
     findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
     if fired is None:
@@ -101,10 +107,10 @@ def run_stop(stack: Stack, drill: Drill) -> list[Outcome]:
     return [recovered(outcome, fired, stack, batch_id)]
 
 
-def _settle(stack: Stack, fired: Event, woken: float) -> None:
+def settle(stack: Stack, fired: Event, woken: float) -> None:
     """Wait until the task that was stopped has ended, or the thread gone on."""
     threads = fired.effect.startswith(("sweep/", "lease-keeper/", "job-watch/"))
-    deadline = time.monotonic() + _SETTLE
+    deadline = time.monotonic() + SETTLE
     while time.monotonic() < deadline:
         since = [event for event in stack.events() if event.worker == fired.worker and event.at > woken]
         if any(threads or (event.when, event.item) == ("end", fired.item) for event in since):

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from .commands import submit, wait_for_end
 from .courses import COURSES
-from .drill import Outcome, submit, wait_for_end
+from .drill import Outcome
 from .fleet import Fleet
 from .invariants import Findings, check, left_behind, remote_objects
 from .stack import Stack

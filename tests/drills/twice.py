@@ -2,8 +2,9 @@
 
 from typing import Literal, NamedTuple
 
+from .commands import submit, wait_for_end
 from .courses import COURSES
-from .drill import Outcome, drills, recovered, submit, wait_for_end
+from .drill import Outcome, drills, recovered
 from .effects import Effect
 from .invariants import check, left_behind, remote_objects
 from .stack import Stack
