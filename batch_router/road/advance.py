@@ -15,7 +15,13 @@ import time
 from typing import NamedTuple, cast
 
 from ..core.jobs import Failure
-from ..exceptions import ProviderAPIError, RateLimitedError, StepCrashesError, StoreUnavailableError
+from ..exceptions import (
+    FileOperationError,
+    ProviderAPIError,
+    RateLimitedError,
+    StepCrashesError,
+    StoreUnavailableError,
+)
 from ..security.logs import get_logger
 from ..state.base import Commit, Hint
 from ..state.items import Batch, ItemFacts, Shard, ShardFacts
@@ -25,6 +31,7 @@ from .context import Context, Running
 from .failure import after_failure, after_success
 from .lease import LeaseLostError
 from .outcome import Outcome
+from .payloads import erase_late
 from .step import Step
 from .steps import find_step
 
@@ -67,7 +74,7 @@ def advance(context: Context, item_id: str, version: int) -> Advance | None:
             outcome = _run(running, item, step)
         except LeaseLostError:
             log.info("action=lease_lost item=%s state=%s", item.id, item.state)
-            _let_go(context, item.id, holder)
+            _let_go(running, item)
             return None
         return _commit(running, item, step, outcome)
 
@@ -126,7 +133,7 @@ def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome)
         raise
     if committed is None:
         log.info("action=fenced item=%s state=%s", item.id, item.state)
-        _let_go(running, item.id, running.lease.holder)
+        _let_go(running, item)
         _undo(running, item, step, outcome)
         return None
     level = logging.INFO if outcome.state is not item.state else logging.DEBUG
@@ -136,12 +143,16 @@ def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome)
     return Advance(None if ends else hint, delay or 0, committed.woken)
 
 
-def _let_go(context: Context, item_id: str, holder: str) -> None:
-    """Say that this worker lives: what it lost was a lease, and the next claim of the item follows no crash."""
+def _let_go(running: Running, item: Batch | Shard) -> None:
+    """Say that this worker lives: what it lost was a lease, and the next claim of the item follows no crash.
+
+    Where the batch was purged meanwhile, what this worker wrote goes, too.
+    """
     try:
-        context.store.let_go(item_id, holder=holder)
-    except StoreUnavailableError as error:
-        log.warning("action=let_go_failed item=%s error=%s", item_id, error)
+        running.store.let_go(item.id, holder=running.lease.holder)
+        erase_late(running, item)
+    except (StoreUnavailableError, FileOperationError) as error:
+        log.warning("action=let_go_failed item=%s error=%s", item.id, error)
 
 
 def _undo(running: Running, item: Batch | Shard, step: Step, outcome: Outcome) -> None:

@@ -4,10 +4,11 @@ import re
 import time
 
 from ..security.paths import batch_folder
-from ..state.items import Batch
+from ..state.items import Batch, Shard, batch_id_of
 from ..storage import StoredObject
-from .accepted import unmark
+from .accepted import mark_of, unmark
 from .context import Context
+from .layout import claim_of
 
 # The objects of a submission that may be under way: its caller has stored them, and the store does not know them yet.
 _SUBMITTED = re.compile(r"/[0-9a-f]{8}-(?:input\.jsonl|submission\.json)$")
@@ -34,6 +35,19 @@ def erase(context: Context, batch: Batch) -> None:
         context.storage.delete_all(f"{folder}/{label}")
     for name in sorted(first for first, *rest in below if not rest):
         context.storage.delete(f"{folder}/{name}")
+
+
+def erase_late(context: Context, item: Batch | Shard) -> None:
+    """Delete what a claim wrote that was lost, if the batch was purged since: neither the store nor a mark has it.
+
+    Raises:
+        FileOperationError: not all could be deleted.
+    """
+    batch_id = batch_id_of(item.id)
+    if context.store.get_batch(batch_id) is None and mark_of(context.storage, batch_id) is None:
+        for each in list(context.storage.list(batch_folder(item.provider, batch_id))):
+            if claim_of(item) in each.name:
+                context.storage.delete(each.name)
 
 
 def _is_under_way(found: StoredObject, batch: Batch) -> bool:

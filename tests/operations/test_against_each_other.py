@@ -17,6 +17,7 @@ from batch_router.core import BatchStatus
 from batch_router.exceptions import BatchRouterError
 from batch_router.road.advance import advance
 from batch_router.road.context import Context
+from batch_router.state.base import Hint
 from batch_router.state.table import State
 from tests.operations.interleave import Moment
 from tests.operations.lab import Lab, open_lab
@@ -214,3 +215,33 @@ def test_a_key_that_is_used_again_while_its_batch_is_purged(labs: Callable[[], L
     for outer, inner in ((purge_all, COMMANDS["submit by key"]), (COMMANDS["submit by key"], purge_all)):
         for lab, _ in each_moment(labs, prepare, outer, inner):
             check(lab)
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.DOWNLOADING, State.NORMALIZING, State.FINISHING])
+def test_a_step_that_wakes_after_a_purge_leaves_nothing(labs: Callable[[], Lab], state: State) -> None:
+    """Whenever its worker sleeps while others end the batch and an operator purges it, no object comes back."""
+    number, has_come = 0, True
+    while has_come:
+        lab = labs()
+        lab.submit(requests=ROW)
+        hint = due(lab, state)
+        moment = Moment(number, partial(end_and_purge, lab, hint.id))
+        advance(moment.within(lab.context, storage=True), hint.id, hint.version)
+        number, has_come = number + 1, moment.has_come
+        assert not has_come or list(lab.context.storage.list("generated")) == []
+
+
+def due(lab: Lab, state: State) -> Hint:
+    """Carry out what is due until an item is due that is in this state."""
+    while True:
+        for hint in lab.context.store.take_due(1, grace=0):
+            if hint.state is state:
+                return hint
+            advance(lab.context, hint.id, hint.version)
+
+
+def end_and_purge(lab: Lab, item_id: str) -> None:
+    """The lease of the item ends, and other workers carry on with it."""
+    lab.server.zadd(lab.due, {item_id: 0})
+    lab.drain()
+    BatchClient(lab.context).purge("b")
