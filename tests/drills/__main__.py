@@ -18,7 +18,9 @@ from .drill import Outcome, kill_drills, run_kill
 from .effects import EFFECTS
 from .faults import NAMED, run_named
 from .forgetting import log_drills, replica_drills, run_forget
+from .forgotten import run_unsaid, unsaid_drills
 from .invariants import Findings
+from .meeting import meetings, purge_drills, run_meeting, run_purge
 from .operators import PAIRS, run_pair
 from .outages import CLOCKS, OUTAGES, run_outage
 from .pool import Pool
@@ -37,7 +39,7 @@ _REPLICAS = ("replica",) * _STACKS
 
 
 def main() -> None:
-    """Everything; about three quarters of an hour."""
+    """Everything; about an hour."""
     seed = os.environ.get("SEED") or secrets.token_hex(4)
     kills = int(os.environ.get("KILLS") or 200)
     print(f"SEED={seed} KILLS={kills}", flush=True)
@@ -59,11 +61,13 @@ def main() -> None:
 
 
 def _kill_and_stop(pool: Pool) -> None:
-    """Processes die or sleep at each effect."""
+    """Processes die or sleep at each effect, or commands come there."""
     pool.run(kill_drills(), _MIXED, run_kill)
     pool.run(stop_drills(), _THREADS, run_stop)
     pool.run(undo_drills(), _THREADS[: len(undo_drills())], run_undo)
     pool.run(twice_drills(), _MIXED, run_twice)
+    pool.run(meetings(), _THREADS, run_meeting)
+    pool.run(purge_drills(), _THREADS, run_purge)
 
 
 def _break_the_rest(pool: Pool) -> None:
@@ -72,6 +76,7 @@ def _break_the_rest(pool: Pool) -> None:
     pool.run(SERVICES, _THREADS, run_named, **services.SETTINGS)
     pool.run(log_drills(), _THREADS, run_forget)
     pool.run(replica_drills(), _REPLICAS, run_forget)
+    pool.run(unsaid_drills(), _THREADS, run_unsaid)
     with ThreadPoolExecutor() as side_by_side:
         side_by_side.submit(pool.run, PAIRS, _THREADS[:2], run_pair)
         side_by_side.submit(pool.run, (*OUTAGES, *REFUSALS, *BROKEN), _THREADS[:6], run_outage)

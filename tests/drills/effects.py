@@ -137,6 +137,9 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("resolve --recreate/store.decide", "parked for good", by="operator"),
     Effect("resolve --give-up/store.decide", "to be given up", by="operator"),
     *(Effect(f"retry/{name}", by="race") for name in ("delete input", "delete submission")),
+    # A worker wakes after a purge, and takes back what it wrote; an operator purges a batch that was refused.
+    *(Effect(name, by="race") for name in ("convert/delete report", "finish/delete manifest", "purge/delete report")),
+    *(Effect(f"normalize/delete {what}", by="race") for what in ("results", "kept-row-ids", "requests", "row-ids")),
     # A worker goes on with a purge whose caller died, and looks at what ended some time ago.
     *(
         Effect(f"retire/{name}", by="race")

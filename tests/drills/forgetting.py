@@ -23,8 +23,8 @@ from .trace import Event, Plan
 
 # Until a job is looked for again, created again, and done.
 _RECOVERY = 150.0
-# Seconds between what may be forgotten and what went before.
-_APART = 0.5
+#: Seconds between what may be forgotten and what went before.
+APART = 0.5
 # Until a server that was killed answers again.
 _AWAY = 5.0
 # Steps in which it is not known yet whether there is a job.
@@ -69,7 +69,11 @@ def log_drills() -> list[Forget]:
 
 
 def replica_drills() -> list[Forget]:
-    """All that promote a replica: at the calls of providers, and at the end of each step."""
+    """All that promote a replica: at the calls of providers, and at the end of each step.
+
+    What a replica lacks is what a log lacks that was cut back as far: at each effect by one of two times. What differs
+    is the way to the other server, which is the same in all steps.
+    """
     promoted = forget_drills("replica", LAG)
     return [drill for drill in promoted if re.search(r"/(client\.|store\.commit)", drill.effect.name)]
 
@@ -81,7 +85,7 @@ def run_forget(stack: Stack, drill: Forget) -> list[Outcome]:
     there = remote_objects(stack)
     batch_id = stack.new_id(drill.provider)
     stack.store.name()
-    time.sleep(drill.seconds + _APART)  # what went before this drill is not forgotten, nor which store this is
+    time.sleep(drill.seconds + APART)  # what went before this drill is not forgotten, nor which store this is
     plan = Plan(id=batch_id, when="after", effect=drill.effect.name, batch=batch_id, do="wait")
     with stack.planned(plan):
         disaster = threading.Thread(target=_forget, args=(stack, plan, drill.seconds, course.deadline + 60))

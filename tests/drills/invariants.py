@@ -144,12 +144,15 @@ def left_behind(stack: Stack, before: set[str], batch_ids: Iterable[str]) -> lis
     A job that its maker took back is no leftover: where jobs can be deleted at all, one that is being cancelled cannot.
     Nor is what belongs to a job with answers that were not fetched: `status` says that it is kept.
     """
-    left = remote_objects(stack) - before
-    for batch_id in batch_ids:
-        batch = stack.store.get_batch(batch_id)
-        shards = stack.store.get_shards(batch) if batch else []
-        _, undone = jobs_beyond_the_first(stack, shards)
-        left = {name for name in left if not name.endswith((*undone, *_kept(shards)))}
+    batches = filter(None, map(stack.store.get_batch, batch_ids))
+    return left_of(stack, before, [shard for batch in batches for shard in stack.store.get_shards(batch)])
+
+
+def left_of(stack: Stack, before: set[str], shards: list[Shard]) -> list[str]:
+    """The same for shards as they were, when a purge has deleted them."""
+    _, undone = jobs_beyond_the_first(stack, shards)
+    kept = (*undone, *_kept(shards))
+    left = {name for name in remote_objects(stack) - before if not name.endswith(kept)}
     return [f"left at the provider: {', '.join(sorted(left))}"] if left else []
 
 
@@ -161,7 +164,8 @@ def _kept(shards: list[Shard]) -> list[str]:
 def what_is_kept(stack: Stack, batch_id: str) -> list[str]:
     """Of a batch that was purged."""
     kept = [] if stack.store.get_batch(batch_id) is None else ["the state"]
-    kept += [str(path) for path in stack.home.glob(f"generated/*/{batch_id}")]
+    kept += [str(path) for path in stack.home.glob(f"generated/*/{batch_id}/**/*") if path.is_file()]
+    kept += [str(path) for path in stack.home.glob(f"accepted/{batch_id}.json")]
     return [f"kept after a purge: {name}" for name in kept]
 
 

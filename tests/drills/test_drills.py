@@ -9,14 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from .courses import COURSES
-from .drill import Drill, kill_drills, run_kill
+from .drill import Drill, Outcome, kill_drills, run_kill
 from .effects import EFFECTS, NAMES
 from .forgetting import log_drills, run_forget
+from .forgotten import Unsaid, run_unsaid, unsaid_drills
+from .meeting import Meeting, meetings, purge_drills, run_meeting, run_purge
+from .operators import PAIRS, Pair, run_pair
 from .pool import Pool
+from .stack import Stack
 from .stop import run_stop, stop_drills, undo_drills
 from .table import is_bad, rows_of, show
 
-_KILLS, _STOPS = 3, 2
+_KILLS = 2
 # Where nothing is in doubt afterwards, which takes as long as a request may be late.
 _QUICK_TO_FORGET = ("poll/", "download/", "normalize/", "clean/", "finish/")
 # These wait until a request to create can no longer arrive, or fetch the same answers again and again.
@@ -29,6 +33,25 @@ def choose(drills: Sequence[Drill], count: int, chance: random.Random) -> list[D
     return chance.sample(quick, count)
 
 
+def choose_command(chance: random.Random) -> Pair | Meeting | Unsaid:
+    """What an operator says: struck by another one, in the midst of a step, or forgotten."""
+    met = [meeting for meeting in meetings() if meeting.effect.course not in _SLOW_COURSES]
+    unsaid = [drill for drill in unsaid_drills() if drill.effect.course not in _SLOW_COURSES]
+    families: tuple[Sequence[Pair | Meeting | Unsaid], ...] = (PAIRS, met, unsaid)
+    return chance.choice(chance.choice(families))
+
+
+def run_any(stack: Stack, drill: Drill | Pair | Meeting | Unsaid) -> list[Outcome]:
+    match drill:
+        case Pair():
+            return run_pair(stack, drill)
+        case Meeting():
+            return run_meeting(stack, drill)
+        case Unsaid():
+            return run_unsaid(stack, drill)
+    return run_kill(stack, drill)
+
+
 def test_every_effect_has_a_drill() -> None:
     """The registry names each effect once, on a course that there is, and each is struck."""
     assert len(NAMES) == len(EFFECTS)
@@ -38,7 +61,7 @@ def test_every_effect_has_a_drill() -> None:
 
 
 def test_a_few_kills_and_stops_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Workers killed or stopped at some effects, a server that forgets a second: nothing is lost or paid twice.
+    """Workers killed or stopped at some effects, commands, a server that forgets: nothing is lost or paid twice.
 
     It also fails where a drill never reached its effect, and where a trace shows an effect that the registry lacks.
     """
@@ -46,12 +69,12 @@ def test_a_few_kills_and_stops_lose_nothing(capsys: pytest.CaptureFixture[str]) 
     chance = random.Random(seed)
     created = [d for d in kill_drills() if (d.when, d.effect.name) == ("after", "create/client.create")]
     pool = Pool()
-    kills = [chance.choice(created), *choose(kill_drills(), _KILLS, chance)]
-    stops = choose(stop_drills(), _STOPS, chance)
+    kills = [choose_command(chance), chance.choice(created), *choose(kill_drills(), _KILLS, chance)]
     forgets = [drill for drill in log_drills() if drill.effect.name.startswith(_QUICK_TO_FORGET)]
     with ThreadPoolExecutor() as side_by_side:
-        side_by_side.submit(pool.run, kills, ("threads", "prefork"), run_kill)
-        side_by_side.submit(pool.run, stops, ("threads",) * _STOPS, run_stop)
+        side_by_side.submit(pool.run, kills, ("threads", "prefork"), run_any)
+        side_by_side.submit(pool.run, choose(stop_drills(), 1, chance), ("threads",), run_stop)
+        side_by_side.submit(pool.run, choose(purge_drills(), 1, chance), ("threads",), run_purge)
         side_by_side.submit(pool.run, [chance.choice(forgets)], ("threads",), run_forget)
     rows = rows_of(pool.outcomes)
     show(rows, seed)

@@ -31,7 +31,11 @@ class Twice(NamedTuple):
 
 
 def twice_drills() -> list[Twice]:
-    """Before or after every second effect that a worker has with an item, in turn."""
+    """Before or after every second effect that a worker has with an item, in turn.
+
+    A quarter: one run waits for two leases, and what the successor finds is what it finds after one kill. The storms
+    kill successors at random, at all effects.
+    """
     struck = [drill for drill in drills("kill", "worker") if not drill.effect.name.startswith(("start/", "sweep/"))]
     return [Twice(drill.when, drill.effect, drill.provider) for n, drill in enumerate(struck) if n % 4 == n // 4 % 2]
 
