@@ -16,7 +16,8 @@ from ..exceptions import (
     StoreUnavailableError,
     UnbalancedError,
 )
-from .batches import cancel, convert, list_batches, purge, resolve, results, resume, retry, status, submit, watch
+from .batches import convert, list_batches, purge, resolve, results, resume, retry, status, submit, watch
+from .cancel import cancel
 from .demo import demo
 from .doctor import doctor
 from .exit_codes import ExitCode

@@ -1,4 +1,4 @@
-"""The commands about batches: submit, convert, status, watch, results, list, cancel, retry, resolve, purge."""
+"""The commands about batches: submit, convert, status, watch, results, list, retry, resolve, purge."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -234,7 +234,11 @@ def purge(batch_id: str | None, older_than: float | None, yes: bool) -> int:
     if (batch_id is None) == (older_than is None):
         raise click.UsageError("give either the id of a batch or --older-than DAYS")
     which = batch_id or f"the batches that ended more than {older_than:g} days ago"
-    needs_yes(yes, f"the rows, the results and the state of {which} would be deleted")
+    needs_yes(
+        yes,
+        f"the rows, the results and the state of {which} would be deleted, and the id and the idempotency key be free: "
+        "the same submission again would be paid again",
+    )
     client = BatchClient()
     if batch_id is not None:
         client.purge(batch_id)
@@ -289,18 +293,6 @@ def list_batches(limit: int, provider: str | None, status: str | None, prefix: s
         row = (batch.batch_id, batch.provider, batch.status, str(counts.total), str(counts.succeeded), batch.created_at)
         shown.add_row(*row)
     stdout().print(shown)
-    return ExitCode.OK
-
-
-@click.command()
-@click.argument("batch_id")
-def cancel(batch_id: str) -> int:
-    """End a batch early; finished answers are kept."""
-    client = BatchClient()
-    if client.cancel(batch_id):
-        say(f"{batch_id} is being cancelled")
-    else:
-        say(f"{batch_id} has ended already: {client.status(batch_id).status}")
     return ExitCode.OK
 
 

@@ -235,6 +235,8 @@ class Provider(ABC):
     #: Seconds after which a job that was made is in `Client.list`, also when the service has a bad day. No service
     #: promises a time. Their lists mostly show a job at once, and incidents in which they lag are told in minutes.
     visibility: ClassVar[float] = 600.0
+    #: Whether the service promises the answers that a job has by the time it is cancelled.
+    keeps_cancelled: ClassVar[bool] = True
     #: The environment variables that may hold the key, the first that is set counts; none: it needs no key.
     key_variables: ClassVar[tuple[str, ...]] = ()
     #: A Celery queue for all steps of this provider, where the usual ones will not do.

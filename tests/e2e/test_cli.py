@@ -149,7 +149,7 @@ def test_a_batch_is_purged(stack: Stack) -> None:
     assert stack.cli("purge").returncode == stack.cli("purge", "old", "--older-than", "1").returncode == 2
     told = stack.cli("purge", "old")
     assert (told.returncode, told.stdout) == (2, "")
-    assert "the rows, the results and the state of old would be deleted; nothing was done" in told.stderr
+    assert "the rows, the results and the state of old would be deleted, and the id" in told.stderr
     assert stack.cli("purge", "old", "--yes").stdout == "old\n"
     assert stack.cli("status", "old").returncode == 2
 

@@ -55,6 +55,8 @@ class GoogleProvider(Provider):
             ),
         },
     }
+    # A job that is cancelled while it runs was seen to end with its answers; no page of Google's says so.
+    keeps_cancelled = False
     key_variables = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the SDK's own order
     # ai.google.dev/gemini-api/docs/models
     models = re.compile("(?:models/)?(?:gemini-|gemma-)|(?:models/)?(?:text-)?embedding-00[0-9]")
