@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from ..core import ErrorType
 from ..exceptions import BatchExpiredError, ValidationError
+from ..road.accepted import mark_of
 from ..road.context import Context
 from ..road.jobs import new_round
 from ..state.base import Commit, Reopened
-from ..state.items import Batch, BatchFacts, Shard, ShardFacts
+from ..state.items import Batch, BatchFacts, Shard, ShardFacts, retry_id
 from ..state.table import State, check_reopening
 
 
@@ -24,7 +25,7 @@ def resume(context: Context, batch: Batch) -> list[str]:
         if released := context.store.release(batch.id):
             return released
         raise ValidationError(f"{batch.id} has not ended; `batch-router status {batch.id}` says what it waits for")
-    if (why := _refusal(batch)) is not None:
+    if (why := _refusal(context, batch)) is not None:
         raise ValidationError(f"{batch.id} cannot be taken up: {why}")
     commit, shards = _plan(context, batch, context.store.get_shards(batch))
     check_reopening(batch.state, commit.state)
@@ -36,11 +37,11 @@ def resume(context: Context, batch: Batch) -> list[str]:
     return [hint.id for hint in hints]
 
 
-def _refusal(batch: Batch) -> str | None:
+def _refusal(context: Context, batch: Batch) -> str | None:
     if batch.purging:
         return "it is being purged"
-    if batch.retried_as is not None:
-        return f"its failed rows were sent again as {batch.retried_as}"
+    if batch.retried_as is not None or _is_known(context, retry_id(batch.id)):
+        return f"its failed rows were sent again as {batch.retried_as or retry_id(batch.id)}"
     if batch.report is not None:
         return "its rows were refused; submit them again without the mistakes that `batch-router status` lists"
     if batch.erased:
@@ -51,6 +52,11 @@ def _refusal(batch: Batch) -> str | None:
             f"`batch-router retry {batch.id}` sends its failed rows again"
         )
     return None
+
+
+def _is_known(context: Context, batch_id: str) -> bool:
+    """Whether there is such a batch, also where the store forgot it and what another one says of it."""
+    return context.store.get_batch(batch_id) is not None or mark_of(context.storage, batch_id) is not None
 
 
 def _plan(context: Context, batch: Batch, shards: Sequence[Shard]) -> tuple[Commit, list[Reopened]]:

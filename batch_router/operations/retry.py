@@ -16,7 +16,7 @@ from ..road.context import Context
 from ..road.records import read_record
 from ..road.submission import Submission
 from ..state.base import Commit, Hint
-from ..state.items import Batch, BatchFacts
+from ..state.items import Batch, BatchFacts, retry_id
 from .submit import submit_rows
 
 
@@ -42,7 +42,7 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
         )
     if not failed:
         raise ValidationError(f"every row of {batch.id} was answered: there is nothing to send again")
-    batch_id = f"{batch.id[:58]}-retry"  # an id has at most 64 characters
+    batch_id = retry_id(batch.id)
     if context.store.get_batch(batch_id) is not None:
         raise ValidationError(f"the failed rows of {batch.id} were sent again before, as {batch_id}; retry that one")
     options = read_record(context.storage, batch.id, batch.submission, Submission).options

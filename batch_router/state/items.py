@@ -364,6 +364,11 @@ def shard_id(batch_id: str, number: int) -> str:
     return f"{batch_id}.{number}"
 
 
+def retry_id(batch_id: str) -> str:
+    """The id of the batch that the failed rows of a batch are sent again as."""
+    return f"{batch_id[:58]}-retry"  # an id has at most 64 characters
+
+
 def batch_id_of(item_id: str) -> str:
     """The batch that an item belongs to, or is."""
     return item_id.partition(".")[0]

@@ -165,6 +165,13 @@ def sent_again(lab: Lab) -> None:
     BatchClient(lab.context).retry("b")
 
 
+def sent_again_and_forgotten(lab: Lab) -> None:
+    """The store forgets what it heard of that; the mark of the other batch lies in storage."""
+    sent_again(lab)
+    lab.server.hdel(lab.key("b"), "retried_as")
+    lab.server.delete(lab.key("b-retry"))
+
+
 def retired(lab: Lab) -> None:
     failed(lab)
     lab.age(lab.context.settings.keep_shards)
@@ -177,6 +184,7 @@ REFUSED: dict[Callable[[Lab], None], str] = {
     running: "b has not ended",
     bad_rows: "its rows were refused; submit them again without the mistakes",
     sent_again: "its failed rows were sent again as b-retry",
+    sent_again_and_forgotten: "its failed rows were sent again as b-retry",
     retired: "its shards were forgotten a while after its end, as BATCH_ROUTER_KEEP_SHARDS says",
 }
 
