@@ -76,6 +76,8 @@ class SeamStore:
             answer = method(*args, **options)
             if not name.startswith("get"):
                 self.on_change()
+                if name == "reopen":  # what had ended goes on
+                    self._watch.forget()
                 if args and isinstance(args[0], str):
                     self._watch.look(args[0])
             fate = self._fleet.seam(in_store=True)

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from batch_router.core import ResultStatus
+from batch_router.core import ErrorType, ResultStatus
 from batch_router.exceptions import BatchRouterError, FileOperationError, StoreUnavailableError
 from batch_router.operations.purge import purge
 from batch_router.operations.rebuild import find_again
@@ -23,6 +23,7 @@ from batch_router.operations.resolve import resolve
 from batch_router.state.items import Batch, Shard
 from tests.road import lying_service as lying
 from tests.road.chances import PROFILE, numbers, plans, sizes, step_counts, trouble_lists
+from tests.road.commands import Commands
 from tests.road.fleet import Plan
 from tests.road.forgetting import EVERYTHING, Back, FailingStorage, Past
 from tests.road.lying_service import (
@@ -37,7 +38,7 @@ from tests.road.lying_service import (
     UnlabelledProvider,
 )
 from tests.road.wire import LATEST, Fault, ModelProvider, Trouble
-from tests.road.world import World, pick
+from tests.road.world import pick
 
 _HOUR = 3600.0
 
@@ -62,7 +63,7 @@ lives = st.builds(
 )
 
 
-class LyingSchedules(World):
+class LyingSchedules(Commands):
     """A fleet, a service that lies, a store that forgets, a storage that fails."""
 
     patience = 96 * _HOUR
@@ -105,7 +106,7 @@ class LyingSchedules(World):
         self.store.on_change = self.past.remember
         self.searched = self.truth.epoch
         self.purged: set[str] = set()
-        self.happened: set[str] = {"runs"}
+        self.happened.add("runs")
         self.has_all = True
         client = LyingClient(self.service)
         self.open(UnlabelledProvider(client) if shows is Shows.ROWS else ModelProvider(client), self.storage)
@@ -161,9 +162,15 @@ class LyingSchedules(World):
         return super().moving() + ["search"] * (self.searched != self.truth.epoch)
 
     @precondition(lambda self: self.parked())
-    @rule(which=numbers)
-    def operate(self, which: int) -> None:
-        self.decide(pick(self.parked(), which))
+    @rule(which=numbers, gives_up=st.booleans())
+    def operate(self, which: int, gives_up: bool) -> None:
+        shard = pick(self.parked(), which)
+        if gives_up:
+            self.happened.add("given up")
+            with suppress(BatchRouterError):
+                resolve(self.context, shard.id, give_up=True)
+        else:
+            self.decide(shard)
 
     @rule(number=st.integers(0, 7))
     def purge(self, number: int) -> None:
@@ -190,7 +197,8 @@ class LyingSchedules(World):
     def nothing_is_paid_twice(self) -> None:
         """By the service's own count."""
         assert self.service.wrong == []
-        assert [say for say, count in self.service.bill().items() if count > 1] == []
+        bill = self.service.bill()
+        assert [say for say, count in bill.items() if count > 1 + (say in self.asked_again)] == []
 
     def check_now(self) -> None:
         super().check_now()
@@ -216,12 +224,20 @@ class LyingSchedules(World):
             self._check_batch(batch)
 
     def _check_batch(self, batch: Batch) -> None:
+        self.note_rows(batch)
         results = self.results_of(batch)
         answered = {result.text for result in results if result.status is ResultStatus.SUCCEEDED}
         self.has_all = self.has_all and len(answered) == len(results)
-        paid = {say for say in self.service.bill() if say.startswith(f"{batch.id}/")}
-        late = {say for job in self.service.jobs.values() if job.sent_late for say in job.paid(self.service.now())}
-        assert paid <= answered <= paid | late
+        errors = {result.custom_id: result.error.type for result in results if result.error is not None}
+        given_up = {row for row, error in errors.items() if error == ErrorType.UNDECIDED}
+        jobs = [job for job in self.service.jobs.values() if self._is_of(job, batch)]
+        late = {say for job in jobs if job.sent_late for say in job.paid(self.service.now())}
+        paid = {say for job in jobs if not job.sent_late for say in job.paid(self.service.now())}
+        assert paid - given_up <= answered <= paid | late
+
+    def _is_of(self, job: LyingJob, batch: Batch) -> bool:
+        """By where its rows lie: those of a batch and of its `retry` say the same."""
+        return any(Path(self.folder).glob(f"generated/*/{batch.id}/{job.label}"))
 
     def _check_safe(self, job: LyingJob) -> None:
         """Whether the answers of a job that is about to be deleted lie in storage."""
