@@ -70,6 +70,8 @@ def main() -> None:
     # Even if the parent ignores these signals, both end a command after its clean-up.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as error:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,12 +23,15 @@ from ..security.files import make_home
 from ..settings import PREFIX, Settings
 from .display import follow, summary
 from .exit_codes import ExitCode
-from .stack import end_process
+from .guarded import Guarded
 from .terminal import say, stderr, stdout, table, tell
 
 _ROWS = 40
 _ROWS_PER_SHARD = 20
 _START_WITHIN = 60.0
+# `up` gives its processes ten.
+_END_WITHIN = 20.0
+_PROCESSES = ("io", "cpu", "gpu")
 _QUEUES = ("io", "poll", "cpu", "gpu")
 _LOOK_EVERY = 0.2
 _MODELS = {
@@ -136,12 +138,15 @@ def _stack(home: Path) -> Iterator[None]:
     environment[f"{PREFIX}HOME"] = str(home)
     scenario = home / "scenario.toml"
     scenario.write_text(_scenario())
-    command = [sys.executable, "-P", "-m", "batch_router.cli", "up", "--scenario", str(scenario), "io", "cpu", "gpu"]
-    with (home / "up.log").open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as up:
+    options = ["--verbose", "--scenario", str(scenario)]
+    with (home / "up.log").open("wb") as log:
+        up = Guarded(
+            [sys.executable, "-P", "-m", "batch_router.cli", "up", *options, *_PROCESSES], environment, log=log
+        )
         try:
             yield
         finally:
-            end_process(up)
+            up.end(_END_WITHIN)
 
 
 def _wait_for_workers(home: Path) -> BatchClient:

@@ -1,98 +1,178 @@
 """The processes of the local stack: started, watched, started again when they end, and ended together."""
 
-import multiprocessing
 import queue
 import signal
+import threading
 import time
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
-from honcho.manager import SIGNALS, Manager
 
-from .terminal import SafePrinter
+from .. import guard
+from .attention import Attention
+from .exit_codes import ExitCode
+from .guarded import Guarded
+from .shown import Shown
 
 # Seconds until a process that ended is started again: doubled each time, and the first again after a long run.
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONG_RUN = 1.0, 30.0, 60.0
-# From the end of the first process to SIGKILL for the others, when all end.
-_END_WITHIN = 5.0
+_LOOK_EVERY = 0.1
+# For the last lines of a process that has ended.
+_LAST_LINES_WITHIN = 1.0
+# The signals that end the stack, and the exit code then. SIGHUP: the terminal was closed.
+_ENDING: dict[int, int] = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGHUP: ExitCode.INTERRUPTED,
+    signal.SIGTERM: 128 + signal.SIGTERM,
+}
+
+
+class _Line(NamedTuple):
+    """What a process wrote."""
+
+    name: str
+    data: bytes
+
+
+class _End(NamedTuple):
+    """A process has ended."""
+
+    name: str
+    code: int
 
 
 class _Course(msgspec.Struct):
-    """How a process fares: when it started, when it is to start again (both monotonic), and the next pause."""
+    """How a process fares: when it started, when it starts again, when it is killed (monotonic), and the next pause."""
 
+    command: str
+    attention: Attention
+    running: Guarded | None = None
     since: float = 0
-    again_at: float | None = None
+    again_at: float | None = 0
+    kill_at: float | None = None
     pause: float = _FIRST_PAUSE
 
 
-class Processes(Manager):  # type: ignore[misc] # honcho has no types
-    """Honcho's processes. Honcho ends all of them when one ends; here, that one is started again."""
+class Processes:
+    """The processes of a Procfile.
 
-    def __init__(self) -> None:
-        super().__init__(SafePrinter())
-        self._courses: dict[str, _Course] = {}
-        self._is_asked = False
-        self._kill_at: float | None = None
+    Args:
+        commands: what to run, for a shell, by name.
+        environment: of all of them.
+        last: names of those that end after all others, because these need them.
+        verbose: show all that they write; else only what needs attention.
+    """
 
-    def loop(self) -> None:
-        """Run all processes until this one is asked to end (SIGTERM, SIGINT), and all of them have."""
-        for number in SIGNALS:
-            signal.signal(number, self._end)
-        for name in self._processes:
-            self._launch(name)
-        while not (self._terminating and self._all_stopped()):
-            self._take_event()
-            if not self._is_asked:
+    def __init__(
+        self, commands: Mapping[str, str], environment: Mapping[str, str], *, last: Collection[str], verbose: bool
+    ) -> None:
+        self._environment = environment
+        self._courses = {name: _Course(command, Attention(everything=verbose)) for name, command in commands.items()}
+        self._last = last
+        self._verbose = verbose
+        self._shown = Shown(commands)
+        self._events: queue.SimpleQueue[_Line | _End | str] = queue.SimpleQueue()
+        self._code: int | None = None
+        self._is_hurried = False
+
+    def tell(self, text: str) -> None:
+        """Show a text of the stack's own; any thread may, and a signal's handler."""
+        self._events.put(text)
+
+    def run(self) -> int:
+        """Run all processes until this one is asked to end, or what it shows has no reader, and all have ended.
+
+        Returns:
+            The exit code.
+        """
+        with _handling(self._ask_to_end):
+            while self._code is None:
                 self._launch_due()
-            elif self._all_started():  # all have a pid
-                self.terminate()
-            if self._kill_at is not None and time.monotonic() > self._kill_at:
-                self.kill()
-        while self._take_event():
-            pass
+                self._take_event()
+                if not self._shown.has_reader():
+                    self._code = ExitCode.INTERRUPTED
+            while any(course.running for course in self._courses.values()):
+                self._end_all()
+                self._take_event()
+        return self._code
 
-    def _end(self, number: int, _frame: object) -> None:
-        self._system_print(f"{SIGNALS[number]['name']} received\n")
-        self.returncode = SIGNALS[number]["rc"]
-        self._is_asked = True
-
-    def _launch(self, name: str) -> None:
-        process = self._processes[name]
-        process.pop("returncode", None)
-        process["pid"] = None
-        course = self._courses.setdefault(name, _Course())
-        course.since, course.again_at = time.monotonic(), None
-        process["process"] = multiprocessing.Process(name=name, target=process["obj"].run, args=(self.events, True))
-        process["process"].start()
+    def _ask_to_end(self, number: int, _frame: object) -> None:
+        self._is_hurried = self._code is not None
+        self._code = _ENDING[number]
+        self.tell("Ending (once more: at once)")
 
     def _launch_due(self) -> None:
         for name, course in self._courses.items():
             if course.again_at is not None and time.monotonic() >= course.again_at:
-                self._launch(name)
+                course.since, course.again_at = time.monotonic(), None
+                course.running = Guarded(["/bin/sh", "-c", course.command], self._environment)
+                threading.Thread(target=self._watch, args=(name, course.running), daemon=True).start()
+                if self._verbose:
+                    self._shown.tell(f"{name} started (pid={course.running.pid})")
 
-    def _take_event(self) -> bool:
-        """Handle what a process wrote or became; False if there was nothing."""
+    def _watch(self, name: str, process: Guarded) -> None:
+        reader = threading.Thread(target=self._read, args=(name, process), daemon=True)
+        reader.start()
+        code = process.wait()
+        reader.join(_LAST_LINES_WITHIN)
+        self._events.put(_End(name, code))
+
+    def _read(self, name: str, process: Guarded) -> None:
+        for line in process.lines():
+            self._events.put(_Line(name, line))
+
+    def _end_all(self) -> None:
+        """Ask all processes to end, and end those that do not."""
+        running = {name: course for name, course in self._courses.items() if course.running}
+        for name in running.keys() - self._last or running.keys():
+            self._end(running[name])
+
+    def _end(self, course: _Course) -> None:
+        assert course.running
+        now = time.monotonic()
+        if self._is_hurried or (course.kill_at is not None and now > course.kill_at):
+            course.running.signal(signal.SIGKILL)
+        elif course.kill_at is None:
+            course.kill_at = now + guard.END_WITHIN
+            course.running.signal(signal.SIGINT)
+
+    def _take_event(self) -> None:
+        """Handle what a process wrote or became, if there is something."""
         try:
-            event = self.events.get(timeout=0.1)
+            event = self._events.get(timeout=_LOOK_EVERY)
         except queue.Empty:
-            return False
-        if event.type == "line":
-            self._printer.write(event)
-        elif event.type == "start":
-            self._processes[event.name]["pid"] = event.data["pid"]
-            self._system_print(f"{event.name} started (pid={event.data['pid']})\n")
-        else:
-            self._note_end(event.name, event.data["returncode"])
-        return True
-
-    def _note_end(self, name: str, code: Any) -> None:
-        self._processes[name]["returncode"] = code
-        if self._is_asked:
-            self._system_print(f"{name} stopped (rc={code})\n")
-            self._kill_at = self._kill_at or time.monotonic() + _END_WITHIN
             return
+        if isinstance(event, str):
+            self._shown.tell(event)
+        elif isinstance(event, _End):
+            self._note_end(event.name, event.code)
+        elif self._courses[event.name].attention.takes(event.data):
+            self._shown.line(event.name, event.data)
+
+    def _note_end(self, name: str, code: int) -> None:
         course, now = self._courses[name], time.monotonic()
+        course.running = None
+        if self._code is not None:
+            return
+        for line in course.attention.last_lines():
+            self._shown.line(name, line)
         if now - course.since > _LONG_RUN:
             course.pause = _FIRST_PAUSE
-        self._system_print(f"{name} ended (rc={code}); it starts again in {course.pause:.0f} s\n")
+        self._shown.tell(f"{name} ended (rc={code}); it starts again in {course.pause:.0f} s")
         course.again_at, course.pause = now + course.pause, min(2 * course.pause, _LONGEST_PAUSE)
+
+
+@contextmanager
+def _handling(ask_to_end: "signal._HANDLER") -> Iterator[None]:
+    """The signals that end the stack go to this while the block runs; an ignored SIGHUP (nohup) stays ignored."""
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    taken = {number: it for number, it in before.items() if number != signal.SIGHUP or it != signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, ask_to_end)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)

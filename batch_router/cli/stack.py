@@ -2,38 +2,30 @@
 
 import os
 import secrets
-import shlex
-import signal
-import socket
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 from honcho.environ import parse_procfile
 
 from ..connect import embedded_server
-from ..exceptions import StoreUnavailableError, ValidationError
+from ..exceptions import StoreUnavailableError
 from ..providers import provider_names
 from ..security.files import make_home
 from ..settings import PREFIX, Settings
 from ..startup import check_server, check_settings
 from .exit_codes import ExitCode
+from .free_port import free_port
+from .owner import own
 from .processes import Processes
-from .terminal import say, tell
-
-if TYPE_CHECKING:
-    from ..simulator import Scenario
+from .readiness import Readiness, Site, next_step, queues_of
+from .simulated import SIMULATOR, SimulatedProviders, load_scenario
+from .terminal import tell
 
 _FLOWER_PORT = 5555
-#: Where the processes of the stack run. Celery imports from the folder where it is started, Flower executes a
-#: `flowerconfig.py` in it, and a folder that came with a clone or an archive is not to be executed.
-NEUTRAL = "/"
-# Longer than honcho waits for the processes of the stack before it kills them.
-_END_WITHIN = 15.0
 _HERE = Path(__file__).parent
 
 
@@ -43,37 +35,55 @@ _HERE = Path(__file__).parent
 @click.option(
     "--scenario", type=click.Path(exists=True, path_type=Path), help="How the simulated providers behave, as TOML."
 )
-def up(processes: Sequence[str], simulated: bool, scenario: Path | None) -> int:
+@click.option("--verbose", is_flag=True, help="Show all that the processes write, not only what needs attention.")
+def up(processes: Sequence[str], simulated: bool, scenario: Path | None, verbose: bool) -> int:
     """Run the local stack in the foreground: Redis if there is none, workers, Flower.
 
     A process that ends is started again. PROCESS names processes of the Procfile; the default is all of them.
     """
     settings = Settings.from_env()
-    commands = parse_procfile(_procfile().read_text()).processes
-    unknown = [name for name in processes if name not in commands]
-    if unknown:
-        raise click.UsageError(f"the Procfile has no process {unknown[0]!r}; it has {', '.join(commands)}")
+    commands = _commands(processes)
     check_settings(settings)
     make_home(settings.home)
     provider_names(settings)  # a wrong file of services is told now, before the workers start
     with ExitStack() as stack:
-        environment = os.environ | _without_folder(settings)
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-        environment["PYTHONUNBUFFERED"] = "1"
+        stack.enter_context(own(settings.home, simulated=simulated or scenario is not None))
+        providers = SimulatedProviders(settings.home, scenario) if simulated or scenario else None
         if settings.redis_url is None:
             stack.enter_context(embedded_server(settings))
         with suppress(StoreUnavailableError):  # workers wait for it
             check_server(settings)
-        if simulated or scenario:
-            environment |= _simulated_providers(stack.enter_context(_simulator(scenario)), scenario)
-        wanted = list(processes or commands)
-        if "flower" in wanted:
-            environment |= _flower_settings(environment)
-        running = Processes()
-        for name in wanted:
-            running.add_process(name, commands[name], env=environment, cwd=NEUTRAL)
-        running.loop()
-        return int(running.returncode or 0)
+        return _run(settings, commands, providers, verbose=verbose)
+
+
+def _commands(names: Sequence[str]) -> dict[str, str]:
+    """The commands of the Procfile, or of these processes."""
+    commands: dict[str, str] = parse_procfile(_procfile().read_text()).processes
+    unknown = [name for name in names if name not in commands]
+    if unknown:
+        raise click.UsageError(f"the Procfile has no process {unknown[0]!r}; it has {', '.join(commands)}")
+    return {name: commands[name] for name in names or commands}
+
+
+def _run(settings: Settings, commands: dict[str, str], providers: SimulatedProviders | None, *, verbose: bool) -> int:
+    """Run the processes until the end of the stack; the exit code."""
+    environment = _environment(settings)
+    sites = []
+    queues = queues_of(commands.values())
+    if providers:
+        environment |= providers.environment
+        commands = {SIMULATOR: providers.command} | commands
+        sites.append(providers.site)
+    if "flower" in commands:
+        sites.append(_set_flower(environment))
+    ready = Readiness(queues=queues, sites=tuple(sites))
+    running = Processes(commands, environment, last={SIMULATOR}, verbose=verbose)
+    threading.Thread(target=_tell_when_ready, args=(running, ready, settings), name="readiness", daemon=True).start()
+    return running.run()
+
+
+def _tell_when_ready(running: Processes, ready: Readiness, settings: Settings) -> None:
+    running.tell(f"{ready.wait(settings)}\n{next_step(os.environ)}")
 
 
 @click.command()
@@ -86,17 +96,14 @@ def simulate(port: int, scenario: Path | None, directory: Path | None) -> int:
     """Serve the providers' wire protocols on this machine; the first line of output is the URL."""
     from ..simulator import serve  # aiohttp: only here
 
-    serve(port, _load_scenario(scenario), directory, on_ready=tell)
+    serve(port, load_scenario(scenario), directory, on_ready=tell)
     return ExitCode.OK
 
 
-def _load_scenario(path: Path | None) -> "Scenario":
-    from ..simulator import load_scenario
-
-    try:
-        return load_scenario(path)
-    except ValueError as error:
-        raise ValidationError(f"scenario: {error}") from error
+def _environment(settings: Settings) -> dict[str, str]:
+    """That of the processes: they find our programs, and write each line at once."""
+    found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
+    return os.environ | _without_folder(settings) | found
 
 
 def _without_folder(settings: Settings) -> dict[str, str]:
@@ -113,66 +120,11 @@ def _procfile() -> Path:
     return packaged if packaged.exists() else _HERE.parents[1] / "Procfile"
 
 
-@contextmanager
-def _simulator(scenario: Path | None) -> Iterator[str]:
-    """Run the simulator as its own process while the block runs; gives its URL."""
-    _load_scenario(scenario)  # a bad one is refused here, in one sentence
-    arguments = [sys.executable, "-P", "-m", "batch_router.simulator", "--port", "0"]
-    if scenario:
-        arguments += ["--scenario", str(scenario.absolute())]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        try:
-            url = str(process.stdout.readline()).strip() if process.stdout else ""
-            if not url:
-                raise click.ClickException("the simulator did not start")
-            say(f"Simulated providers: {url}")
-            yield url
-        finally:
-            end_process(process)
-
-
-def end_process(process: subprocess.Popen[Any]) -> None:
-    """Ask a process to end; kill it if it does not."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_END_WITHIN)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _simulated_providers(url: str, scenario: Path | None) -> dict[str, str]:
-    engine = {"BATCH_ROUTER_VLLM_COMMAND": shlex.join([sys.executable, "-P", "-m", "batch_router.simulator.vllm"])}
-    if scenario is not None:
-        engine["BATCH_ROUTER_VLLM_SCENARIO"] = str(scenario.absolute())
-    return engine | {
-        "BATCH_ROUTER_OPENAI_BASE_URL": f"{url}/openai/v1",
-        "OPENAI_API_KEY": "sk-simulated",
-        "BATCH_ROUTER_GOOGLE_BASE_URL": f"{url}/google",
-        "GOOGLE_API_KEY": "simulated",
-        "BATCH_ROUTER_ANTHROPIC_BASE_URL": f"{url}/anthropic",
-        "ANTHROPIC_API_KEY": "sk-ant-simulated",
-    }
-
-
-def _flower_settings(environment: dict[str, str]) -> dict[str, str]:
-    """Where Flower listens and who may look: its pages show every batch's tasks."""
-    port = environment.get("FLOWER_PORT") or str(_free_port(_FLOWER_PORT))
-    account = environment.get("FLOWER_BASIC_AUTH")
-    if not account:
-        account = f"batch-router:{secrets.token_urlsafe(9)}"
-        say(f"Flower's account for this run is {account} (set FLOWER_BASIC_AUTH to choose one)")
-    say(f"Flower: http://127.0.0.1:{port}")
-    return {"FLOWER_PORT": port, "FLOWER_BASIC_AUTH": account}
-
-
-def _free_port(preferred: int) -> int:
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port")
+def _set_flower(environment: dict[str, str]) -> Site:
+    """Decide where Flower listens and who may look: its pages show every batch's tasks."""
+    port = environment.setdefault("FLOWER_PORT", str(free_port(_FLOWER_PORT)))
+    words = f"Flower: http://127.0.0.1:{port}"
+    if not environment.get("FLOWER_BASIC_AUTH"):
+        account = environment["FLOWER_BASIC_AUTH"] = f"batch-router:{secrets.token_urlsafe(9)}"
+        words += f" (its account for this run is {account}; FLOWER_BASIC_AUTH sets another)"
+    return Site(int(port), words)

@@ -4,6 +4,7 @@ Rich's markup and emoji codes mean nothing here, and characters that steer a ter
 """
 
 import os
+import select
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -93,9 +94,21 @@ def tell_lines(lines: Iterable[bytes]) -> bool:
         sys.stdout.buffer.writelines(lines)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        silence()
         return False
     return True
+
+
+def silence() -> None:
+    """Write to stdout no more: its reader is gone, and Python would complain when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_read() -> bool:
+    """Whether stdout has a reader: False for a pipe whose other end is closed, and a terminal that is."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    return not any(found & (select.POLLERR | select.POLLHUP) for _, found in watch.poll(0))
 
 
 def _shown(json_line: bytes) -> bytes:

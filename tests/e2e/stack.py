@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -10,14 +11,11 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from batch_router.cli.stack import end_process
 from batch_router.client import BatchClient
 from batch_router.connect import open_context
-from batch_router.embedded import running_url
 from batch_router.settings import Settings
 
 KEY = "sk-canary-key-4711"
-_QUEUES = {"io": ("io", "poll"), "cpu": ("cpu",), "gpu": ("gpu",), "flower": ()}
 
 
 class Stack:
@@ -82,11 +80,11 @@ def run_stack_in(
     stack = Stack(home, clean_environment(home, OPENAI_API_KEY=KEY, **settings))
     simulated = [] if scenario is None else ["--scenario", str(home / "scenario.toml")]
     (home / "scenario.toml").write_text(scenario or "")
-    command = [*program, "up", *simulated, *processes]
+    command = [*program, "up", "--verbose", *simulated, *processes]
     with stack.log.open("wb") as log:
         up = subprocess.Popen(command, env=stack.environment, cwd=cwd, stdout=log, stderr=log)
     try:
-        _wait_for_workers(stack, up, [queue for name in processes for queue in _QUEUES[name]])
+        _wait_until_ready(stack, up)
         yield stack
     finally:
         end_process(up)
@@ -94,13 +92,23 @@ def run_stack_in(
             stack.client.close()
 
 
-def _wait_for_workers(stack: Stack, up: "subprocess.Popen[bytes]", queues: list[str]) -> None:
+def _wait_until_ready(stack: Stack, up: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and up.poll() is None:
-        if running_url(stack.home) and all(stack.client.listeners(queue) for queue in queues):
+        if "Ready after" in stack.log.read_text():
             return
         time.sleep(0.1)
     raise AssertionError(f"the stack did not start:\n{stack.log.read_text()[-3000:]}")
+
+
+def end_process(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process to end; kill it if it does not."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(20)  # `up` gives its own ten
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def processes_of(home: Path) -> dict[int, str]:

@@ -56,8 +56,8 @@ def test_one_place_starts_engines() -> None:
     """With an environment that has no secret; the guard has the engine's own."""
     started = callers("subprocess.Popen", "subprocess.run", "os.system", "os.execv", "subprocess.check_output")
     of_vllm = {path for path in started if path.startswith("providers/vllm/")}
-    assert of_vllm == {"providers/vllm/process/group.py", "providers/vllm/process/guard.py", "providers/vllm/doctor.py"}
-    assert of_vllm - callers("engine_environment") == {"providers/vllm/process/guard.py"}
+    assert of_vllm == {"providers/vllm/process/group.py", "providers/vllm/doctor.py"}
+    assert of_vllm - callers("engine_environment") == set()
 
 
 def test_only_the_command_line_writes_to_a_terminal() -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batch_router.cli.stack import end_process
 from batch_router.client import BatchClient
 from batch_router.embedded import running_url
+from tests.e2e.stack import end_process
 
 
 @contextmanager

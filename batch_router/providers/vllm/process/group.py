@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from .... import guard
 from ....security.files import open_regular
 from ..errors import NAME, EngineMissingError
-from . import guard
 from .environment import engine_environment
 from .record import describe_group, read_record
 
