@@ -160,6 +160,13 @@ class Store(Protocol):
         What is due and has no item that could be read is taken out of the way. A call looks at a bounded number.
         """
 
+    def restore_times(self, *, every: float) -> list[str]:
+        """Make open items due that no look would reach, as a server lost their times; at most once in `every` seconds.
+
+        Returns:
+            Their ids.
+        """
+
     def hold_back(self, hints: Sequence[Hint]) -> None:
         """Hand these items out at growing pauses from here on, while they stay at their version."""
 

@@ -141,6 +141,15 @@ class RedisStore(RedisWalks):
             log.warning("action=dropped entry=%s: it was due, and is no id of an item", shown(entry))
         return self._readable(rows)
 
+    @translated
+    def restore_times(self, *, every: float) -> list[str]:
+        if not self._redis.set(f"{self._own}looked_for_times", 1, nx=True, px=_ms(every)):
+            return []
+        restored: list[str] = []
+        for batches in self._lists.pages_of_open():
+            restored += cast("list[str]", self._call("restore_times", _FINALS, *batches))
+        return restored
+
     def hold_back(self, hints: Sequence[Hint]) -> None:
         if hints:
             self._call("hold_back", *(part for hint in hints for part in (hint.id, hint.version)))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Batches that are read at once: few at first, for a caller may want few.
 _FIRST_PAGE, _LARGEST_PAGE = 25, 400
+# Batches whose shards are looked at at once.
+_FEW = 10
 # Ids that are read at once.
 _IDS = 5000
 
@@ -47,6 +49,12 @@ class Lists:
     def pages_of_ended(self, before: float) -> Iterator[list[str]]:
         """Ids of batches that ended before a time (seconds since 1970), those first that ended first."""
         yield from _in_pages(self._ended(before))
+
+    def pages_of_open(self) -> Iterator[list[str]]:
+        """Ids of batches that have not ended, few at once: a batch may have thousands of shards."""
+        for status in (BatchStatus.QUEUED, BatchStatus.IN_PROGRESS, BatchStatus.CANCELLING):
+            for page in self._read(self._key(Which(status=status))):
+                yield from (page[start : start + _FEW] for start in range(0, len(page), _FEW))
 
     @translated
     def quarantined(self, limit: int) -> list[Quarantined]:

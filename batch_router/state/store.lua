@@ -17,6 +17,7 @@
 --   epoch:<epoch>       seconds when a worker first met it
 --   layouts             set    the prefixes KEYS[2] of all versions that wrote here
 -- Keys below the prefix KEYS[2], which has the schema of the caller's version: items of other versions hold up none of ours
+--   looked_for_times    until it expires, no worker looks for open items without a time
 --   due                 zset   item id -> ms: when a worker must look at it again
 --   unread              hash   item id -> how often a worker could not read it
 --   quarantine          zset   item id -> ms: since when it is no longer due, for it cannot be read
@@ -90,6 +91,13 @@ end
 local function rests(key, version, born)
   return is_at(key, version) and (redis.call('HGET', key, 'claimed_by') or 'null') == 'null'
     and tonumber(redis.call('HGET', key, 'created_at')) == tonumber(born)
+end
+
+local function is_final(state, finals)
+  for _, final in ipairs(cjson.decode(finals)) do
+    if state == '"' .. final .. '"' then return true end
+  end
+  return false
 end
 
 local function touch(key) redis.call('HSET', key, 'updated_at', seconds) end
@@ -373,6 +381,25 @@ function calls.take_due(limit, grace, wake)
   return {hints, dropped}
 end
 
+-- final states (JSON), batch id, ...
+-- Returns the ids of open items of these batches that had no time, as a server lost it. They are due now.
+function calls.restore_times(finals, ...)
+  local restored = {}
+  for _, batch in ipairs({...}) do
+    for _, id in ipairs(family(batch)) do
+      local key = item_key(id)
+      local state, timeout = unpack(redis.call('HMGET', key, 'state', 'timeout'))
+      local rests = state == '"running"' and (timeout or 'null') == 'null' -- nothing but its shards moves it
+      local is_open = state and not is_final(state, finals) and not rests and understands(key, own_schema)
+      if is_open and not redis.call('ZSCORE', due, id) and not redis.call('ZSCORE', quarantine, id) then
+        redis.call('ZADD', due, now, id)
+        restored[#restored + 1] = id
+      end
+    end
+  end
+  return restored
+end
+
 -- id, version, ...: of items whose message was not sent, or was sent though their queue is long
 function calls.hold_back(...)
   local items = {...}
@@ -391,13 +418,6 @@ function calls.suspect(id, reason, tries)
   redis.call('HDEL', unread, id)
   set_aside(id, reason)
   return 1
-end
-
-local function is_final(state, finals)
-  for _, final in ipairs(cjson.decode(finals)) do
-    if state == '"' .. final .. '"' then return true end
-  end
-  return false
 end
 
 -- id of a shard, or of a batch for it and its shards; final states (JSON)

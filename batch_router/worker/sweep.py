@@ -35,6 +35,9 @@ _MISSED = 10
 # Seconds that a round of the journal may take: it asks providers to cancel jobs, each within a time-out.
 _LONGEST_SETTLING = 3600.0
 
+# Seconds between two looks, of the whole fleet, for open items whose time is lost: a server may evict or lose a key.
+_LOOK_FOR_TIMES = 60.0
+
 # Seconds between two searches for batches that the store took and does not know.
 _SEARCH_EVERY = 3600.0
 
@@ -98,12 +101,13 @@ class Sweep:
         self._broker: redis.Redis | None = None
         self._has_reported = False
         self._searched, self._next_search = "", 0.0
+        self._next_look_for_times = 0.0
 
     def round(self) -> None:
         """Look once; no error ends the thread."""
         if is_stopping():
             return
-        for part in (self._sweep, self._find_again, self._report):  # each fails alone
+        for part in (self._sweep, self._find_again, self._restore_times, self._report):  # each fails alone
             try:
                 part()
             except ValidationError as error:
@@ -131,6 +135,12 @@ class Sweep:
         if epoch != self._searched or time.monotonic() > self._next_search:
             find_again(context())
             self._searched, self._next_search = epoch, time.monotonic() + _SEARCH_EVERY
+
+    def _restore_times(self) -> None:
+        if time.monotonic() > self._next_look_for_times:
+            self._next_look_for_times = time.monotonic() + _LOOK_FOR_TIMES
+            for item_id in context().store.restore_times(every=_LOOK_FOR_TIMES):
+                log.warning("action=time_restored item=%s: the server had lost when it is due", item_id)
 
 
 def _described(error: Exception) -> str:

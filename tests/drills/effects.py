@@ -119,6 +119,7 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("start/store.bind_storage", "restart"),
     Effect("watch/store.announce"),
     Effect("sweep/store.take_due"),
+    Effect("sweep/store.restore_times"),
     Effect("sweep/publish", "silent"),
     *(
         Effect(f"purge/{name}", by="operator")

@@ -116,6 +116,12 @@ def _lose_due(stack: Stack, batch_id: str) -> list[str]:
     return _delete(stack, "due", lambda server, key: server.zrem(key, shard_id))
 
 
+def _lose_all_due(stack: Stack, batch_id: str) -> list[str]:
+    """The key with the times of all items goes, as a server evicts it."""
+    _polled(stack, batch_id)
+    return _delete(stack, "due", lambda server, key: server.delete(key))
+
+
 def _delete(stack: Stack, name: str, act: Callable[["redis.Redis", bytes], object]) -> list[str]:
     """Delete at the key of that name, whatever it begins with."""
     with redis.Redis.from_url(str(stack.settings.redis_url)) as server:
@@ -144,4 +150,5 @@ REFUSALS = (
     Outage("Redis cuts connections 8 s", _for_some_seconds(_cut_off)),
     Outage("one item lost", _lose_item),
     Outage("one due time lost", _lose_due),
+    Outage("all due times lost", _lose_all_due),
 )

@@ -731,3 +731,32 @@ def test_a_cancel_has_its_reason_with_it(store: Store) -> None:
     assert store.cancel("cancelled", over)
     reasons = [batch.failure for name in ("late", "cancelled") if (batch := store.get_batch(name))]
     assert reasons == [over, None]
+
+
+def test_open_items_whose_times_are_lost_are_due_again(valkey: str) -> None:
+    """One item's time or those of all: what is open is looked at; what rests, has ended or is set aside is not."""
+    prefix = f"store{next(_prefixes)}-times:"
+    with redis.Redis.from_url(valkey, decode_responses=True) as client:
+        store, due = RedisStore(client, prefix=prefix), f"{prefix}v{SCHEMA}:due"
+        split(store, 4)
+        split(store, 1, "cancelled")
+        store.cancel("cancelled")
+        end(store, "b.0")
+        for _ in range(TRIES):
+            store.suspect("b.1", "cannot be read")
+        client.zrem(due, "b.2")
+        assert store.restore_times(every=0.001) == ["b.2"]
+        client.delete(due)
+        time.sleep(0.01)
+        assert sorted(store.restore_times(every=60)) == ["b.2", "b.3", "cancelled.0"]
+        assert sorted(hint.id for hint in store.take_due(9, grace=5)) == ["b.2", "b.3", "cancelled.0"]
+        client.delete(due)
+        assert store.restore_times(every=60) == [], "another worker looked just now"
+
+
+def test_items_that_have_their_times_keep_them(store: Store) -> None:
+    """A look for lost times changes nothing where none is lost."""
+    split(store, 2)
+    end(store, "b.0")
+    assert store.restore_times(every=60) == []
+    assert store.take_due(9, grace=5) == []
