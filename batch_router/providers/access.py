@@ -1,7 +1,7 @@
 """What a client has access to: one service, with one key."""
 
 import secrets
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -25,6 +25,8 @@ class Access:
     def __init__(self, provider: str, url: str | None = None, key: str | None = None) -> None:
         self.service = provider if url is None else f"{provider}@{_host(url)}"
         self._key = key
+        # A digest takes tens of milliseconds, and a shard that looks for its job asks at each look.
+        self._known = lru_cache(self._compare)
         if url is not None and urlsplit(url).scheme == "http" and not _is_this_machine(url):
             _warn_of_plain_text(self.service)
 
@@ -41,6 +43,9 @@ class Access:
 
     def has_key_of(self, account: Account) -> bool:
         """Whether the account was recorded with the key that this client has; keys are replaced now and then."""
+        return self._known(account)
+
+    def _compare(self, account: Account) -> bool:
         return account.has_key(self._key)
 
     @cached_property

@@ -10,6 +10,7 @@ from celery.app import amqp
 from kombu import connection
 from kombu.pools import ProducerPool
 from kombu.transport import redis as transport
+from kombu.transport import virtual
 
 from ..security.logs import get_logger
 from ..security.redis_url import read_redis_url
@@ -79,10 +80,21 @@ class _PubSub(transport.PrefixedRedisPubSub):
 
 
 class _QoS(transport.QoS):
-    """Puts back what no worker acknowledged, unless another client has made something else of its keys."""
+    """The messages that a worker holds, and those that no worker acknowledged."""
+
+    def ack(self, delivery_tag: Any) -> None:
+        """Acknowledge a message. If the server refuses, it comes again later, and the worker holds it no longer.
+
+        kombu counts it as held until the connection ends, and a worker that holds all it may takes no other message.
+        """
+        try:
+            super().ack(delivery_tag)
+        except redis.RedisError:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
 
     def restore_visible(self, *arguments: Any, **options: Any) -> Any:
-        """Put back what is older than the visibility timeout."""
+        """Put back what is older than the visibility timeout, unless a client made something else of its keys."""
         try:
             return super().restore_visible(*arguments, **options)
         except redis.ResponseError:

@@ -3,8 +3,8 @@
 The SDKs, the services' wire and their own bill are the simulator's; the store is in memory, so that it can be put back.
 """
 
-import copy
 import dataclasses
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +22,7 @@ from batch_router.road.context import Context
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Refusal
 from batch_router.state.memory import MemoryStore
+from tests.road.forgetting import EVERYTHING, Back, Past
 from tests.road.odd_openai import Clock
 
 URLS = {"openai": "openai/v1", "anthropic": "anthropic", "google": "google"}
@@ -33,7 +34,6 @@ ODD = {
     "busy": Refusal(match="busy", status=500, type="server_error"),
     "refused": Refusal(match="refused", job=True),
 }
-_EVERYTHING = 1000
 _LONGEST_PAUSE = 300.0
 _PATIENCE = 2 * 86400.0
 
@@ -44,21 +44,15 @@ class Fleet:
     def __init__(self, context: Context, clock: Clock) -> None:
         assert isinstance(context.store, MemoryStore)
         self.context, self.clock, self.store = context, clock, context.store
-        self.past: list[dict[str, Any]] = []
+        self.past = Past(self.store)
 
-    def remember(self) -> None:
-        """Keep what the store holds now."""
-        held = {name: value for name, value in vars(self.store).items() if name not in ("_lock", "_clock")}
-        self.past.append(copy.deepcopy(held))
-
-    def forget(self, changes: int) -> None:
-        """Put the store back to what it was so many changes ago; the next epoch begins."""
-        vars(self.store).update(copy.deepcopy(self.past[max(0, len(self.past) - 1 - changes)]))
-        self.store.epoch += "'"
+    def forget(self, back: Back) -> None:
+        """Put the store back; the next epoch begins."""
+        self.past.forget(back)
         self.store.announce("w", [], ttl=1)
         find_again(self.context)
 
-    def carry_on(self, batch_id: str, steps: int = _EVERYTHING) -> int:
+    def carry_on(self, batch_id: str, steps: int = sys.maxsize) -> int:
         """Take the batch some steps on, or to its end; how many steps there were."""
         began, pause, done = self.clock.now, 0.0, 0
         while done < steps and not self._has_ended(batch_id):
@@ -66,7 +60,7 @@ class Fleet:
             hints = self.store.take_due(1, grace=1)
             for hint in hints:
                 done += advance(self.context, hint.id, hint.version) is not None
-                self.remember()
+                self.past.remember()
             pause = 0.0 if hints else min(_LONGEST_PAUSE, 2 * pause + 1)
             self.clock.now += pause
         return done
@@ -106,7 +100,7 @@ def begin(fleet: Fleet, provider: str, batch_id: str, odd: str) -> None:
     rows += [{"custom_id": str(row), "prompt": f"{batch_id} row {row}"} for row in range(ROWS - 1)]
     given: Any = {"requests": rows, "model": "m", "batch_id": batch_id, "row_retries": 1}
     submit(fleet.context, provider, given | {"generation_config": {"max_tokens": 9}})
-    fleet.remember()
+    fleet.past = Past(fleet.store)  # all that it forgets is what came after
 
 
 def check(fleet: Fleet, simulator: Simulator, batch_id: str) -> None:
@@ -118,10 +112,10 @@ def check(fleet: Fleet, simulator: Simulator, batch_id: str) -> None:
     assert set(paid.values()) == {1}, paid
 
 
-@pytest.mark.parametrize("changes", [1, _EVERYTHING])
+@pytest.mark.parametrize("back", [Back(changes=1), EVERYTHING])
 @pytest.mark.parametrize(("provider", "odd"), [*product(URLS, ["busy"]), ("openai", "refused")])
 def test_what_the_store_forgets_is_not_paid_twice(
-    make_fleet: Callable[[], Fleet], simulator: Simulator, provider: str, odd: str, changes: int
+    make_fleet: Callable[[], Fleet], simulator: Simulator, provider: str, odd: str, back: Back
 ) -> None:
     """After each step of a batch the store forgets its last changes: the batch ends well, and each row is paid once."""
     fleet = make_fleet()
@@ -132,6 +126,6 @@ def test_what_the_store_forgets_is_not_paid_twice(
         fleet = make_fleet()
         begin(fleet, provider, f"after-{step}", odd)
         fleet.carry_on(f"after-{step}", step)
-        fleet.forget(changes)
+        fleet.forget(back)
         fleet.carry_on(f"after-{step}")
         check(fleet, simulator, f"after-{step}")

@@ -33,6 +33,7 @@ from batch_router.state.table import State
 from tests.items import new_shard, put_shards
 
 ROWS = [{"custom_id": str(number), "prompt": f"Row {number}"} for number in range(3)]
+ENDLESS = Latency(in_progress=600)
 # The request that creates a job is answered after this many seconds; that is time enough to stop a server.
 SLOW = Fault(match="POST /batches$", do="delay", seconds=5)
 
@@ -40,7 +41,7 @@ SLOW = Fault(match="POST /batches$", do="delay", seconds=5)
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     """Its jobs take longer than any test."""
-    with Simulator(Scenario(latency=Latency(in_progress=600), faults=(SLOW,))) as running:
+    with Simulator(Scenario(latency=ENDLESS)) as running:
         yield running
 
 
@@ -119,6 +120,7 @@ def real(
 ) -> Iterator[Context]:
     """A context over a real server, with the batch `b`, whose job is about to be created."""
     monkeypatch.setenv("OPENAI_API_KEY", "k")
+    simulator.change(Scenario(latency=ENDLESS, faults=(SLOW,)))
     urls = {"openai": f"{simulator.url}/openai/v1"}
     settings = Settings(home=tmp_path / "home", redis_url=server.start(), base_urls=urls, lease=4, renew_every=1)
     opened = open_context(settings)

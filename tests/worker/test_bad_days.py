@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import redis
@@ -20,6 +20,9 @@ from batch_router.embedded.binary import find_server
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Latency
+from batch_router.worker.app import GuestApp
+from batch_router.worker.broker import AMQP
+from batch_router.worker.loader import Loader
 from tests.servers import Server, run_server
 
 from .fleet import Worker, environment_of, worker
@@ -190,6 +193,26 @@ def test_a_message_that_the_broker_refuses_is_no_error(tmp_path: Path, valkey: s
         done = subprocess.run([sys.executable, "-c", _SUBMIT], env=environment, capture_output=True, text=True)
     assert done.stdout == "sent\n", done.stderr
     assert "action=publish_failed item=sent" in done.stderr
+
+
+def test_a_refused_acknowledgement_is_not_held_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that may hold one message takes the next one, on the same connection."""
+    taken: list[Any] = []
+    with run_server(find_server(), tmp_path / "broker") as server:
+        for name, value in environment_of(tmp_path / "fleet", server.url).items():
+            monkeypatch.setenv(name, value)
+        app = GuestApp("ours", set_as_current=False, fixups=(), loader=Loader, amqp=AMQP)
+        for _ in range(2):
+            app.send_task("batch_router.submit_batch", ["openai"])
+        with app.connection_for_read() as connection:
+            consumer = app.amqp.TaskConsumer(connection, queues=[app.amqp.queues["io"]], on_message=taken.append)
+            consumer.qos(prefetch_count=1)
+            consumer.consume()
+            connection.drain_events(timeout=10)
+            with readonly(server), pytest.raises(redis.RedisError):
+                taken[0].ack()
+            connection.drain_events(timeout=10)
+    assert len(taken) == 2
 
 
 _SUBMIT = """
