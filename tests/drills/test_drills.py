@@ -60,6 +60,7 @@ def test_every_effect_has_a_drill() -> None:
     assert struck == {effect.name for effect in EFFECTS if effect.by not in ("race", "forgetting")}
 
 
+@pytest.mark.timeout(600)  # stacks side by side, each of many processes: minutes on a busy machine
 def test_a_few_kills_and_stops_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Workers killed or stopped at some effects, commands, a server that forgets: nothing is lost or paid twice.
 

@@ -5,7 +5,7 @@ clock. `HYPOTHESIS_PROFILE=drill` tries many more.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import cycle, product
 from pathlib import Path
@@ -22,7 +22,7 @@ from batch_router.operations.rebuild import find_again
 from batch_router.operations.resolve import resolve
 from batch_router.state.items import Batch, Shard
 from tests.road import lying_service as lying
-from tests.road.chances import PROFILE, numbers, plans, sizes, step_counts, trouble_lists
+from tests.road.chances import PROFILE, numbers, plans, sizes, some, step_counts, trouble_lists
 from tests.road.commands import Commands
 from tests.road.fleet import Plan
 from tests.road.forgetting import EVERYTHING, Back, FailingStorage, Past
@@ -41,9 +41,6 @@ from tests.road.wire import LATEST, Fault, ModelProvider, Trouble
 from tests.road.world import pick
 
 _HOUR = 3600.0
-
-#: Whether all cases are tried; otherwise some of them, spread over all.
-IS_DRILL = PROFILE.max_examples > 1000
 
 #: How many runs there were, and in how many of them what happened.
 TALLY: "Counter[str]" = Counter()
@@ -272,8 +269,8 @@ LIVES = (
 @pytest.mark.parametrize("shows", Shows)
 def test_one_lie_at_a_time(shows: Shows) -> None:
     """Each lie, failure and lost memory before each step of a batch, however its job is made: all rows succeed."""
-    harms = list(product(range(7), HARMS, [(), *([lost] for lost in LOST)]))
-    for step, harm, create in harms[:: 1 if IS_DRILL else 11]:
+    creates: list[Sequence[Trouble | None]] = [(), *([lost] for lost in LOST)]
+    for step, harm, create in some(product(range(7), HARMS, creates), 11):
         world = LyingSchedules()
         world.begin(shows, 3 * _HOUR, [Life()], Habits(), 2, 0, 2, create, None, 5)
         world.carry_on(step)
@@ -288,7 +285,7 @@ def test_one_lie_at_a_time(shows: Shows) -> None:
 @pytest.mark.parametrize("shows", Shows)
 def test_each_life_of_a_job(shows: Shows, life: Life) -> None:
     """While a store forgets after each step: all rows succeed."""
-    for step, back in list(product(range(9), BACK))[:: 1 if IS_DRILL else 7]:
+    for step, back in some(product(range(9), BACK), 7):
         world = LyingSchedules()
         world.begin(shows, -3 * _HOUR, [life], Habits(60.0, 2.0), 2, 1, step, [], None, 5)
         world.forget(back)

@@ -13,7 +13,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 from batch_router.core import ResultStatus
 from batch_router.operations.resolve import resolve
 from batch_router.state.items import Batch, Shard
-from tests.road.chances import PROFILE, Harm, numbers, plans, sizes, step_counts, trouble_lists
+from tests.road.chances import PROFILE, Harm, numbers, plans, sizes, some, step_counts, trouble_lists
 from tests.road.fleet import Fate, Plan
 from tests.road.seams import SeamStorage
 from tests.road.service import End, ModelClient, ModelJob, Service
@@ -117,7 +117,8 @@ def test_one_harm_at_a_time(takes_files: bool) -> None:
     """Each fate at each seam of each step, and each fault in each of its calls; the user may cancel after it."""
     fates: list[Harm] = [(Plan(seam, fate), []) for seam in range(9) for fate in Fate]
     faults: list[Harm] = [(None, [*[None] * call, Trouble(fault, LATEST)]) for call in range(2) for fault in Fault]
-    for steps, (plan, troubles), (wakes_in, cancels) in product(range(7), fates + faults, [(5, False), (50, True)]):
+    ends = [(5, False), (50, True)]
+    for steps, (plan, troubles), (wakes_in, cancels) in some(product(range(7), fates + faults, ends), 3):
         schedule = Schedules()
         schedule.begin(takes_files, 1, 0, 0, [], None, wakes_in)
         schedule.service.calm = True
@@ -134,7 +135,7 @@ LATE = (End.UNNAMED, End.ABSENT, End.REFUSED_ROW, End.NO_TOKENS)
 @pytest.mark.parametrize("how", LATE)
 def test_one_harm_on_the_way_back(how: End) -> None:
     """The same while answers are late, and while a refused job's rows go again: each fate at each seam of each step."""
-    for steps, seam, fate in product(range(1, 7), range(6), Fate):
+    for steps, seam, fate in some(product(range(1, 7), range(6), Fate), 7):
         schedule = Schedules()
         schedule.begin(True, 2, 1, 0, [], None, 5)
         schedule.carry_on(4)  # converted, uploaded, created, and looked at once
