@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ..exceptions import BatchRouterError, ValidationError
-from ..road.accepted import Mark, mark, mark_of, marks, restore
+from ..road.accepted import Mark, adopt, mark_of, marks, restore
 from ..road.context import Context
 from ..security.logs import get_logger
 from ..security.paths import FOLDERS
@@ -50,10 +50,7 @@ def rebuild(context: Context, store: str | None = None, *, into_others: bool = F
         )
     forgotten = list(_forgotten(context))
     lost = _choose(forgotten, store)
-    restored = [each for each in forgotten if each.store == lost and _restore(context, each)]
-    for each in restored:
-        if (batch := context.store.get_batch(each.batch_id)) is not None:
-            mark(context, batch)  # under the name of the store that has it now
+    restored = [each for each in forgotten if each.store == lost and _restore(context, adopt(context, each))]
     return Rebuilt([each.batch_id for each in restored], sorted(_never_accepted(context)))
 
 

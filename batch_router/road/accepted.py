@@ -52,11 +52,26 @@ def mark(context: Context, batch: Batch) -> None:
     """
     made = Mark(batch_id=batch.id, store=context.store.name(), submission=batch.submission)
     try:
-        with context.storage.write(_name(batch.id)) as stream:
-            stream.write(msgspec.json.encode(made))
+        _write(context.storage, made)
     except FileOperationError as error:
         message = f"{batch.id} was taken and goes on, but a store that forgets it would not find it again: {error}"
         raise FileOperationError(message) from error
+
+
+def adopt(context: Context, found: Mark) -> Mark:
+    """Note that a batch is this store's from now on, before it is: then it is found again, whatever happens between.
+
+    Raises:
+        FileOperationError: the note cannot be written.
+    """
+    adopted = replace(found, store=context.store.name())
+    _write(context.storage, adopted)
+    return adopted
+
+
+def _write(storage: Storage, made: Mark) -> None:
+    with storage.write(_name(made.batch_id)) as stream:
+        stream.write(msgspec.json.encode(made))
 
 
 def marks(storage: Storage) -> Iterator[str]:

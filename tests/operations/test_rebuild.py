@@ -89,6 +89,23 @@ def test_another_store_leaves_it_alone(context: Context) -> None:
     assert rebuild(other, into_others=True).restored == []
 
 
+def test_a_rebuild_that_ends_in_the_middle_leaves_marks_of_the_new_store(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that is put into the new store is found again if that one forgets it, also if the command ended there."""
+    taken(context)
+    other = empty(context)
+    monkeypatch.setattr(MemoryStore, "create", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(other)
+    monkeypatch.undo()
+    assert find_again(other) == 1
+
+
+def _killed(*_: object, **__: object) -> bool:
+    raise KeyboardInterrupt
+
+
 def test_a_submission_with_its_key_is_the_batch_that_was_forgotten(context: Context) -> None:
     """The caller sends the same again after the store forgot it: the same rows, no second batch."""
     options = {"requests": ROWS, "model": "m", "idempotency_key": "k"}
