@@ -73,9 +73,10 @@ from .exceptions import (
     UnsupportedContentTypeError,
     ValidationError,
 )
-from .intake.options import SendOptions, SubmitOptions
+from .intake.options import MapOptions, SendOptions, SubmitOptions
 from .router import BatchRouter
 from .settings import Settings
+from .tables.rendering import render_table
 
 __version__ = "0.1.0"
 
@@ -108,6 +109,7 @@ __all__ = [
     "Manifest",
     "ManifestCounts",
     "ManifestPart",
+    "MapOptions",
     "NamedTool",
     "NoWorkerError",
     "NotFoundError",
@@ -143,4 +145,5 @@ __all__ = [
     "UnsupportedContentTypeError",
     "Usage",
     "ValidationError",
+    "render_table",
 ]

@@ -9,9 +9,11 @@ from .client import BatchClient, check_end, pauses
 from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
 from .exceptions import BatchTimeoutError
 from .intake.mistakes import takes_provider
-from .intake.options import SubmitOptions
+from .intake.options import MapOptions, SubmitOptions, with_schema
 from .road.context import Context
 from .state.base import Quarantined
+from .tables.reading import TableLike, table_from
+from .tables.rendering import submission_of
 
 # Results that are read at once in a thread: one by one would cost more for the hand-over than for the reading.
 _BLOCK = 500
@@ -83,6 +85,30 @@ class AsyncBatchClient:
         """The same as JSON lines, each with its newline."""
         async for line in _in_threads(lambda: self._client.result_lines(batch_id, partial=partial)):
             yield line
+
+    async def map(
+        self,
+        table: TableLike,
+        prompt: str,
+        provider: str,
+        *,
+        schema: object = None,
+        id_column: str | None = None,
+        **options: Unpack[MapOptions],
+    ) -> AsyncIterator[dict[str, object]]:
+        """Ask about each row of a table: `async for row in client.map(...)`. The wait can be cancelled."""
+        rows = table_from(table, self._client._context.settings)
+        batch_id = await self.submit(provider, **submission_of(rows, prompt, id_column, with_schema(options, schema)))
+        await self.wait(batch_id)
+        async for row in self.join(batch_id, table):
+            yield row
+
+    async def join(
+        self, batch_id: str, table: TableLike | None = None, *, partial: bool = False
+    ) -> AsyncIterator[dict[str, object]]:
+        """The results of a batch as columns: `async for row in client.join(id, table)`."""
+        async for row in _in_threads(lambda: self._client.join(batch_id, table, partial=partial)):
+            yield row
 
     async def verify(self, batch_id: str) -> Manifest:
         """Read all results of a finished batch, and compare them with its manifest; returns the manifest."""

@@ -18,11 +18,12 @@ from .exceptions import (
     ValidationError,
 )
 from .intake.mistakes import takes_provider
-from .intake.options import SubmitOptions
+from .intake.options import MapOptions, SubmitOptions, with_schema
+from .operations.join import answer_columns, join, tabulate
 from .operations.listing import list_batches, read_status
 from .operations.purge import purge
 from .operations.resolve import resolve
-from .operations.results import listed_parts, read_results, written_parts
+from .operations.results import ResultFiles, listed_parts, read_numbered, read_results, written_parts
 from .operations.resume import resume
 from .operations.retry import retry_failed
 from .operations.status import describe_batch
@@ -35,6 +36,8 @@ from .settings import Settings
 from .state.base import Quarantined, Which
 from .state.checks import passed_over
 from .state.items import Batch
+from .tables.reading import TableLike, table_from
+from .tables.rendering import submission_of
 
 _decode_result = msgspec.json.Decoder(UnifiedResult).decode
 
@@ -166,11 +169,70 @@ class BatchClient:
     def result_lines(self, batch_id: str, *, partial: bool = False) -> Iterator[bytes]:
         """The same as JSON lines, each with its newline."""
         context, batch = self._files(), self._batch(batch_id)
+        return read_results(context.storage, self._parts(batch, partial=partial))
+
+    def map(
+        self,
+        table: TableLike,
+        prompt: str,
+        provider: str,
+        *,
+        schema: object = None,
+        id_column: str | None = None,
+        **options: Unpack[MapOptions],
+    ) -> Iterator[dict[str, object]]:
+        """Ask about each row of a table, wait for the end, and give the rows back with the columns of their answers.
+
+        Args:
+            table: mappings of column names to values, or the path of a CSV, TSV or JSONL file (also gzip of them).
+            prompt: of each row, with names of columns in braces: `"Classify: {text}"`; `{{` and `}}` are braces.
+            provider: whose API the requests go to.
+            schema: the form of the answers, as the option `output_schema`; each of its properties is a column.
+            id_column: the column with the rows' `custom_id`s; by default they are numbered from 1.
+            options: see `MapOptions`. With a `batch_id` or an `idempotency_key`, `join` finds the batch again.
+
+        Returns:
+            The rows in their order, one by one, with the columns that `join` adds.
+
+        Raises:
+            ValidationError: says what is wrong and what to do; nothing was stored.
+            BatchExpiredError: the batch was cancelled when its own `timeout` was over.
+            BatchFailedError: it ended without a single answer.
+        """
+        rows = table_from(table, self._context.settings)
+        batch_id = self.submit(provider, **submission_of(rows, prompt, id_column, with_schema(options, schema)))
+        self.wait(batch_id)
+        return self.join(batch_id, table)
+
+    def join(
+        self, batch_id: str, table: TableLike | None = None, *, partial: bool = False
+    ) -> Iterator[dict[str, object]]:
+        """The results of a batch as columns.
+
+        They are one for each property of its `output_schema`, then `text`, `status`, `error`, `input_tokens` and
+        `output_tokens`. A name that the table has already gets `answer_` in front.
+
+        Args:
+            batch_id: which.
+            table: the rows that it was made of; without it, each row begins with its `custom_id`.
+            partial: before the end, too; the columns of rows without a result are None.
+
+        Raises:
+            BatchNotFinishedError: it has not ended, and `partial` is not set.
+            ValidationError: it is another table; also while the rows are read.
+        """
+        context, batch = self._files(), self._batch(batch_id)
+        lines = read_numbered(context.storage, self._parts(batch, partial=partial))
+        results = ((row, _decode_result(line)) for row, line in lines)
+        columns = answer_columns(context, batch)
+        if table is None:
+            return tabulate(results, columns)
+        return join(results, columns, table_from(table, context.settings), batch.rows)
+
+    def _parts(self, batch: Batch, *, partial: bool) -> Sequence[ResultFiles]:
         if partial and batch.manifest is None:
-            parts = written_parts(context.store.get_shards(batch))
-        else:
-            parts = listed_parts(batch, self.manifest(batch_id))
-        return read_results(context.storage, parts)
+            return written_parts(self._context.store.get_shards(batch))
+        return listed_parts(batch, self.manifest(batch.id))
 
     def verify(self, batch_id: str) -> Manifest:
         """Read all results of a finished batch, and compare them with its manifest; returns the manifest.

@@ -10,7 +10,8 @@ from batch_router import AsyncBatchClient, BatchClient, BatchRouter, SendOptions
 #: What `from batch_router import ...` gives.
 NAMES = """
 AsyncBatchClient BatchClient BatchRouter
-SendOptions Settings SubmitOptions
+MapOptions SendOptions Settings SubmitOptions
+render_table
 
 GenerationConfig NamedTool OutputSchema Tool
 Content DocumentContent ImageContent TextContent ThinkingContent ToolCallContent ToolResultContent
@@ -33,9 +34,11 @@ SIGNATURES = """
 BatchClient(context=None)
 BatchClient.cancel(batch_id)
 BatchClient.close()
+BatchClient.join(batch_id, table=None, *, partial=False)
 BatchClient.list(limit=20, *, provider=None, status=None, prefix='')
 BatchClient.listeners(queue)
 BatchClient.manifest(batch_id)
+BatchClient.map(table, prompt, provider, *, schema=None, id_column=None, **options)
 BatchClient.purge(batch_id)
 BatchClient.purge_older(days)
 BatchClient.quarantined(limit=20)

@@ -1,6 +1,5 @@
 """The commands about batches: submit, convert, status, watch, results, list, retry, resolve, purge."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, cast
@@ -13,7 +12,7 @@ from ..core import BatchStatus, BatchStatusResponse, Endpoint
 from ..exceptions import BatchExpiredError, BatchFailedError, NoWorkerError
 from ..intake.check import RowCheck, check_file, input_file
 from ..intake.encode import Unsupported
-from ..intake.options import SubmitOptions, read_options
+from ..intake.options import SubmitOptions, read_options, with_schema
 from ..providers import find_provider
 from ..settings import Settings
 from ..state.table import State
@@ -21,6 +20,7 @@ from .confirm import needs_yes, yes
 from .display import follow, render, summary
 from .exit_codes import ExitCode
 from .standard_input import STREAM, file_of
+from .tables import lines_of, read_schema, result_options, rows_of, table_options
 from .terminal import say, stderr, stdout, table, tell, tell_json, tell_lines
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -84,6 +84,7 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 
 @click.command()
 @_row_options
+@table_options
 @click.option("--batch-id", help="An id of your own: letters, digits, _ and -.")
 @click.option(
     "--row-retries", type=int, default=2, help="How often to send rows again that failed for a passing reason."
@@ -110,10 +111,16 @@ def submit(
     beta: Sequence[str],
     wait: bool,
     as_json: bool,
+    prompt: str | None,
+    id_column: str | None,
+    schema: str | None,
     **given: Unpack[_BatchOptions],
 ) -> int:
-    """Send the requests in a JSONL FILE (-: standard input). Every row is checked before anything is sent."""
-    options = _options(given)
+    """Send the requests in a JSONL FILE (-: standard input), or ask --prompt about each row of a table.
+
+    Every row is checked before anything is sent.
+    """
+    options = with_schema(_options(given), read_schema(schema))
     options["metadata"] = _read_pairs("--metadata", metadata)
     options["headers"] = _read_pairs("--header", header)
     options["betas"] = beta
@@ -124,19 +131,18 @@ def submit(
     queue = kind.queue_of(checked.model, settings) or str(State.QUEUED.queue)
     kind.check_engine_options(checked.engine_options, settings)
     kind.check_job_options(checked.job_options)
-    if file != STREAM:
+    if prompt is None and file != STREAM:
         check_file(file, kind, checked, settings)
-    client = BatchClient()
-    if not client.listeners(queue):
-        raise NoWorkerError(
-            f"no worker listens on the queue {queue!r}: start one (`batch-router up`); nothing was sent"
-        )
-    # Celery takes a third of a second to import; only this command sends a message.
-    from batch_router.worker.tasks import submit_batch
+    with rows_of(file, prompt, id_column, options, settings) as sent:
+        client = BatchClient()
+        if not client.listeners(queue):
+            raise NoWorkerError(
+                f"no worker listens on the queue {queue!r}: start one (`batch-router up`); nothing was sent"
+            )
+        # Celery takes a third of a second to import; only this command sends a message.
+        from batch_router.worker.tasks import submit_batch
 
-    # A file was checked above; a stream is read once, into the storage, and checked there before anything is sent.
-    options["input"], options["check_rows"] = (sys.stdin.buffer, None) if file == STREAM else (file, 0)
-    job = submit_batch.delay(provider, **options)
+        job = submit_batch.delay(provider, **sent)
     if not wait:
         _tell_id(job.id, as_json)
         return ExitCode.OK
@@ -195,8 +201,9 @@ def watch(batch_id: str, timeout: float | None, as_json: bool) -> int:
 @click.argument("batch_id")
 @click.option("--partial", is_flag=True, help="Print the results so far, even if the batch has not ended.")
 @click.option("--verify", is_flag=True, help="First read them all and compare them with the manifest.")
-def results(batch_id: str, partial: bool, verify: bool) -> int:
-    """Print the results of a finished batch: JSON lines in input order, one per request."""
+@result_options
+def results(batch_id: str, partial: bool, verify: bool, join: Path | None, form: str | None) -> int:
+    """Print the results of a finished batch: JSON lines in input order, one per request; or as columns."""
     if partial and verify:
         raise click.UsageError("--partial and --verify exclude each other: the manifest is written at the end")
     client = BatchClient()
@@ -204,7 +211,7 @@ def results(batch_id: str, partial: bool, verify: bool) -> int:
     if verify:
         books = client.verify(batch_id)
         say(f"{books.request_counts.total} results in {len(books.parts)} parts are as the manifest lists them")
-    if not tell_lines(client.result_lines(batch_id, partial=partial)):
+    if not tell_lines(lines_of(client, batch_id, join, form, partial=partial)):
         return ExitCode.OK
     return _exit_code(found)
 

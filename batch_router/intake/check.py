@@ -16,7 +16,7 @@ from ..settings import Settings
 from .encode import Row, RowEncoder
 from .losses import Translated
 from .options import Options
-from .problems import BadRow, DuplicateFinder, Problems
+from .problems import BadRow, DuplicateFinder, Problems, Unit
 from .recognise import recognise
 from .rows import RowReader
 
@@ -33,6 +33,7 @@ class RowCheck:
         settings: of this process.
         source: the file that the rows come from, for the problems' words; None: they were given in the call.
         limit: how many lines to check; None: all.
+        unit: what problems count in the source.
 
     Attributes:
         encode: what is sent of a row that `accept` gave.
@@ -47,12 +48,13 @@ class RowCheck:
         settings: Settings,
         source: Path | None = None,
         limit: int | None = None,
+        unit: Unit = "line",
     ) -> None:
         self._options = options
         self._native = provider.native
         self._bounds = settings.of(Bounds)
         self._limit = limit
-        self._problems = Problems(source)
+        self._problems = Problems(source, unit)
         self._ids = DuplicateFinder()
         self._add_id = self._ids.add
         encoder = RowEncoder(provider, options.unsupported, settings)

@@ -1,14 +1,32 @@
 """Rows that were given in the call, as the lines of a file: from there on both go the same way."""
 
 import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..core.record import schema_of, to_plain
+from ..core.record import JsonObject, schema_of, to_plain
 from ..core.requests import written_request
 from ..exceptions import ValidationError
 from ..jsonl import TOO_DEEP
+
+
+class NamedRows(Iterable[JsonObject]):
+    """Rows that were made of a table's.
+
+    Args:
+        read: the rows, in the table's order, each time it is called.
+        name: what problems call the table.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[JsonObject]], name: Path) -> None:
+        self._read = read
+        self.name = name
+
+    def __iter__(self) -> Iterator[JsonObject]:
+        return self._read()
 
 
 def line_of(request: object) -> bytes:

@@ -5,7 +5,7 @@ import io
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Protocol, TypedDict, cast
+from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Protocol, TypedDict, TypeVar, cast
 
 import msgspec
 from msgspec import Meta
@@ -19,7 +19,9 @@ from ..security.headers import check_headers
 from ..security.names import BATCH_ID, CREDENTIAL
 from ..security.printable import printable
 from .encode import Unsupported
+from .given import NamedRows
 from .mistakes import unknown_option
+from .problems import Unit
 
 # Of metadata and of engine options.
 _Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -111,6 +113,32 @@ class SubmitOptions(SendOptions, total=False):
     metadata: Mapping[str, str]
 
 
+class MapOptions(SendOptions, total=False):
+    """What `map` takes by name: see also `SendOptions`.
+
+    Attributes:
+        metadata: as of a submission.
+    """
+
+    metadata: Mapping[str, str]
+
+
+_Options = TypeVar("_Options", bound=SendOptions)
+
+
+def with_schema(options: _Options, schema: object) -> _Options:
+    """The options with a schema that was given beside them.
+
+    Raises:
+        ValidationError: it is given twice.
+    """
+    if schema is None:
+        return options
+    if options.get(_SCHEMA) is not None:
+        raise ValidationError("schema: given twice, as schema and as output_schema; keep one")
+    return cast(_Options, {**options, _SCHEMA: schema})
+
+
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What holds for rows that leave it out."""
 
@@ -169,11 +197,18 @@ class Rows(NamedTuple):
 
     @property
     def source(self) -> Path | None:
-        """What the file is called in the words of problems."""
-        if self.file is None or isinstance(self.file, Path):
+        """What the file, or the table, is called in the words of problems."""
+        if self.file is None:
+            return self.requests.name if isinstance(self.requests, NamedRows) else None
+        if isinstance(self.file, Path):
             return self.file
         name = getattr(self.file, "name", None)
         return STANDARD_INPUT if name in ("<stdin>", 0) else Path(name if isinstance(name, str) else "the stream")
+
+    @property
+    def unit(self) -> Unit:
+        """What problems count in it."""
+        return "line" if self.requests is None else "row"
 
 
 def read_submission(given: SubmitOptions) -> tuple[Rows, Options]:

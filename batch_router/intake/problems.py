@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from ..exceptions import MAX_PROBLEMS, InvalidInputError, ValidationError
 from ..jsonl import TOO_DEEP
@@ -14,6 +15,8 @@ from ..security.printable import printable
 # Characters of a problem that are shown, and of a path.
 _LONGEST, _LONGEST_PATH = 2500, 500
 
+#: What problems count in a file.
+Unit = Literal["line", "row"]
 #: What the check of a bad row raises.
 BadRow = (ValidationError, RecursionError)
 
@@ -23,9 +26,11 @@ class Problems:
 
     Args:
         source: the file that they are in; None: they were given in the call, as `requests`.
+        unit: what is counted in the file: its lines, or the rows of a table, which may have several lines each.
     """
 
-    def __init__(self, source: Path | None = None) -> None:
+    def __init__(self, source: Path | None = None, unit: Unit = "line") -> None:
+        self._unit = unit
         self._source = printable(str(source), _LONGEST_PATH) if source else None
         self._described: list[str] = []
         self.total = 0
@@ -43,7 +48,7 @@ class Problems:
 
     def name(self, line: int) -> str:
         """What a line is called."""
-        return f"line {line}" if self._source else f"requests[{line - 1}]"
+        return f"{self._unit} {line}" if self._source else f"requests[{line - 1}]"
 
     def raise_any(self) -> None:
         """Raise if there were any.

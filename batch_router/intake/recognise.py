@@ -17,6 +17,7 @@ _SHOWN_COLUMNS = 8
 _ROW = '{"custom_id": "a", "prompt": "..."}'
 _UNPACK = "unpack it first: {command} FILE | batch-router submit - ..."
 _EXPORT = f"write its rows as JSON lines, each an object like {_ROW}"
+_ASK = "say what to ask about each row, with columns in braces: submit FILE --prompt 'Classify: {column}' ..."
 _JSON_LINES = "write each object on a line of its own: jq -c {filter} FILE > rows.jsonl"
 
 # What exports, downloads and archives begin with.
@@ -68,20 +69,21 @@ def recognise(stream: BinaryIO) -> str | None:
     stream.seek(0)
     if is_empty:
         return "is empty: there is nothing to send"
-    return _binary(beginning) or _text(text.lstrip(), is_whole=len(beginning) < _BEGINNING)
+    return recognise_binary(beginning) or recognise_text(text.lstrip(), is_whole=len(beginning) < _BEGINNING)
 
 
-def _binary(beginning: bytes) -> str | None:
+def recognise_binary(beginning: bytes) -> str | None:
+    """What a file is by its first bytes, and what to do with it; None: it may hold text."""
     for signature, what, remedy in _SIGNATURES:
         if beginning.startswith(signature):
             return f"is {what}; {remedy}"
-    if encoding := _wide_encoding(beginning):
+    if encoding := wide_encoding(beginning):
         return f"is {encoding} text; save it as UTF-8: iconv -f {encoding} -t UTF-8 FILE > rows.jsonl"
     is_binary = b"\x00" in beginning and not beginning.lstrip().startswith(b"{")
     return f"is a binary file; {_EXPORT}" if is_binary else None
 
 
-def _wide_encoding(beginning: bytes) -> str | None:
+def wide_encoding(beginning: bytes) -> str | None:
     """UTF-16 or UTF-32: by their marks, or by what the first bytes are in them."""
     for mark, encoding in _MARKS:
         if beginning.startswith(mark):
@@ -94,8 +96,8 @@ def _wide_encoding(beginning: bytes) -> str | None:
     return None
 
 
-def _text(text: str, *, is_whole: bool) -> str | None:
-    """The same of text; `is_whole`: whether this is all of the file."""
+def recognise_text(text: str, *, is_whole: bool) -> str | None:
+    """The same of text, with nothing blank in front; `is_whole`: whether this is all of the file."""
     lines = [line for line in text.split("\n", _LINES)[:_LINES] if line.strip()]
     if not lines or not (is_whole or "\n" in text):  # then the first line is not whole
         return _ARRAY if text.startswith("[") else None
@@ -106,7 +108,7 @@ def _text(text: str, *, is_whole: bool) -> str | None:
     if text[0] == "<":
         return f"is an HTML or XML page; {_EXPORT}"
     if columns := _columns(lines):
-        return f"looks like a table with the columns {_shown(columns)}; {_EXPORT}"
+        return f"looks like a table with the columns {_shown(columns)}; {_ASK}"
     return f"is text, and no JSON; {_EXPORT}"
 
 

@@ -44,7 +44,12 @@ def listed_parts(batch: Batch, manifest: Manifest) -> list[ResultFiles]:
 
 
 def read_results(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[bytes]:
-    """The lines of these parts in input order.
+    """The lines of these parts in input order."""
+    return (line for _, line in read_numbered(storage, parts))
+
+
+def read_numbered(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[tuple[int, bytes]]:
+    """The same, each with the number of its row in the batch, counted from 0.
 
     Shards of several models interleave, those of one follow each other. A part is opened when the row before its first
     has been read, so that a batch of thousands of shards holds few files open.
@@ -55,9 +60,9 @@ def read_results(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[byt
     ]
     heapq.heapify(heads)
     while heads:
-        _, number, line, rest = heads[0]
+        row, number, line, rest = heads[0]
         if line is not None:
-            yield line
+            yield row, line
         following = next(rest, None)
         if following is None:
             heapq.heappop(heads)

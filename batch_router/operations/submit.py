@@ -1,7 +1,7 @@
 """Submits a batch: checks it, stores its rows, adds it to the store. Runs in the caller's process."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import msgspec
@@ -172,11 +172,12 @@ def _taken(batch_id: str) -> ValidationError:
 
 def _store_rows(context: Context, name: str, kind: Provider, rows: Rows, options: Options) -> InputFile:
     source = rows.source
-    stored = _store_requests(context, name, rows.requests or ()) if source is None else _store_file(context, name, rows)
+    stored = _store_requests(context, name, rows) if rows.file is None else _store_file(context, name, rows)
     # What is checked is what will be sent, whatever becomes of the user's file.
     with context.storage.open(name) as stream:
-        check = RowCheck(kind, options, context.settings, source, None if source is None else rows.check_rows)
-        if source is None:
+        limit = None if rows.file is None else rows.check_rows
+        check = RowCheck(kind, options, context.settings, source, limit, rows.unit)
+        if rows.file is None or source is None:
             check_lines(stream, check)
         else:
             check_rows(stream, check, source)
@@ -193,12 +194,12 @@ def _store_file(context: Context, name: str, rows: Rows) -> InputFile:
     return InputFile(stored=name, size=copied.size, hash=copied.digest.hexdigest(), source=str(rows.source))
 
 
-def _store_requests(context: Context, name: str, requests: Iterable[object]) -> InputFile:
+def _store_requests(context: Context, name: str, rows: Rows) -> InputFile:
     bounds = context.settings.of(Bounds)
-    problems = Problems()
+    problems = Problems(rows.source, rows.unit)
     written, number = _Written(context), 0
     with context.storage.write(name) as stream:
-        for number, request in enumerate(at_most(bounds.max_rows, requests), 1):
+        for number, request in enumerate(at_most(bounds.max_rows, rows.requests or ()), 1):
             try:
                 line = line_of(request) + b"\n"
             except BadRow as error:

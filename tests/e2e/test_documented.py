@@ -30,7 +30,7 @@ with TestClient(app) as web:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack as a reader of the pages has it: in the home are the rows that the README shows, and a picture."""
+    """A stack as a reader of the pages has it: in the home are the rows and the table that they show."""
     home = tmp_path_factory.mktemp("reader")
     with run_stack(home, "", "io", "cpu") as stack:
         stack.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{stack.environment['PATH']}"
@@ -39,6 +39,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             stack.environment[f"{name}_API_KEY"] = "sk-reader"
         (rows,) = blocks("jsonl")[:1]
         (home / "requests.jsonl").write_text(rows.text)
+        (table,) = blocks("csv")
+        (home / "tickets.csv").write_text(table.text)
+        labels = next(block for block in blocks("python") if block.page == table.page)
+        (home / "labels.py").write_text(labels.text)
         yield stack
 
 

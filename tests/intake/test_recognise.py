@@ -113,7 +113,10 @@ OTHERS: list[tuple[bytes, str]] = [
     (b"".join(json.dumps(row, indent="\t").encode() + b"\n" for row in ROWS), "holds JSON objects over several"),
     (json.dumps({"custom_id": "a", "prompt": "x" * 10**5}, indent=2).encode(), "holds JSON objects over several"),
     (b'{"custom_id": "a",\r\n "prompt": "Hi"}\r\n', "holds JSON objects over several lines"),
-    (b"custom_id,prompt\na,Hi\n", "looks like a table with the columns custom_id, prompt; write its rows as JSON"),
+    (
+        b"custom_id,prompt\na,Hi\n",
+        "looks like a table with the columns custom_id, prompt; say what to ask about each row",
+    ),
     (MARK + b'"custom_id";"prompt"\r\n"a";"Hi; Ho"\r\n', "looks like a table with the columns custom_id, prompt"),
     (b"id\tquestion\n1\tHi\n", "looks like a table with the columns id, question"),
     (b'custom_id,body\na,"{""model"": ""m""}"\n', "looks like a table with the columns custom_id, body"),

@@ -259,7 +259,7 @@ BAD_FILES: list[tuple[bytes, str]] = [
         b"\r\n\r\n" + b'{"custom_id": "\xff", "prompt": "1"}',
         "in.jsonl, line 3: not valid UTF-8 at byte .*; save the file as UTF-8",
     ),
-    (b"custom_id,prompt\na,1\n", "in.jsonl looks like a table with the columns custom_id, prompt; write its rows"),
+    (b"custom_id,prompt\na,1\n", "in.jsonl looks like a table with the columns custom_id, prompt; say what to ask"),
     (b"[\n" + LINES + b"]\n", r"in.jsonl is one JSON array; .*jq -c '.\[\]' FILE"),
 ]
 
