@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         prefix: what all keys, queues and exchanges of this fleet begin with; several fleets may share a server.
         celery_config: a module with Celery settings that override ours.
         credentials: a TOML file of keys by name.
+        simulated: the providers are simulated ones; a storage has batches of these or of real ones.
         services: a TOML file of services that speak OpenAI's wire; each is a provider by its name.
         lease: how long a claim holds without being renewed.
         renew_every: how often it is renewed.
@@ -77,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     celery_config: str | None = None
     credentials: Path | None = None
     services: Path | None = None
+    simulated: bool = False
     lease: float = 10
     renew_every: float = 3
     grace: float = 5

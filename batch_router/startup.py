@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable
 from contextlib import closing
+from urllib.parse import urlsplit
 
 from .connect import open_store
 from .exceptions import StoreUnavailableError, ValidationError
 from .road.sending import MARGIN
 from .security.logs import get_logger
-from .settings import Settings
+from .settings import PREFIX, Settings
 from .state.redis_border import is_forbidden
 from .state.redis_server import ServerInfo
 
@@ -35,6 +36,26 @@ def check_settings(settings: Settings) -> None:
             f" lease holds for {MARGIN:g} s more, and it is renewed every {settings.renew_every:g} s"
             " (BATCH_ROUTER_RENEW_EVERY)"
         )
+
+
+def check_base_urls(settings: Settings) -> None:
+    """Refuse base URLs that are none. A fleet's workers start with them, for the sake of other providers.
+
+    Raises:
+        ValidationError: names the variable, and nothing of the URL, which may have a password.
+    """
+    for name, url in settings.base_urls.items():
+        if not _is_service(url):
+            variable = f"{PREFIX}{name.upper()}_BASE_URL"
+            raise ValidationError(f"{variable} is not the URL of a service, such as https://host:8000/v1")
+
+
+def _is_service(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def check_server(settings: Settings) -> ServerInfo:

@@ -24,6 +24,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("BATCH_ROUTER_PREFIX", "team-a", "prefix", "team-a"),
         ("BATCH_ROUTER_CELERY_CONFIG", "ops.celery", "celery_config", "ops.celery"),
         ("BATCH_ROUTER_SERVICES", "services.toml", "services", Path("services.toml")),
+        ("BATCH_ROUTER_SIMULATED", "true", "simulated", True),
         ("BATCH_ROUTER_LEASE", "30.5", "lease", 30.5),
         ("BATCH_ROUTER_RENEW_EVERY", "1", "renew_every", 1),
         ("BATCH_ROUTER_GRACE", "2", "grace", 2),

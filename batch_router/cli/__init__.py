@@ -16,6 +16,7 @@ from ..exceptions import (
     StoreUnavailableError,
     UnbalancedError,
 )
+from ..system_errors import describe
 from .batches import convert, list_batches, purge, resolve, results, resume, retry, status, submit, watch
 from .cancel import cancel
 from .demo import demo
@@ -24,7 +25,7 @@ from .exit_codes import ExitCode
 from .rebuild import rebuild
 from .stack import simulate, up
 from .storage import storage
-from .terminal import say
+from .terminal import say, silence
 
 # The first match counts; every other error of ours is a usage error.
 _EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (
@@ -84,6 +85,12 @@ def main() -> None:
     except BatchRouterError as error:
         say(f"batch-router: {error}")
         sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.USAGE))
+    except BrokenPipeError:
+        silence()
+        sys.exit(ExitCode.INTERRUPTED)
+    except OSError as error:
+        say(f"batch-router: {describe(error)}")
+        sys.exit(ExitCode.USAGE)
     except Exception:  # a mistake of ours; its words may quote anything
         say(traceback.format_exc().rstrip())
         sys.exit(1)

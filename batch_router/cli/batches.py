@@ -9,7 +9,7 @@ import msgspec
 
 from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse, Endpoint
-from ..exceptions import BatchExpiredError, BatchFailedError, NoWorkerError
+from ..exceptions import BatchExpiredError, BatchFailedError
 from ..intake.check import RowCheck, check_file, input_file
 from ..intake.encode import Unsupported
 from ..intake.options import SubmitOptions, read_options, with_schema
@@ -22,6 +22,7 @@ from .exit_codes import ExitCode
 from .standard_input import STREAM, file_of
 from .tables import lines_of, read_schema, result_options, rows_of, table_options
 from .terminal import say, stderr, stdout, table, tell, tell_json, tell_lines
+from .waiting import client_with_workers
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -134,11 +135,7 @@ def submit(
     if prompt is None and file != STREAM:
         check_file(file, kind, checked, settings)
     with rows_of(file, prompt, id_column, options, settings) as sent:
-        client = BatchClient()
-        if not client.listeners(queue):
-            raise NoWorkerError(
-                f"no worker listens on the queue {queue!r}: start one (`batch-router up`); nothing was sent"
-            )
+        client = client_with_workers(queue, settings)
         # Celery takes a third of a second to import; only this command sends a message.
         from batch_router.worker.tasks import submit_batch
 

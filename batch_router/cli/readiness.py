@@ -45,8 +45,8 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
         while not (all(_answers(site.port) for site in self.sites) and _listen(settings, self.queues)):
             time.sleep(_LOOK_EVERY)
         waited = time.monotonic() - began
-        ready = f"Ready after {waited:.0f} s: workers listen on {', '.join(self.queues)}"
-        return "\n".join([ready, *(site.words for site in self.sites)])
+        who = f": workers listen on {', '.join(self.queues)}" if self.queues else ""
+        return "\n".join([f"Ready after {waited:.0f} s{who}", *(site.words for site in self.sites)])
 
 
 def queues_of(commands: Iterable[str]) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ class SimulatedProviders:
         if self._scenario is not None:
             engine["BATCH_ROUTER_VLLM_SCENARIO"] = str(self._scenario)
         return engine | {
+            "BATCH_ROUTER_SIMULATED": "true",
             "BATCH_ROUTER_OPENAI_BASE_URL": f"{self.url}/openai/v1",
             "OPENAI_API_KEY": "sk-simulated",
             "BATCH_ROUTER_GOOGLE_BASE_URL": f"{self.url}/google",

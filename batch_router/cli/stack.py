@@ -11,12 +11,14 @@ from pathlib import Path
 import click
 from honcho.environ import parse_procfile
 
-from ..connect import embedded_server
-from ..exceptions import StoreUnavailableError
+from ..connect import broker_server, embedded_server
+from ..exceptions import StoreUnavailableError, ValidationError
 from ..providers import provider_names
+from ..road.service_mark import bind_services
 from ..security.files import make_home
 from ..settings import PREFIX, Settings
-from ..startup import check_server, check_settings
+from ..startup import check_base_urls, check_server, check_settings
+from ..storage import FolderStorage
 from .exit_codes import ExitCode
 from .free_port import free_port
 from .owner import own
@@ -44,13 +46,17 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None, verbose
     settings = Settings.from_env()
     commands = _commands(processes)
     check_settings(settings)
+    check_base_urls(settings)
     make_home(settings.home)
     provider_names(settings)  # a wrong file of services is told now, before the workers start
     with ExitStack() as stack:
-        stack.enter_context(own(settings.home, simulated=simulated or scenario is not None))
-        providers = SimulatedProviders(settings.home, scenario) if simulated or scenario else None
+        simulated = simulated or scenario is not None
+        stack.enter_context(own(settings.home, simulated=simulated))
+        bind_services(FolderStorage(settings.home), simulated=simulated or settings.simulated)
+        providers = SimulatedProviders(settings.home, scenario) if simulated else None
         if settings.redis_url is None:
             stack.enter_context(embedded_server(settings))
+        broker_server(settings)  # a wrong URL is told now
         with suppress(StoreUnavailableError):  # workers wait for it
             check_server(settings)
         return _run(settings, commands, providers, verbose=verbose)
@@ -87,7 +93,7 @@ def _tell_when_ready(running: Processes, ready: Readiness, settings: Settings) -
 
 
 @click.command()
-@click.option("--port", default=0, show_default=True, help="0 takes any free port.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes any free port.")
 @click.option("--scenario", type=click.Path(exists=True, path_type=Path), help="How the providers behave, as TOML.")
 @click.option(
     "--directory", type=click.Path(path_type=Path), help="Keep the providers' files and the log of requests here."
@@ -122,9 +128,23 @@ def _procfile() -> Path:
 
 def _set_flower(environment: dict[str, str]) -> Site:
     """Decide where Flower listens and who may look: its pages show every batch's tasks."""
-    port = environment.setdefault("FLOWER_PORT", str(free_port(_FLOWER_PORT)))
+    port = _flower_port(environment.get("FLOWER_PORT"))
+    environment["FLOWER_PORT"] = str(port)
     words = f"Flower: http://127.0.0.1:{port}"
     if not environment.get("FLOWER_BASIC_AUTH"):
         account = environment["FLOWER_BASIC_AUTH"] = f"batch-router:{secrets.token_urlsafe(9)}"
         words += f" (its account for this run is {account}; FLOWER_BASIC_AUTH sets another)"
-    return Site(int(port), words)
+    return Site(port, words)
+
+
+def _flower_port(chosen: str | None) -> int:
+    if not chosen:
+        return free_port(_FLOWER_PORT)
+    if not chosen.isdecimal() or not 0 < int(chosen) <= 65535:
+        raise ValidationError("FLOWER_PORT must be the number of a port, 1 to 65535")
+    if free_port(int(chosen)) != int(chosen):
+        raise ValidationError(
+            f"FLOWER_PORT is {chosen}, and another program listens there, or this user may not: choose another one, or"
+            " leave it out for any free one"
+        )
+    return int(chosen)

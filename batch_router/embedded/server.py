@@ -30,6 +30,7 @@ from ..exceptions import StoreUnavailableError
 from ..security.files import make_home, open_private
 from ..security.logs import get_logger
 from ..security.masking import mask
+from ..system_errors import describe
 from .binary import find_server
 from .record import FOLDER_MODE, Record, find_running, read_record, running_url
 
@@ -120,7 +121,7 @@ class EmbeddedServer:
                 time.sleep(0.05)
             return self._start_supervisor()
         except OSError as error:
-            raise StoreUnavailableError(f"{error.filename or self._folder}: {error.strerror}") from error
+            raise StoreUnavailableError(f"the embedded server does not start: {describe(error)}") from error
 
     def stop(self) -> None:
         """End the server if this object supervises it, and wait until it is gone."""

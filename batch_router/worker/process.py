@@ -11,6 +11,7 @@ from ..connect import open_context
 from ..providers import find_provider, provider_names
 from ..road import storage_mark
 from ..road.context import Context
+from ..road.service_mark import bind_services
 from ..security.logs import get_logger
 from ..settings import Settings, warn_of_unknown_variables
 
@@ -30,19 +31,24 @@ def context() -> Context:
         StoreUnavailableError: the store does not answer; another call tries again.
     """
     opened = open_context(Settings.from_env())
-    storage_mark.bind(opened)
+    _bind(opened)
     return dataclasses.replace(opened, is_stopping=is_stopping)
 
 
 def bind_storage() -> None:
-    """Decide, for a store without one, that its payloads are in this process's storage.
+    """Decide, for a store without one, that its payloads are in this process's storage, and where its batches go.
 
     Raises:
-        ValidationError: they are in another one.
+        ValidationError: they are in another one, or go to simulated services instead of real ones, or the reverse.
         StoreUnavailableError: the store does not answer.
     """
     with closing(open_context(Settings.from_env())) as opened:
-        storage_mark.bind(opened)
+        _bind(opened)
+
+
+def _bind(opened: Context) -> None:
+    storage_mark.bind(opened)
+    bind_services(opened.storage, simulated=opened.settings.simulated)
 
 
 # Connections, locks and the lease keeper's thread do not survive a fork.

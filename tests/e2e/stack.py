@@ -79,6 +79,8 @@ def run_stack_in(
     home.mkdir(parents=True, exist_ok=True)
     stack = Stack(home, clean_environment(home, OPENAI_API_KEY=KEY, **settings))
     simulated = [] if scenario is None else ["--scenario", str(home / "scenario.toml")]
+    if scenario is not None:
+        stack.environment["BATCH_ROUTER_SIMULATED"] = "true"
     (home / "scenario.toml").write_text(scenario or "")
     command = [*program, "up", "--verbose", *simulated, *processes]
     with stack.log.open("wb") as log:

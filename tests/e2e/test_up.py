@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from batch_router.cli import cli
 from batch_router.cli.attention import Attention
+from batch_router.cli.owner import is_owned
+from batch_router.exceptions import ValidationError
+from batch_router.system_errors import describe
 
 from .stack import Stack, clean_environment, end_process, processes_of, run_stack
 
@@ -30,11 +35,18 @@ def test_a_home_has_one_stack(stack: Stack) -> None:
 
 
 def test_a_killed_stack_leaves_nothing_running(tmp_path: Path) -> None:
-    """SIGKILL of `up` alone ends its workers, their children, the simulator and the server."""
+    """SIGKILL of `up` alone ends its workers, their children, the simulator and the server.
+
+    The batch that is left is a simulated one: an `up` with real providers refuses the home.
+    """
     with run_stack(tmp_path / "home", "", "cpu") as stack:
         (up,) = (pid for pid, command in processes_of(stack.home).items() if "batch_router.cli up" in command)
+        stack.client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "x"}])
         os.kill(up, signal.SIGKILL)
         wait_until_alone(stack.home)
+        del stack.environment["BATCH_ROUTER_SIMULATED"]
+        real = stack.cli("up")
+        assert (real.returncode, "go to simulated providers" in real.stderr) == (2, True), real.stderr
 
 
 @pytest.mark.parametrize("by", ["SIGHUP", "a reader that is gone"])
@@ -42,6 +54,7 @@ def test_a_stack_ends_with_its_terminal(by: str, tmp_path: Path) -> None:
     """A closed terminal or pipe ends all that runs; until then `up` says only that it is ready, and what to type."""
     with quiet_up(tmp_path) as up:
         assert up.stdout
+        submits_in_the_first_seconds(tmp_path)
         assert up.stdout.readline().startswith(b"Ready after ")
         if by == "SIGHUP":
             up.send_signal(signal.SIGHUP)
@@ -78,9 +91,58 @@ def quiet_up(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
         end_process(up)
 
 
+def submits_in_the_first_seconds(home: Path) -> None:
+    """`submit` waits for the workers of an `up` that has just begun."""
+    while not is_owned(home):
+        time.sleep(0.05)
+    command = [sys.executable, "-m", "batch_router.cli", "submit", "-", "--provider", "vllm", "--model", "tiny"]
+    row = b'{"custom_id": "a", "prompt": "x"}'
+    done = subprocess.run(command, env=clean_environment(home), input=row, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert b"waiting for a worker on the queue 'gpu'" in done.stderr
+
+
 def wait_until_alone(home: Path) -> None:
     """Until no process of a home is left."""
     deadline = time.monotonic() + _END_WITHIN
     while left := processes_of(home):
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("BATCH_ROUTER_REDIS_URL", "foo", "BATCH_ROUTER_REDIS_URL is not the URL of a Redis database"),
+        ("BATCH_ROUTER_BROKER_URL", "foo", "BATCH_ROUTER_BROKER_URL is not the URL of a Redis database"),
+        (
+            "BATCH_ROUTER_OPENAI_BASE_URL",
+            "http://me:canary@",
+            "BATCH_ROUTER_OPENAI_BASE_URL is not the URL of a service",
+        ),
+        ("FLOWER_PORT", "flower", "FLOWER_PORT must be the number of a port"),
+    ],
+)
+def test_what_is_malformed_is_one_sentence(
+    variable: str, value: str, said: str, tmp_path: Path, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the variable and repeats no secret, before a process is started."""
+    for name, given in {"BATCH_ROUTER_HOME": str(tmp_path), "BATCH_ROUTER_REDIS_URL": valkey, variable: value}.items():
+        monkeypatch.setenv(name, given)
+    with pytest.raises(ValidationError, match=f"^{said}") as error:
+        cli.main(["up"], standalone_mode=False)
+    assert "canary" not in str(error.value)
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower's and the simulator's: with the remedy."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for name, given in {"BATCH_ROUTER_HOME": str(tmp_path), "BATCH_ROUTER_REDIS_URL": valkey}.items():
+            monkeypatch.setenv(name, given)
+        monkeypatch.setenv("FLOWER_PORT", port)
+        with pytest.raises(ValidationError, match=f"^FLOWER_PORT is {port}, and another program listens there"):
+            cli.main(["up", "flower"], standalone_mode=False)
+        with pytest.raises(OSError, match="address already in use") as error:
+            cli.main(["simulate", "--port", port], standalone_mode=False)
+    assert describe(error.value).endswith("address already in use: choose another port; 0 takes any free one")
