@@ -10,10 +10,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from batch_router import BatchRouter, OutputSchema, UnifiedResult, ValidationError
+from batch_router import BatchRouter, ErrorType, OutputSchema, UnifiedResult, ValidationError
 from batch_router.providers import AnthropicProvider, GoogleProvider, OpenAIProvider, Provider
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
+from batch_router.simulator.scenario import Misfit
 from tests.providers import schema_classes as classes
 
 KINDS = {"openai": (OpenAIProvider, "/openai/v1"), "anthropic": (AnthropicProvider, "/anthropic"),
@@ -137,3 +138,18 @@ def test_a_text_without_a_schema_can_be_parsed_too(tmp_path: Path) -> None:
     ) as told:
         wrong.parse(classes.Label)
     assert len(str(told.value)) < 1200
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_answer_that_does_not_fit_is_asked_again(tmp_path: Path, name: str) -> None:
+    """As often as the batch says; then the row is errored and keeps its last answer. Without retries it succeeds."""
+    rows = [row(str(number), output_schema=classes.Label) for number in range(12)]
+    some = send(tmp_path / "some", name, rows, Scenario(misfit=(Misfit(share=0.3),)), invalid_retries=10)
+    assert [result.parse(classes.Label) is not None for result in some] == [True] * 12
+    for retries in (0, 1):
+        scenario = Scenario(misfit=(Misfit(),))
+        result = send(tmp_path / str(retries), name, rows[:1], scenario, invalid_retries=retries)[0]
+        assert str(result.text).startswith("Here you are: {")
+        assert str(result.parse_error).startswith("the text is no JSON")
+        assert result.is_successful() == (retries == 0)
+        assert retries == 0 or (result.error is not None and result.error.type is ErrorType.INVALID_OUTPUT)

@@ -68,7 +68,7 @@ BatchRouter.wait_for_completion(provider_name, batch_id, poll_interval=0.2, time
 #: The options of `send_batch`; and those that `submit` and `submit_batch.delay` take besides.
 OPTIONS = """
 model replace_model endpoint system_prompt generation_config output_schema
-unsupported row_retries batch_id idempotency_key credential
+unsupported row_retries invalid_retries batch_id idempotency_key credential
 timeout keep_remote completion_window headers betas engine_options
 """
 MORE_OPTIONS = "requests input check_rows metadata"

@@ -49,6 +49,7 @@ class _BatchOptions(_RowOptions):
     batch_id: str | None
     idempotency_key: str | None
     row_retries: int
+    invalid_retries: int
     credential: str | None
     timeout: float | None
     keep_remote: bool
@@ -89,6 +90,9 @@ def _row_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--batch-id", help="An id of your own: letters, digits, _ and -.")
 @click.option(
     "--row-retries", type=int, default=2, help="How often to send rows again that failed for a passing reason."
+)
+@click.option(
+    "--invalid-retries", type=int, default=0, help="How often to ask again where an answer does not fit its schema."
 )
 @click.option("--idempotency-key", help="Submitting the same file with the same key again gives the same batch.")
 @click.option("--credential", metavar="NAME", help="The name of the provider key to use; the workers know the key.")

@@ -70,6 +70,7 @@ class ErrorType(StrEnum):
     SERVER = "server"
     MISSING = "missing"  # the provider returned no row for the request
     MALFORMED = "malformed"  # the provider returned a row that cannot be read
+    INVALID_OUTPUT = "invalid_output"  # the answer does not fit the schema after all `invalid_retries`; it is kept
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     UNDECIDED = "undecided"  # its shard was given up while nothing told whether the provider had answered it

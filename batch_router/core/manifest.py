@@ -72,6 +72,7 @@ class Manifest(Shown, frozen=True, kw_only=True):
             how often: see docs/schemas.md.
         unexpected: answers to no request of the batch, or to one that was answered before.
         repaired: answers that were not valid JSON and had to be read leniently.
+        invalid: errored results whose answers do not fit (`invalid_output`).
         storage: the folder that the names of the parts' objects are in.
         parts: in the order of the shards.
     """
@@ -90,5 +91,6 @@ class Manifest(Shown, frozen=True, kw_only=True):
     adjusted: dict[str, int] = msgspec.field(default_factory=dict)
     unexpected: int = 0
     repaired: int = 0
+    invalid: int = 0
     storage: str
     parts: tuple[ManifestPart, ...] = ()

@@ -70,7 +70,8 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
         images: `{"media_type", "data"}` each, `data` in base64; or `{"url"}`.
         citations: the sources that the answer names, each as the provider has it.
         parsed: the text as data, where a schema or JSON was asked for; None if it does not fit.
-        parse_error: why there is no such data, or why it could not be checked; the row has succeeded in any case.
+        parse_error: why there is no such data, or why it could not be checked; the row has succeeded unless
+            `invalid_retries` asked for more.
         embedding: the numbers of the (first) input, in results of embeddings only.
         embeddings: the numbers of each input, where there were several.
         finish_reason: why the model stopped; `finish_reason_raw` is the provider's word for it.

@@ -84,6 +84,8 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
 
     Attributes:
         version: of this record; names are only ever added to it.
+        invalid: how many of the errored rows have an answer that does not fit (`invalid_output`), while the store has
+            the batch's shards; the manifest has it for good.
         completed_at: when the batch ended.
         expires_at: when the provider gives up on what is not done by then.
         error: what ended the batch, or holds it up.
@@ -100,6 +102,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     provider: str
     status: BatchStatus
     request_counts: RequestCounts
+    invalid: int = 0
     created_at: str
     completed_at: str | None = None
     expires_at: str | None = None

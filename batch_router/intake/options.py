@@ -58,6 +58,9 @@ class SendOptions(TypedDict, total=False):
             "drop" leaves it out and counts it in the manifest.
         row_retries: how often a row is sent again that failed for a passing reason (expired, overloaded, missing...):
             0 to 10, by default 2.
+        invalid_retries: how often a row is asked again whose answer is no JSON, or does not fit its schema: 0 to 10.
+            Each time is paid for. A row whose last answer does not fit is errored as `invalid_output`, and has that
+            answer. By default (0) it is not asked again, and has succeeded with a `parse_error`.
         batch_id: an id of your own for the batch: letters, digits, `_` and `-`, at most 64; by default a random one.
         idempotency_key: any text of up to 512 characters. A second submission with the same key and the same content
             is the same batch; with other content it is an error. The batch id is derived from it.
@@ -82,6 +85,7 @@ class SendOptions(TypedDict, total=False):
     output_schema: OutputSchema | Mapping[str, object] | type | None
     unsupported: Unsupported
     row_retries: int
+    invalid_retries: int
     batch_id: str | None
     idempotency_key: str | None
     credential: str | None
@@ -154,6 +158,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
 
     unsupported: Unsupported = "error"
     row_retries: Annotated[int, Meta(ge=0, le=10)] = 2
+    invalid_retries: Annotated[int, Meta(ge=0, le=10)] = 0
     batch_id: str | None = None
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     credential: str | None = None

@@ -31,6 +31,7 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
         provider=batch.provider,
         status=_status(batch, shards),
         request_counts=_counts(batch, shards),
+        invalid=sum(shard.part.invalid for shard in shards if shard.part),
         created_at=iso_time(batch.created_at),
         completed_at=iso_time(batch.ended_at or batch.updated_at) if final else None,
         expires_at=iso_time(max(expiry)) if expiry else None,

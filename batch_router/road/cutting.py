@@ -221,6 +221,7 @@ class Cutter:
             requests=shard.requests,
             row_ids=shard.row_ids,
             retries_left=options.row_retries,
+            invalid_left=options.invalid_retries or None,
             engine_options=options.engine_options,
             job_options=options.job_options,
             keep_remote=options.keep_remote,

@@ -45,7 +45,13 @@ class _Slice(NamedTuple):
 
 
 def split_off(
-    context: Context, shard: Shard, again: "array[int]", parts: int = 1, *, retries_left: int = 0
+    context: Context,
+    shard: Shard,
+    again: "array[int]",
+    parts: int = 1,
+    *,
+    retries_left: int = 0,
+    invalid_left: int | None = None,
 ) -> FollowUps:
     """Write the rows of follow-up shards, each under a label of its own.
 
@@ -55,6 +61,7 @@ def split_off(
         again: their numbers within the shard, ascending.
         parts: how many follow-ups share the rows; each gets at least one.
         retries_left: how often rows of theirs that fail for a passing reason may be sent again.
+        invalid_left: how often rows of theirs may be asked again whose answers do not fit.
     """
     kept = f"{shard_prefix(shard, shard.label)}-kept-row-ids.jsonl"
     share = -(-len(again) // parts)
@@ -68,7 +75,7 @@ def split_off(
         written = [_write_slice(context, shard, part, wanted, rows, kept_ids) for part, wanted in enumerate(slices)]
         for _, (_, row_id) in rows:
             kept_ids.write(row_id)
-    return FollowUps(kept, [_born(shard, each, retries_left) for each in written])
+    return FollowUps(kept, [_born(shard, each, retries_left, invalid_left) for each in written])
 
 
 def _write_slice(
@@ -100,7 +107,7 @@ def _write_slice(
     return _Slice(label, requests, row_ids, number, size, first_row)
 
 
-def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
+def _born(shard: Shard, rows: _Slice, retries_left: int, invalid_left: int | None) -> Shard:
     return Shard(
         state=FIRST_OF_SHARD,
         provider=shard.provider,
@@ -111,6 +118,7 @@ def _born(shard: Shard, rows: _Slice, retries_left: int) -> Shard:
         model=shard.model,
         endpoint=shard.endpoint,
         retries_left=retries_left,
+        invalid_left=invalid_left,
         refusals=shard.refusals,
         queue_waits=shard.queue_waits,
         engine_options=shard.engine_options,

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec.structs import replace
 
-from ..core import FinishReason, UnifiedResult
+from ..core import ErrorType, FinishReason, ResultError, ResultStatus, UnifiedResult
 from ..core.texts import read_json
 from ..security.printable import printable
 from ..state.items import Shard
@@ -19,6 +19,18 @@ _MOST_SLOW = 10
 # Brackets of a text that can be nested too deeply to be written again.
 _DEEP = 500
 _SHOWN = 200
+_NOT_CHECKED = "not checked"
+
+
+def is_invalid(result: UnifiedResult) -> bool:
+    """Whether an answer that was parsed is not what was asked for; one that could not be checked may be."""
+    return result.parse_error is not None and not result.parse_error.startswith(_NOT_CHECKED)
+
+
+def invalid(result: UnifiedResult) -> UnifiedResult:
+    """The result of a row none of whose answers fits: errored, with the last answer."""
+    error = ResultError(type=ErrorType.INVALID_OUTPUT, message=result.parse_error or "", retryable=True)
+    return replace(result, status=ResultStatus.ERRORED, error=error)
 
 
 class AnswerParser:

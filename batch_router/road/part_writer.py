@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ..core import ResultStatus, UnifiedResult
+from ..core import ErrorType, ResultStatus, UnifiedResult
 from ..jsonl import TOO_DEEP
 from ..state.items import Part
 from .answers import unreadable
@@ -25,6 +25,7 @@ class PartWriter:
         self._buffer = bytearray()
         self._succeeded = 0
         self._counts: Counter[str] = Counter()
+        self._invalid = 0
         self._size = 0
         self._digest = hashlib.sha256()
 
@@ -42,6 +43,7 @@ class PartWriter:
             self._succeeded += 1
         else:
             self._counts[result.status] += 1
+            self._invalid += result.error is not None and result.error.type is ErrorType.INVALID_OUTPUT
         if len(buffer) > _BUFFER:
             self._flush()
 
@@ -52,6 +54,7 @@ class PartWriter:
             name=self._name,
             unexpected=unexpected,
             repaired=repaired,
+            invalid=self._invalid,
             size=self._size,
             sha256=self._digest.hexdigest(),
             succeeded=self._succeeded,

@@ -80,8 +80,18 @@ def answer_or_refusal(make: Callable[[], dict[str, Any]]) -> dict[str, Any] | Re
         return Refusal(message=f"The body is not as the API describes it: {error}")
 
 
-def text_for(scenario: Scenario, prompt: str, form: Form = FREE) -> str:
-    """What the model answers to a prompt, in the form that the request asks for."""
+def text_for(scenario: Scenario, prompt: str, form: Form = FREE, row_id: str = "") -> str:
+    """What the model answers to a prompt, in the form that the request asks for if the scenario lets it."""
+    text = _fitting_text(scenario, prompt, form)
+    return f"Here you are: {text}" if form.is_json and _misfits(scenario, prompt, row_id) else text
+
+
+def _misfits(scenario: Scenario, prompt: str, row_id: str) -> bool:
+    chance = _chance(scenario.seed, row_id)
+    return any(chance < misfit.share and re.search(misfit.match, prompt) for misfit in scenario.misfit)
+
+
+def _fitting_text(scenario: Scenario, prompt: str, form: Form) -> str:
     for answer in scenario.answers:
         if found := re.search(answer.match, prompt):
             return answer.text.format(found[0], *found.groups())

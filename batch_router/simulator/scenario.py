@@ -47,6 +47,18 @@ class Refusal(Part, frozen=True, kw_only=True):
     job: bool = False
 
 
+class Misfit(Part, frozen=True, kw_only=True):
+    """Answers that are no JSON although the request asks for JSON: words stand in front of it.
+
+    Attributes:
+        match: a regular expression over the prompt; empty matches all rows.
+        share: the share of the matching rows that is answered like this; a row that is sent again has another chance.
+    """
+
+    match: str = ""
+    share: Annotated[float, Meta(ge=0, le=1)] = 1
+
+
 class Fault(Calls, frozen=True, kw_only=True):
     """What goes wrong with HTTP requests: by default with one of those that match.
 
@@ -74,6 +86,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     Attributes:
         seed: decides the order of the answers and everything else that looks random.
         style: the text where no `answers` matches: the prompt again (`echo`), or a few words (`words`).
+        misfit: rows that ask for JSON and get something else.
         recorded: a file of answers recorded from the real service, returned instead of generated ones.
         drop: rows that are never returned (a regular expression over the prompt).
         repeat: rows that are returned twice (a regular expression over the prompt).
@@ -94,6 +107,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     style: Literal["echo", "words"] = "echo"
     answers: tuple[Answer, ...] = ()
     refuse: tuple[Refusal, ...] = ()
+    misfit: tuple[Misfit, ...] = ()
     recorded: str | None = None
     drop: str | None = None
     repeat: str | None = None

@@ -80,6 +80,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         row_ids: storage name of their ids, where some of the shard's rows went on to another shard.
         unexpected: answers whose row is not ours, or was answered before; `answers` keeps them.
         repaired: answers that were not valid JSON and had to be read leniently.
+        invalid: errored results whose answers do not fit.
         size: bytes of the results.
         sha256: of the results, in hex.
     """
@@ -92,6 +93,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     expired: int = 0
     unexpected: int = 0
     repaired: int = 0
+    invalid: int = 0
     size: int = 0
     sha256: str = ""
 
@@ -207,6 +209,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         upload: the provider's name of the uploaded file.
         uploads: how often sending the rows was begun.
         retries_left: how often rows that fail for a passing reason may be sent again.
+        invalid_left: how often rows whose answers do not fit may be asked again; None: they succeed.
         retried: how many of its rows went on to a follow-up shard; their results are there.
         engine_options: of the batch, for a job that runs in the worker.
         job_options: what the batch asks of its jobs.
@@ -245,6 +248,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     row_ids: str
     schemas: str | None = None
     retries_left: int = 0
+    invalid_left: int | None = None
     retried: int = 0
     round: int = 0
     upload: str | None = None

@@ -40,6 +40,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         adjusted=batch.adjusted,
         unexpected=sum(shard.part.unexpected for shard in shards if shard.part),
         repaired=sum(shard.part.repaired for shard in shards if shard.part),
+        invalid=sum(shard.part.invalid for shard in shards if shard.part),
         storage=context.storage.address,
         parts=parts,
     )

@@ -15,7 +15,7 @@ from ..context import Context
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
 from ..outcome import ShardOutcome, shard_to
-from ..parsing import AnswerParser
+from ..parsing import AnswerParser, invalid, is_invalid
 from ..part_writer import PartWriter
 from ..refetch import fetch_again
 from ..row_ids import read_row_id, read_row_ids
@@ -24,11 +24,21 @@ from ..unanswered import refused_results, why_unanswered
 
 
 class _Written(NamedTuple):
-    """Attributes: `part`, the results; `again`, the rows that go again and have none here; `lost`, see `Shard.lost`."""
+    """What was written.
+
+    Attributes:
+        part: the results.
+        again: the rows that go again and have none here.
+        lost: see `Shard.lost`.
+        passing: whether any of these rows failed for a passing reason.
+        invalid: whether any of them has an answer that does not fit.
+    """
 
     part: Part
     again: "array[int]"
     lost: int
+    passing: bool
+    invalid: bool
 
 
 def normalize(context: Context, shard: Shard) -> ShardOutcome:
@@ -39,7 +49,7 @@ def normalize(context: Context, shard: Shard) -> ShardOutcome:
         if (again := fetch_again(shard, f"{damaged} is not what was fetched")) is not None:
             return again.over(ShardFacts(answers=whole))
     refused = refused_results(context, shard)
-    part, rows, lost = _write_results(context, shard, refused)
+    part, rows, lost, passing, unfit = _write_results(context, shard, refused)
     facts = ShardFacts(part=part, lost=lost, unfetched=_are_unfetched(shard, part, lost))
     if refused:
         facts["failure"] = _refusal(shard, refused)
@@ -47,8 +57,10 @@ def normalize(context: Context, shard: Shard) -> ShardOutcome:
         facts["failure"] = Failure(type=ErrorType.MISSING, message=f"no answer could be fetched: {shard.gap}")
     if not rows:
         return shard_to(shard.state.onward, **facts)
-    parts, retries = (shard.resend, shard.retries_left) if shard.resend else (1, shard.retries_left - 1)
-    kept, follow_ups = split_off(context, shard, rows, parts, retries_left=retries)
+    retries = shard.retries_left - (passing and not shard.resend)
+    invalid_left = None if shard.invalid_left is None else shard.invalid_left - unfit
+    parts = shard.resend or 1
+    kept, follow_ups = split_off(context, shard, rows, parts, retries_left=retries, invalid_left=invalid_left)
     part = msgspec.structs.replace(part, row_ids=kept)
     return shard_to(shard.state.onward, spawn=follow_ups, part=part, retried=len(rows)).over(facts)
 
@@ -86,7 +98,8 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
     kept = _rows_kept(context, shard)
     may_retry = shard.retries_left > 0 and not shard.cancel and kept is None
     resends = shard.resend > 0 and not shard.cancel and kept is None
-    again = array("l")
+    may_ask = bool(shard.invalid_left) and not shard.cancel and kept is None
+    again, passing, unfit = array("l"), False, False
     name = f"{shard_prefix(shard, shard.label)}-results.jsonl"
     with (
         context.storage.write(name) as stream,
@@ -105,14 +118,21 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
             if result.status is not ResultStatus.SUCCEEDED:
                 if may_retry and is_passing(result):
                     again.append(row)
+                    passing = True
                     continue
                 result = bounded(shown(result, shard.label, row))
             elif row_id.schema is not None:
                 result = parser.parse(result, row_id.schema)
+                if shard.invalid_left is not None and is_invalid(result):
+                    if may_ask:
+                        again.append(row)
+                        unfit = True
+                        continue
+                    result = invalid(result)
             results.add(result)
         part = results.finish(unexpected=located.unexpected, repaired=answers.repaired)
         part = msgspec.structs.replace(part, row_ids=shard.part.row_ids if shard.part else None)
-    return _Written(part, again, unanswered.lost)
+    return _Written(part, again, unanswered.lost, passing, unfit)
 
 
 def _rows_kept(context: Context, shard: Shard) -> set[int] | None:

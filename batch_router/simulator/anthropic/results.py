@@ -77,7 +77,7 @@ def _errored(kind: str, message: str) -> dict[str, Any]:
 def _message(scenario: Scenario, params: dict[str, Any], row_id: str) -> dict[str, Any]:
     """A message as the service returns it (compare the recorded rows)."""
     call = call_of(scenario, params)
-    text = json.dumps(call.written) if call else text_for(scenario, prompt_of(params), form_of(params))
+    text = json.dumps(call.written) if call else text_for(scenario, prompt_of(params), form_of(params), row_id)
     content = {"type": "text", "text": text}
     if call:
         content = {"type": "tool_use", "id": f"toolu_{row_id}", "name": call.name, "input": call.written}

@@ -60,8 +60,9 @@ def _answer(job: Job, scenario: Scenario, row: dict[str, Any], *, is_served: boo
 
 def _response(job: Job, scenario: Scenario, row: dict[str, Any], prompt: str) -> dict[str, Any]:
     make = _embedding if job.embeds else _content
-    answered = refusal_for(scenario, prompt, str(row.get("key"))) or answer_or_refusal(
-        lambda: make(scenario, job.model, prompt, row["request"])
+    row_id = str(row.get("key"))
+    answered = refusal_for(scenario, prompt, row_id) or answer_or_refusal(
+        lambda: make(scenario, job.model, prompt, row["request"], row_id)
     )
     if isinstance(answered, Refusal):
         return {"error": {"code": BY_STATUS.get(answered.status, INTERNAL), "message": answered.message}}
@@ -79,10 +80,10 @@ def _shuffled(value: Any, chooser: random.Random) -> Any:
     return {key: _shuffled(value[key], chooser) for key in keys}
 
 
-def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
+def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any], row_id: str) -> dict[str, Any]:
     """A GenerateContentResponse as the service returns it (compare the recorded rows)."""
     call = call_of(scenario, request)
-    text = json.dumps(call.written) if call else text_for(scenario, prompt, form_of(request))
+    text = json.dumps(call.written) if call else text_for(scenario, prompt, form_of(request), row_id)
     part = {"functionCall": {"name": call.name, "args": call.written}} if call else {"text": text}
     count = either(either(request, "generationConfig"), "candidateCount") or 1
     given, written = count_tokens(str(request.get("contents"))), count * count_tokens(text)
@@ -102,9 +103,9 @@ def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any
     }
 
 
-def _embedding(scenario: Scenario, model: str, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
+def _embedding(scenario: Scenario, model: str, prompt: str, request: dict[str, Any], row_id: str) -> dict[str, Any]:
     """A row of a batch of embeddings, as recorded: its count of tokens is text, and there is no `usageMetadata`."""
-    del model  # the answer does not name it
+    del model, row_id  # the answer names neither
     size = either(request, "outputDimensionality") or 8
     values = vector_for(scenario, prompt, int(size))
     return {"tokenCount": str(count_tokens(prompt)), "embedding": {"values": values}}

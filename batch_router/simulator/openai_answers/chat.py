@@ -12,7 +12,7 @@ def completion(scenario: Scenario, body: dict[str, Any], row_id: str, now: int) 
     """A chat completion as the service returns it (compare the recorded rows)."""
     name, count = name_for(scenario.seed, row_id), body.get("n") or 1
     call = call_of(scenario, body)
-    text = "" if call else text_for(scenario, prompt_of(body), form_of(body))
+    text = "" if call else text_for(scenario, prompt_of(body), form_of(body), row_id)
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     message |= _called(call, name, body) if call else {}
     # As at the service, the demand for one tool ends with `stop`.

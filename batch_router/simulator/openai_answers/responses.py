@@ -11,7 +11,7 @@ from .wanted import call_of, form_of
 def response(scenario: Scenario, body: dict[str, Any], row_id: str, now: int) -> dict[str, Any]:
     """A response object (compare the recorded rows)."""
     name, call = name_for(scenario.seed, row_id), call_of(scenario, body)
-    text = json.dumps(call.written) if call else text_for(scenario, prompt_of(body), form_of(body))
+    text = json.dumps(call.written) if call else text_for(scenario, prompt_of(body), form_of(body), row_id)
     return {
         "id": f"resp_{name}",
         "object": "response",
