@@ -119,7 +119,7 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("start/store.bind_storage", "restart"),
     Effect("watch/store.announce"),
     Effect("sweep/store.take_due"),
-    Effect("sweep/store.restore_times"),
+    Effect("sweep/store.restore_times", "restart"),
     Effect("sweep/publish", "silent"),
     *(
         Effect(f"purge/{name}", by="operator")
@@ -150,7 +150,7 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("create/client.find_uploads", by="forgetting"),
     Effect("resume/store.release", by="race"),
     Effect("create/client.cancel", by="race"),  # of a batch that is cancelled while its job is looked for
-    *(Effect(f"sweep/{name}", by="forgetting") for name in ("store.create", "write mark")),
+    Effect("sweep/store.create", by="forgetting"),
 )
 
 NAMES = frozenset(effect.name for effect in EFFECTS)
