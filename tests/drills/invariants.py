@@ -20,6 +20,7 @@ _LISTS = {
     "google files": ("/google/v1beta/files?pageSize=10000", "files", "name"),
     "google jobs": ("/google/v1beta/batches?pageSize=10000", "operations", "name"),
 }
+_JOBS = "/openai/v1/batches"
 _HEADERS = {"authorization": f"Bearer {KEY}", "x-goog-api-key": KEY, "anthropic-version": "2023-06-01"}
 _CANCEL = re.compile(r"/batches/([^/:]+)[/:]cancel$")
 
@@ -150,15 +151,25 @@ def left_behind(stack: Stack, before: set[str], batch_ids: Iterable[str]) -> lis
 
 def left_of(stack: Stack, before: set[str], shards: list[Shard]) -> list[str]:
     """The same for shards as they were, when a purge has deleted them."""
+    left = remote_objects(stack) - before
     _, undone = jobs_beyond_the_first(stack, shards)
-    kept = (*undone, *_kept(shards))
-    left = {name for name in remote_objects(stack) - before if not name.endswith(kept)}
+    kept = (*undone, *_kept(stack, shards))
+    left = {name for name in left if not name.endswith(kept)}
     return [f"left at the provider: {', '.join(sorted(left))}"] if left else []
 
 
-def _kept(shards: list[Shard]) -> list[str]:
+def _kept(stack: Stack, shards: list[Shard]) -> list[str]:
     jobs = [(shard.job, shard.upload) for shard in shards if shard.unfetched and shard.job]
-    return [name for job, upload in jobs for name in (job.id, upload, *job.outputs) if name]
+    names = (name for job, upload in jobs for name in (job.id, upload, *job.outputs, *_late_outputs(stack, job.id)))
+    return [name for name in names if name]
+
+
+def _late_outputs(stack: Stack, job_id: str) -> tuple[str | None, ...]:
+    """What a job of OpenAI's has answered since a worker last looked at it."""
+    if not job_id.startswith("batch_"):
+        return ()
+    job = _ask(stack, f"{_JOBS}/{job_id}")
+    return (job.get("output_file_id"), job.get("error_file_id"))
 
 
 def what_is_kept(stack: Stack, batch_id: str) -> list[str]:
@@ -173,10 +184,13 @@ def remote_objects(stack: Stack) -> set[str]:
     """All files and jobs at the providers that can be deleted there, and are not."""
     found = set()
     for name, (path, field, key) in _LISTS.items():
-        request = urllib.request.Request(stack.simulator.url + path, headers=_HEADERS)
-        with urllib.request.urlopen(request) as answer:
-            found |= {f"{name} {each[key]}" for each in json.load(answer).get(field) or ()}
+        found |= {f"{name} {each[key]}" for each in _ask(stack, path).get(field) or ()}
     return found
+
+
+def _ask(stack: Stack, path: str) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(stack.simulator.url + path, headers=_HEADERS)) as answer:
+        return json.load(answer)
 
 
 def canaries(stack: Stack) -> list[str]:
