@@ -1,6 +1,7 @@
 """What the simulated providers have in common: routes behind a key, and errors in the provider's own format."""
 
 import asyncio
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from .bill import Bill, Charge, Tariff
 from .keys import KEY
+from .numbers import next_number
 from .odd import OddReplies, Wire
 from .progress import Timed
 from .received import Received
@@ -41,6 +43,7 @@ class Account(ABC):
         wire: its wire format.
         tariff: what it takes money for.
         scenario: how the provider behaves.
+        job_numbers: for ids; none is given again by a later simulator of the same folder.
     """
 
     wire: ClassVar[Wire]
@@ -49,6 +52,7 @@ class Account(ABC):
     def __init__(self, scenario: Scenario, received: Path) -> None:
         self.scenario = scenario
         self._received = Received(received)
+        self.job_numbers = itertools.count(next_number(received))
         self._bill = Bill(self.tariff)
         self._odd = OddReplies(self.wire, lambda status: self.fault_body(Fault(match=".*", do="status", status=status)))
         self._odd.start(scenario.odd)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .keys import Mine
+from .numbers import next_number
 
 
 @dataclass
@@ -26,7 +27,7 @@ class FileStore:
         self._folder = folder
         self._now = now
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(next_number(folder))
         self.files: Mine[StoredFile] = Mine()
 
     def begin(self) -> tuple[str, Path]:

@@ -100,3 +100,16 @@ def test_only_the_id_of_a_recorded_row_is_replaced(tmp_path: Path, recorded: byt
         content = client.files.download(file=str(job.dest.file_name))
         client.close()
     assert content == (served % b"t-0" if b"%b" in served else served) + b"\n"
+
+
+def test_a_later_simulator_of_a_folder_gives_no_id_again(tmp_path: Path) -> None:
+    """An id that a client remembers is never another job's, and rows that were kept stay."""
+    made = []
+    for _ in range(2):
+        with Simulator(directory=tmp_path) as simulator:
+            client = openai.OpenAI(api_key="k", base_url=f"{simulator.url}/openai/v1", max_retries=0)
+            file = client.files.create(file=("rows.jsonl", LINE), purpose="batch")
+            job = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+            made.append((file.id, job.id))
+            assert len(simulator.received()) == len(made)
+    assert made == [("file-000001", "batch_000001"), ("file-000002", "batch_000002")]

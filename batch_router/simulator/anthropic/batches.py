@@ -1,7 +1,6 @@
 """The routes of the Message Batches API."""
 
 import asyncio
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ class Batches:
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
         self._batches: Mine[MessageBatch] = Mine()
-        self._numbers = itertools.count(1)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
@@ -44,7 +42,7 @@ class Batches:
 
     async def create(self, request: web.Request) -> web.Response:
         """POST /v1/messages/batches; wrong params are found later, and reported in the row's result."""
-        batch_id = f"msgbatch_{next(self._numbers):06d}"
+        batch_id = f"msgbatch_{next(self._account.job_numbers):06d}"
         batch = MessageBatch(
             id=batch_id,
             version=request.headers["anthropic-version"],

@@ -1,7 +1,6 @@
 """The routes of the batches."""
 
 import asyncio
-import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +34,6 @@ class Batches:
         self._account = account
         self._store = store
         self._jobs: Mine[Job] = Mine()
-        self._numbers = itertools.count(1)
 
     def routes(self, version: str) -> list[web.RouteDef]:
         """The paths of a version of the API."""
@@ -55,7 +53,7 @@ class Batches:
         given = self._input_of(body)
         file_name = given.file_name
         job = Job(
-            name=f"batches/{next(self._numbers):06d}sim",
+            name=f"batches/{next(self._account.job_numbers):06d}sim",
             model=f"models/{request.match_info['model']}",
             display_name=body.get("displayName") or body.get("display_name") or "",
             rows=self._store.files[file_name].path if file_name else self._save_inline(given.inline or []),

@@ -1,7 +1,6 @@
 """The routes of the Batch API."""
 
 import asyncio
-import itertools
 from typing import Any
 
 from aiohttp import web
@@ -25,7 +24,6 @@ class Batches:
         self._account = account
         self._store = store
         self._jobs: Mine[Job] = Mine()
-        self._numbers = itertools.count(1)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
@@ -41,7 +39,7 @@ class Batches:
         body = await request.json()
         stored = self._check_body(body)
         job = Job(
-            id=f"batch_{next(self._numbers):06d}",
+            id=f"batch_{next(self._account.job_numbers):06d}",
             endpoint=body["endpoint"],
             input_file_id=stored.id,
             metadata=body.get("metadata"),
