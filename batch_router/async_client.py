@@ -1,15 +1,17 @@
 """`BatchClient` for asyncio apps: the same methods, each in a thread, so that the event loop goes on meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Self, TypeVar, Unpack
 
-from .client import BatchClient, check_end, pauses
+from .client import BatchClient, decode_result
 from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
 from .exceptions import BatchTimeoutError
 from .intake.mistakes import takes_provider
 from .intake.options import MapOptions, SubmitOptions, with_schema
+from .operations.waiting import check_end, pauses
 from .road.context import Context
 from .state.base import Quarantined
 from .tables.reading import TableLike, table_from
@@ -51,10 +53,31 @@ class AsyncBatchClient:
         return await asyncio.to_thread(self._client.status, batch_id)
 
     async def list(
-        self, limit: int = 20, *, provider: str | None = None, status: BatchStatus | str | None = None, prefix: str = ""
+        self,
+        limit: int = 20,
+        *,
+        provider: str | None = None,
+        status: BatchStatus | str | None = None,
+        prefix: str = "",
+        since: datetime | None = None,
+        before: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Sequence[BatchStatusResponse]:
-        """The newest batches first, those of a provider, in a status, or with a prefix of the id if it is given."""
-        return await asyncio.to_thread(self._client.list, limit, provider=provider, status=status, prefix=prefix)
+        """The newest batches first, or those of them that fit."""
+        return await asyncio.to_thread(
+            self._client.list,
+            limit,
+            provider=provider,
+            status=status,
+            prefix=prefix,
+            since=since,
+            before=before,
+            metadata=metadata,
+        )
+
+    async def ids(self, prefix: str = "", limit: int = 20) -> Sequence[str]:
+        """The ids that begin like this, of the newest batches first; one that is exactly it comes before all others."""
+        return await asyncio.to_thread(self._client.ids, prefix, limit)
 
     async def wait(
         self,
@@ -76,13 +99,26 @@ class AsyncBatchClient:
         """The books of a finished batch: its parts, their counts and hashes."""
         return await asyncio.to_thread(self._client.manifest, batch_id)
 
-    async def results(self, batch_id: str, *, partial: bool = False) -> AsyncIterator[UnifiedResult]:
-        """The results of a batch in input order, one per request: `async for result in client.results(id)`."""
+    async def results(
+        self, batch_id: str, *, partial: bool = False, follow: bool = False
+    ) -> AsyncIterator[UnifiedResult]:
+        """The results of a batch in input order, one per request: `async for result in client.results(id)`.
+
+        With `follow`, those of each shard as it ends. The wait between them can be cancelled.
+        """
+        if follow:
+            async for line in self._follow(batch_id):
+                yield decode_result(line)
+            return
         async for result in _in_threads(lambda: self._client.results(batch_id, partial=partial)):
             yield result
 
-    async def result_lines(self, batch_id: str, *, partial: bool = False) -> AsyncIterator[bytes]:
+    async def result_lines(self, batch_id: str, *, partial: bool = False, follow: bool = False) -> AsyncIterator[bytes]:
         """The same as JSON lines, each with its newline."""
+        if follow:
+            async for line in self._follow(batch_id):
+                yield line
+            return
         async for line in _in_threads(lambda: self._client.result_lines(batch_id, partial=partial)):
             yield line
 
@@ -132,13 +168,13 @@ class AsyncBatchClient:
         """Send the failed rows of a finished batch again, as a batch of their own; returns its id."""
         return await asyncio.to_thread(self._client.retry, batch_id, undecided=undecided)
 
-    async def purge(self, batch_id: str) -> None:
+    async def purge(self, batch_id: str, *, dry_run: bool = False) -> None:
         """Delete all that is kept of a batch that has ended: rows, results, state."""
-        await asyncio.to_thread(self._client.purge, batch_id)
+        await asyncio.to_thread(self._client.purge, batch_id, dry_run=dry_run)
 
-    async def purge_older(self, days: float) -> Sequence[str]:
+    async def purge_older(self, days: float, *, dry_run: bool = False) -> Sequence[str]:
         """Purge the batches that ended more than `days` days ago; returns their ids."""
-        return await asyncio.to_thread(self._client.purge_older, days)
+        return await asyncio.to_thread(self._client.purge_older, days, dry_run=dry_run)
 
     async def quarantined(self, limit: int = 20) -> Sequence[Quarantined]:
         """Items that workers could not read and no longer look at, the newest first, each with the reason."""
@@ -147,6 +183,15 @@ class AsyncBatchClient:
     async def listeners(self, queue: str) -> Sequence[str]:
         """The workers that listen on a queue."""
         return await asyncio.to_thread(self._client.listeners, queue)
+
+    async def _follow(self, batch_id: str) -> AsyncIterator[bytes]:
+        new = await asyncio.to_thread(self._client._new_results, batch_id)
+        for pause in pauses(None):
+            await asyncio.sleep(pause)
+            async for line in _in_threads(new.look):
+                yield line
+            if new.ended:
+                return
 
 
 async def _in_threads(begin: Callable[[], Iterator[_Item]]) -> AsyncIterator[_Item]:

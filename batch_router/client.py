@@ -1,49 +1,48 @@
 """What apps and the command line use: submit, status, wait, results, cancel, list."""
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Self, Unpack
 
 import msgspec
 
 from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
 from .exceptions import (
-    BatchExpiredError,
-    BatchFailedError,
-    BatchNotFinishedError,
     BatchNotFoundError,
     BatchTimeoutError,
-    ValidationError,
 )
 from .intake.mistakes import takes_provider
 from .intake.options import MapOptions, SubmitOptions, with_schema
 from .operations.join import answer_columns, join, tabulate
-from .operations.listing import list_batches, read_status
-from .operations.purge import purge
+from .operations.listing import ids_of, list_batches, read_status
+from .operations.purge import check_ended, purge, purge_older
 from .operations.resolve import resolve
-from .operations.results import ResultFiles, listed_parts, read_numbered, read_results, written_parts
+from .operations.results import (
+    NewResults,
+    ResultFiles,
+    listed_parts,
+    read_manifest,
+    read_numbered,
+    read_results,
+    written_parts,
+)
 from .operations.resume import resume
 from .operations.retry import retry_failed
 from .operations.status import describe_batch
 from .operations.submit import submit
 from .operations.verify import verify
+from .operations.waiting import check_end, pauses
 from .road.context import Context
-from .road.records import read_record
 from .road.storage_mark import check
 from .settings import Settings
-from .state.base import Quarantined, Which
-from .state.checks import passed_over
+from .state.base import Place, Quarantined, Which
 from .state.items import Batch
 from .tables.reading import TableLike, table_from
 from .tables.rendering import submission_of
 
-_decode_result = msgspec.json.Decoder(UnifiedResult).decode
-
-#: Seconds between the first two looks at a batch that is waited for; the later ones are ever further apart.
-FIRST_PAUSE = 0.2
-_LONGEST_PAUSE, _GROWTH = 5.0, 1.1  # a pause is about a tenth of the wait so far
+#: A line of results as a record.
+decode_result = msgspec.json.Decoder(UnifiedResult).decode
 
 
 class BatchClient:
@@ -97,7 +96,15 @@ class BatchClient:
         return describe_batch(self._context, self._batch(batch_id))
 
     def list(
-        self, limit: int = 20, *, provider: str | None = None, status: BatchStatus | str | None = None, prefix: str = ""
+        self,
+        limit: int = 20,
+        *,
+        provider: str | None = None,
+        status: BatchStatus | str | None = None,
+        prefix: str = "",
+        since: datetime | None = None,
+        before: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Sequence[BatchStatusResponse]:
         """The newest batches first. What cannot be read is left out, with a warning on the log.
 
@@ -106,11 +113,28 @@ class BatchClient:
             provider: only this one's.
             status: only those in this status, as in `BatchStatus`.
             prefix: only those whose ids begin with it.
+            since: only those that were submitted at this time or later; without a time zone it is local time.
+            before: only those that follow this batch in the list: the last id of a page gives the next one.
+            metadata: only those with all of these notes. Of those that fit otherwise, the newest 10,000 are looked at;
+                a warning on the log says so where there are more.
 
         Raises:
+            BatchNotFoundError: there is no batch `before`.
             ValidationError: there is no such status, or the prefix begins no id.
         """
-        return list_batches(self._context, Which(provider, read_status(status), prefix), limit)
+        last = None if before is None else self._batch(before)
+        which = Which(
+            provider,
+            read_status(status),
+            prefix,
+            since=0 if since is None else max(0, since.timestamp()),
+            before=None if last is None else Place(last.created_at, last.id),
+        )
+        return list_batches(self._context, which, limit, metadata)
+
+    def ids(self, prefix: str = "", limit: int = 20) -> Sequence[str]:
+        """The ids that begin like this, of the newest batches first; one that is exactly it comes before all others."""
+        return ids_of(self._context, prefix, limit)
 
     def wait(
         self,
@@ -145,29 +169,26 @@ class BatchClient:
         Raises:
             BatchNotFinishedError: there is no manifest yet.
         """
-        context, batch = self._files(), self._batch(batch_id)
-        if batch.erased:
-            raise ValidationError(
-                f"the results of {batch_id} were deleted a while after its end, as BATCH_ROUTER_KEEP_PAYLOADS says"
-            )
-        if batch.manifest is None:
-            raise BatchNotFinishedError(batch_id, self.status(batch_id).status)
-        return read_record(context.storage, batch_id, batch.manifest, Manifest)
+        return read_manifest(self._files(), self._batch(batch_id))
 
-    def results(self, batch_id: str, *, partial: bool = False) -> Iterator[UnifiedResult]:
+    def results(self, batch_id: str, *, partial: bool = False, follow: bool = False) -> Iterator[UnifiedResult]:
         """The results of a batch in input order, one per request, streamed.
 
         Args:
             batch_id: which.
             partial: before the end, too: the results of the shards that have ended by now.
+            follow: until the end: the results of each shard as it ends, each row once. The order is that in which the
+                shards end; within one, it is that of the input.
 
         Raises:
-            BatchNotFinishedError: it has not ended, and `partial` is not set.
+            BatchNotFinishedError: it has not ended, and neither is set.
         """
-        return (_decode_result(line) for line in self.result_lines(batch_id, partial=partial))
+        return (decode_result(line) for line in self.result_lines(batch_id, partial=partial, follow=follow))
 
-    def result_lines(self, batch_id: str, *, partial: bool = False) -> Iterator[bytes]:
+    def result_lines(self, batch_id: str, *, partial: bool = False, follow: bool = False) -> Iterator[bytes]:
         """The same as JSON lines, each with its newline."""
+        if follow:
+            return _follow(self._new_results(batch_id))
         context, batch = self._files(), self._batch(batch_id)
         return read_results(context.storage, self._parts(batch, partial=partial))
 
@@ -223,7 +244,7 @@ class BatchClient:
         """
         context, batch = self._files(), self._batch(batch_id)
         lines = read_numbered(context.storage, self._parts(batch, partial=partial))
-        results = ((row, _decode_result(line)) for row, line in lines)
+        results = ((row, decode_result(line)) for row, line in lines)
         columns = answer_columns(context, batch)
         if table is None:
             return tabulate(results, columns)
@@ -293,23 +314,32 @@ class BatchClient:
         batch = self._batch(batch_id)
         return retry_failed(self._files(), batch, self.results(batch_id), undecided=undecided).id
 
-    def purge(self, batch_id: str) -> None:
+    def purge(self, batch_id: str, *, dry_run: bool = False) -> None:
         """Delete all that is kept of a batch that has ended: rows, results, state.
+
+        Args:
+            batch_id: which.
+            dry_run: only check that it has ended.
 
         Raises:
             ValidationError: it has not ended, or it changed just now.
         """
-        purge(self._files(), self._batch(batch_id))
+        batch = self._batch(batch_id)
+        check_ended(batch)
+        if not dry_run:
+            purge(self._files(), batch)
 
-    def purge_older(self, days: float) -> Sequence[str]:
-        """Purge the batches that ended more than `days` days ago; returns their ids."""
-        purged: list[str] = []
-        context = self._files()
-        for batch in context.store.iter_ended(context.store.now() - days * 86400):
-            with passed_over(), suppress(ValidationError):  # one that was taken up just now stays
-                purge(context, batch)
-                purged.append(batch.id)
-        return purged
+    def purge_older(self, days: float, *, dry_run: bool = False) -> Sequence[str]:
+        """Purge the batches that ended more than `days` days ago; returns their ids.
+
+        Args:
+            days: 0 or more.
+            dry_run: purge nothing, and return the ids.
+
+        Raises:
+            ValidationError: `days` is negative, or no number of days.
+        """
+        return purge_older(self._files(), days, dry_run=dry_run)
 
     def quarantined(self, limit: int = 20) -> Sequence[Quarantined]:
         """Items that workers could not read and no longer look at, the newest first, each with the reason."""
@@ -323,6 +353,10 @@ class BatchClient:
         """The status; None if only the end is wanted, and the batch goes on: then its shards are not read."""
         batch = self._batch(batch_id)
         return None if only_the_end and not batch.state.is_final else describe_batch(self._context, batch)
+
+    def _new_results(self, batch_id: str) -> NewResults:
+        self._batch(batch_id)
+        return NewResults(self._files(), batch_id)
 
     def _files(self) -> Context:
         """The context of a call that reads or writes files: they are where the store's workers look.
@@ -346,31 +380,9 @@ def _open_context() -> Context:
     return open_context(Settings.from_env())
 
 
-def pauses(timeout: float | None, first: float = FIRST_PAUSE) -> Iterator[float]:
-    """The seconds to sleep before each look at a batch that is waited for.
-
-    Args:
-        timeout: seconds until the last look; None: there is no last one.
-        first: seconds between the first look, which is at once, and the second.
-    """
-    deadline = math.inf if timeout is None else time.monotonic() + timeout
-    pause = first
-    yield 0
-    while (left := deadline - time.monotonic()) > 0:
-        yield min(pause, left)
-        pause = min(pause * _GROWTH, max(first, _LONGEST_PAUSE))
-
-
-def check_end(status: BatchStatusResponse) -> BatchStatusResponse:
-    """The status of a batch that ended in time and has answers.
-
-    Raises:
-        BatchExpiredError: it was cancelled when its own `timeout` was over.
-        BatchFailedError: it ended without a single answer.
-    """
-    error = status.error
-    if error is not None and error.type == BatchExpiredError.type and status.timeout is not None:
-        raise BatchExpiredError(status.batch_id, status.timeout)
-    if status.status is BatchStatus.FAILED:
-        raise BatchFailedError(status.batch_id, error.to_dict() if error else {})
-    return status
+def _follow(new: NewResults) -> Iterator[bytes]:
+    for pause in pauses(None):
+        time.sleep(pause)
+        yield from new.look()
+        if new.ended:
+            return

@@ -15,7 +15,6 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from .async_client import AsyncBatchClient
-from .client import FIRST_PAUSE, check_end, pauses
 from .core import BatchStatus, BatchStatusResponse, UnifiedRequest, UnifiedResult
 from .exceptions import (
     BatchFailedError,
@@ -27,6 +26,7 @@ from .exceptions import (
 )
 from .intake.mistakes import takes_provider
 from .intake.options import PydanticModel, SendOptions
+from .operations.waiting import FIRST_PAUSE, check_end, pauses
 from .providers import Provider
 from .road.context import Context
 from .security.logs import get_logger

@@ -9,7 +9,7 @@ import pytest
 
 from batch_router import BatchClient, BatchNotFoundError, BatchStatus, BatchTimeoutError, ValidationError
 from batch_router.async_client import AsyncBatchClient
-from batch_router.client import pauses
+from batch_router.operations.waiting import pauses
 from batch_router.road.context import Context
 
 ROWS = [{"custom_id": "a", "prompt": "b"}]

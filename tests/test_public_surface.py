@@ -17,7 +17,7 @@ GenerationConfig NamedTool OutputSchema Tool
 Content DocumentContent ImageContent TextContent ThinkingContent ToolCallContent ToolResultContent
 UnifiedBatchMetadata UnifiedMessage UnifiedRequest
 
-BatchError BatchStatusResponse Failure RequestCounts ShardStatus
+BatchError BatchStatusResponse ErrorReason Failure RequestCounts ShardStatus
 Manifest ManifestCounts ManifestPart ResultCounts
 ResultError UnifiedResult Usage
 BatchStatus Endpoint ErrorType FinishReason ResultStatus
@@ -34,17 +34,18 @@ SIGNATURES = """
 BatchClient(context=None)
 BatchClient.cancel(batch_id)
 BatchClient.close()
+BatchClient.ids(prefix='', limit=20)
 BatchClient.join(batch_id, table=None, *, partial=False)
-BatchClient.list(limit=20, *, provider=None, status=None, prefix='')
+BatchClient.list(limit=20, *, provider=None, status=None, prefix='', since=None, before=None, metadata=None)
 BatchClient.listeners(queue)
 BatchClient.manifest(batch_id)
 BatchClient.map(table, prompt, provider, *, schema=None, id_column=None, **options)
-BatchClient.purge(batch_id)
-BatchClient.purge_older(days)
+BatchClient.purge(batch_id, *, dry_run=False)
+BatchClient.purge_older(days, *, dry_run=False)
 BatchClient.quarantined(limit=20)
 BatchClient.resolve(item_id, *, attach=None, recreate=False, give_up=False)
-BatchClient.result_lines(batch_id, *, partial=False)
-BatchClient.results(batch_id, *, partial=False)
+BatchClient.result_lines(batch_id, *, partial=False, follow=False)
+BatchClient.results(batch_id, *, partial=False, follow=False)
 BatchClient.resume(batch_id)
 BatchClient.retry(batch_id, *, undecided=False)
 BatchClient.status(batch_id)

@@ -17,15 +17,21 @@ from ..exceptions import (
     UnbalancedError,
 )
 from ..system_errors import describe
-from .batches import convert, list_batches, purge, resolve, results, resume, retry, status, submit, watch
 from .cancel import cancel
+from .convert import convert
+from .decisions import resolve, resume, retry
 from .demo import demo
 from .doctor import doctor
 from .exit_codes import ExitCode
+from .listing import list_batches
+from .purge import purge
 from .rebuild import rebuild
+from .results import results
 from .stack import simulate, up
 from .storage import storage
+from .submit import submit
 from .terminal import say, silence
+from .watch import status, watch
 
 # The first match counts; every other error of ours is a usage error.
 _EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (

@@ -9,19 +9,25 @@ from ..settings import Settings
 from ..state.table import State
 from .confirm import needs_yes, yes
 from .exit_codes import ExitCode
-from .terminal import say
+from .options import batch_argument, json_option, whole_id
+from .terminal import say, tell_json
 
 
 @click.command()
-@click.argument("batch_id")
+@batch_argument
 @yes
-def cancel(batch_id: str, yes: bool) -> int:
+@json_option
+def cancel(batch_id: str, yes: bool, as_json: bool) -> int:
     """End a batch early; finished answers are kept, where the provider keeps them."""
     client = BatchClient()
+    batch_id = whole_id(client, batch_id)
     found = client.status(batch_id)
     if (loss := _loss(found)) is not None:
         needs_yes(yes, loss)
-    if client.cancel(batch_id):
+    is_cancelled = client.cancel(batch_id)
+    if as_json:
+        tell_json({"version": 1, "batch_id": batch_id, "cancelling": is_cancelled})
+    elif is_cancelled:
         say(f"{batch_id} is being cancelled")
     else:
         say(f"{batch_id} has ended already: {client.status(batch_id).status}")

@@ -9,13 +9,15 @@ from ..road.storage_mark import bind_here, check
 from ..settings import Settings
 from .confirm import needs_yes, yes
 from .exit_codes import ExitCode
-from .terminal import tell
+from .options import json_option
+from .terminal import tell, tell_json
 
 
 @click.command()
 @click.option("--move", is_flag=True, help="Bind the store to the storage that this process has.")
 @yes
-def storage(move: bool, yes: bool) -> int:
+@json_option
+def storage(move: bool, yes: bool, as_json: bool) -> int:
     """Show which storage the store is bound to, or bind it to this one.
 
     A folder that was moved keeps its mark, and needs no --move: set BATCH_ROUTER_HOME to its new place.
@@ -26,6 +28,9 @@ def storage(move: bool, yes: bool) -> int:
             needs_yes(yes, f"workers with another storage than {here} end, and batches whose files are not in it fail")
             bind_here(context)
         bound = context.store.bound_storage()
-        tell(f"{bound.address} (mark {bound.mark})" if bound else "none yet: the first worker decides")
+        if as_json:
+            tell_json({"version": 1, "bound": bound and bound._asdict()})
+        else:
+            tell(f"{bound.address} (mark {bound.mark})" if bound else "none yet: the first worker decides")
         check(context)
     return ExitCode.OK

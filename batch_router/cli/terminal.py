@@ -6,12 +6,14 @@ Rich's markup and emoji codes mean nothing here, and characters that steer a ter
 import os
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import click
 import msgspec
 from honcho.printer import Printer
+from rich.cells import cell_len
 from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.style import Style
 from rich.table import Table
@@ -71,6 +73,67 @@ def table(*columns: str, right: Iterable[str] = (), title: str | None = None) ->
     return made
 
 
+def print_grid(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()
+) -> None:
+    """A table whose cells are never cut, whatever the console's width."""
+    for each in grid(columns, rows, width=width_of(console), right=right):
+        console.print(each, soft_wrap=True)
+
+
+def width_of(console: Console) -> int | None:
+    """How wide the terminal is; None where there is none, so that lines may have any length."""
+    return console.width if console.is_terminal else None
+
+
+def grid(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None, right: Collection[str] = ()
+) -> Iterator[Text]:
+    """The lines of a table whose cells are never cut: where it is too wide, each row takes several lines.
+
+    A column without a cell is left out.
+    """
+    table = [[printable(cell, _LONGEST) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(cell_len, cells)) if any(cells[1:]) else 0 for cells in zip(*table, strict=True)]
+    for number, row in enumerate(table):
+        for start, end in _folds(widths, width):
+            cells = [
+                " " * (widths[each] - cell_len(row[each])) + row[each]
+                if columns[each] in right
+                else row[each] + " " * (widths[each] - cell_len(row[each]))
+                for each in range(start, end)
+                if widths[each]
+            ]
+            yield Text(("  " if start else "") + "  ".join(cells).rstrip(), style="" if number else "dim")
+
+
+def _folds(widths: Sequence[int], width: int | None) -> list[tuple[int, int]]:
+    """Which columns share a line: as many as fit; a later line begins with two spaces, as does each gap."""
+    starts, used = [0], 0
+    for number, each in enumerate(widths):
+        if width is not None and used and used + each > width:
+            starts.append(number)
+            used = 2
+        used += each + 2 if each else 0
+    return [*pairwise((*starts, len(widths)))]
+
+
+def age(seconds: float) -> str:
+    """How long ago something was, in one unit: `45s`, `12m`, `5h`, `3d`."""
+    return brief(seconds).partition(" ")[0]
+
+
+def brief(seconds: float) -> str:
+    """A time span in its two largest units: `45s`, `3m 20s`, `5h 2m`, `3d 4h`."""
+    left, parts = max(0, round(seconds)), []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        parts.append(f"{count}{unit}")
+    while len(parts) > 1 and parts[0][0] == "0":
+        del parts[0]
+    return " ".join(part for part in parts[:2] if part == parts[0] or part[0] != "0")
+
+
 def say(text: str) -> None:
     """A text for people, on stderr; it may have lines."""
     click.echo(printable_lines(text, _LONGEST_SPEECH), err=True)
@@ -81,17 +144,33 @@ def tell(text: object) -> None:
     click.echo(printable(str(text)) if sys.stdout.isatty() else str(text))
 
 
+def tell_fact(as_json: bool, **fact: str) -> None:
+    """A single fact that was asked for: its value as a line, or JSON with its name."""
+    if as_json:
+        tell_json({"version": 1, **fact})
+    else:
+        tell(next(iter(fact.values())))
+
+
 def tell_json(value: Any) -> None:
     """A line of JSON that was asked for."""
     tell_lines([msgspec.json.encode(value) + b"\n"])
 
 
-def tell_lines(lines: Iterable[bytes]) -> bool:
-    """Write JSON lines to stdout, for a program as they are; False if the reader has closed it (`| head`)."""
+def tell_lines(lines: Iterable[bytes], *, at_once: bool = False) -> bool:
+    """Write JSON lines to stdout, for a program as they are; False if the reader has closed it (`| head`).
+
+    Args:
+        lines: each with its newline.
+        at_once: whether each is there to be read before the next one is waited for.
+    """
     if sys.stdout.isatty():
         lines = map(_shown, lines)
     try:
-        sys.stdout.buffer.writelines(lines)
+        for each in lines:
+            sys.stdout.buffer.write(each)
+            if at_once:
+                sys.stdout.flush()
         sys.stdout.flush()
     except BrokenPipeError:
         silence()

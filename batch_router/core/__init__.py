@@ -15,6 +15,7 @@ from .jobs import Failure
 from .manifest import Manifest, ManifestCounts, ManifestPart, ResultCounts
 from .messages import UnifiedMessage
 from .native import NativeRow
+from .reasons import ErrorReason, ReasonCounter
 from .requests import UnifiedBatchMetadata, UnifiedRequest
 from .responses import ResultError, UnifiedResult, Usage
 from .status import BatchError, BatchStatusResponse, RequestCounts, ShardStatus
@@ -26,6 +27,7 @@ __all__ = [
     "Content",
     "DocumentContent",
     "Endpoint",
+    "ErrorReason",
     "ErrorType",
     "Failure",
     "FinishReason",
@@ -37,6 +39,7 @@ __all__ = [
     "NamedTool",
     "NativeRow",
     "OutputSchema",
+    "ReasonCounter",
     "RequestCounts",
     "ResultCounts",
     "ResultError",

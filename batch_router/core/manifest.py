@@ -4,6 +4,7 @@ import msgspec
 
 from .enums import BatchStatus
 from .jobs import Failure
+from .reasons import ErrorReason
 from .shown import Shown
 
 
@@ -66,6 +67,7 @@ class Manifest(Shown, frozen=True, kw_only=True):
         model: the model of the rows that name none.
         status: in which the batch ended.
         error: what ended it early.
+        reasons: why rows are errored, the most frequent reason first; at most 20 are told apart.
         metadata: the notes that it was submitted with.
         dropped: what its requests asked for and the provider does not take, by name, and how often.
         adjusted: what of its schemas was sent in another way than they say it, by name (`output_schema.minLength`), and
@@ -86,6 +88,7 @@ class Manifest(Shown, frozen=True, kw_only=True):
     created_at: str
     completed_at: str
     error: Failure | None = None
+    reasons: tuple[ErrorReason, ...] = ()
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     adjusted: dict[str, int] = msgspec.field(default_factory=dict)

@@ -5,6 +5,7 @@ import msgspec
 from ..exceptions import ValidationError
 from .enums import BatchStatus
 from .jobs import Failure
+from .reasons import ErrorReason
 from .record import JsonObject
 from .shown import Shown
 
@@ -84,11 +85,14 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
 
     Attributes:
         version: of this record; names are only ever added to it.
+        model: the model of the rows that name none.
+        credential: the name of the key that its provider is called with; None: the workers' own.
         invalid: how many of the errored rows have an answer that does not fit (`invalid_output`), while the store has
             the batch's shards; the manifest has it for good.
         completed_at: when the batch ended.
         expires_at: when the provider gives up on what is not done by then.
         error: what ended the batch, or holds it up.
+        reasons: why rows are errored, the most frequent reason first: of the shards whose results are written.
         waiting_for: why nothing moves, since when, and when it is tried again, where something is amiss: of one shard,
             with a count of the others by their reasons.
         shards: one record for each shard.
@@ -100,6 +104,8 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     version: int = 1
     batch_id: str
     provider: str
+    model: str | None = None
+    credential: str | None = None
     status: BatchStatus
     request_counts: RequestCounts
     invalid: int = 0
@@ -107,6 +113,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     completed_at: str | None = None
     expires_at: str | None = None
     error: BatchError | None = None
+    reasons: tuple[ErrorReason, ...] = ()
     waiting_for: str | None = None
     shards: tuple[ShardStatus, ...] = ()
     metadata: dict[str, str] = msgspec.field(default_factory=dict)

@@ -1,16 +1,30 @@
 """Which batches there are: found in the store's lists, so that only those that are shown are read."""
 
+from collections.abc import Mapping
+from itertools import islice
+
 from ..core import BatchStatus, BatchStatusResponse
 from ..exceptions import ValidationError
 from ..road.context import Context
+from ..security.logs import get_logger
 from ..security.names import BATCH_ID
 from ..state.base import Which
 from ..state.checks import passed_over
+from ..state.items import Batch
 from .status import describe_batch
 
+# Batches that are looked at for their notes: no index has these.
+_MOST_LOOKED_AT = 10_000
 
-def list_batches(context: Context, which: Which, limit: int) -> list[BatchStatusResponse]:
+log = get_logger(__name__)
+
+
+def list_batches(
+    context: Context, which: Which, limit: int, metadata: Mapping[str, str] | None = None
+) -> list[BatchStatusResponse]:
     """The newest batches first; those that cannot be read are left out, and a warning names them.
+
+    Only the newest 10,000 of them are compared with `metadata`; a warning says so where there are more.
 
     Raises:
         ValidationError: the prefix is none of an id, or the limit is none.
@@ -21,14 +35,30 @@ def list_batches(context: Context, which: Which, limit: int) -> list[BatchStatus
         raise ValidationError(f"prefix {which.prefix[:80]!r} begins no id: ids have letters, digits, _ and -")
     found: list[BatchStatusResponse] = []
     batches = context.store.iter_batches(_listed(which)) if limit else iter(())
-    for batch in batches:
-        if which.provider in (None, batch.provider):
+    for number, batch in enumerate(batches):
+        if metadata and number == _MOST_LOOKED_AT:
+            log.warning("action=list_ended looked_at=%s last=%s: --before goes on there", number, batch.id)
+            break
+        if which.provider in (None, batch.provider) and _has(batch, metadata or {}):
             with passed_over():
                 status = describe_batch(context, batch)
                 found += [status] if which.status in (None, status.status) else []
         if len(found) == limit:
             break
     return found
+
+
+def ids_of(context: Context, prefix: str, limit: int) -> list[str]:
+    """The ids that begin so, of the newest batches first; one that is exactly it comes before all others."""
+    if prefix and not BATCH_ID.fullmatch(prefix):
+        return []
+    exact = [prefix] if prefix and not context.store.unknown([prefix]) else []
+    others = (batch.id for batch in context.store.iter_batches(Which(prefix=prefix)) if batch.id != prefix)
+    return [*exact, *islice(others, max(0, limit - len(exact)))]
+
+
+def _has(batch: Batch, metadata: Mapping[str, str]) -> bool:
+    return metadata.items() <= batch.metadata.items()
 
 
 def read_status(status: BatchStatus | str | None) -> BatchStatus | None:

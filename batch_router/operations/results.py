@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..core import Manifest
-from ..exceptions import FileOperationError
+from ..exceptions import BatchNotFinishedError, BatchNotFoundError, FileOperationError, ValidationError
+from ..road.context import Context
+from ..road.records import read_record
 from ..road.row_ids import read_row_id
 from ..security.paths import is_of_batch
 from ..state.checks import corrupt
@@ -19,6 +21,22 @@ class ResultFiles(NamedTuple):
     first_row: int
     results: str
     row_ids: str
+
+
+def read_manifest(context: Context, batch: Batch) -> Manifest:
+    """The books of a finished batch.
+
+    Raises:
+        BatchNotFinishedError: there is no manifest yet.
+        ValidationError: its payloads were deleted.
+    """
+    if batch.erased:
+        raise ValidationError(
+            f"the results of {batch.id} were deleted a while after its end, as BATCH_ROUTER_KEEP_PAYLOADS says"
+        )
+    if batch.manifest is None:
+        raise BatchNotFinishedError(batch.id, batch.state)
+    return read_record(context.storage, batch.id, batch.manifest, Manifest)
 
 
 def written_parts(shards: Iterable[Shard]) -> list[ResultFiles]:
@@ -68,6 +86,51 @@ def read_numbered(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[tu
             heapq.heappop(heads)
         else:
             heapq.heapreplace(heads, (following[0], number, following[1], rest))
+
+
+class NewResults:
+    """The results of a batch as its shards end, each row once.
+
+    Attributes:
+        ended: whether the batch has ended, and all of them were given.
+    """
+
+    def __init__(self, context: Context, batch_id: str) -> None:
+        self.ended = False
+        self._context = context
+        self._batch_id = batch_id
+        self._read: set[str] = set()
+        self._given = bytearray()  # by row number
+
+    def look(self) -> Iterator[bytes]:
+        """The lines of the parts that were written since the last look, part by part, each in input order.
+
+        Raises:
+            BatchNotFoundError: there is no such batch any more.
+            BatchNotFinishedError: it has ended without a manifest: its rows were refused.
+        """
+        store = self._context.store
+        batch = store.get_batch(self._batch_id)
+        if batch is None:
+            raise BatchNotFoundError(self._batch_id)
+        if batch.state.is_final:
+            parts = listed_parts(batch, read_manifest(self._context, batch))
+        else:
+            parts = written_parts(store.get_shards(batch))
+        for part in parts:
+            if part.results not in self._read:
+                yield from self._fresh(part)
+                self._read.add(part.results)
+        self.ended = batch.state.is_final
+
+    def _fresh(self, part: ResultFiles) -> Iterator[bytes]:
+        """Those of rows that were not given: a batch that a store forgot and that is cut again has parts anew."""
+        for row, line in _read_part(self._context.storage, part):
+            if row >= len(self._given):
+                self._given.extend(bytes(row + 1 - len(self._given)))
+            if not self._given[row]:
+                self._given[row] = 1
+                yield line
 
 
 def _read_part(storage: Storage, part: ResultFiles) -> Iterator[tuple[int, bytes]]:

@@ -9,6 +9,8 @@ from ..core import (
     BatchError,
     BatchStatus,
     BatchStatusResponse,
+    ErrorReason,
+    ReasonCounter,
     RequestCounts,
     ResultStatus,
     ShardStatus,
@@ -29,6 +31,8 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
     return BatchStatusResponse(
         batch_id=batch.id,
         provider=batch.provider,
+        model=batch.model,
+        credential=batch.credential,
         status=_status(batch, shards),
         request_counts=_counts(batch, shards),
         invalid=sum(shard.part.invalid for shard in shards if shard.part),
@@ -36,6 +40,7 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
         completed_at=iso_time(batch.ended_at or batch.updated_at) if final else None,
         expires_at=iso_time(max(expiry)) if expiry else None,
         error=_error(context, batch),
+        reasons=_reasons(batch, shards),
         waiting_for=None if final else _waiting_for(context, batch, shards),
         shards=tuple(map(_describe_shard, shards)),
         metadata=dict(batch.metadata),
@@ -73,6 +78,12 @@ def _ended(shard: Shard) -> dict[str, int]:
         succeeded = min(job.completed, shard.rows)
         return {"succeeded": succeeded, "errored": min(job.failed, shard.rows - succeeded)}
     return {"succeeded": min(shard.progress.completed, shard.rows)} if shard.progress else {}
+
+
+def _reasons(batch: Batch, shards: Sequence[Shard]) -> tuple[ErrorReason, ...]:
+    if batch.state.is_final:
+        return batch.reasons
+    return ReasonCounter(each for shard in shards if shard.part for each in shard.part.reasons).most_common()
 
 
 def _error(context: Context, batch: Batch) -> BatchError | None:

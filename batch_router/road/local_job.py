@@ -75,6 +75,7 @@ def _watched(running: Running, shard: Shard, client: LocalClient) -> Iterator[No
 
 def _watch(running: Running, shard: Shard, client: LocalClient, over: threading.Event) -> None:
     job_id = shard.requests  # as of all jobs of a `LocalClient`
+    answered = shard.progress.completed if shard.progress else 0
     first: Progress | None = None
     cancelled = False
     while not over.wait(min(_LOOK_EVERY, running.settings.renew_every)):
@@ -82,7 +83,8 @@ def _watch(running: Running, shard: Shard, client: LocalClient, over: threading.
             client.interrupt(job_id)
         try:
             cancelled = cancelled or _pass_on_cancel(running, shard, client)
-            now, completed = running.store.now(), sound(shard.provider, client.get(job_id)).completed
+            # an engine that starts again has not read yet what an earlier run answered
+            now, completed = running.store.now(), max(answered, sound(shard.provider, client.get(job_id)).completed)
             if first is None or completed == first.before:  # loading the model is no measure of its pace
                 first = Progress(completed=completed, before=completed, since=now, at=now)
             running.lease.renew(progress=msgspec.structs.replace(first, completed=completed, at=now))

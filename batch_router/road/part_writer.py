@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ..core import ErrorType, ResultStatus, UnifiedResult
+from ..core import ErrorType, ReasonCounter, ResultStatus, UnifiedResult
 from ..jsonl import TOO_DEEP
 from ..state.items import Part
 from .answers import unreadable
@@ -26,6 +26,7 @@ class PartWriter:
         self._succeeded = 0
         self._counts: Counter[str] = Counter()
         self._invalid = 0
+        self._reasons = ReasonCounter()
         self._size = 0
         self._digest = hashlib.sha256()
 
@@ -44,6 +45,8 @@ class PartWriter:
         else:
             self._counts[result.status] += 1
             self._invalid += result.error is not None and result.error.type is ErrorType.INVALID_OUTPUT
+            if result.status is ResultStatus.ERRORED and result.error is not None:
+                self._reasons.add(result.error)
         if len(buffer) > _BUFFER:
             self._flush()
 
@@ -58,6 +61,7 @@ class PartWriter:
             size=self._size,
             sha256=self._digest.hexdigest(),
             succeeded=self._succeeded,
+            reasons=self._reasons.most_common(),
         )
         return msgspec.structs.replace(part, **self._counts)
 

@@ -41,6 +41,13 @@ class Quarantined(NamedTuple):
     reason: str
 
 
+class Place(NamedTuple):
+    """Where a batch stands in the lists: by its creation (seconds since 1970, to the millisecond), then by its id."""
+
+    created_at: float
+    id: str
+
+
 class Which(NamedTuple):
     """Which batches are meant.
 
@@ -49,11 +56,15 @@ class Which(NamedTuple):
         status: in this one, None: in any. The store does not tell `validating` from `queued`; a batch is `parked` with
             one shard that is, and `in_progress` or `cancelling` besides.
         prefix: what their ids begin with.
+        since: created at this time or later (seconds since 1970, to the millisecond).
+        before: those that follow this place in the list.
     """
 
     provider: str | None = None
     status: BatchStatus | None = None
     prefix: str = ""
+    since: float = 0
+    before: Place | None = None
 
 
 ALL = Which()

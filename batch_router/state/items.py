@@ -14,7 +14,7 @@ from typing import ClassVar, TypedDict
 
 import msgspec
 
-from ..core import BatchStatus, Endpoint
+from ..core import BatchStatus, Endpoint, ErrorReason
 from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progress, RefusedRow
 from .table import State
 
@@ -83,6 +83,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         invalid: errored results whose answers do not fit.
         size: bytes of the results.
         sha256: of the results, in hex.
+        reasons: why rows are errored.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     invalid: int = 0
     size: int = 0
     sha256: str = ""
+    reasons: tuple[ErrorReason, ...] = ()
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -161,6 +163,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         report: storage name of the list of refused rows, if any were.
         ended_at: when it ended (seconds since 1970).
         result_counts: by the words of `ResultStatus`, once it has ended.
+        reasons: why rows are errored, once it has ended.
         retired: whether its shards are no longer in the store: it ended long ago.
         erased: whether its payloads were deleted: it ended long ago.
         purging: whether all that is kept of it is being deleted.
@@ -183,6 +186,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     report: str | None = None
     ended_at: float | None = None
     result_counts: dict[str, int] = msgspec.field(default_factory=dict)
+    reasons: tuple[ErrorReason, ...] = ()
     retired: bool = False
     erased: bool = False
     purging: bool = False
@@ -310,6 +314,7 @@ class BatchFacts(ItemFacts, total=False):
     report: str
     ended_at: float | None
     result_counts: dict[str, int]
+    reasons: tuple[ErrorReason, ...]
     retired: bool
     erased: bool
     purging: bool

@@ -1,5 +1,6 @@
 """What the store in memory has, by provider, status, end, account and label; see `lists.lua`."""
 
+import math
 import threading
 from collections.abc import Collection, Iterator
 from typing import TypeVar, cast
@@ -51,8 +52,8 @@ class MemoryLists:
 
     def _batches(self) -> Iterator[Batch]:
         """The newest first."""
-        items = reversed(self._items.values())
-        return (item for item in items if isinstance(item, Batch) and item.schema == SCHEMA)
+        batches = (item for item in self._items.values() if isinstance(item, Batch) and item.schema == SCHEMA)
+        return iter(sorted(batches, key=lambda batch: _place(batch.created_at, batch.id), reverse=True))
 
     def _shards(self) -> Iterator[Shard]:
         return (item for item in self._items.values() if isinstance(item, Shard))
@@ -62,12 +63,18 @@ class MemoryLists:
             in_status = any(item.state is State.PARKED for item in self._family(batch))
         else:
             in_status = which.status in (None, _listed(batch))
-        return in_status and which.provider in (None, batch.provider) and batch.id.startswith(which.prefix)
+        place = _place(batch.created_at, batch.id)
+        in_time = place >= _place(which.since, "") and (which.before is None or place < _place(*which.before))
+        return in_status and in_time and which.provider in (None, batch.provider) and batch.id.startswith(which.prefix)
 
 
 def copy(item: Kind) -> Kind:
     """Through the same bytes as in Redis, so that nothing is shared and nothing passes that Redis could not hold."""
     return cast(Kind, load_item(item.id, dump_item(item)))
+
+
+def _place(created_at: float, batch_id: str) -> tuple[int, str]:
+    return math.floor(created_at * 1000), batch_id
 
 
 def _listed(batch: Batch) -> BatchStatus:

@@ -1,6 +1,7 @@
 """The lists that `lists.lua` keeps, as they are read: ids of batches, and what concerns an account."""
 
-from collections.abc import Collection, Iterator, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
@@ -38,13 +39,13 @@ class Lists:
         self.address = address
 
     def pages(self, which: Which) -> Iterator[list[str]]:
-        """Ids of batches, the newest first; of those with a parked shard, those first that were parked last."""
+        """Ids of batches, the newest first."""
         if which.status is BatchStatus.PARKED:
-            yield from _without_repetition(self._read(f"{self._own}parked"), which.prefix)
+            yield from _in_pages(self._parked(which))
         elif which.prefix:
             yield from _in_pages(self._with_prefix(which))
         else:
-            yield from self._read(self._key(which))
+            yield from self._read(self._key(which), which)
 
     def pages_of_ended(self, before: float) -> Iterator[list[str]]:
         """Ids of batches that ended before a time (seconds since 1970), those first that ended first."""
@@ -53,7 +54,8 @@ class Lists:
     def pages_of_open(self) -> Iterator[list[str]]:
         """Ids of batches that have not ended, few at once: a batch may have thousands of shards."""
         for status in (BatchStatus.QUEUED, BatchStatus.IN_PROGRESS, BatchStatus.CANCELLING):
-            for page in self._read(self._key(Which(status=status))):
+            which = Which(status=status)
+            for page in self._read(self._key(which), which):
                 yield from (page[start : start + _FEW] for start in range(0, len(page), _FEW))
 
     @translated
@@ -106,26 +108,50 @@ class Lists:
     def _key(self, which: Which) -> str:
         return f"{self._own}batches:{which.provider or ''}:{which.status or ''}"
 
-    def _read(self, key: str) -> Iterator[list[str]]:
-        after, size = 0, _FIRST_PAGE
-        while page := self._page(key, after, size):
+    def _read(self, key: str, which: Which) -> Iterator[list[str]]:
+        after, size = self._passed(key, which), _FIRST_PAGE
+        while page := self._page(key, which, after, size):
             yield page
             after, size = after + len(page), min(2 * size, _LARGEST_PAGE)
 
     @translated
-    def _page(self, key: str, after: int, size: int) -> list[str]:
-        return cast("list[str]", self._redis.zrevrange(key, after, after + size - 1))
+    def _page(self, key: str, which: Which, after: int, size: int) -> list[str]:
+        newest = _ms(which.before.created_at) if which.before else "+inf"
+        return cast("list[str]", self._redis.zrevrangebyscore(key, newest, _ms(which.since), after, size))
+
+    @translated
+    def _passed(self, key: str, which: Which) -> int:
+        """How many are of the same millisecond as the place after which the list begins, and not after it."""
+        if which.before is None:
+            return 0
+        at = _ms(which.before.created_at)
+        return sum(each >= which.before.id for each in cast("list[str]", self._redis.zrangebyscore(key, at, at)))
 
     @translated
     def _with_prefix(self, which: Which) -> list[str]:
         """All of them: they lie in the order of their ids."""
-        ids, key = f"{self._own}ids", self._key(which)
+        ids = f"{self._own}ids"
         first, last = f"[{which.prefix}", f"[{which.prefix}\x7f"
+        count = int(self._redis.zlexcount(ids, first, last))
+        pages = (self._redis.zrangebylex(ids, first, last, start, _IDS) for start in range(0, count, _IDS))
+        return self._placed(cast("Iterable[list[str]]", pages), which)
+
+    @translated
+    def _parked(self, which: Which) -> list[str]:
+        """All batches with a parked shard: the operator decides about each, so they are few."""
+        shards = cast("list[str]", self._redis.zrange(f"{self._own}parked", 0, -1))
+        names = [each for each in dict.fromkeys(map(batch_id_of, shards)) if each.startswith(which.prefix)]
+        return self._placed([names], which._replace(status=None))
+
+    def _placed(self, pages: Iterable[list[str]], which: Which) -> list[str]:
+        """Those of these ids that are meant, the newest first."""
+        key, since = self._key(which), _ms(which.since)
+        before = (_ms(which.before.created_at), which.before.id) if which.before else (math.inf, "")
         found: list[tuple[float, str]] = []
-        for start in range(0, int(self._redis.zlexcount(ids, first, last)), _IDS):
-            names = cast("list[str]", self._redis.zrangebylex(ids, first, last, start, _IDS))
+        for names in pages:
             times = self._redis.zmscore(key, names) if names else []
-            found += [(at, name) for at, name in zip(times, names, strict=True) if at is not None]
+            places = ((at, name) for at, name in zip(times, names, strict=True) if at is not None)
+            found += (place for place in places if place[0] >= since and place < before)
         return [name for _, name in sorted(found, reverse=True)]
 
     @translated
@@ -137,10 +163,6 @@ def _in_pages(ids: list[str]) -> Iterator[list[str]]:
     return (ids[start : start + _LARGEST_PAGE] for start in range(0, len(ids), _LARGEST_PAGE))
 
 
-def _without_repetition(pages: Iterator[list[str]], prefix: str) -> Iterator[list[str]]:
-    """The batches of shards, each once."""
-    seen: set[str] = set()
-    for page in pages:
-        fresh = [each for each in dict.fromkeys(map(batch_id_of, page)) if each not in seen and each.startswith(prefix)]
-        seen.update(fresh)
-        yield fresh
+def _ms(seconds: float) -> int:
+    """As `lists.lua` notes it."""
+    return math.floor(seconds * 1000)

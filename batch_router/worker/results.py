@@ -5,9 +5,10 @@ from typing import Any
 from celery import states
 from celery.backends.base import BaseBackend
 
-from ..client import BatchClient, check_end
+from ..client import BatchClient
 from ..core import BatchStatus
 from ..exceptions import BatchExpiredError, BatchFailedError, BatchNotFoundError
+from ..operations.waiting import check_end
 from .process import context
 
 

@@ -18,6 +18,11 @@ def queue_of(hint: Hint) -> str:
     return hint.queue or find_provider(hint.provider).queue or str(hint.state.queue)
 
 
+def task_id(hint: Hint) -> str:
+    """The id of the task of an item's next step: Flower and `celery inspect` show which item it is about."""
+    return f"{hint.id}-v{hint.version}"
+
+
 def publish(hint: Hint, countdown: float = 0) -> None:
     """Send the message for an item: a chain of its remaining steps.
 
@@ -25,7 +30,7 @@ def publish(hint: Hint, countdown: float = 0) -> None:
     """
     states = remaining_road(hint.state)
     first = _signature(hint, args=([hint.id, hint.version],))
-    first.set(argsrepr=f"{hint.id} v{hint.version}")
+    first.set(argsrepr=f"{hint.id} v{hint.version}", task_id=task_id(hint))
     rest = [_signature(hint._replace(state=state)) for state in states[1:]]
     try:
         chain(first, *rest).apply_async(countdown=countdown)

@@ -13,7 +13,7 @@ from ..state.base import Hint
 from ..state.checks import note_unread
 from ..state.items import batch_id_of
 from .process import context
-from .routing import publish
+from .routing import publish, task_id
 
 log = get_logger(__name__)
 
@@ -67,6 +67,7 @@ class RoadTask(Task):
             self._again(message, done.delay)
         following = self.request.chain
         if done.delay == 0 and following and following[-1]["task"] == step:
+            following[-1]["options"]["task_id"] = task_id(hint)  # its version was unknown when the chain was made
             return message
         publish(hint, done.delay)
         raise Ignore

@@ -293,7 +293,7 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
     environment = clean_environment(tmp_path)
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as demo:
         for line in demo.stderr or ():
-            if "polling" in line:
+            if "  queued  " in line or "  in_progress  " in line:
                 os.kill(demo.pid, signal.SIGINT)
                 break
         rest = (demo.stderr.read() if demo.stderr else "") or ""

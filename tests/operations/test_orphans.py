@@ -136,13 +136,18 @@ def test_a_purge_that_was_interrupted_can_be_repeated(context: Context) -> None:
     assert context.store.get_batch("b") is None
 
 
-def test_old_batches_are_purged_together(context: Context) -> None:
+def test_old_batches_are_purged_together(make_context: Callable[..., Context]) -> None:
     """By the time of their end; those that go on are left alone, however old."""
+    now = [1_800_000_000.0]
+    context = make_context(lambda: now[0])
     client = BatchClient(context)
     ended(context, "b")
     submit(context, "openai", {"requests": [{"custom_id": "a", "prompt": "Hi"}], "model": "m", "batch_id": "open"})
+    now[0] += 1
     assert client.purge_older(1) == []
-    assert client.purge_older(-1) == ["b"]
+    with pytest.raises(ValidationError, match="older than -5 days: give a number of days from 0 to 36500"):
+        client.purge_older(-5)
+    assert client.purge_older(0, dry_run=True) == client.purge_older(0) == ["b"]
     assert [batch.batch_id for batch in client.list()] == ["open"]
 
 

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ...core import BatchStatus, Manifest, ManifestCounts, ManifestPart, ResultCounts, ResultStatus
+from ...core import (
+    BatchStatus,
+    Manifest,
+    ManifestCounts,
+    ManifestPart,
+    ReasonCounter,
+    ResultCounts,
+    ResultStatus,
+)
 from ...core.jobs import Failure
 from ...core.times import iso_time
 from ...exceptions import BatchExpiredError, UnbalancedError
@@ -25,6 +33,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
     shards = context.store.get_shards(batch)
     parts = tuple(map(_list_part, shards))
     counts = _add_up(batch, parts)
+    reasons = ReasonCounter(each for shard in shards if shard.part for each in shard.part.reasons).most_common()
     state, failure = _final_state(batch, shards, counts)
     manifest = Manifest(
         batch_id=batch.id,
@@ -35,6 +44,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         created_at=iso_time(batch.created_at),
         completed_at=iso_time(context.store.now()),
         error=failure,
+        reasons=reasons,
         metadata=batch.metadata,
         dropped=batch.dropped,
         adjusted=batch.adjusted,
@@ -54,6 +64,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         manifest=name,
         failure=failure,
         result_counts=written,
+        reasons=reasons,
         ended_at=context.store.now(),
     )
 
