@@ -96,7 +96,9 @@ def _tell_when_ready(running: Processes, ready: Readiness, settings: Settings) -
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes any free port.")
 @click.option("--scenario", type=click.Path(exists=True, path_type=Path), help="How the providers behave, as TOML.")
 @click.option(
-    "--directory", type=click.Path(path_type=Path), help="Keep the providers' files and the log of requests here."
+    "--directory",
+    type=click.Path(path_type=Path),
+    help="Keep the providers' jobs, files and the log of requests here, for the next one, too.",
 )
 def simulate(port: int, scenario: Path | None, directory: Path | None) -> int:
     """Serve the providers' wire protocols on this machine; the first line of output is the URL."""

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from .bill import Bill, Charge, Tariff
-from .keys import KEY
+from .keys import KEY, Mine
 from .numbers import next_number
 from .odd import OddReplies, Wire
 from .progress import Timed
@@ -43,11 +43,13 @@ class Account(ABC):
         wire: its wire format.
         tariff: what it takes money for.
         scenario: how the provider behaves.
+        kept: what the next simulator of the same folder knows, too.
         job_numbers: for ids; none is given again by a later simulator of the same folder.
     """
 
     wire: ClassVar[Wire]
     tariff: ClassVar[Tariff]
+    kept: tuple[Mine[Any], ...]
 
     def __init__(self, scenario: Scenario, received: Path) -> None:
         self.scenario = scenario

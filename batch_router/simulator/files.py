@@ -28,7 +28,7 @@ class FileStore:
         self._now = now
         self._folder.mkdir(parents=True, exist_ok=True)
         self._numbers = itertools.count(next_number(folder))
-        self.files: Mine[StoredFile] = Mine()
+        self.files = Mine(StoredFile, folder / "files.json")
 
     def begin(self) -> tuple[str, Path]:
         """A new id, and the path to write the file to."""

@@ -3,7 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterator, MutableMapping
 from contextvars import ContextVar
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
@@ -12,10 +15,16 @@ KEY: ContextVar[str] = ContextVar("KEY", default="")
 
 
 class Mine(MutableMapping[str, T]):
-    """Things by their id, in the order in which they came: only those of the present request's account."""
+    """Things by their id, in the order in which they came: only those of the present request's account.
 
-    def __init__(self) -> None:
-        self._by_key: defaultdict[str, dict[str, T]] = defaultdict(dict)
+    Args:
+        kind: of the things: dataclasses.
+        file: that keeps them from one simulator to the next.
+    """
+
+    def __init__(self, kind: type[T], file: Path) -> None:
+        self._file = file
+        self._by_key: defaultdict[str, dict[str, T]] = defaultdict(dict, _read(kind, file))
 
     @property
     def _mine(self) -> dict[str, T]:
@@ -36,6 +45,22 @@ class Mine(MutableMapping[str, T]):
     def __len__(self) -> int:
         return len(self._mine)
 
+    def save(self) -> None:
+        """Write down what there is, for the next simulator."""
+        new = self._file.with_suffix(".new")
+        new.write_bytes(msgspec.json.encode(dict(self._by_key), enc_hook=str))
+        new.replace(self._file)
+
     def newest_first(self) -> list[T]:
         """All of them, the last one first."""
         return [*self._mine.values()][::-1]
+
+
+def _read(kind: type[T], file: Path) -> dict[str, dict[str, T]]:
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return {}
+    everything: Any = dict[str, dict[str, kind]]  # type: ignore[valid-type]
+    found: dict[str, dict[str, T]] = msgspec.json.decode(content, type=everything, dec_hook=lambda _, path: Path(path))
+    return found

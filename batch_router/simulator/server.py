@@ -73,6 +73,9 @@ async def _running(scenario: Scenario, folder: Path, host: str, port: int) -> As
         yield _Site(f"http://{host}:{bound[1]}", change, bill)
     finally:
         await runner.cleanup()
+        for account in accounts.values():
+            for kept in account.kept:
+                kept.save()
 
 
 def serve(

@@ -11,6 +11,7 @@ import pytest
 from google import genai
 
 from batch_router.simulator import Scenario, Simulator
+from batch_router.simulator.scenario import Latency
 from batch_router.simulator.vllm.run_batch import read_rows
 
 #: Values that a parser changes: a float that is whole, a big integer, a doubled name, spaces, an escaped letter.
@@ -102,14 +103,16 @@ def test_only_the_id_of_a_recorded_row_is_replaced(tmp_path: Path, recorded: byt
     assert content == (served % b"t-0" if b"%b" in served else served) + b"\n"
 
 
-def test_a_later_simulator_of_a_folder_gives_no_id_again(tmp_path: Path) -> None:
-    """An id that a client remembers is never another job's, and rows that were kept stay."""
+def test_a_later_simulator_of_a_folder_knows_what_the_earlier_one_did(tmp_path: Path) -> None:
+    """Its jobs and files are there, a job goes on, and an id is never another job's."""
     made = []
-    for _ in range(2):
-        with Simulator(directory=tmp_path) as simulator:
+    for number in range(2):
+        with Simulator(Scenario(latency=Latency(in_progress=1 - number)), directory=tmp_path) as simulator:
             client = openai.OpenAI(api_key="k", base_url=f"{simulator.url}/openai/v1", max_retries=0)
             file = client.files.create(file=("rows.jsonl", LINE), purpose="batch")
             job = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
             made.append((file.id, job.id))
+            first = client.batches.retrieve("batch_000001")
             assert len(simulator.received()) == len(made)
     assert made == [("file-000001", "batch_000001"), ("file-000002", "batch_000002")]
+    assert (first.status, first.input_file_id) == ("completed", "file-000001")

@@ -43,6 +43,7 @@ class Anthropic(Account):
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)
         self._batches = Batches(self, folder)
+        self.kept = (self._batches.jobs,)
         self._requests = itertools.count(1)
 
     def routes(self) -> list[web.RouteDef]:

@@ -27,7 +27,7 @@ class Batches:
         self._account = account
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._batches: Mine[MessageBatch] = Mine()
+        self.jobs = Mine(MessageBatch, folder / "jobs.json")
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
@@ -51,7 +51,7 @@ class Batches:
             created_at=self._account.now(),
         )
         await self._read_rows(request, batch)
-        self._batches[batch.id] = batch
+        self.jobs[batch.id] = batch
         self._account.take(batch, batch.id, "", batch.rows)
         request[MADE] = {"job": batch.id, "first_row": batch.first_row, "rows": len(batch.offsets)}
         return web.json_response(self._describe(request, batch))
@@ -68,7 +68,7 @@ class Batches:
 
     async def list_all(self, request: web.Request) -> web.Response:
         """GET /v1/messages/batches, newest first."""
-        batches = self._batches.newest_first()
+        batches = self.jobs.newest_first()
         for batch in batches:
             await self._settle(batch)
         return web.json_response(page(request, [self._describe(request, batch) for batch in batches]))
@@ -92,7 +92,7 @@ class Batches:
         batch = await self._find(request)
         if batch.counts is None:
             raise api_error(400, f"Message Batch {batch.id} cannot be deleted while it is in progress.")
-        del self._batches[batch.id]
+        del self.jobs[batch.id]
         batch.rows.unlink()
         batch.results.unlink()
         request[MADE] = {"deleted": batch.id}
@@ -113,9 +113,9 @@ class Batches:
     async def _find(self, request: web.Request) -> MessageBatch:
         """The batch in the request's path, with its results if it has ended."""
         batch_id = request.match_info["id"]
-        if batch_id not in self._batches:
+        if batch_id not in self.jobs:
             raise api_error(404, f"Message Batch {batch_id} not found.")
-        batch = self._batches[batch_id]
+        batch = self.jobs[batch_id]
         await self._settle(batch)
         return batch
 

@@ -50,8 +50,9 @@ class Google(Account):
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)
         store = FileStore(folder, self.now)
-        self._files = Files(store)
-        self._batches = Batches(self, store)
+        self._files = Files(store, folder)
+        self._batches = Batches(self, store, folder)
+        self.kept = (store.files, self._files.uploaded, self._batches.jobs)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths below `/google`, for both versions of the API."""

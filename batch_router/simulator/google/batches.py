@@ -30,10 +30,10 @@ class _Input(NamedTuple):
 class Batches:
     """Batches below `/V/models/{model}` (create) and `/V/batches`."""
 
-    def __init__(self, account: Account, store: FileStore) -> None:
+    def __init__(self, account: Account, store: FileStore, folder: Path) -> None:
         self._account = account
         self._store = store
-        self._jobs: Mine[Job] = Mine()
+        self.jobs = Mine(Job, folder / "jobs.json")
 
     def routes(self, version: str) -> list[web.RouteDef]:
         """The paths of a version of the API."""
@@ -63,7 +63,7 @@ class Batches:
         )
         await asyncio.to_thread(validate, job, self._account.scenario)
         self._check_queue(job)
-        self._jobs[job.name] = job
+        self.jobs[job.name] = job
         self._account.take(job, job.name, job.display_name, job.rows)
         request[MADE] = {"job": job.name, "metadata": {"displayName": job.display_name}, "rows": len(job.offsets)}
         # However fast the job is, the answer to create says PENDING.
@@ -72,7 +72,7 @@ class Batches:
     def _check_queue(self, job: Job) -> None:
         """Refuse a job whose tokens go beyond the limit of those that run together."""
         now, scenario = self._account.now(), self._account.scenario
-        others = [each for each in self._jobs.values() if not is_done(state_of(each, scenario, now))]
+        others = [each for each in self.jobs.values() if not is_done(state_of(each, scenario, now))]
         queued = sum(each.tokens for each in [*others, job])
         if scenario.queued_tokens is not None and queued > scenario.queued_tokens:
             raise api_error(429, "You exceeded your current quota, please check your plan and billing details.")
@@ -101,7 +101,7 @@ class Batches:
     async def list_all(self, request: web.Request) -> web.Response:
         """GET /V/batches, newest first, without inlined responses."""
         now, scenario = self._account.now(), self._account.scenario
-        found = [describe(job, scenario, now, with_inlined=False) for job in self._jobs.newest_first()]
+        found = [describe(job, scenario, now, with_inlined=False) for job in self.jobs.newest_first()]
         return web.json_response(page(request, "operations", found))
 
     async def get(self, request: web.Request) -> web.Response:
@@ -124,12 +124,12 @@ class Batches:
     async def delete(self, request: web.Request) -> web.Response:
         """DELETE /V/batches/{id}."""
         job = self._find(request)
-        del self._jobs[job.name]
+        del self.jobs[job.name]
         request[MADE] = {"deleted": job.name}
         return web.json_response({})
 
     def _find(self, request: web.Request) -> Job:
         name = f"batches/{request.match_info['id']}"
-        if name not in self._jobs:
+        if name not in self.jobs:
             raise api_error(404, "Requested entity was not found.")
-        return self._jobs[name]
+        return self.jobs[name]

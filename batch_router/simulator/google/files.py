@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ..account import CHUNK
 from ..files import FileStore, StoredFile
-from ..keys import KEY
+from ..keys import KEY, Mine
 from ..log import MADE
 from .errors import api_error
 from .pages import page
@@ -38,10 +38,10 @@ class _Upload:
 class Files:
     """POST, GET and DELETE below `/V/files`, `/upload/V/files` and `/download/V/files`."""
 
-    def __init__(self, store: FileStore) -> None:
+    def __init__(self, store: FileStore, folder: Path) -> None:
         self._store = store
         self._uploads: dict[str, _Upload] = {}
-        self._uploaded: dict[str, _Upload] = {}
+        self.uploaded = Mine(_Upload, folder / "uploaded.json")
 
     def routes(self, version: str) -> list[web.RouteDef]:
         """The paths of a version of the API."""
@@ -94,7 +94,7 @@ class Files:
 
     async def _finalize(self, request: web.Request, upload: _Upload) -> web.Response:
         KEY.set(upload.key)  # the URL of an upload needs no key
-        self._uploaded[upload.name] = upload
+        self.uploaded[upload.name] = upload
         stored = self._store.add(upload.name, upload.path, upload.display_name, "UPLOADED")
         request[MADE] = {"file": upload.name, "filename": upload.display_name}
         return web.json_response({"file": await self._describe(stored)}, headers={"x-goog-upload-status": "final"})
@@ -127,7 +127,7 @@ class Files:
         return web.FileResponse(stored.path, headers={"content-type": "application/jsonl"}, chunk_size=CHUNK)
 
     async def _describe(self, stored: StoredFile) -> dict[str, Any]:
-        upload = self._uploaded.get(stored.id)
+        upload = self.uploaded.get(stored.id)
         created = _time(stored.created_at)
         uri = f"https://generativelanguage.googleapis.com/v1beta/{stored.id}"
         return {

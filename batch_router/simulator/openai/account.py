@@ -44,7 +44,8 @@ class OpenAI(Account):
         super().__init__(scenario, received)
         store = FileStore(folder, self.now)
         self._files = Files(store)
-        self._batches = Batches(self, store)
+        self._batches = Batches(self, store, folder)
+        self.kept = (store.files, self._batches.jobs)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths below `/openai/v1`."""

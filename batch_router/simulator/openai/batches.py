@@ -1,6 +1,7 @@
 """The routes of the Batch API."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -20,10 +21,10 @@ from .pages import page
 class Batches:
     """POST and GET below `/batches`."""
 
-    def __init__(self, account: Account, store: FileStore) -> None:
+    def __init__(self, account: Account, store: FileStore, folder: Path) -> None:
         self._account = account
         self._store = store
-        self._jobs: Mine[Job] = Mine()
+        self.jobs = Mine(Job, folder / "jobs.json")
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
@@ -47,7 +48,7 @@ class Batches:
             window=body["completion_window"],
         )
         await asyncio.to_thread(validate, job, stored.path, self._account.scenario, self._queued_tokens())
-        self._jobs[job.id] = job
+        self.jobs[job.id] = job
         self._account.take(job, job.id, " ".join((job.metadata or {}).values()), stored.path)
         request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets), "window": job.window}
         # However fast the job is, the answer to create says `validating`.
@@ -56,7 +57,7 @@ class Batches:
     def _queued_tokens(self) -> int:
         """The tokens of the jobs that run."""
         now, scenario = self._account.now(), self._account.scenario
-        return sum(job.tokens for job in self._jobs.values() if not _is_over(Progress(job, scenario, now).status))
+        return sum(job.tokens for job in self.jobs.values() if not _is_over(Progress(job, scenario, now).status))
 
     def _check_body(self, body: dict[str, Any]) -> StoredFile:
         for name in ("input_file_id", "endpoint", "completion_window"):
@@ -72,7 +73,7 @@ class Batches:
     async def list_all(self, request: web.Request) -> web.Response:
         """GET /batches, newest first."""
         now = self._account.now()
-        found = [describe(job, self._account.scenario, now) for job in self._jobs.newest_first()]
+        found = [describe(job, self._account.scenario, now) for job in self.jobs.newest_first()]
         return web.json_response(page(request, found, default=20, most=100))
 
     async def get(self, request: web.Request) -> web.Response:
@@ -95,9 +96,9 @@ class Batches:
 
     def _find(self, request: web.Request) -> Job:
         job_id = request.match_info["id"]
-        if job_id not in self._jobs:
+        if job_id not in self.jobs:
             raise api_error(404, f"No batch found with id '{job_id}'.")
-        return self._jobs[job_id]
+        return self.jobs[job_id]
 
 
 def _is_over(status: str) -> bool:
