@@ -15,7 +15,7 @@ from .operations.waiting import check_end, pauses
 from .road.context import Context
 from .state.base import Quarantined
 from .tables.reading import TableLike, table_from
-from .tables.rendering import submission_of
+from .tables.rendering import Columns, submission_of
 
 # Results that are read at once in a thread: one by one would cost more for the hand-over than for the reading.
 _BLOCK = 500
@@ -130,11 +130,14 @@ class AsyncBatchClient:
         *,
         schema: object = None,
         id_column: str | None = None,
+        image_column: str | None = None,
+        document_column: str | None = None,
         **options: Unpack[MapOptions],
     ) -> AsyncIterator[dict[str, object]]:
         """Ask about each row of a table: `async for row in client.map(...)`. The wait can be cancelled."""
         rows = table_from(table, self._client._context.settings)
-        batch_id = await self.submit(provider, **submission_of(rows, prompt, id_column, with_schema(options, schema)))
+        columns = Columns(id_column, image_column, document_column)
+        batch_id = await self.submit(provider, **submission_of(rows, prompt, columns, with_schema(options, schema)))
         await self.wait(batch_id)
         async for row in self.join(batch_id, table):
             yield row

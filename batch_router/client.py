@@ -39,7 +39,7 @@ from .settings import Settings
 from .state.base import Place, Quarantined, Which
 from .state.items import Batch
 from .tables.reading import TableLike, table_from
-from .tables.rendering import submission_of
+from .tables.rendering import Columns, submission_of
 
 #: A line of results as a record.
 decode_result = msgspec.json.Decoder(UnifiedResult).decode
@@ -200,6 +200,8 @@ class BatchClient:
         *,
         schema: object = None,
         id_column: str | None = None,
+        image_column: str | None = None,
+        document_column: str | None = None,
         **options: Unpack[MapOptions],
     ) -> Iterator[dict[str, object]]:
         """Ask about each row of a table, wait for the end, and give the rows back with the columns of their answers.
@@ -210,6 +212,8 @@ class BatchClient:
             provider: whose API the requests go to.
             schema: the form of the answers, as the option `output_schema`; each of its properties is a column.
             id_column: the column with the rows' `custom_id`s; by default they are numbered from 1.
+            image_column: the column with an image of each row: its URL, or the path of a file; an empty cell has none.
+            document_column: the same of a PDF.
             options: see `MapOptions`. With a `batch_id` or an `idempotency_key`, `join` finds the batch again.
 
         Returns:
@@ -221,7 +225,8 @@ class BatchClient:
             BatchFailedError: it ended without a single answer.
         """
         rows = table_from(table, self._context.settings)
-        batch_id = self.submit(provider, **submission_of(rows, prompt, id_column, with_schema(options, schema)))
+        columns = Columns(id_column, image_column, document_column)
+        batch_id = self.submit(provider, **submission_of(rows, prompt, columns, with_schema(options, schema)))
         self.wait(batch_id)
         return self.join(batch_id, table)
 

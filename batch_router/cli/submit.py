@@ -11,6 +11,7 @@ from ..intake.options import read_options, with_schema
 from ..providers import find_provider
 from ..settings import Settings
 from ..state.table import State
+from ..tables.rendering import Columns
 from .exit_codes import ExitCode
 from .options import json_option
 from .rows import RowOptions, options_of, read_engine_options, read_pairs, row_options
@@ -68,6 +69,8 @@ def submit(
     as_json: bool,
     prompt: str | None,
     id_column: str | None,
+    image_column: str | None,
+    document_column: str | None,
     schema: str | None,
     **given: Unpack[_BatchOptions],
 ) -> int:
@@ -88,7 +91,8 @@ def submit(
     kind.check_job_options(checked.job_options)
     if prompt is None and file != STREAM:
         check_file(file, kind, checked, settings)
-    with rows_of(file, prompt, id_column, options, settings) as sent:
+    columns = Columns(id_column, image_column, document_column)
+    with rows_of(file, prompt, columns, options, settings) as sent:
         client = client_with_workers(queue, settings)
         # Celery takes a third of a second to import; only this command sends a message.
         from batch_router.worker.tasks import submit_batch

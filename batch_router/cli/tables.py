@@ -16,7 +16,7 @@ from ..intake.options import SubmitOptions
 from ..security.printable import printable
 from ..settings import Settings
 from ..tables.reading import table_at
-from ..tables.rendering import submission_of
+from ..tables.rendering import Columns, submission_of
 from ..tables.writing import FORMATS
 from .standard_input import STREAM, file_of
 
@@ -29,6 +29,12 @@ def table_options(command: _Command) -> _Command:
     for option in (
         click.option(
             "--schema", metavar="MODULE:CLASS|FILE", help="The form of the answers: a class, or a JSON schema's file."
+        ),
+        click.option(
+            "--document-column", metavar="COLUMN", help="The column with a PDF of each row, as a URL or a path."
+        ),
+        click.option(
+            "--image-column", metavar="COLUMN", help="The column with an image of each row, as a URL or a path."
         ),
         click.option("--id-column", metavar="COLUMN", help="The column with a table's custom_ids; else 1, 2, 3..."),
         click.option("--prompt", help="FILE is a table: ask this about each row, with columns in braces: {text}."),
@@ -72,7 +78,7 @@ def _rows(client: BatchClient, batch_id: str, join: Path | None, *, partial: boo
 
 @contextmanager
 def rows_of(
-    file: Path, prompt: str | None, id_column: str | None, options: SubmitOptions, settings: Settings
+    file: Path, prompt: str | None, columns: Columns, options: SubmitOptions, settings: Settings
 ) -> Iterator[SubmitOptions]:
     """The options of a submission with the rows of a file, while the block runs: as they stand, or a table's.
 
@@ -81,22 +87,17 @@ def rows_of(
     """
     if prompt is not None:
         with file_of(file, settings) as (path, source):
-            asked = submission_of(table_at(path, source, settings), prompt, id_column, options)
+            asked = submission_of(table_at(path, source, settings), prompt, columns, options)
             next(iter(asked.get("requests") or ()), None)  # what is wrong with all rows is told before all else
             yield asked
         return
-    if id_column is not None:
-        raise click.UsageError("--id-column is about a table; say with --prompt what to ask about each row")
+    if any(columns):
+        raise click.UsageError("columns are those of a table; say with --prompt what to ask about each row")
     # A file was checked before; a stream is read once, into the storage, and checked there before anything is sent.
-    yield (
-        {**options, "input": sys.stdin.buffer, "check_rows": None}
-        if file == STREAM
-        else {
-            **options,
-            "input": file,
-            "check_rows": 0,
-        }
-    )
+    if file == STREAM:
+        yield {**options, "input": sys.stdin.buffer, "check_rows": None}
+    else:
+        yield {**options, "input": file, "check_rows": 0}
 
 
 def read_schema(named: str | None) -> object:

@@ -42,18 +42,13 @@ def line_of(request: object) -> bytes:
         return bytes(request).replace(b"\n", b" ")  # in JSON a line end is white space
     try:
         request = written_request(request) if isinstance(request, dict) else request
-        return _write(request, ensure_ascii=False)
+        return _write(request).encode()
     except RecursionError:
         raise ValidationError(TOO_DEEP) from None
     except UnicodeEncodeError:  # half of a character: as an escape it reaches the check, which says where it stands
-        return _write(request, ensure_ascii=True)
+        return _write_ascii(request).encode()
     except (TypeError, ValueError) as error:  # what JSON does not have: NaN, a set
         raise ValidationError(f"cannot be written as JSON: {error}") from None
-
-
-def _write(request: object, *, ensure_ascii: bool) -> bytes:
-    text = json.dumps(request, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"), default=_plain)
-    return text.encode()
 
 
 def _plain(value: Any) -> Any:
@@ -66,3 +61,10 @@ def _plain(value: Any) -> Any:
     if callable(dump):
         return dump(mode="json", by_alias=True, exclude_none=True)
     raise TypeError(f"a value of the type {type(value).__name__}")
+
+
+# Made once: `json.dumps` makes an encoder for each call, which takes as long as a short row.
+_write, _write_ascii = (
+    json.JSONEncoder(ensure_ascii=ascii_only, allow_nan=False, separators=(",", ":"), default=_plain).encode
+    for ascii_only in (False, True)
+)

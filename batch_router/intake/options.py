@@ -63,7 +63,8 @@ class SendOptions(TypedDict, total=False):
             answer. By default (0) it is not asked again, and has succeeded with a `parse_error`.
         batch_id: an id of your own for the batch: letters, digits, `_` and `-`, at most 64; by default a random one.
         idempotency_key: any text of up to 512 characters. A second submission with the same key and the same content
-            is the same batch; with other content it is an error. The batch id is derived from it.
+            is the same batch; with other content it is an error. The batch id is derived from it. `purge` of the batch
+            frees the key.
         credential: the name of the API key to use: lower-case letters, digits and `-`. The key itself is where the
             workers run. By default the workers' own key.
         timeout: seconds from the submission until the batch is cancelled; it keeps the answers that it has by then. By

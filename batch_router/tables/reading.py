@@ -35,10 +35,12 @@ class Table(NamedTuple):
     Attributes:
         name: what problems call it.
         read: its rows from the first one, each time it is called.
+        settings: with the bounds of its rows.
     """
 
     name: Path
     read: Callable[[], Iterator[TableRow]]
+    settings: Settings
 
 
 def table_from(given: TableLike, settings: Settings) -> Table:
@@ -55,7 +57,7 @@ def table_from(given: TableLike, settings: Settings) -> Table:
         raise ValidationError(f"table must be a list of dicts or the path of a file, not {type(given).__name__}")
     if iter(given) is given:
         raise ValidationError(_ONCE)
-    return Table(_NAME, lambda: _mappings(given))
+    return Table(_NAME, lambda: _mappings(given), settings)
 
 
 def table_at(path: Path, name: Path, settings: Settings) -> Table:
@@ -66,7 +68,7 @@ def table_at(path: Path, name: Path, settings: Settings) -> Table:
         name: what problems call it.
         settings: with the bounds of inputs.
     """
-    return Table(name, lambda: _rows_of(path, name, settings))
+    return Table(name, lambda: _rows_of(path, name, settings), settings)
 
 
 def _mappings(rows: Iterable[TableRow]) -> Iterator[TableRow]:
