@@ -255,6 +255,13 @@ class StoreUnavailableError(BatchRouterError):
     retryable = True
 
 
+class BrokerUnavailableError(BatchRouterError):
+    """The broker of the user's app does not take a task."""
+
+    type = "broker_unavailable"
+    retryable = True
+
+
 class NoWorkerError(BatchRouterError):
     """No worker listens on the queue that the work needs."""
 

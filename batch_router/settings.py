@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         home: local data: the embedded server, and the payloads below `generated/`.
         redis_url: the state; None: the embedded server of `home`.
         broker_url: Celery's messages; None: the next database of the same server.
+        callback_brokers: name of a Celery app -> the URL of its broker: tasks of that app are sent there when a batch
+            ends. An app that is not named has our broker.
         redis_ca: the file of the CA that signs for `rediss://`; None: the system's.
         prefix: what all keys, queues and exchanges of this fleet begin with; several fleets may share a server.
         celery_config: a module with Celery settings that override ours.
@@ -73,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path = Path(".batch_router")
     redis_url: str | None = None
     broker_url: str | None = None
+    callback_brokers: dict[str, str] = msgspec.field(default_factory=dict)
     redis_ca: Path | None = None
     prefix: Prefix = "batch_router"
     celery_config: str | None = None
@@ -109,7 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """All but what may hold passwords: the URLs of servers, and what providers have of their own."""
-        hidden = ("_url", "sections", "others")
+        hidden = ("_url", "callback_brokers", "sections", "others")
         shown = {name: getattr(self, name) for name in self.__struct_fields__ if not name.endswith(hidden)}
         shown["base_urls"] = {name: mask_url(url) for name, url in self.base_urls.items()}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
-from ..core import BatchStatus, BatchStatusResponse, ShardStatus
+from ..core import BatchStatus, BatchStatusResponse, NoticeStatus, ShardStatus
 from .pace import Pace
 from .terminal import grid, line, width_of
 
@@ -119,6 +119,17 @@ def _render(status: BatchStatusResponse, pace: Pace, width: int | None, shards: 
         yield line("  ", (f"{status.error.type}: {status.error.message}", "red"))
         for problem in status.error.problems:
             yield line("    ", problem)
+    yield from map(_notice, status.notices)
+
+
+def _notice(notice: NoticeStatus) -> RenderableType:
+    """What became of a message to the app."""
+    if notice.sent_at:
+        return line(f"  {notice.task} was sent at {notice.sent_at}")
+    when = f"; next try at {notice.next_try}" if notice.next_try else ""
+    why = f": {notice.error.message}" if notice.error else ""
+    word = "was not sent" if notice.state == "failed" else "waits to be sent"
+    return line("  ", (f"{notice.task} {word}{why}{when}", "yellow"))
 
 
 def _failed(status: BatchStatusResponse) -> list[str]:

@@ -18,7 +18,7 @@ from .native import NativeRow
 from .reasons import ErrorReason, ReasonCounter
 from .requests import UnifiedBatchMetadata, UnifiedRequest
 from .responses import ResultError, UnifiedResult, Usage
-from .status import BatchError, BatchStatusResponse, RequestCounts, ShardStatus
+from .status import BatchError, BatchStatusResponse, NoticeStatus, RequestCounts, ShardStatus
 
 __all__ = [
     "BatchError",
@@ -38,6 +38,7 @@ __all__ = [
     "ManifestPart",
     "NamedTool",
     "NativeRow",
+    "NoticeStatus",
     "OutputSchema",
     "ReasonCounter",
     "RequestCounts",

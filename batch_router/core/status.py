@@ -80,6 +80,27 @@ class ShardStatus(Shown, frozen=True, kw_only=True):
     left_behind: Failure | None = None
 
 
+class NoticeStatus(Shown, frozen=True, kw_only=True):
+    """How a message stands that the app gets about its batch.
+
+    Attributes:
+        state: `notifying` until it is sent, then `completed`; `failed`: it is given up.
+        task: the name of the task that is sent.
+        sent_at: when it was sent (ISO 8601 in UTC).
+        attempts: failed tries.
+        next_try: when it is sent again; None: nothing holds it up.
+        error: what holds it up, or why it was given up.
+    """
+
+    id: str
+    state: str
+    task: str
+    sent_at: str | None = None
+    attempts: int = 0
+    next_try: str | None = None
+    error: Failure | None = None
+
+
 class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     """The status of a batch; times are ISO 8601 in UTC.
 
@@ -96,6 +117,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
         waiting_for: why nothing moves, since when, and when it is tried again, where something is amiss: of one shard,
             with a count of the others by their reasons.
         shards: one record for each shard.
+        notices: one record for each message that the app gets at the end; kept as long as the shards.
         metadata: the notes that it was submitted with.
         timeout: seconds from `created_at` after which the batch is cancelled; None: never.
         provider_data: other facts from the provider.
@@ -116,6 +138,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     reasons: tuple[ErrorReason, ...] = ()
     waiting_for: str | None = None
     shards: tuple[ShardStatus, ...] = ()
+    notices: tuple[NoticeStatus, ...] = ()
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     timeout: float | None = None
     provider_data: JsonObject = msgspec.field(default_factory=dict)

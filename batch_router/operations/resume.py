@@ -66,7 +66,14 @@ def _plan(context: Context, batch: Batch, shards: Sequence[Shard]) -> tuple[Comm
         ValidationError: it has no loss that could be made good.
     """
     facts = BatchFacts(
-        failure=None, error=None, attempts=0, held_since=None, retry_at=None, ended_at=None, result_counts={}
+        failure=None,
+        error=None,
+        attempts=0,
+        held_since=None,
+        retry_at=None,
+        ended_at=None,
+        result_counts={},
+        notified=False,
     )
     if batch.rows is None and batch.failure is not None and batch.failure.type != BatchExpiredError.type:
         return Commit(State.QUEUED, 0, facts), []

@@ -10,6 +10,7 @@ from ..core import (
     BatchStatus,
     BatchStatusResponse,
     ErrorReason,
+    NoticeStatus,
     ReasonCounter,
     RequestCounts,
     ResultStatus,
@@ -19,7 +20,7 @@ from ..core.times import iso_time
 from ..exceptions import ProviderNotFoundError
 from ..road.context import Context
 from ..road.records import read_record
-from ..state.items import Batch, Shard
+from ..state.items import Batch, Notice, Shard
 from ..state.table import State
 
 
@@ -43,6 +44,7 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
         reasons=_reasons(batch, shards),
         waiting_for=None if final else _waiting_for(context, batch, shards),
         shards=tuple(map(_describe_shard, shards)),
+        notices=tuple(map(_describe_notice, context.store.get_notices(batch))),
         metadata=dict(batch.metadata),
         timeout=batch.timeout,
     )
@@ -151,4 +153,16 @@ def _describe_shard(shard: Shard) -> ShardStatus:
         claimed_by=shard.claimed_by,
         error=shard.failure or shard.error,
         left_behind=shard.left_behind,
+    )
+
+
+def _describe_notice(notice: Notice) -> NoticeStatus:
+    return NoticeStatus(
+        id=notice.id,
+        state=notice.state.value,
+        task=notice.task,
+        sent_at=iso_time(notice.sent_at) if notice.sent_at else None,
+        attempts=notice.attempts,
+        next_try=iso_time(notice.retry_at) if notice.retry_at else None,
+        error=notice.failure or notice.error,
     )

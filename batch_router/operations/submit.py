@@ -1,7 +1,7 @@
 """Submits a batch: checks it, stores its rows, adds it to the store. Runs in the caller's process."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -17,6 +17,7 @@ from ..intake.options import Options, Rows, SubmitOptions, read_submission
 from ..intake.problems import BadRow, Problems
 from ..providers import Limits, Provider
 from ..road.accepted import mark, mark_of, restore
+from ..road.callbacks import CallbackMessage
 from ..road.context import Context
 from ..road.storage_mark import mark_for_batch
 from ..road.submission import WAY, Submission
@@ -32,7 +33,18 @@ log = get_logger(__name__)
 _BLOCK = 1 << 20
 
 
-def submit(context: Context, provider: str, options: SubmitOptions, *, message_follows: bool = False) -> Hint:
+#: Makes the messages of a batch's callbacks, given its id.
+Callbacks = Callable[[str], Sequence[CallbackMessage]]
+
+
+def submit(
+    context: Context,
+    provider: str,
+    options: SubmitOptions,
+    *,
+    message_follows: bool = False,
+    callbacks: Callbacks = lambda _: (),
+) -> Hint:
     """Put a batch into the store, where the sweep of any worker finds it even if no message is ever sent.
 
     Args:
@@ -40,6 +52,7 @@ def submit(context: Context, provider: str, options: SubmitOptions, *, message_f
         provider: whose API the requests go to.
         options: the caller's; an unknown name among them is an error.
         message_follows: the caller sends one now, so the sweep leaves it time to arrive.
+        callbacks: what the caller's app is sent at the end; called before anything is stored.
 
     Returns:
         What the first message should carry.
@@ -50,7 +63,7 @@ def submit(context: Context, provider: str, options: SubmitOptions, *, message_f
         StoreUnavailableError: the store cannot be reached.
     """
     rows, chosen = read_submission(options)
-    return submit_rows(context, provider, rows, chosen, message_follows=message_follows)
+    return submit_rows(context, provider, rows, chosen, message_follows=message_follows, callbacks=callbacks)
 
 
 def submit_rows(
@@ -61,11 +74,13 @@ def submit_rows(
     *,
     message_follows: bool = False,
     before: Callable[[], None] = lambda: None,
+    callbacks: Callbacks = lambda _: (),
 ) -> Hint:
     """The same for options that were read before; `before` is called right before the batch is made, or raises."""
     kind = _find_provider(context, provider)
     queue = _check_options(context, kind, options)
     batch_id = options.choose_id()
+    messages = tuple(callbacks(batch_id))
     _find_again(context, batch_id)
     if options.idempotency_key is None and context.store.get_batch(batch_id) is not None:
         raise _taken(batch_id)
@@ -83,6 +98,7 @@ def submit_rows(
             submitted_at=context.store.now(),
             seed=secrets.token_hex(16),
             limits=_limits(context.settings, kind.limits),
+            callbacks=messages,
         )
         with context.storage.write(f"{name}-submission.json") as stream:
             stream.write(msgspec.json.encode(submission))

@@ -24,7 +24,7 @@ from ..exceptions import (
 )
 from ..security.logs import get_logger
 from ..state.base import Commit, Hint
-from ..state.items import Batch, ItemFacts, Shard, ShardFacts
+from ..state.items import AnyItem, Batch, ItemFacts, Shard, ShardFacts
 from ..state.table import check_transition
 from . import policy
 from .context import Context, Running
@@ -79,7 +79,7 @@ def advance(context: Context, item_id: str, version: int) -> Advance | None:
         return _commit(running, item, step, outcome)
 
 
-def _run(running: Running, item: Batch | Shard, step: Step) -> Outcome:
+def _run(running: Running, item: AnyItem, step: Step) -> Outcome:
     """The step's outcome, or what follows from its failure."""
     try:
         if item.crashes >= policy.MAX_CRASHES:
@@ -103,7 +103,7 @@ def _pause(running: Running, shard: Shard) -> float:
     return running.store.paused(account)
 
 
-def _wait_out(running: Running, item: Batch | Shard, left: float) -> Outcome:
+def _wait_out(running: Running, item: AnyItem, left: float) -> Outcome:
     """Leave the provider alone: it has asked another shard of this account to come back later."""
     delay = left * random.uniform(1.0, 1.1)  # noqa: S311
     message = f"{item.provider} asked this account to wait"
@@ -113,16 +113,16 @@ def _wait_out(running: Running, item: Batch | Shard, left: float) -> Outcome:
     return Outcome(item.state, delay, ItemFacts(error=failure, held_since=since, retry_at=now + delay))
 
 
-def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome) -> Advance | None:
+def _commit(running: Running, item: AnyItem, step: Step, outcome: Outcome) -> Advance | None:
     check_transition(item.state, outcome.state)
-    delay = None if isinstance(item, Shard) and outcome.state.is_final else outcome.delay
+    delay = None if outcome.state.is_final and not isinstance(item, Batch) else outcome.delay
     # Where a message follows, it has the grace to arrive before the sweep sends another.
     grace = running.settings.grace if delay is not None and delay <= LONGEST_COUNTDOWN else 0
     commit = Commit(
         state=outcome.state,
         delay=None if delay is None else delay + grace,
         facts=outcome.facts,
-        spawn=outcome.spawn,
+        spawn=[*outcome.spawn, *outcome.notices],
         grace=running.settings.grace,
         forget=outcome.forget,
     )
@@ -143,7 +143,7 @@ def _commit(running: Running, item: Batch | Shard, step: Step, outcome: Outcome)
     return Advance(None if ends else hint, delay or 0, committed.woken)
 
 
-def _let_go(running: Running, item: Batch | Shard) -> None:
+def _let_go(running: Running, item: AnyItem) -> None:
     """Say that this worker lives: what it lost was a lease, and the next claim of the item follows no crash.
 
     Where the batch was purged meanwhile, what this worker wrote goes, too.
@@ -155,7 +155,7 @@ def _let_go(running: Running, item: Batch | Shard) -> None:
         log.warning("action=let_go_failed item=%s error=%s", item.id, error)
 
 
-def _undo(running: Running, item: Batch | Shard, step: Step, outcome: Outcome) -> None:
+def _undo(running: Running, item: AnyItem, step: Step, outcome: Outcome) -> None:
     if step.undo is None or not isinstance(item, Shard):
         return
     try:

@@ -14,6 +14,7 @@ from ..settings import Settings
 from ..state.base import Store
 from ..state.items import Shard
 from ..storage import Storage
+from .callbacks import Deliver, deliver_nothing
 from .engine_turns import EngineTurns
 from .lease import Lease, LeaseKeeper
 
@@ -71,6 +72,7 @@ class Context:
     Attributes:
         worker: the name of this process, for logs and status.
         is_stopping: whether this process was asked to end: a job that runs in it goes on elsewhere.
+        deliver: sends a task to the user's app.
     """
 
     settings: Settings
@@ -81,6 +83,7 @@ class Context:
     keeper: LeaseKeeper
     is_stopping: Callable[[], bool] = lambda: False
     turns: EngineTurns = field(default_factory=EngineTurns)
+    deliver: Deliver = deliver_nothing
 
     def client_of(self, shard: Shard, *, needs_key: bool = True) -> Client:
         """The client that a shard's calls go through: always with the key that made its job.

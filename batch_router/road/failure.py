@@ -8,13 +8,13 @@ import msgspec
 from ..core import BatchError, Failure
 from ..exceptions import BatchRouterError, CredentialsError, InvalidInputError, RateLimitedError
 from ..security.logs import get_logger
-from ..state.items import Batch, BatchFacts, ItemFacts, Shard
+from ..state.items import AnyItem, Batch, BatchFacts, ItemFacts, Notice, Shard
 from ..state.table import State
 from . import policy
 from .context import Running
 from .layout import batch_object
 from .lease import LeaseLostError
-from .outcome import Outcome, batch_to, shard_to
+from .outcome import Outcome, batch_to, notice_to, shard_to
 from .step import Step
 
 log = get_logger(__name__)
@@ -23,7 +23,7 @@ log = get_logger(__name__)
 NO_TROUBLE: Final = ItemFacts(attempts=0, held_since=None, retry_at=None, error=None)
 
 
-def after_success(running: Running, item: Batch | Shard, outcome: Outcome) -> Outcome:
+def after_success(running: Running, item: AnyItem, outcome: Outcome) -> Outcome:
     """The outcome of a step that did its work; where it waits for something, since when and until when."""
     if outcome.facts.get("error") is None or outcome.state.is_final:
         return outcome.over(NO_TROUBLE)
@@ -33,7 +33,7 @@ def after_success(running: Running, item: Batch | Shard, outcome: Outcome) -> Ou
     return outcome.over(facts).over(NO_TROUBLE)
 
 
-def after_failure(running: Running, item: Batch | Shard, step: Step, error: Exception) -> Outcome:
+def after_failure(running: Running, item: AnyItem, step: Step, error: Exception) -> Outcome:
     """Where an item goes whose step raised: it stays for another try, waits for the operator, or gives up.
 
     Raises:
@@ -48,6 +48,8 @@ def after_failure(running: Running, item: Batch | Shard, step: Step, error: Exce
         return _try_again(current, decision, now)
     if isinstance(current, Batch):
         return _end_batch(running, current, decision, error)
+    if isinstance(current, Notice):
+        return notice_to(decision.state, failure=decision.failure).over(NO_TROUBLE)
     if step.give_up is not None and (outcome := step.give_up(running, current, decision.failure)) is not None:
         return outcome.over(NO_TROUBLE)
     if decision.state is State.PARKED:
@@ -55,7 +57,7 @@ def after_failure(running: Running, item: Batch | Shard, step: Step, error: Exce
     return shard_to(decision.state, failure=decision.failure).over(NO_TROUBLE)
 
 
-def _tell_the_account(running: Running, item: Batch | Shard, error: Exception) -> None:
+def _tell_the_account(running: Running, item: AnyItem, error: Exception) -> None:
     """A refused key is looked up again, and a Retry-After holds for all shards of the account."""
     if isinstance(error, CredentialsError):
         running.clients.forget(item.provider, item.credential)
@@ -63,9 +65,9 @@ def _tell_the_account(running: Running, item: Batch | Shard, error: Exception) -
         running.store.pause(running.account_of(item), min(error.retry_after, policy.LONGEST_RETRY_AFTER))
 
 
-def _as_stored(running: Running, item: Batch | Shard) -> Batch | Shard:
+def _as_stored(running: Running, item: AnyItem) -> AnyItem:
     """The item as it stands now: its step may have written down an intent. Tries that made progress do not count."""
-    if isinstance(item, Batch):
+    if not isinstance(item, Shard):
         return item
     current = running.store.get_shard(item.id)
     if current is None or current.version != item.version:
@@ -78,7 +80,7 @@ def _completed(shard: Shard) -> int:
     return shard.progress.completed if shard.progress else 0
 
 
-def _try_again(item: Batch | Shard, decision: policy.Decision, now: float) -> Outcome:
+def _try_again(item: AnyItem, decision: policy.Decision, now: float) -> Outcome:
     facts = ItemFacts(
         error=decision.failure,
         attempts=item.attempts + 1,
@@ -105,7 +107,7 @@ def _write_report(running: Running, batch: Batch, failure: Failure, error: Inval
     return name
 
 
-def _log(item: Batch | Shard, decision: policy.Decision, error: Exception) -> None:
+def _log(item: AnyItem, decision: policy.Decision, error: Exception) -> None:
     foreseen = isinstance(error, BatchRouterError)
     log.log(
         logging.INFO if foreseen else logging.ERROR,

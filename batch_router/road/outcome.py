@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Self, Unpack, cast
 
-from ..state.items import BatchFacts, Facts, ItemFacts, Shard, ShardFacts
+from ..state.items import BatchFacts, Facts, ItemFacts, Notice, NoticeFacts, Shard, ShardFacts
 from ..state.table import State
 
 
 class Outcome(NamedTuple):
-    """The end of a step, made by `batch_to` or `shard_to`.
+    """The end of a step, made by `batch_to`, `shard_to` or `notice_to`.
 
     Attributes:
         state: where the item stands now.
         delay: seconds until the next look; 0: hand it on at once; None: another item's commit wakes it.
         facts: what to remember.
         spawn: shards to make.
-        forget: whether the batch's shards are deleted.
+        forget: whether the batch's shards and notices are deleted.
+        notices: to make.
     """
 
     state: State
@@ -23,6 +24,7 @@ class Outcome(NamedTuple):
     facts: Facts
     spawn: Sequence[Shard] = ()
     forget: bool = False
+    notices: Sequence[Notice] = ()
 
     def over(self, facts: ItemFacts) -> Self:
         """The outcome, with these facts where it says nothing of them."""
@@ -41,16 +43,23 @@ class ShardOutcome(Outcome):
     __slots__ = ()
 
 
+class NoticeOutcome(Outcome):
+    """The end of a notice's step."""
+
+    __slots__ = ()
+
+
 def batch_to(
     state: State,
     delay: float | None = 0,
     *,
     spawn: Sequence[Shard] = (),
     forget: bool = False,
+    notices: Sequence[Notice] = (),
     **facts: Unpack[BatchFacts],
 ) -> BatchOutcome:
     """A batch goes to a state; see `Outcome`."""
-    return BatchOutcome(state, delay, facts, spawn, forget)
+    return BatchOutcome(state, delay, facts, spawn, forget, notices)
 
 
 def shard_to(
@@ -58,3 +67,8 @@ def shard_to(
 ) -> ShardOutcome:
     """A shard goes to a state; see `Outcome`."""
     return ShardOutcome(state, delay, facts, spawn)
+
+
+def notice_to(state: State, **facts: Unpack[NoticeFacts]) -> NoticeOutcome:
+    """A notice ends in a state."""
+    return NoticeOutcome(state, None, facts)

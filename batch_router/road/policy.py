@@ -24,7 +24,7 @@ from ..exceptions import (
     ProviderAPIError,
     StepCrashesError,
 )
-from ..state.items import Batch, Shard
+from ..state.items import AnyItem, Shard
 from ..state.table import State
 
 #: Seconds for which a step that may succeed is tried again.
@@ -57,7 +57,7 @@ class Decision(NamedTuple):
     failure: Failure
 
 
-def decide(item: Batch | Shard, error: Exception, now: float) -> Decision:
+def decide(item: AnyItem, error: Exception, now: float) -> Decision:
     """Whether to try the step again, and when; or where to go instead.
 
     Args:
@@ -73,12 +73,12 @@ def decide(item: Batch | Shard, error: Exception, now: float) -> Decision:
     return Decision(state, _LONGEST_DELAY if state is item.state else 0, describe(error, retryable=False))
 
 
-def failing_since(item: Batch | Shard, now: float) -> float:
+def failing_since(item: AnyItem, now: float) -> float:
     """When the first of the failures was that the item's step has had in a row, one at `now` included."""
     return item.held_since if item.attempts and item.held_since is not None else now
 
 
-def may_be_paid(item: Batch | Shard) -> bool:
+def may_be_paid(item: AnyItem) -> bool:
     """Whether giving up would abandon a job that costs money: it exists, or a request to create it was sent."""
     if not isinstance(item, Shard) or item.state is State.CLEANING:
         return False
@@ -98,7 +98,7 @@ def overdue_at(job: Job, created_at: float) -> float:
     return expires_at + DAY
 
 
-def _tried_until(item: Batch | Shard, error: Exception, since: float) -> float:
+def _tried_until(item: AnyItem, error: Exception, since: float) -> float:
     """When trying ends, where the first of these failures was at `since`."""
     if _waits_without_end(item, error):
         is_unwanted = item.cancel and item.state is State.QUEUED
@@ -112,7 +112,7 @@ def _tried_until(item: Batch | Shard, error: Exception, since: float) -> float:
     return math.inf if item.attempts + 1 < MAX_SURPRISES else 0
 
 
-def _waits_without_end(item: Batch | Shard, error: Exception) -> bool:
+def _waits_without_end(item: AnyItem, error: Exception) -> bool:
     if isinstance(error, CorruptItemError):
         return error.item_id != item.id  # another one, which may be restored
     return isinstance(error, FileOperationError | OSError) and not isinstance(error, DamagedObjectError)

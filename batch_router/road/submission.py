@@ -9,8 +9,9 @@ from xxhash import xxh3_128
 from ..core import Endpoint
 from ..intake.options import Options
 from ..providers import Limits
-from ..state.items import Batch, InputFile
+from ..state.items import Batch, Callback, InputFile
 from ..state.table import State
+from .callbacks import CallbackMessage
 
 #: The way in which `Submission.content` hashes.
 WAY = "2"
@@ -35,6 +36,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         submitted_at: by the store's clock, seconds since 1970.
         seed: random; what is derived from it (labels) is another deployment's by no chance.
         limits: of a shard. They are fixed here, so that a repeated `convert` cuts the same shards.
+        callbacks: messages to the user's app at the end of the batch.
     """
 
     batch_id: str
@@ -44,6 +46,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: float
     seed: str
     limits: Limits
+    callbacks: tuple[CallbackMessage, ...] = ()
 
     @property
     def content(self) -> str:
@@ -73,6 +76,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             input=self.input,
             submission=name,
             content=self.content,
+            callbacks=tuple(Callback(task=each.task, on_error=each.on_error) for each in self.callbacks),
         )
 
     def label(self, kind: Kind, first_row: int) -> str:

@@ -94,6 +94,14 @@ class RedisServer(msgspec.Struct, frozen=True, kw_only=True):
         return redis.Redis.from_pool(pool)
 
 
+def is_same_database(one: RedisServer | None, other: RedisServer) -> bool:
+    """Whether two URLs name one database, as far as their words tell."""
+    if one is None or (one.path, one.db) != (other.path, other.db):
+        return False
+    both_here = _is_loopback(one.host) and _is_loopback(other.host)
+    return bool(one.path) or (one.port == other.port and (one.host == other.host or both_here))
+
+
 def read_redis_url(variable: str, url: str, ca: Path | None = None) -> RedisServer:
     """The server that a URL names, in redis-py's or in Celery's way of writing it.
 

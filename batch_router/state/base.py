@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from ..core import BatchStatus
 from ..core.jobs import Failure, Job
-from .items import Batch, Facts, Shard
+from .items import AnyItem, Batch, Facts, Notice, Shard, Spawned
 from .table import State
 from .walks import Walk
 
@@ -77,15 +77,15 @@ class Commit(NamedTuple):
         state: the state from here on.
         delay: seconds until the item is due; None: it is not.
         facts: what to remember.
-        spawn: shards to make; the store numbers them on, and they are due after `grace`.
+        spawn: shards and notices to make; the store numbers each kind on, and they are due after `grace`.
         grace: how long spawned or woken items wait for their message before the sweep sends another.
-        forget: whether the batch's shards are deleted.
+        forget: whether the batch's shards and notices are deleted.
     """
 
     state: State
     delay: float | None
     facts: Facts
-    spawn: Sequence[Shard] = ()
+    spawn: Sequence[Spawned] = ()
     grace: float = 0
     forget: bool = False
 
@@ -128,7 +128,7 @@ class Store(Protocol):
     def create(self, batch: Batch, *, delay: float | None) -> bool:
         """Add a batch, due after `delay` (None: never); False if the id is taken. One that has no birth is born now."""
 
-    def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
+    def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> AnyItem | None:
         """Take an item for `lease` seconds; None if it is no longer at this version.
 
         The version of the item returned is the fence: until the next claim, it opens `renew` and `commit`, together
@@ -142,7 +142,7 @@ class Store(Protocol):
     def let_go(self, item_id: str, *, holder: str) -> None:
         """End a claim without a commit: its worker lives, so it was no crash. The item is due at once."""
 
-    def decide(self, item: Batch | Shard, commit: Commit, *, holder: str) -> Committed | None:
+    def decide(self, item: AnyItem, commit: Commit, *, holder: str) -> Committed | None:
         """Commit an operator's decision about an item that no worker has; None if one has it, or it changed.
 
         Args:
@@ -246,6 +246,9 @@ class Store(Protocol):
 
     def get_shards(self, batch: Batch) -> list[Shard]:
         """The shards of a batch by number."""
+
+    def get_notices(self, batch: Batch) -> list[Notice]:
+        """The notices of a batch by number."""
 
     def iter_batches(self, which: Which = ALL) -> Iterator[Batch]:
         """Batches, the newest first, read in pages; only those that are meant are read."""

@@ -17,7 +17,7 @@ from ..security.names import BATCH_ID, CREDENTIAL, LABEL, PROVIDER, QUEUE
 from ..security.paths import is_of_batch
 from ..security.printable import printable
 from .base import Hint, Store
-from .items import SCHEMA, Batch, Item, Shard, batch_id_of
+from .items import SCHEMA, AnyItem, Batch, Item, Notice, Shard, batch_id_of
 
 log = get_logger(__name__)
 
@@ -26,14 +26,14 @@ TRIES: Final = 3
 #: Of a batch: the store looks at each of them in one call.
 MOST_SHARDS: Final = 200_000
 
-_ITEM_ID = re.compile(rf"{BATCH_ID.pattern}(?:\.(?:0|[1-9][0-9]{{0,5}}))?")
+_ITEM_ID = re.compile(rf"{BATCH_ID.pattern}(?:\.n?(?:0|[1-9][0-9]{{0,5}}))?")
 # None of ours comes near: integers that JSON readers hold exactly, and seconds since 1970 up to the year 9999.
 _LARGEST, _LATEST = 2**53, 253_402_300_799.0
 _SHOWN = 100
 _OPTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
-def load_item(item_id: str, fields: Mapping[str, str]) -> Batch | Shard:
+def load_item(item_id: str, fields: Mapping[str, str]) -> AnyItem:
     """The item that a hash holds.
 
     Raises:
@@ -44,7 +44,7 @@ def load_item(item_id: str, fields: Mapping[str, str]) -> Batch | Shard:
         facts = {name: msgspec.json.decode(value) for name, value in fields.items()}
         if isinstance(schema := facts.get("schema", 1), int) and schema != SCHEMA:
             raise SchemaError(item_id, newer=schema > SCHEMA)
-        item = msgspec.convert(facts, Batch | Shard)
+        item: AnyItem = msgspec.convert(facts, AnyItem)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise corrupt(item_id, str(error)) from None
     for mistake in _mistakes(item_id, item, facts):
@@ -96,7 +96,7 @@ def shown(text: str) -> str:
     return printable(text, 2 * _SHOWN)
 
 
-def _mistakes(item_id: str, item: Batch | Shard, stored: Collection[str]) -> Iterator[str]:
+def _mistakes(item_id: str, item: AnyItem, stored: Collection[str]) -> Iterator[str]:
     """What is wrong with an item, the gravest first."""
     if not _is_its_id(item_id, item):
         yield "its id is another one's"
@@ -109,22 +109,25 @@ def _mistakes(item_id: str, item: Batch | Shard, stored: Collection[str]) -> Ite
     elif foreign := _foreign_names(item_id, item):
         yield f"{foreign[0]!r} is no object of its batch"
     yield from _wrong_numbers(item, stored)
-    yield from _shard_mistakes(item) if isinstance(item, Shard) else _batch_mistakes(item)
+    yield from _mistakes_of_kind(item)
 
 
-def _is_its_id(item_id: str, item: Batch | Shard) -> bool:
-    is_batch = batch_id_of(item_id) == item_id
-    return item.id == item_id and _ITEM_ID.fullmatch(item_id) is not None and is_batch == isinstance(item, Batch)
+def _is_its_id(item_id: str, item: AnyItem) -> bool:
+    number = item_id[len(batch_id_of(item_id)) :]
+    kind = Batch if not number else Notice if number.startswith(".n") else Shard
+    return item.id == item_id and _ITEM_ID.fullmatch(item_id) is not None and isinstance(item, kind)
 
 
-def _foreign_names(item_id: str, item: Batch | Shard) -> list[str]:
+def _foreign_names(item_id: str, item: AnyItem) -> list[str]:
     """The names of objects that do not lie in the folder of the item's batch."""
     return [name for name in _names(item) if not is_of_batch(name, item.provider, batch_id_of(item_id))]
 
 
-def _names(item: Batch | Shard) -> list[str]:
+def _names(item: AnyItem) -> list[str]:
     if isinstance(item, Batch):
         names = [item.submission, item.input.stored, item.manifest, item.report]
+    elif isinstance(item, Notice):
+        names = []
     else:
         names = [item.requests, item.row_ids, item.schemas, *(each.name for each in item.answers)]
         if item.part is not None:
@@ -160,14 +163,21 @@ def _numbers(value: object) -> Iterator[float]:
             yield from _numbers(each)
 
 
+def _mistakes_of_kind(item: AnyItem) -> Iterator[str]:
+    if isinstance(item, Batch):
+        yield from _batch_mistakes(item)
+    elif item.batch != batch_id_of(item.id):
+        yield "batch is another one"
+    elif isinstance(item, Shard):
+        yield from _shard_mistakes(item)
+
+
 def _batch_mistakes(batch: Batch) -> Iterator[str]:
-    if max(batch.shards, batch.open) > MOST_SHARDS:
-        yield f"it has more than {MOST_SHARDS:,} shards"
+    if max(batch.shards, batch.open, batch.notices) > MOST_SHARDS:
+        yield f"it has more than {MOST_SHARDS:,} shards or notices"
 
 
 def _shard_mistakes(shard: Shard) -> Iterator[str]:
-    if shard.batch != batch_id_of(shard.id):
-        yield "batch is another one"
     if not LABEL.fullmatch(shard.label):
         yield "label is none"
     if not all(map(_OPTION.fullmatch, shard.engine_options)):

@@ -1,4 +1,4 @@
-"""The records of the store: a batch, a shard, and the facts about them.
+"""The records of the store: a batch, a shard, a notice, and the facts about them.
 
 In Redis an item is one hash; each field holds the JSON of the attribute of the same name, and an attribute at its
 default may be missing. Workers leave fields that they do not know alone, so that old and new ones can share a store.
@@ -8,6 +8,7 @@ The id of an item tells its kind and its batch:
 
     <batch>             a batch: 1 to 64 of `A-Z a-z 0-9 _ -`
     <batch>.<number>    a shard
+    <batch>.n<number>   a notice
 """
 
 from typing import ClassVar, TypedDict
@@ -19,7 +20,7 @@ from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progres
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
-SCHEMA = 5
+SCHEMA = 6
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +145,18 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     last_doubt: float | None = None
 
 
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """A task of the user's app that is sent when his batch has ended; its message lies in the submission.
+
+    Attributes:
+        task: its name, for people.
+        on_error: whether it is sent where the batch did not succeed, and not where it did.
+    """
+
+    task: str
+    on_error: bool = False
+
+
 class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     """A batch.
 
@@ -168,6 +181,9 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         erased: whether its payloads were deleted: it ended long ago.
         purging: whether all that is kept of it is being deleted.
         retried_as: id of the batch that its failed rows were sent again as.
+        callbacks: what is sent at its end.
+        notices: how many notices were ever made.
+        notified: whether those of its end were made.
     """
 
     input: InputFile
@@ -191,6 +207,14 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     erased: bool = False
     purging: bool = False
     retried_as: str | None = None
+    callbacks: tuple[Callback, ...] = ()
+    notices: int = 0
+    notified: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended as its user wished: with results, neither cancelled nor out of its own time."""
+        return self.state in (State.COMPLETED, State.EXPIRED) and self.failure is None
 
 
 class Shard(Item, frozen=True, kw_only=True, tag="shard"):
@@ -293,6 +317,30 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         return self.cancel if self.job is None else self.job.status is BatchStatus.CANCELLED
 
 
+class Notice(Item, frozen=True, kw_only=True, tag="notice"):
+    """A message to the user's app about his batch. It ends without any effect on the batch, and is deleted with it.
+
+    Attributes:
+        batch: id of its batch.
+        callback: the place of its callback among those of the batch.
+        task: name of the task that it sends, for people.
+        sent_at: when it was sent (seconds since 1970).
+    """
+
+    counts_as_open: ClassVar[bool] = False
+
+    batch: str
+    callback: int
+    task: str
+    sent_at: float | None = None
+
+
+#: What the store holds.
+AnyItem = Batch | Shard | Notice
+#: What a commit makes.
+Spawned = Shard | Notice
+
+
 class ItemFacts(TypedDict, total=False):
     """What a step may find out about any item; the meanings are those of the records' attributes."""
 
@@ -319,6 +367,13 @@ class BatchFacts(ItemFacts, total=False):
     erased: bool
     purging: bool
     retried_as: str
+    notified: bool
+
+
+class NoticeFacts(ItemFacts, total=False):
+    """What a step may find out about a notice."""
+
+    sent_at: float
 
 
 class ShardFacts(ItemFacts, total=False):
@@ -351,10 +406,10 @@ class ShardFacts(ItemFacts, total=False):
     left_behind: Failure | None
 
 
-Facts = ItemFacts | BatchFacts | ShardFacts
+Facts = ItemFacts | BatchFacts | ShardFacts | NoticeFacts
 
 
-def dump_item(item: Batch | Shard) -> dict[str, str]:
+def dump_item(item: AnyItem) -> dict[str, str]:
     """A record as its hash holds it."""
     return _dump({"schema": item.schema, **msgspec.to_builtins(item)})
 
@@ -376,6 +431,11 @@ def shard_id(batch_id: str, number: int) -> str:
 def retry_id(batch_id: str) -> str:
     """The id of the batch that the failed rows of a batch are sent again as."""
     return f"{batch_id[:58]}-retry"  # an id has at most 64 characters
+
+
+def notice_id(batch_id: str, number: int) -> str:
+    """The id of a batch's notice."""
+    return f"{batch_id}.n{number}"
 
 
 def batch_id_of(item_id: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from ..core.jobs import Failure
 from .base import Binding, Commit, Committed, Hint, Quarantined, Reopened
 from .checks import TRIES
-from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, shard_id
+from .items import SCHEMA, AnyItem, Batch, Facts, Notice, Shard, Spawned, batch_id_of, notice_id, shard_id
 from .memory_lists import Kind, copy
 from .memory_walks import MemoryWalks
 from .table import State
@@ -62,7 +62,7 @@ class MemoryStore(MemoryWalks):
             self._add(batch, delay)
             return True
 
-    def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
+    def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> AnyItem | None:
         with self._lock:
             item = self._items.get(item_id)
             if item is None:
@@ -114,7 +114,7 @@ class MemoryStore(MemoryWalks):
             is_held = item is not None and (item.version, item.claimed_by) == (fence, holder)
             return self._commit(item_id, fence, commit, holder, is_ours=is_held)
 
-    def decide(self, item: Batch | Shard, commit: Commit, *, holder: str) -> Committed | None:
+    def decide(self, item: AnyItem, commit: Commit, *, holder: str) -> Committed | None:
         with self._lock:
             return self._commit(item.id, item.version, commit, holder, is_ours=self._rests(item))
 
@@ -131,7 +131,7 @@ class MemoryStore(MemoryWalks):
             self._change(self._items[batch.id], open=sum(each.shard.id in self._counting for each in shards))
             return [self._hint(self._items[each]) for each in (batch.id, *(each.shard.id for each in shards))]
 
-    def _rests(self, seen: Batch | Shard) -> bool:
+    def _rests(self, seen: AnyItem) -> bool:
         item = self._items.get(seen.id)
         if item is None or item.claimed_by is not None:
             return False
@@ -165,7 +165,7 @@ class MemoryStore(MemoryWalks):
                 self._note_job(after)
             if commit.forget:
                 self._forget_shards(item_id)
-            woken = [self._spawn(batch_id_of(item_id), shard, commit.grace) for shard in commit.spawn]
+            woken = [self._spawn(batch_id_of(item_id), each, commit.grace) for each in commit.spawn]
             if item_id in self._counting and commit.state.is_final:
                 woken += self._close_one(batch_id_of(item_id), commit.grace)
             return Committed(fence + 1, woken)
@@ -259,6 +259,11 @@ class MemoryStore(MemoryWalks):
         with self._lock:
             return [shard for number in range(batch.shards) if (shard := self._find(shard_id(batch.id, number), Shard))]
 
+    def get_notices(self, batch: Batch) -> list[Notice]:
+        with self._lock:
+            numbers = range(batch.notices)
+            return [notice for number in numbers if (notice := self._find(notice_id(batch.id, number), Notice))]
+
     def foreign_items(self, limit: int) -> list[str]:
         with self._lock:
             return [item_id for item_id in self._due if self._items[item_id].schema != SCHEMA][:limit]
@@ -303,7 +308,7 @@ class MemoryStore(MemoryWalks):
             if free_jobs and isinstance(item, Shard) and item.job is not None and item.account is not None:
                 self._jobs.get(item.account.name, set()).discard(item.job.id)
             self._forget(item.id)
-        self._change(batch, shards=0, open=0)
+        self._change(batch, shards=0, open=0, notices=0)
 
     def _forget(self, item_id: str) -> None:
         del self._items[item_id]
@@ -318,12 +323,12 @@ class MemoryStore(MemoryWalks):
         self._unread.pop(item_id, None)
         return self._quarantine.pop(item_id, None) is not None
 
-    def _hint(self, item: Batch | Shard) -> Hint:
+    def _hint(self, item: AnyItem) -> Hint:
         version, held = self._held.get(item.id, (0, 0))
         held_back = held if version == item.version else 0
         return Hint(item.id, item.version, item.state, item.provider, item.queue, self._is_urgent(item), held_back)
 
-    def _is_urgent(self, item: Batch | Shard) -> bool:
+    def _is_urgent(self, item: AnyItem) -> bool:
         if item.cancel or self._items[batch_id_of(item.id)].cancel or item.state is State.RUNNING:
             return True
         timeout = item.timeout if isinstance(item, Batch) else None
@@ -333,25 +338,29 @@ class MemoryStore(MemoryWalks):
         changed = self._items[item.id] = msgspec.structs.replace(item, **facts)
         return changed
 
-    def _set_due(self, item: Batch | Shard, delay: float | None) -> None:
+    def _set_due(self, item: AnyItem, delay: float | None) -> None:
         if delay is None:
             self._due.pop(item.id, None)
         else:
             self._due[item.id] = self.now() + delay
 
-    def _add(self, item: Batch | Shard, delay: float | None) -> None:
+    def _add(self, item: AnyItem, delay: float | None) -> None:
         now = self.now()
         born = item.created_at or now
         added = msgspec.structs.replace(item, version=1, created_at=born, updated_at=now, epoch=self.epoch)
         self._items[item.id] = added
         self._set_due(added, delay)
 
-    def _spawn(self, batch_id: str, shard: Shard, grace: float) -> Hint:
+    def _spawn(self, batch_id: str, spawned: Spawned, grace: float) -> Hint:
         batch = self._items[batch_id]
         assert isinstance(batch, Batch)
-        child = msgspec.structs.replace(shard, id=shard_id(batch_id, batch.shards))
-        self._change(batch, shards=batch.shards + 1, open=batch.open + shard.counts_as_open)
-        if shard.counts_as_open:
+        if isinstance(spawned, Notice):
+            child: Spawned = msgspec.structs.replace(spawned, id=notice_id(batch_id, batch.notices))
+            self._change(batch, notices=batch.notices + 1)
+        else:
+            child = msgspec.structs.replace(spawned, id=shard_id(batch_id, batch.shards))
+            self._change(batch, shards=batch.shards + 1, open=batch.open + spawned.counts_as_open)
+        if spawned.counts_as_open:
             self._counting.add(child.id)
         self._add(child, grace)
         return self._hint(self._items[child.id])

@@ -8,10 +8,10 @@ from typing import TypeVar, cast
 from ..core import BatchStatus
 from .base import ALL, Which
 from .checks import load_item
-from .items import SCHEMA, Batch, Shard, dump_item, shard_id
+from .items import SCHEMA, AnyItem, Batch, Shard, dump_item, notice_id, shard_id
 from .table import State
 
-Kind = TypeVar("Kind", bound=Batch | Shard)
+Kind = TypeVar("Kind", bound=AnyItem)
 
 
 class MemoryLists:
@@ -19,7 +19,7 @@ class MemoryLists:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._items: dict[str, Batch | Shard] = {}
+        self._items: dict[str, AnyItem] = {}
 
     def iter_batches(self, which: Which = ALL) -> Iterator[Batch]:
         with self._lock:
@@ -47,8 +47,10 @@ class MemoryLists:
                 shard.account is not None and shard.account.name == account and _may_run(shard) for shard in others
             )
 
-    def _family(self, batch: Batch) -> list[Batch | Shard]:
-        return [self._items[each] for each in (batch.id, *(shard_id(batch.id, n) for n in range(batch.shards)))]
+    def _family(self, batch: Batch) -> list[AnyItem]:
+        shards = (shard_id(batch.id, number) for number in range(batch.shards))
+        notices = (notice_id(batch.id, number) for number in range(batch.notices))
+        return [self._items[each] for each in (batch.id, *shards, *notices)]
 
     def _batches(self) -> Iterator[Batch]:
         """The newest first."""

@@ -14,7 +14,7 @@ from ..exceptions import CorruptItemError
 from ..security.logs import get_logger
 from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Reopened, Which
 from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
-from .items import SCHEMA, Batch, Facts, Shard, batch_id_of, dump_facts, dump_item, shard_id
+from .items import SCHEMA, AnyItem, Batch, Facts, Notice, Shard, batch_id_of, dump_facts, dump_item, notice_id, shard_id
 from .redis_border import raise_if_corrupt, translated
 from .redis_lists import Lists
 from .redis_server import ServerInfo, read_server
@@ -73,7 +73,7 @@ class RedisStore(RedisWalks):
         due_in = -1 if delay is None else _ms(delay)
         return bool(self._call("create", batch.id, _json(dump_item(batch)), due_in, schema=batch.schema))
 
-    def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> Batch | Shard | None:
+    def claim(self, item_id: str, version: int, *, lease: float, holder: str) -> AnyItem | None:
         reply = self._change("claim", item_id, version, _ms(lease), _json(holder), _parent(item_id), SCHEMA)
         flat = cast("list[str] | None", reply)
         return load_item(item_id, dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
@@ -87,7 +87,7 @@ class RedisStore(RedisWalks):
     def commit(self, item_id: str, fence: int, commit: Commit, *, holder: str) -> Committed | None:
         return self._commit(item_id, fence, commit, holder)
 
-    def decide(self, item: Batch | Shard, commit: Commit, *, holder: str) -> Committed | None:
+    def decide(self, item: AnyItem, commit: Commit, *, holder: str) -> Committed | None:
         return self._commit(item.id, item.version, commit, holder, born=item.created_at)
 
     def reopen(self, batch: Batch, commit: Commit, shards: Sequence[Reopened]) -> list[Hint] | None:
@@ -123,7 +123,7 @@ class RedisStore(RedisWalks):
             _json(holder),
             parent,
             _json(State.FINISHING) if parent and commit.state.is_final else "",
-            _json([(shard.counts_as_open, dump_item(shard)) for shard in commit.spawn]),
+            _json([(each.counts_as_open, dump_item(each)) for each in commit.spawn]),
             _ms(commit.grace),
             int(commit.forget),
             "" if born is None else born,
@@ -164,7 +164,9 @@ class RedisStore(RedisWalks):
         return self._lists.quarantined(limit)
 
     def quarantined_of(self, batch: Batch) -> list[Quarantined]:
-        return self._lists.quarantined_of([batch.id, *(shard_id(batch.id, number) for number in range(batch.shards))])
+        shards = (shard_id(batch.id, number) for number in range(batch.shards))
+        notices = (notice_id(batch.id, number) for number in range(batch.notices))
+        return self._lists.quarantined_of([batch.id, *shards, *notices])
 
     def release(self, item_id: str) -> list[str]:
         return cast("list[str]", self._change("release", item_id, _FINALS))
@@ -209,6 +211,10 @@ class RedisStore(RedisWalks):
                 raise corrupt(batch.id, f"it has {batch.shards} shards, and none from {start} on is there")
             found += [item for item in items if isinstance(item, Shard)]
         return found
+
+    def get_notices(self, batch: Batch) -> list[Notice]:
+        items = self._load([notice_id(batch.id, number) for number in range(batch.notices)])
+        return [item for item in items if isinstance(item, Notice)]
 
     def iter_batches(self, which: Which = ALL) -> Iterator[Batch]:
         for ids in self._lists.pages(which):
@@ -284,12 +290,12 @@ class RedisStore(RedisWalks):
         return (item for item in self._load(ids, skip=True) if isinstance(item, Batch))
 
     @translated
-    def _load(self, ids: Sequence[str], *, skip: bool = False) -> list[Batch | Shard]:
+    def _load(self, ids: Sequence[str], *, skip: bool = False) -> list[AnyItem]:
         """The items that are there; one that is corrupt is an error, or left out with a warning."""
         pipeline = self._redis.pipeline(transaction=False)
         for item_id in ids:
             pipeline.hgetall(f"{self._prefix}item:{item_id}")
-        items: list[Batch | Shard] = []
+        items: list[AnyItem] = []
         for item_id, answer in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
             with passed_over() if skip else nullcontext():
                 items += _read(item_id, answer)
@@ -316,7 +322,7 @@ def _parent(item_id: str) -> str:
     return batch_id if batch_id != item_id else ""
 
 
-def _read(item_id: str, answer: "dict[str, str] | redis.RedisError") -> list[Batch | Shard]:
+def _read(item_id: str, answer: "dict[str, str] | redis.RedisError") -> list[AnyItem]:
     """The item of an answer to HGETALL, if it is there."""
     if isinstance(answer, redis.RedisError):
         raise_if_corrupt(item_id, answer)

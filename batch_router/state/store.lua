@@ -45,7 +45,7 @@ end
 
 -- Of an id that batch_router gives
 local function is_id(id)
-  return #id <= 71 and (id:find('^[%w_-]+$') or id:find('^[%w_-]+%.%d+$')) ~= nil
+  return #id <= 72 and (id:find('^[%w_-]+$') or id:find('^[%w_-]+%.n?%d+$')) ~= nil
 end
 
 -- Whether the sweep sends an item's message at once: its user cancels the batch, or its time is over
@@ -119,11 +119,14 @@ local function list(key, id)
   if id:find('.', 1, true) then pcall(list_shard, own, key, id, now) else pcall(list_batch, own, key, id, now) end
 end
 
--- batch id and, by number, its shards; a number that no batch has would keep the server busy for ever
+-- batch id and, by number, its shards and notices; a number that no batch has would keep the server busy for ever
 local function family(id)
-  local ids, count = {id}, tonumber(redis.call('HGET', item_key(id), 'shards') or 0)
-  if not count or count > 200000 then error('shards is no number of shards') end
-  for number = 0, count - 1 do ids[#ids + 1] = id .. '.' .. number end
+  local ids = {id}
+  for field, mark in pairs({shards = '.', notices = '.n'}) do
+    local count = tonumber(redis.call('HGET', item_key(id), field) or 0)
+    if not count or count > 200000 then error(field .. ' is no number of ' .. field) end
+    for number = 0, count - 1 do ids[#ids + 1] = id .. mark .. number end
+  end
   return ids
 end
 
@@ -143,21 +146,23 @@ local function forget_shards(id, free_jobs)
   for _, each in ipairs(family(id)) do
     if each ~= id then forget(each, free_jobs) end
   end
-  redis.call('HSET', item_key(id), 'shards', 0, 'open', 0)
+  redis.call('HSET', item_key(id), 'shards', 0, 'open', 0, 'notices', 0)
 end
 
--- The shards that are left of a batch whose record was lost, and which is cut again. Numbers have no large gaps
+-- What is left of a batch whose record was lost, and which is cut again. Numbers have no large gaps
 local function forget_rest(id)
-  local number, missing = 0, 0
-  while missing < 100 do
-    local child = id .. '.' .. number
-    if redis.call('EXISTS', item_key(child)) == 1 then
-      forget(child, true)
-      missing = 0
-    else
-      missing = missing + 1
+  for _, mark in ipairs({'.', '.n'}) do
+    local number, missing = 0, 0
+    while missing < 100 do
+      local child = id .. mark .. number
+      if redis.call('EXISTS', item_key(child)) == 1 then
+        forget(child, true)
+        missing = 0
+      else
+        missing = missing + 1
+      end
+      number = number + 1
     end
-    number = number + 1
   end
 end
 
@@ -235,7 +240,7 @@ function calls.let_go(id, holder)
 end
 
 -- id, fence, state (JSON), delay or -1, facts, holder (JSON), batch id or '', state to wake the batch in or '',
--- {{counts as open, fields} of a shard to make, ...}, grace, '1' to delete the shards, and where no step has the item,
+-- {{counts as open, fields} of a shard or a notice to make, ...}, grace, '1' to delete the shards, and where no step has the item,
 -- for an operator decides, when the item was born (seconds), else ''
 -- Returns {version, hint, ...} or false.
 function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn, grace, forget, born)
@@ -273,12 +278,14 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   local owner = parent or key
   local owner_id = batch ~= '' and batch or id
   for _, spawned in ipairs(cjson.decode(spawn)) do
-    local child = owner_id .. '.' .. (redis.call('HINCRBY', owner, 'shards', 1) - 1)
+    local is_notice = spawned[2].kind == '"notice"'
+    local counter, mark = unpack(is_notice and {'notices', '.n'} or {'shards', '.'})
+    local child = owner_id .. mark .. (redis.call('HINCRBY', owner, counter, 1) - 1)
     local child_key = item_key(child)
     set_fields(child_key, spawned[2])
     redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1, 'epoch', name)
     redis.call('HSET', child_key, 'created_at', seconds, 'updated_at', seconds)
-    redis.call('HSET', own .. 'labels', unquoted(spawned[2].label), child)
+    if not is_notice then redis.call('HSET', own .. 'labels', unquoted(spawned[2].label), child) end
     redis.call('ZADD', due, now + grace, child)
     if spawned[1] then
       redis.call('HSET', child_key, 'counts', 'true')
@@ -343,7 +350,7 @@ end
 
 -- A shard whose record is gone ends nothing any more: its batch goes on without it, and misses its rows in the end
 local function close_lost(id, wake, grace)
-  local batch = id:match('^([^.]+)%.')
+  local batch = id:match('^([^.]+)%.%d+$')
   if batch and redis.call('EXISTS', item_key(id)) == 0 and redis.pcall('HGET', item_key(batch), 'state') == '"running"' then
     close_one(batch, wake, grace)
   end

@@ -1,4 +1,4 @@
-"""The life of a batch and of a shard, in one table.
+"""The life of a batch, of a shard and of a notice, in one table.
 
 Rules:
 
@@ -81,7 +81,9 @@ class State(StrEnum):
     NORMALIZING =  ("normalizing", "normalize", "cpu",  "polling parked failed",              "failed")
     CLEANING =     ("cleaning",    "clean",     "io",   _ENDS,                                "completed",   False)
     PARKED =       ("parked",      "park",      "io",   "polling uploading normalizing failed", "normalizing", False)
-    # both
+    # a notice
+    NOTIFYING =    ("notifying",   "notify",    "io",   "completed failed",                   "failed",      False)
+    # all
     COMPLETED =    ("completed",   "retire",    "cpu",  "",                                   "completed",   False)
     FAILED =       ("failed",      "retire",    "cpu",  "",                                   "failed",      False)
     CANCELLED =    ("cancelled",   "retire",    "cpu",  "",                                   "cancelled",   False)

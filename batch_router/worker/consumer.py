@@ -1,17 +1,21 @@
-"""What a worker takes: messages of our tasks, as `messages` made them, and commands that look."""
+"""What a worker takes: messages of our tasks, as `messages` made them, and commands that look or cancel a batch."""
 
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import redis
+from celery.utils.functional import maybe_list
 from celery.worker import consumer
 from celery.worker.consumer import control
 from celery.worker.control import Panel
 from kombu.message import Message
 
+from ..exceptions import BatchRouterError
 from ..security.logs import get_logger
+from ..security.names import BATCH_ID
 from .leftovers import end_leftovers
+from .process import context
 from .sweep import start_sweep
 
 log = get_logger(__name__)
@@ -72,19 +76,31 @@ class Consumer(consumer.Consumer):
 
 
 class Control(control.Control):
-    """Remote control: `celery inspect`, and Flower's pages. SIGTERM ends a worker, and no message does."""
+    """Remote control: `celery inspect`, Flower's pages, and `revoke` of batches. No message ends a worker."""
 
     name = "Control"
 
     def __init__(self, consumer: Consumer, **options: Any) -> None:
         """See `LOOKING`."""
         super().__init__(consumer, **options)
-        self.box.node.handlers = {name: do if name in LOOKING else _refusal(name) for name, do in Panel.data.items()}
+        handlers = {name: do if name in LOOKING else _refusal(name) for name, do in Panel.data.items()}
+        self.box.node.handlers = handlers | {"revoke": _cancel}
+
+
+def _cancel(_state: object, task_id: str | list[str], **_: object) -> dict[str, str]:
+    """Cancel batches; each worker hears of it, and the store takes it once. Ids of other tasks mean nothing."""
+    ids = [each for each in maybe_list(task_id) if BATCH_ID.fullmatch(each)]
+    try:
+        cancelled = [each for each in ids if context().store.cancel(each)]
+    except BatchRouterError as error:
+        return {"error": str(error)}
+    log.info("action=revoked batches=%s", ",".join(cancelled) or None)
+    return {"ok": f"{len(cancelled)} batches are being cancelled"}
 
 
 def _refusal(name: str) -> Callable[..., dict[str, str]]:
     def refuse(_state: object, **_: object) -> dict[str, str]:
         log.warning("action=control_refused command=%s", name)
-        return {"error": f"{name} is refused: remote control only looks; send the worker SIGTERM, or change its start"}
+        return {"error": f"{name} is refused: remote control only looks, or cancels a batch; send the worker SIGTERM"}
 
     return refuse

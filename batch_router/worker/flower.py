@@ -1,4 +1,4 @@
-"""Flower shows what happens. It would also act: start any task with any arguments in its own process, for one."""
+"""Flower shows what happens, and cancels batches. It would also start any task with any arguments in its process."""
 
 from importlib import import_module
 from typing import Any
@@ -13,4 +13,4 @@ def only_look() -> None:
 
 def _acts(handler: Any) -> bool:
     kind = handler[1] if isinstance(handler, tuple) else handler.handler_class
-    return kind.__module__.startswith("flower.api.") and "post" in vars(kind)
+    return kind.__module__.startswith("flower.api.") and "post" in vars(kind) and kind.__name__ != "TaskRevoke"

@@ -14,6 +14,7 @@ from ..road.context import Context
 from ..road.service_mark import bind_services
 from ..security.logs import get_logger
 from ..settings import Settings, warn_of_unknown_variables
+from .delivery import deliver
 
 log = get_logger(__name__)
 
@@ -32,7 +33,7 @@ def context() -> Context:
     """
     opened = open_context(Settings.from_env())
     _bind(opened)
-    return dataclasses.replace(opened, is_stopping=is_stopping)
+    return dataclasses.replace(opened, is_stopping=is_stopping, deliver=deliver)
 
 
 def bind_storage() -> None:

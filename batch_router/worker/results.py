@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import states
 from celery.backends.base import BaseBackend
+from celery.exceptions import TaskRevokedError
 
 from ..client import BatchClient
 from ..core import BatchStatus
@@ -29,6 +30,8 @@ class StoreBackend(BaseBackend):
             return {"task_id": task_id, "status": states.PENDING, "result": None}
         except (BatchExpiredError, BatchFailedError) as error:
             return {"task_id": task_id, "status": states.FAILURE, "result": error}
+        if batch.status is BatchStatus.CANCELLED:
+            return {"task_id": task_id, "status": states.REVOKED, "result": TaskRevokedError("the batch was cancelled")}
         if batch.is_complete():
             return {"task_id": task_id, "status": states.SUCCESS, "result": client.manifest(task_id).to_dict()}
         status = states.PENDING if batch.status is BatchStatus.QUEUED else states.STARTED

@@ -54,7 +54,7 @@ def _act_in_vain(url: str, account: str, folder: Path) -> None:
     (folder / "secret.jsonl").write_text('{"custom_id": "a", "prompt": "canary-prompt"}\n')
     arguments = {"args": ["openai"], "kwargs": {"model": "m", "input": str(folder / "secret.jsonl")}}
     submits = [f"task/{how}/batch_router.submit_batch" for how in ("apply", "async-apply", "send-task")]
-    changes = ["worker/shutdown/io@h", "worker/pool/grow/io@h", "task/revoke/a", "task/rate-limit/a"]
+    changes = ["worker/shutdown/io@h", "worker/pool/grow/io@h", "task/rate-limit/a"]
     for path in submits + changes:
         with pytest.raises(urllib.error.HTTPError, match="404"):
             fetch(f"{url}/api/{path}", account, msgspec.json.encode(arguments))

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from mypy import api
 
-from batch_router.state.items import Batch, BatchFacts, Shard, ShardFacts
+from batch_router.state.items import Batch, BatchFacts, Notice, NoticeFacts, Shard, ShardFacts
 from tests.conftest import ROOT
 
 PREAMBLE = """\
@@ -50,7 +50,7 @@ def _line_of(line: str, name: str) -> int | None:
     return int(rest.partition(":")[0]) if path.endswith(name) and ": error:" in line else None
 
 
-@pytest.mark.parametrize(("facts", "record"), [(BatchFacts, Batch), (ShardFacts, Shard)])
+@pytest.mark.parametrize(("facts", "record"), [(BatchFacts, Batch), (ShardFacts, Shard), (NoticeFacts, Notice)])
 def test_facts_are_those_of_the_record(facts: type, record: type[msgspec.Struct]) -> None:
     """What a step says has its place in the record that the store reads back."""
     assert set(get_type_hints(facts)) <= set(record.__struct_fields__)

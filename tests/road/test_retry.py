@@ -27,7 +27,7 @@ from batch_router.exceptions import (
 )
 from batch_router.road.policy import DAY, MAX_SURPRISES, decide, describe
 from batch_router.road.steps.poll import next_delay
-from batch_router.state.items import Batch, InputFile, Intent, Shard
+from batch_router.state.items import AnyItem, Batch, InputFile, Intent, Notice, Shard
 from batch_router.state.table import State, check_transition
 
 S = State
@@ -50,10 +50,12 @@ SURPRISES = [RuntimeError("hush"), KeyError("hush"), MemoryError()]
 STEPS = [state for state in State if state is not S.RUNNING and not state.is_final]
 
 
-def item(state: State, attempts: int = 0, **facts: Any) -> Batch | Shard:
+def item(state: State, attempts: int = 0, **facts: Any) -> AnyItem:
     common: dict[str, Any] = {"state": state, "version": 2, "provider": "openai", "attempts": attempts, **facts}
     if state in (S.QUEUED, S.RUNNING, S.FINISHING):
         return Batch(id="b", input=InputFile(stored="in", size=1, hash="0"), submission="s", **common)
+    if state is S.NOTIFYING:
+        return Notice(id="b.n0", batch="b", callback=0, task="t", **common)
     names: dict[str, Any] = {"label": "t", "model": "m", "requests": "r", "row_ids": "i"}
     return Shard(id="b.0", batch="b", rows=1, size=1, first_row=0, **names, **common)
 
@@ -62,7 +64,7 @@ def paid(state: State) -> dict[str, Any]:
     """What a shard has whose job costs money, or may exist."""
     if state is S.CREATING:
         return {"intent": Intent(at=1, late_until=2)}
-    is_of_shard = state not in (S.QUEUED, S.RUNNING, S.FINISHING)
+    is_of_shard = state not in (S.QUEUED, S.RUNNING, S.FINISHING, S.NOTIFYING)
     return {"job": Job(id="j", status=BatchStatus.IN_PROGRESS, created_at=1)} if is_of_shard else {}
 
 
@@ -70,7 +72,7 @@ def kind(error: Exception) -> str:
     return type(error).__name__
 
 
-def failing(state: State, seconds: float, attempts: int = 3, **facts: Any) -> Batch | Shard:
+def failing(state: State, seconds: float, attempts: int = 3, **facts: Any) -> AnyItem:
     """An item whose step fails since so many seconds before `NOW`."""
     return item(state, attempts, held_since=NOW - seconds, **facts)
 
@@ -190,7 +192,7 @@ def test_a_running_batch_is_left_to_its_shards() -> None:
 
 def test_a_shard_that_fails_still_accounts_for_its_rows() -> None:
     """Only a failed `normalize` leaves a shard without a part; a failed `clean` does not fail a shard."""
-    assert [state for state in STEPS if state.given_up is S.FAILED] == [S.FINISHING, S.NORMALIZING]
+    assert [state for state in STEPS if state.given_up is S.FAILED] == [S.FINISHING, S.NORMALIZING, S.NOTIFYING]
     assert S.CLEANING.given_up is S.COMPLETED
 
 

@@ -388,7 +388,7 @@ def test_refused_messages_have_no_effect_on_a_worker(fleet: Fleet) -> None:
 
 
 ENDING = ["shutdown", "pool_grow", "pool_shrink", "pool_restart", "autoscale", "add_consumer", "cancel_consumer"]
-ENDING += ["revoke", "terminate", "revoke_by_stamped_headers", "rate_limit", "time_limit", "election", "hello"]
+ENDING += ["terminate", "revoke_by_stamped_headers", "rate_limit", "time_limit", "election", "hello"]
 ENDING += ["objgraph", "memdump", "memsample"]
 
 

@@ -13,7 +13,7 @@ from batch_router.core.jobs import Account, Failure, Job
 from batch_router.exceptions import SchemaError, StoreUnavailableError
 from batch_router.state.base import Binding, Commit, Hint, Reopened, Store
 from batch_router.state.checks import TRIES
-from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Shard
+from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Notice, Shard
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import FIRST_OF_SHARD, State
 from batch_router.state.walks import Walk
@@ -369,6 +369,31 @@ def test_a_batch_waits_only_for_what_counts(store: Store) -> None:
     store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 2}, spawn), holder="w")
     assert end(store, "b.1") == []
     assert end(store, "b.0") == ["b"]
+
+
+def test_a_notice_holds_up_nothing_and_goes_with_its_batch(store: Store) -> None:
+    """Notices have numbers of their own, are claimed like any item, end for good, and do not count as open."""
+    split(store, 1)
+    notices = [Notice(state=State.NOTIFYING, provider="openai", batch="b", callback=each, task="t") for each in (0, 1)]
+    claimed = store.claim("b.0", 1, lease=10, holder="w")
+    assert claimed is not None
+    woken = store.commit("b.0", 2, Commit(State.COMPLETED, None, {}, notices, grace=5), holder="w")
+    assert woken is not None
+    assert [hint.id for hint in woken.woken] == ["b.n0", "b.n1", "b"]
+    batch = get_batch(store)
+    assert (batch.shards, batch.open, batch.notices, batch.state) == (1, 0, 2, State.FINISHING)
+    assert [each.id for each in store.get_notices(batch)] == ["b.n0", "b.n1"]
+    assert isinstance(store.claim("b.n0", 1, lease=10, holder="w"), Notice)
+    ended = store.commit("b.n0", 2, Commit(State.COMPLETED, None, {"sent_at": 3.0}), holder="w")
+    assert ended is not None
+    assert ended.woken == []
+    assert get_batch(store).state is State.FINISHING
+    finishing = store.claim("b", get_batch(store).version, lease=10, holder="w")
+    assert finishing is not None
+    store.commit("b", finishing.version, Commit(State.COMPLETED, 99, {}), holder="w")
+    assert store.get_notices(get_batch(store))
+    assert store.delete(get_batch(store))
+    assert store.unknown(["b", "b.0", "b.n0", "b.n1"]) == ["b", "b.0", "b.n0", "b.n1"]
 
 
 def test_the_job_before_the_last_is_forgotten_with_its_batch(store: Store) -> None:

@@ -21,6 +21,7 @@ from ...state.table import State
 from ..context import Context
 from ..deadline import kept_for
 from ..layout import batch_object
+from ..notices import notices_of
 from ..outcome import BatchOutcome, batch_to
 from ..step import Step
 
@@ -61,6 +62,8 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
     return batch_to(
         state,
         kept_for(context.settings),
+        notices=notices_of(msgspec.structs.replace(batch, state=state, failure=failure)),
+        notified=True,
         manifest=name,
         failure=failure,
         result_counts=written,

@@ -3,6 +3,7 @@
 from ...state.items import Batch
 from ..context import Context
 from ..deadline import kept_for
+from ..notices import notices_of
 from ..outcome import BatchOutcome, batch_to
 from ..payloads import erase
 from ..step import Step
@@ -21,7 +22,15 @@ def retire(context: Context, batch: Batch) -> BatchOutcome:
     if settings.keep_payloads is not None and age >= settings.keep_payloads and not is_erased:
         erase(context, batch)
         is_erased = True
-    return batch_to(batch.state, kept_for(settings, age), forget=is_old, retired=is_old, erased=is_erased)
+    return batch_to(
+        batch.state,
+        kept_for(settings, age),
+        notices=() if batch.notified else notices_of(batch),  # it gave up, or the store that knew of them forgot it
+        forget=is_old,
+        retired=is_old,
+        erased=is_erased,
+        notified=True,
+    )
 
 
 STEP = Step(retire)

@@ -16,11 +16,15 @@ _MOST_OF_A_COMMAND = 64 << 10
 _ENDLESS = re.compile(rb": -?Infinity(?=[,}])")
 
 
+_Ids = Annotated[list[Id], Meta(max_length=100)]
+
+
 class _Arguments(msgspec.Struct):
-    """Those of the commands that look. All else is left out: names of attributes to show, for one."""
+    """Those of the commands that are obeyed. All else is left out: names of attributes to show, a signal to send."""
 
     with_defaults: bool = False
-    ids: Annotated[list[Id], Meta(max_length=100)] = []
+    ids: _Ids = []
+    task_id: Id | _Ids = []
 
 
 class _ReplyTo(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,6 +64,7 @@ def read_command(raw: bytes, prefix: str) -> bytes:
     taken: dict[str, dict[str, Any]] = {
         "conf": {"with_defaults": given.with_defaults},
         "query_task": {"ids": given.ids},
+        "revoke": {"task_id": given.task_id},
     }
     made = msgspec.structs.asdict(command) | {"arguments": taken.get(command.method, {})}
     return seal({}, made, exchange=f"{prefix}.pidbox")

@@ -19,7 +19,7 @@ _MOST_OF_A_STEP = 16 << 10
 # No message of ours waits longer; the clocks of two machines may be ten minutes apart.
 _LATEST = timedelta(seconds=LONGEST_COUNTDOWN, minutes=10)
 
-_ItemId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}(\.[0-9]{1,9})?\Z")]
+_ItemId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}(\.n?[0-9]{1,9})?\Z")]
 _Version = Annotated[int, Meta(ge=0, le=2**53)]
 _Time = Annotated[datetime, Meta(tz=True)] | None
 
