@@ -4,7 +4,7 @@ import re
 import time
 
 from ..security.paths import batch_folder
-from ..state.items import Batch, Shard, batch_id_of
+from ..state.items import AnyItem, Batch, batch_id_of
 from ..storage import StoredObject
 from .accepted import mark_of, unmark
 from .context import Context
@@ -37,7 +37,7 @@ def erase(context: Context, batch: Batch) -> None:
         context.storage.delete(f"{folder}/{name}")
 
 
-def erase_late(context: Context, item: Batch | Shard) -> None:
+def erase_late(context: Context, item: AnyItem) -> None:
     """Delete what a claim wrote that was lost, if the batch was purged since: neither the store nor a mark has it.
 
     Raises:
