@@ -9,7 +9,8 @@ from ..road.context import Context
 from ..road.payloads import erase
 from ..state.base import Commit
 from ..state.checks import passed_over
-from ..state.items import Batch, BatchFacts
+from ..state.facts import BatchFacts
+from ..state.items import Batch
 
 # Seconds after which a worker ends a purge whose caller fell silent.
 _ENDED_AFTER = 600.0

@@ -9,7 +9,8 @@ from ..road.jobs import new_round
 from ..road.labels import labelled
 from ..road.reported import sound
 from ..state.base import Commit
-from ..state.items import Shard, ShardFacts, batch_id_of
+from ..state.facts import ShardFacts
+from ..state.items import Shard, batch_id_of
 from ..state.table import State, check_transition
 
 

@@ -8,7 +8,8 @@ from ..road.accepted import mark_of
 from ..road.context import Context
 from ..road.jobs import new_round
 from ..state.base import Commit, Reopened
-from ..state.items import Batch, BatchFacts, Shard, ShardFacts, retry_id
+from ..state.facts import BatchFacts, ShardFacts
+from ..state.items import Batch, Shard, retry_id
 from ..state.table import State, check_reopening
 
 

@@ -16,7 +16,8 @@ from ..road.context import Context
 from ..road.records import read_record
 from ..road.submission import Submission
 from ..state.base import Commit, Hint
-from ..state.items import Batch, BatchFacts, retry_id
+from ..state.facts import BatchFacts
+from ..state.items import Batch, retry_id
 from .submit import submit_rows
 
 

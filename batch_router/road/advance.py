@@ -24,7 +24,8 @@ from ..exceptions import (
 )
 from ..security.logs import get_logger
 from ..state.base import Commit, Hint
-from ..state.items import AnyItem, Batch, ItemFacts, Shard, ShardFacts
+from ..state.facts import ItemFacts, ShardFacts
+from ..state.items import AnyItem, Batch, Shard
 from ..state.table import check_transition
 from . import policy
 from .context import Context, Running

@@ -8,7 +8,8 @@ import msgspec
 from ..core import BatchError, Failure
 from ..exceptions import BatchRouterError, CredentialsError, InvalidInputError, RateLimitedError
 from ..security.logs import get_logger
-from ..state.items import AnyItem, Batch, BatchFacts, ItemFacts, Notice, Shard
+from ..state.facts import BatchFacts, ItemFacts
+from ..state.items import AnyItem, Batch, Notice, Shard
 from ..state.table import State
 from . import policy
 from .context import Running

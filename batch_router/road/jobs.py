@@ -5,7 +5,8 @@ from typing import BinaryIO, NamedTuple, cast
 from ..core import Endpoint
 from ..core.jobs import JobSpec
 from ..exceptions import DamagedObjectError
-from ..state.items import Shard, ShardFacts
+from ..state.facts import ShardFacts
+from ..state.items import Shard
 from ..storage import Storage
 from .context import Context, Running
 from .sending import Sending, TimedStream, time_to_send

@@ -9,7 +9,7 @@ from typing import Unpack
 from ..exceptions import CorruptItemError, StoreUnavailableError
 from ..security.logs import get_logger
 from ..state.base import Store
-from ..state.items import ShardFacts
+from ..state.facts import ShardFacts
 from .rounds import Rounds
 
 log = get_logger(__name__)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Self, Unpack, cast
 
-from ..state.items import BatchFacts, Facts, ItemFacts, Notice, NoticeFacts, Shard, ShardFacts
+from ..state.facts import BatchFacts, Facts, ItemFacts, NoticeFacts, ShardFacts
+from ..state.items import Notice, Shard
 from ..state.table import State
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..core.jobs import Failure
-from ..state.items import Shard, ShardFacts
+from ..state.facts import ShardFacts
+from ..state.items import Shard
 from .context import Running
 from .outcome import Outcome, ShardOutcome
 

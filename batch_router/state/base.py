@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 
 from ..core import BatchStatus
 from ..core.jobs import Failure, Job
-from .items import AnyItem, Batch, Facts, Notice, Shard, Spawned
+from .facts import Facts
+from .items import AnyItem, Batch, Notice, Shard, Spawned
 from .table import State
 from .walks import Walk
 

@@ -11,7 +11,7 @@ The id of an item tells its kind and its batch:
     <batch>.n<number>   a notice
 """
 
-from typing import ClassVar, TypedDict
+from typing import ClassVar
 
 import msgspec
 
@@ -341,85 +341,13 @@ AnyItem = Batch | Shard | Notice
 Spawned = Shard | Notice
 
 
-class ItemFacts(TypedDict, total=False):
-    """What a step may find out about any item; the meanings are those of the records' attributes."""
-
-    attempts: int
-    error: Failure | None
-    failure: Failure | None
-    held_since: float | None
-    retry_at: float | None
-    doubt_since: None
-
-
-class BatchFacts(ItemFacts, total=False):
-    """What a step may find out about a batch."""
-
-    rows: int
-    dropped: dict[str, int]
-    adjusted: dict[str, int]
-    manifest: str
-    report: str
-    ended_at: float | None
-    result_counts: dict[str, int]
-    reasons: tuple[ErrorReason, ...]
-    retired: bool
-    erased: bool
-    purging: bool
-    retried_as: str
-    notified: bool
-
-
-class NoticeFacts(ItemFacts, total=False):
-    """What a step may find out about a notice."""
-
-    sent_at: float
-
-
-class ShardFacts(ItemFacts, total=False):
-    """What a step may find out about a shard."""
-
-    retried: int
-    round: int
-    upload: str | None
-    uploads: int
-    account: Account
-    intent: Intent | None
-    job: Job | None
-    progress: Progress | None
-    polls: int
-    queue_waits: int
-    cancel_sent: bool
-    given_up: bool
-    answers: tuple[Fetched, ...]
-    looks: int
-    absent_since: float | None
-    refetches: int
-    gap: str | None
-    lost: int
-    unfetched: bool
-    refused: tuple[RefusedRow, ...]
-    refusals: int
-    resend: int
-    alone: int
-    part: Part
-    left_behind: Failure | None
-
-
-Facts = ItemFacts | BatchFacts | ShardFacts | NoticeFacts
-
-
 def dump_item(item: AnyItem) -> dict[str, str]:
     """A record as its hash holds it."""
-    return _dump({"schema": item.schema, **msgspec.to_builtins(item)})
+    return dump_fields({"schema": item.schema, **msgspec.to_builtins(item)})
 
 
-def dump_facts(facts: Facts) -> dict[str, str]:
-    """Facts as the hash of their item holds them."""
-    return _dump(dict(facts))
-
-
-def _dump(fields: dict[str, object]) -> dict[str, str]:
+def dump_fields(fields: dict[str, object]) -> dict[str, str]:
+    """Attributes of an item as its hash holds them."""
     return {name: msgspec.json.encode(value).decode() for name, value in fields.items()}
 
 

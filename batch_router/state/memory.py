@@ -11,7 +11,8 @@ import msgspec
 from ..core.jobs import Failure
 from .base import Binding, Commit, Committed, Hint, Quarantined, Reopened
 from .checks import TRIES
-from .items import SCHEMA, AnyItem, Batch, Facts, Notice, Shard, Spawned, batch_id_of, notice_id, shard_id
+from .facts import Facts
+from .items import SCHEMA, AnyItem, Batch, Notice, Shard, Spawned, batch_id_of, notice_id, shard_id
 from .memory_lists import Kind, copy
 from .memory_walks import MemoryWalks
 from .table import State

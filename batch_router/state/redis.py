@@ -14,7 +14,8 @@ from ..exceptions import CorruptItemError
 from ..security.logs import get_logger
 from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Reopened, Which
 from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
-from .items import SCHEMA, AnyItem, Batch, Facts, Notice, Shard, batch_id_of, dump_facts, dump_item, notice_id, shard_id
+from .facts import Facts, dump_facts
+from .items import SCHEMA, AnyItem, Batch, Notice, Shard, batch_id_of, dump_item, notice_id, shard_id
 from .redis_border import raise_if_corrupt, translated
 from .redis_lists import Lists
 from .redis_server import ServerInfo, read_server

@@ -15,7 +15,8 @@ from batch_router.road.steps.finish import finish
 from batch_router.road.steps.normalize import normalize
 from batch_router.settings import Settings
 from batch_router.state.base import Commit
-from batch_router.state.items import Batch, Facts, Shard
+from batch_router.state.facts import Facts
+from batch_router.state.items import Batch, Shard
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import State
 from batch_router.storage import FolderStorage

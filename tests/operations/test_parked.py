@@ -11,7 +11,8 @@ from batch_router.core import BatchStatus, Failure
 from batch_router.exceptions import ValidationError
 from batch_router.road.jobs import job_spec, stored_rows
 from batch_router.state.base import Commit
-from batch_router.state.items import Batch, Intent, Shard, ShardFacts
+from batch_router.state.facts import ShardFacts
+from batch_router.state.items import Batch, Intent, Shard
 from batch_router.state.table import State
 from tests.operations.lab import Lab
 

@@ -17,7 +17,8 @@ from batch_router.road.jobs import job_spec
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Commit
-from batch_router.state.items import Intent, Shard, ShardFacts
+from batch_router.state.facts import ShardFacts
+from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
 from tests.items import new_shard, put_shards

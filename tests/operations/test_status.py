@@ -7,7 +7,7 @@ from batch_router.core import BatchStatus
 from batch_router.core.jobs import Failure, Job
 from batch_router.road.context import Context
 from batch_router.state.base import Commit
-from batch_router.state.items import ShardFacts
+from batch_router.state.facts import ShardFacts
 from batch_router.state.table import State
 from tests.items import new_shard, put_shards
 

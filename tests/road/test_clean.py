@@ -21,7 +21,8 @@ from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Fault, Refusal
 from batch_router.state.base import Commit
-from batch_router.state.items import Shard, ShardFacts
+from batch_router.state.facts import ShardFacts
+from batch_router.state.items import Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
 from tests.items import LABEL, facts_of, fetched, new_shard, put_shards

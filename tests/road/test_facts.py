@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from mypy import api
 
-from batch_router.state.items import Batch, BatchFacts, Notice, NoticeFacts, Shard, ShardFacts
+from batch_router.state.facts import BatchFacts, NoticeFacts, ShardFacts
+from batch_router.state.items import Batch, Notice, Shard
 from tests.conftest import ROOT
 
 PREAMBLE = """\

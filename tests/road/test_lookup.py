@@ -22,7 +22,8 @@ from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.oddities import Listing
 from batch_router.simulator.scenario import Fault, Latency
 from batch_router.state.base import Commit
-from batch_router.state.items import Intent, Shard, ShardFacts
+from batch_router.state.facts import ShardFacts
+from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
 from tests.file_rows import FileRows
 from tests.items import facts_of, new_shard, put_shards

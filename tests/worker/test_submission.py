@@ -9,7 +9,7 @@ from batch_router import BatchClient, BatchExpiredError, BatchFailedError, Batch
 from batch_router.core import Failure
 from batch_router.road.context import Context
 from batch_router.state.base import Commit
-from batch_router.state.items import BatchFacts
+from batch_router.state.facts import BatchFacts
 from batch_router.state.table import State
 from batch_router.worker import SubmittedBatch, app, results, submission, submit_batch
 

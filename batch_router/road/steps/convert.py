@@ -7,7 +7,8 @@ from ...exceptions import ValidationError
 from ...intake.check import RowCheck
 from ...intake.problems import BadRow
 from ...jsonl import HashingReader
-from ...state.items import Batch, BatchFacts
+from ...state.facts import BatchFacts
+from ...state.items import Batch
 from ..context import Context
 from ..cutting import Cutter
 from ..deadline import seconds_left, timed_out

@@ -22,7 +22,8 @@ from ...exceptions import (
     QueueFullError,
     UndecidedError,
 )
-from ...state.items import Intent, Shard, ShardFacts
+from ...state.facts import ShardFacts
+from ...state.items import Intent, Shard
 from ...state.table import State
 from .. import local_job
 from ..context import Context, Running

@@ -7,7 +7,8 @@ from ...core import BatchStatus
 from ...core.jobs import Job
 from ...exceptions import AnswersTooLargeError, NotFoundError, ProviderAPIError
 from ...jsonl import LongLine, bounded_lines
-from ...state.items import Fetched, Shard, ShardFacts
+from ...state.facts import ShardFacts
+from ...state.items import Fetched, Shard
 from ...state.table import State
 from ..answers import row_id_of
 from ..context import Context

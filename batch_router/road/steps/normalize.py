@@ -9,7 +9,8 @@ from ...bounds import Bounds
 from ...core import ErrorType, ResultStatus, UnifiedResult
 from ...core.jobs import Failure
 from ...exceptions import FileOperationError
-from ...state.items import Fetched, Part, Shard, ShardFacts
+from ...state.facts import ShardFacts
+from ...state.items import Fetched, Part, Shard
 from ..answers import bounded, locate, open_answers, shown
 from ..context import Context
 from ..follow_up import is_passing, split_off

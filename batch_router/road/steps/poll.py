@@ -8,7 +8,8 @@ from ...core import BatchStatus
 from ...core.jobs import Failure, Job
 from ...exceptions import NotFoundError, ProtocolError, ProviderAPIError
 from ...providers import Client
-from ...state.items import Shard, ShardFacts
+from ...state.facts import ShardFacts
+from ...state.items import Shard
 from ...state.table import State
 from ..absent import after_not_found
 from ..context import Context

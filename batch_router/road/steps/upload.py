@@ -1,6 +1,7 @@
 """Rows to the provider, where it takes them as a file."""
 
-from ...state.items import Shard, ShardFacts
+from ...state.facts import ShardFacts
+from ...state.items import Shard
 from ...state.table import State
 from ..context import Running
 from ..jobs import job_spec, rows_to_send
