@@ -18,7 +18,7 @@ GenerationConfig NamedTool OutputSchema Tool
 Content DocumentContent ImageContent TextContent ThinkingContent ToolCallContent ToolResultContent
 UnifiedBatchMetadata UnifiedMessage UnifiedRequest
 
-BatchError BatchStatusResponse ErrorReason Failure RequestCounts ShardStatus
+BatchError BatchStatusResponse ErrorReason Failure RequestCounts NoticeStatus ShardStatus
 Manifest ManifestCounts ManifestPart ResultCounts
 ResultError UnifiedResult Usage
 BatchStatus Endpoint ErrorType FinishReason ResultStatus
