@@ -32,7 +32,7 @@ def context() -> Context:
         StoreUnavailableError: the store does not answer; another call tries again.
     """
     opened = open_context(Settings.from_env())
-    _bind(opened)
+    storage_mark.bind(opened)
     return dataclasses.replace(opened, is_stopping=is_stopping, deliver=deliver)
 
 
@@ -44,12 +44,9 @@ def bind_storage() -> None:
         StoreUnavailableError: the store does not answer.
     """
     with closing(open_context(Settings.from_env())) as opened:
-        _bind(opened)
-
-
-def _bind(opened: Context) -> None:
-    storage_mark.bind(opened)
-    bind_services(opened.storage, simulated=opened.settings.simulated)
+        storage_mark.bind(opened)
+        # Here alone: a caller of `submit_batch` has a context, too, and does not know where the workers send its rows.
+        bind_services(opened.storage, simulated=opened.settings.simulated)
 
 
 # Connections, locks and the lease keeper's thread do not survive a fork.

@@ -100,6 +100,7 @@ def submits_in_the_first_seconds(home: Path) -> None:
     done = subprocess.run(command, env=clean_environment(home), input=row, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert b"waiting for a worker on the queue 'gpu'" in done.stderr
+    assert [mark.name for mark in (home / "service-marks").iterdir()] == ["simulated"]  # a client decides nothing
 
 
 def wait_until_alone(home: Path) -> None:
