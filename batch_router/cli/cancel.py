@@ -2,14 +2,13 @@
 
 import click
 
-from ..client import BatchClient
 from ..core import BatchStatusResponse
 from ..providers import find_provider
 from ..settings import Settings
 from ..state.table import State
 from .confirm import needs_yes, yes
 from .exit_codes import ExitCode
-from .options import batch_argument, json_option, whole_id
+from .options import batch_argument, json_option, open_client, whole_id
 from .terminal import say, tell_json
 
 
@@ -19,7 +18,7 @@ from .terminal import say, tell_json
 @json_option
 def cancel(batch_id: str, yes: bool, as_json: bool) -> int:
     """End a batch early; finished answers are kept, where the provider keeps them."""
-    client = BatchClient()
+    client = open_client()
     batch_id = whole_id(client, batch_id)
     found = client.status(batch_id)
     if (loss := _loss(found)) is not None:

@@ -2,10 +2,9 @@
 
 import click
 
-from ..client import BatchClient
 from .confirm import needs_yes, yes
 from .exit_codes import ExitCode
-from .options import batch_argument, item_argument, json_option, whole_id
+from .options import batch_argument, item_argument, json_option, open_client, whole_id
 from .terminal import tell_fact
 
 
@@ -18,7 +17,7 @@ from .terminal import tell_fact
 @json_option
 def resolve(item_id: str, attach: str | None, recreate: bool, give_up: bool, yes: bool, as_json: bool) -> int:
     """Decide about a parked shard. ID is the shard's, or the batch's if only one of its shards is parked."""
-    client = BatchClient()
+    client = open_client()
     item_id = whole_id(client, item_id)
     if recreate:
         needs_yes(yes, f"if the provider has a job of {item_id} after all, its rows are paid for twice")
@@ -35,7 +34,7 @@ def resolve(item_id: str, attach: str | None, recreate: bool, give_up: bool, yes
 @json_option
 def retry(batch_id: str, yes: bool, as_json: bool) -> int:
     """Send the failed rows of a finished batch again, as a new batch; prints the new id."""
-    client = BatchClient()
+    client = open_client()
     tell_fact(as_json, batch_id=client.retry(whole_id(client, batch_id), undecided=yes))
     return ExitCode.OK
 
@@ -45,7 +44,7 @@ def retry(batch_id: str, yes: bool, as_json: bool) -> int:
 @json_option
 def resume(batch_id: str, as_json: bool) -> int:
     """Have a batch go on that ended with a loss, once the cause is gone; prints the items that go on."""
-    client = BatchClient()
+    client = open_client()
     for item_id in client.resume(whole_id(client, batch_id)):
         tell_fact(as_json, item_id=item_id)
     return ExitCode.OK

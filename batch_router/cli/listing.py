@@ -8,11 +8,10 @@ from datetime import UTC, datetime, timedelta
 import click
 from rich.console import Console
 
-from ..client import BatchClient
 from ..core import BatchStatus, BatchStatusResponse
 from ..core.times import seconds_of
 from .exit_codes import ExitCode
-from .options import complete_id, json_option, whole_id
+from .options import complete_id, json_option, open_client, whole_id
 from .rows import read_pairs
 from .terminal import age, print_grid, say, stdout, tell_json
 
@@ -60,7 +59,7 @@ def list_batches(
     as_json: bool,
 ) -> int:
     """List the newest batches."""
-    client = BatchClient()
+    client = open_client()
     batches = client.list(
         limit,
         provider=provider,

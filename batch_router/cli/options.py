@@ -29,6 +29,11 @@ optional_batch_argument = click.argument("batch_id", metavar="[ID]", required=Fa
 item_argument = click.argument("item_id", metavar="ID", shell_complete=complete_id)
 
 
+def open_client() -> BatchClient:
+    """The client of a command, closed with it."""
+    return click.get_current_context().with_resource(BatchClient())
+
+
 def whole_id(client: BatchClient, given: str) -> str:
     """The id of a batch or a shard, of which the batch's part may be cut short; what no batch has is as it was given.
 

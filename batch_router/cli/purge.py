@@ -9,7 +9,7 @@ from ..exceptions import BatchNotFoundError, ValidationError
 from .confirm import needs_yes, yes
 from .exit_codes import ExitCode
 from .listing import print_batches
-from .options import json_option, optional_batch_argument, whole_id
+from .options import json_option, open_client, optional_batch_argument, whole_id
 from .terminal import say, stderr, stdout, tell_fact
 
 _PREVIEWED = 20
@@ -23,7 +23,7 @@ _PREVIEWED = 20
 @json_option
 def purge(batch_id: str | None, older_than: float | None, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Delete all files and the state of ended batches here; shows them first, and prints their ids."""
-    client = BatchClient()
+    client = open_client()
     if batch_id is not None and older_than is None:
         ids: Sequence[str] = [whole_id(client, batch_id)]
         client.purge(ids[0], dry_run=True)

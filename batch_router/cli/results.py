@@ -6,7 +6,7 @@ import click
 
 from ..client import BatchClient
 from .exit_codes import ExitCode
-from .options import batch_argument, whole_id
+from .options import batch_argument, open_client, whole_id
 from .tables import lines_of, result_options
 from .terminal import say, tell_lines
 from .watch import exit_code_of, say_how_to_come_back
@@ -26,7 +26,7 @@ def results(batch_id: str, partial: bool, follow: bool, verify: bool, join: Path
         raise click.UsageError("--partial and --follow exclude each other: --follow goes on to the end")
     if follow and (join or form):
         raise click.UsageError("--follow prints JSON lines as shards end; --join and --format are without it")
-    client = BatchClient()
+    client = open_client()
     batch_id = whole_id(client, batch_id)
     if follow:
         return _follow(client, batch_id)

@@ -11,7 +11,7 @@ from ..exceptions import BatchTimeoutError
 from ..operations.waiting import pauses
 from .display import follow, print_status, summary
 from .exit_codes import ExitCode
-from .options import batch_argument, batches_argument, json_option, whole_id
+from .options import batch_argument, batches_argument, json_option, open_client, whole_id
 from .terminal import say, stderr, stdout, tell, tell_json
 
 
@@ -20,7 +20,7 @@ from .terminal import say, stderr, stdout, tell, tell_json
 @json_option
 def status(batch_id: str, as_json: bool) -> int:
     """Show the state of a batch, why it does not move, and why rows have no answer."""
-    client = BatchClient()
+    client = open_client()
     found = client.status(whole_id(client, batch_id))
     if as_json:
         tell_json(found)
@@ -35,7 +35,7 @@ def status(batch_id: str, as_json: bool) -> int:
 @json_option
 def watch(batch_ids: Sequence[str], timeout: float | None, as_json: bool) -> int:
     """Wait for the end of one or more batches, and show their progress."""
-    client = BatchClient()
+    client = open_client()
     ids = dict.fromkeys(whole_id(client, each) for each in batch_ids)
     return wait_for(client, [*ids], as_json, timeout)
 

@@ -170,6 +170,7 @@ def test_failed_rows_are_sent_again(stack: Stack) -> None:
     (stack.home / "refused.jsonl").write_text('{"custom_id": "a", "prompt": "refuse me"}\n' + GOOD.replace("a", "b", 1))
     arguments = ("refused.jsonl", "--provider", "openai", "--model", "m", "--batch-id", "refused", "--row-retries", "0")
     assert stack.cli("submit", *arguments, "--wait").returncode == 3
+    assert "1 errored: " in stack.cli("status", "refused").stdout
     again = stack.cli("retry", "refused")
     assert again.returncode == 0, again.stderr
     assert stack.cli("watch", again.stdout.strip()).returncode == 3

@@ -104,4 +104,5 @@ def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
     steps = {task["name"].rpartition(".")[2] for task in tasks.values()}
     assert steps == {"convert", "upload", "create", "poll", "download", "normalize", "clean", "finish"}
     assert all(batch_id in task["args"] for task in tasks.values())
+    assert all(re.fullmatch(rf"{batch_id}(\.0)?-v[0-9]+", task_id) for task_id in tasks)
     assert not [word for word in ("canary-prompt", KEY) if word in pages]

@@ -1,5 +1,6 @@
 """The parts of a batch, read as one list in input order."""
 
+import asyncio
 import json
 from itertools import islice
 from typing import Any
@@ -10,12 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from batch_router.async_client import AsyncBatchClient
+from batch_router.client import BatchClient
 from batch_router.core import BatchStatus, Manifest, ManifestCounts, ManifestPart, ResultCounts
 from batch_router.exceptions import FileOperationError
-from batch_router.operations.results import ResultFiles, listed_parts, read_results
+from batch_router.operations.results import NewResults, ResultFiles, listed_parts, read_results
 from batch_router.road.context import Context
+from batch_router.state.items import Batch
 from batch_router.storage import Storage
 from tests.items import new_batch
+from tests.operations.lab import Lab
 
 
 def put(storage: Storage, name: str, content: bytes) -> None:
@@ -136,3 +141,35 @@ def test_a_part_that_was_cut_short_is_an_error(context: Context, lost: str, cont
     put(context.storage, f"generated/openai/b/0-{lost}", content)
     with pytest.raises(FileOperationError, match=r"0-ids does not fit .*-results: .*(shorter|longer)"):
         list(read_results(context.storage, parts))
+
+
+def test_results_follow_the_shards_that_end(lab: Lab) -> None:
+    """Each row comes once, as soon as its shard has its results; the last look is after the end of the batch."""
+    lab.submit()
+    new = NewResults(lab.context, "b")
+    given: list[list[str]] = []
+    assert list(new.look()) == []
+
+    def look(batch: Batch) -> bool:
+        given.append([json.loads(line)["custom_id"] for line in new.look()])
+        return batch.state.is_final
+
+    lab.drain(look)
+    looks = [rows for rows in given if rows]
+    assert len(looks) > 1
+    assert sorted(row for rows in looks for row in rows) == [f"q{number}" for number in range(6)]
+    assert all(rows == sorted(rows) for rows in looks)
+    assert new.ended
+
+
+def test_both_clients_follow(lab: Lab) -> None:
+    """Of a batch that has ended they give all rows, and end."""
+    lab.submit()
+    lab.drain()
+    rows = [result.custom_id for result in BatchClient(lab.context).results("b", follow=True)]
+    assert sorted(rows) == [f"q{number}" for number in range(6)]
+
+    async def main() -> list[str]:
+        return [result.custom_id async for result in AsyncBatchClient(lab.context).results("b", follow=True)]
+
+    assert asyncio.run(main()) == rows

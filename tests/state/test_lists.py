@@ -6,7 +6,7 @@ import msgspec
 
 from batch_router.core import BatchStatus
 from batch_router.core.jobs import Account, Job
-from batch_router.state.base import Commit, Store, Which
+from batch_router.state.base import Commit, Place, Store, Which
 from batch_router.state.items import Intent, Shard
 from batch_router.state.table import State
 from tests.items import get_batch, new_batch, new_shard, put_shards
@@ -143,3 +143,21 @@ def test_a_shard_has_company_while_another_has_a_job(store: Store) -> None:
     assert store.renew(one.id, 6, holder="w", lease=10, facts={"intent": Intent(at=0, late_until=0)})
     assert has_company(store, other)
     assert not has_company(store, other_model)
+
+
+def test_a_list_begins_at_a_time_and_after_a_place(store: Store) -> None:
+    """Page by page each batch comes once, also where several are of one millisecond; a prefix changes nothing of it."""
+    times = {"a": 1000.0, "x1": 2000.001, "x2": 2000.0012, "x3": 2000.0015, "b": 3000.0}
+    for batch_id, created_at in times.items():
+        store.create(new_batch(batch_id, created_at=created_at), delay=0)
+    assert ids(store, since=2000.0) == ["b", "x3", "x2", "x1"]
+    assert ids(store, since=3000.0) == ["b"]
+    everything = ["b", "x3", "x2", "x1", "a"]
+    for number, batch_id in enumerate(everything):
+        place = Place(times[batch_id], batch_id)
+        assert ids(store, before=place) == everything[number + 1 :]
+        in_status = ids(store, before=place, provider="openai", status=BatchStatus.QUEUED)
+        assert in_status == everything[number + 1 :]
+        begins = [each for each in everything[number + 1 :] if each.startswith("x")]
+        assert ids(store, before=place, prefix="x") == begins
+    assert ids(store, before=Place(2000.0015, "x3"), since=2000.0) == ["x2", "x1"]
