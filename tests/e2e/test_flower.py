@@ -41,12 +41,14 @@ def fetch(url: str, account: str | None = None, body: bytes | None = None) -> st
 @contextmanager
 def paused(home: Path, node: str) -> Iterator[None]:
     """A worker that takes no messages for as long as the block runs."""
-    (pid,) = [pid for pid, command in processes_of(home).items() if f" -n {node}" in command]
-    os.kill(pid, signal.SIGSTOP)
+    pids = [pid for pid, command in processes_of(home).items() if f" -n {node}" in command]  # its guard's, too
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _act_in_vain(url: str, account: str, folder: Path) -> None:
