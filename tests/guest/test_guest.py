@@ -19,7 +19,7 @@ def test_each_app_stays_its_own(project: Project) -> None:
     assert "127.0.0.1" in whose.pop("guest's broker")  # not the project's CELERY_BROKER_URL, which says localhost
     assert whose == {
         "current app": "proj",
-        "tasks": ["shop.tasks.note"],
+        "tasks": ["shop.tasks.note", "shop.tasks.told"],
         "modules": ["the shop", "the shop"],
         "guest's tasks": [],
         "guest's results": "StoreBackend",
@@ -48,6 +48,15 @@ def test_a_batch_from_a_coroutine_is_answered(project: Project, fleet: Fleet) ->
     """An asyncio program submits in its loop and in threads."""
     ids = project.run("asynchronous.py").split()
     assert [fleet.answers(batch_id) for batch_id in ids] == [2] * 5
+
+
+def test_a_rolled_back_transaction_submits_nothing(project: Project, fleet: Fleet) -> None:
+    """What is committed is submitted, and the task that is linked to it runs in the project's worker with its end."""
+    project.run("transactions.py")
+    eventually(lambda: project.ran("committed") == ["completed"])
+    submitted = {batch.metadata.get("what") for batch in fleet.client.list(100)}
+    assert "committed" in submitted
+    assert "rolled back" not in submitted
 
 
 def test_remote_control_reaches_its_own_workers(project: Project, fleet: Fleet) -> None:

@@ -1,10 +1,11 @@
-"""Django's settings: no database, one app."""
+"""Django's settings: one database, one app."""
 
 import os
 
 SECRET_KEY = "not a secret"
 ALLOWED_HOSTS = ["127.0.0.1"]
 INSTALLED_APPS = ["shop"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "shop.sqlite3"}}
 ROOT_URLCONF = "proj.urls"
 USE_TZ = True
 

@@ -32,7 +32,7 @@ def whose(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {
             "current app": current_app.main,
-            "tasks": [name for name in current_app.tasks if not name.startswith("celery.")],
+            "tasks": sorted(name for name in current_app.tasks if not name.startswith("celery.")),
             "modules": [workers.OWNER, celeryconfig.OWNER],
             "guest's tasks": [name for name in guest.tasks if not name.startswith(("celery.", "batch_router."))],
             "guest's broker": guest.connection().as_uri(),
