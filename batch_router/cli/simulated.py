@@ -26,11 +26,10 @@ class SimulatedProviders:
         scenario: how they behave.
 
     Raises:
-        ValidationError: the scenario is wrong, or the home could have been prepared by another user.
+        ValidationError: the home could have been prepared by another user.
     """
 
     def __init__(self, home: Path, scenario: Path | None) -> None:
-        load_scenario(scenario)  # a bad one is refused here, in one sentence
         self._folder = home.absolute() / SIMULATOR
         self._scenario = scenario and scenario.absolute()
         make_home(self._folder)

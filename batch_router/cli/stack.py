@@ -48,7 +48,8 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None, verbose
     check_settings(settings)
     check_base_urls(settings)
     make_home(settings.home)
-    provider_names(settings)  # a wrong file of services is told now, before the workers start
+    provider_names(settings)  # a wrong file of services is told now, before the workers start, and a wrong scenario
+    load_scenario(scenario)
     with ExitStack() as stack:
         simulated = simulated or scenario is not None
         stack.enter_context(own(settings.home, simulated=simulated))
