@@ -19,6 +19,7 @@
     │   └── FileMissingError              it has no such object                         (retried)
     ├── StepCrashesError                  a step took down its worker again and again
     ├── StoreUnavailableError             the store (Redis) cannot be reached           (retried)
+    ├── BrokerUnavailableError            the app's broker did not take a task          (retried)
     ├── NoWorkerError                     no worker listens on the queue                (retried)
     └── ProviderAPIError                  the provider's answer, or none
         ├── CredentialsError              missing or refused key

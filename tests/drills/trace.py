@@ -250,7 +250,7 @@ class _Storage(FolderStorage):
     @contextmanager
     def write(self, name: str) -> Iterator[BinaryIO]:
         self._check(name)
-        if name.startswith("storage-marks/"):  # once in a storage's life; several do no harm
+        if name.startswith(("storage-marks/", "service-marks/")):  # once in a storage's life; several do no harm
             with super().write(name) as stream:
                 yield stream
             return

@@ -26,7 +26,7 @@ WRONG = {
     "shard_to(State.CREATING, manifest='m')": 'Unexpected keyword argument "manifest"',
     "batch_to(State.RUNNING, upload='f')": 'Unexpected keyword argument "upload"',
     "running.lease.renew(upload_count=1)": 'Unexpected keyword argument "upload_count"',
-    "Commit(State.CREATING, 0, {'uplaod': 'f'})": 'expected "ItemFacts | BatchFacts | ShardFacts"',
+    "Commit(State.CREATING, 0, {'uplaod': 'f'})": 'expected "ItemFacts | BatchFacts | ShardFacts | NoticeFacts"',
     "Shard(state=FIRST_OF_SHARD, provider='openai')": 'Missing named argument "',
     "outcome: ShardOutcome = batch_to(State.RUNNING)": 'expression has type "BatchOutcome"',
     "State.CREATNG": 'has no attribute "CREATNG"',
