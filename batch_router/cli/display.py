@@ -123,7 +123,7 @@ def _render(status: BatchStatusResponse, pace: Pace, width: int | None, shards: 
 
 
 def _notice(notice: NoticeStatus) -> RenderableType:
-    """What became of a message to the app."""
+    """Whether the app got a message."""
     if notice.sent_at:
         return line(f"  {notice.task} was sent at {notice.sent_at}")
     when = f"; next try at {notice.next_try}" if notice.next_try else ""

@@ -124,7 +124,7 @@ class NewResults:
         self.ended = batch.state.is_final
 
     def _fresh(self, part: ResultFiles) -> Iterator[bytes]:
-        """Those of rows that were not given: a batch that a store forgot and that is cut again has parts anew."""
+        """Results of rows that were not given before: a batch that a store forgot is cut again and has new parts."""
         for row, line in _read_part(self._context.storage, part):
             if row >= len(self._given):
                 self._given.extend(bytes(row + 1 - len(self._given)))

@@ -208,7 +208,7 @@ class LyingSchedules(Commands):
         self.storage.away_until = 0.0
         self.service.lives = cycle([Life()])
         super().calm_down()
-        self.fleet.clock.now += 48 * _HOUR  # all jobs end, also those that nobody asks for
+        self.fleet.clock.now += 48 * _HOUR  # all jobs end, also those that no worker asks for
         self.check_now()
 
     def check_results(self) -> None:
