@@ -70,9 +70,11 @@ class Account(ABC):
         """The time by the provider's clock."""
         return self.scenario.now()
 
-    def take(self, job: Timed, job_id: str, label: str, rows: Path) -> None:
-        """Keep the rows of a job that was created, and bill them."""
-        self._bill.open(job, job_id, label, self._received.keep(job_id, rows))
+    def take(self, job: Timed, job_id: str, label: str, rows: Path) -> Path:
+        """Keep the rows of a job that was created, and bill them; the file that is returned stays."""
+        kept = self._received.keep(job_id, rows)
+        self._bill.open(job, job_id, label, kept)
+        return kept
 
     def charges(self) -> list[Charge]:
         """The rows that are paid until now, in the order of their jobs."""

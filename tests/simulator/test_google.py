@@ -208,6 +208,15 @@ def test_cancelled_after_the_start(start: Any) -> None:
     assert [each["error"]["code"] for each in service.answers(job)] == [1, 1, 1]
 
 
+def test_a_job_goes_on_when_its_file_is_deleted(start: Any) -> None:
+    """The service has read the rows: the batch still answers them."""
+    service = start()
+    file = service.upload(lines([row("a"), row("b")]))
+    job = service.create(file)
+    service.files.delete(name=str(file.name))
+    assert len(service.answers(job)) == 2
+
+
 def test_an_expired_batch_has_no_results(start: Any) -> None:
     """No results remain, however many rows were answered."""
     service = start(Scenario(expire_after=0.5))

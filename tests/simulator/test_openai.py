@@ -156,6 +156,16 @@ def test_a_cancelled_batch_keeps_what_was_answered(connect: Any) -> None:
     assert len(read(client, batch.output_file_id)) + len(unanswered) == 100
 
 
+def test_a_job_goes_on_when_its_file_is_deleted(connect: Any) -> None:
+    """The service has read the rows: a batch that runs or is being cancelled still writes its answers."""
+    client = connect(Scenario(latency=Latency(in_progress=0.2)))
+    created = send(client, lines([row("a"), row("b")]))
+    client.files.delete(created.input_file_id)
+    time.sleep(0.3)
+    batch = client.batches.retrieve(created.id)
+    assert (batch.status, len(read(client, batch.output_file_id))) == ("completed", 2)
+
+
 def test_an_expired_batch_keeps_what_was_answered(connect: Any) -> None:
     """Half of the rows are answered, the other half say that the batch expired."""
     client = connect(Scenario(expire_after=0.5))

@@ -64,7 +64,7 @@ class Batches:
         await asyncio.to_thread(validate, job, self._account.scenario)
         self._check_queue(job)
         self.jobs[job.name] = job
-        self._account.take(job, job.name, job.display_name, job.rows)
+        job.rows = self._account.take(job, job.name, job.display_name, job.rows)
         request[MADE] = {"job": job.name, "metadata": {"displayName": job.display_name}, "rows": len(job.offsets)}
         # However fast the job is, the answer to create says PENDING.
         return web.json_response(describe(job, self._account.scenario, job.created_at - 1))

@@ -43,13 +43,14 @@ class Batches:
             id=f"batch_{next(self._account.job_numbers):06d}",
             endpoint=body["endpoint"],
             input_file_id=stored.id,
+            rows=stored.path,
             metadata=body.get("metadata"),
             created_at=self._account.now(),
             window=body["completion_window"],
         )
-        await asyncio.to_thread(validate, job, stored.path, self._account.scenario, self._queued_tokens())
+        await asyncio.to_thread(validate, job, self._account.scenario, self._queued_tokens())
         self.jobs[job.id] = job
-        self._account.take(job, job.id, " ".join((job.metadata or {}).values()), stored.path)
+        job.rows = self._account.take(job, job.id, " ".join((job.metadata or {}).values()), job.rows)
         request[MADE] = {"job": job.id, "metadata": job.metadata, "rows": len(job.offsets), "window": job.window}
         # However fast the job is, the answer to create says `validating`.
         return web.json_response(describe(job, self._account.scenario, job.created_at - 1))

@@ -28,6 +28,7 @@ class Job:
     """A batch at the provider.
 
     Attributes:
+        rows: its input, which stays when the file is deleted.
         offsets: where the rows of the input begin, in the order in which they are answered.
         errors: why validation fails, if it does.
         tokens: how many its rows have.
@@ -37,6 +38,7 @@ class Job:
     id: str
     endpoint: str
     input_file_id: str
+    rows: Path
     metadata: dict[str, str] | None
     created_at: float
     window: str = "24h"
@@ -50,13 +52,13 @@ class Job:
     counts: tuple[int, int] | None = None
 
 
-def validate(job: Job, rows: Path, scenario: Scenario, queued: int) -> None:
+def validate(job: Job, scenario: Scenario, queued: int) -> None:
     """Read the input as the service does while `validating`: note where the rows are, or what is wrong with them.
 
     `queued` is how many tokens the running jobs have.
     """
     seen: set[str] = set()
-    for line in read_lines(rows):
+    for line in read_lines(job.rows):
         job.offsets.append(line.offset)
         job.tokens += len(line.content) // 4 + 1
         if len(job.errors) < _MOST_ERRORS:

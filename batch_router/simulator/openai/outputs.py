@@ -39,7 +39,7 @@ def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
     error_id, refused = files.begin()
     answered, counts = progress.answered, [0, 0]
     with output.open("wb") as good, refused.open("wb") as bad:
-        for number, row in enumerate(read_rows(files.files[job.input_file_id].path, job.offsets)):
+        for number, row in enumerate(read_rows(job.rows, job.offsets)):
             is_answered = number < answered
             answer = _answer(scenario, row) if is_answered else _unanswered(row, progress.status)
             (good if answer.succeeded else bad).write(answer.lines)
