@@ -34,7 +34,8 @@
         │   └── NoIdError                 an answer that names no job, or no file         (retried)
         └── UndecidedError                not known yet whether the provider has the job   (retried)
 
-A provider may have errors of its own below these: vLLM's are in `providers/vllm/errors.py`.
+A provider may have errors of its own below these: vLLM's are in `providers/vllm/errors.py`. Those of
+webhooks are in `road/webhook_errors.py`.
 
 `retryable` says whether the same call may succeed later. `ambiguous` says whether the provider may have acted on
 a request whose answer never came: the question that matters before a job is created again. `type` is the word

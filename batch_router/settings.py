@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         prefix: what all keys, queues and exchanges of this fleet begin with; several fleets may share a server.
         celery_config: a module with Celery settings that override ours.
         credentials: a TOML file of keys by name.
+        webhook_secret: what webhooks are signed with; several secrets are separated by spaces.
+        webhook_private: whether webhooks may go to private addresses, and over `http`.
         simulated: the providers are simulated ones; a storage has batches of these or of real ones.
         services: a TOML file of services that speak OpenAI's wire; each is a provider by its name.
         lease: how long a claim holds without being renewed.
@@ -80,6 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prefix: Prefix = "batch_router"
     celery_config: str | None = None
     credentials: Path | None = None
+    webhook_secret: str | None = None
+    webhook_private: bool = False
     services: Path | None = None
     simulated: bool = False
     lease: float = 10
@@ -112,7 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """All but what may hold passwords: the URLs of servers, and what providers have of their own."""
-        hidden = ("_url", "callback_brokers", "sections", "others")
+        hidden = ("_url", "_secret", "callback_brokers", "sections", "others")
         shown = {name: getattr(self, name) for name in self.__struct_fields__ if not name.endswith(hidden)}
         shown["base_urls"] = {name: mask_url(url) for name, url in self.base_urls.items()}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

@@ -17,6 +17,7 @@ COMMANDS_TRIED = {
     "cancel": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "convert": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "demo": "tests/e2e/test_cli.py::test_the_demo_runs_by_itself_and_leaves_nothing_running",
+    "webhook": "tests/road/test_webhooks.py::test_the_command_says_whether_a_receiver_takes_it",
     "doctor": "tests/e2e/test_cli.py::test_doctor_finds_nothing_in_a_running_stack",
     "list": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "purge": "tests/e2e/test_documented.py::test_a_shell_block_runs",

@@ -73,7 +73,7 @@ model replace_model endpoint system_prompt generation_config output_schema
 unsupported row_retries invalid_retries batch_id idempotency_key credential
 timeout keep_remote completion_window headers betas engine_options
 """
-MORE_OPTIONS = "requests input check_rows metadata"
+MORE_OPTIONS = "requests input check_rows metadata webhook"
 
 #: None of these is imported before it is needed: each takes a tenth of a second and more.
 HEAVY = {

@@ -32,6 +32,7 @@ from .storage import storage
 from .submit import submit
 from .terminal import say, silence
 from .watch import status, watch
+from .webhook import webhook
 
 # The first match counts; every other error of ours is a usage error.
 _EXIT_CODES: tuple[tuple[type[BatchRouterError], ExitCode], ...] = (
@@ -68,6 +69,7 @@ for command in (
     doctor,
     simulate,
     storage,
+    webhook,
 ):
     cli.add_command(command)
 

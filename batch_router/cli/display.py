@@ -124,12 +124,15 @@ def _render(status: BatchStatusResponse, pace: Pace, width: int | None, shards: 
 
 def _notice(notice: NoticeStatus) -> RenderableType:
     """Whether the app got a message."""
+    what = f"webhook {notice.event}" if notice.event else notice.task
     if notice.sent_at:
-        return line(f"  {notice.task} was sent at {notice.sent_at}")
+        answer = f", and the answer was {notice.answer}" if notice.answer else ""
+        return line(f"  {what} was sent at {notice.sent_at}{answer}")
+    tries = f" after {notice.attempts} tries" if notice.attempts > 1 else ""
     when = f"; next try at {notice.next_try}" if notice.next_try else ""
     why = f": {notice.error.message}" if notice.error else ""
     word = "was not sent" if notice.state == "failed" else "waits to be sent"
-    return line("  ", (f"{notice.task} {word}{why}{when}", "yellow"))
+    return line("  ", (f"{what} {word}{tries}{why}{when}", "yellow"))
 
 
 def _failed(status: BatchStatusResponse) -> list[str]:

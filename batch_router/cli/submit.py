@@ -33,6 +33,7 @@ class _BatchOptions(RowOptions):
     timeout: float | None
     keep_remote: bool
     completion_window: str | None
+    webhook: str | None
 
 
 @click.command()
@@ -51,6 +52,7 @@ class _BatchOptions(RowOptions):
 @click.option("--timeout", type=float, help="Cancel the batch after this many seconds; finished answers are kept.")
 @click.option("--keep-remote", is_flag=True, help="Leave uploaded files and result files at the provider.")
 @click.option("--completion-window", metavar="TIME", help="The time that the provider may take, in its words: 24h.")
+@click.option("--webhook", metavar="URL", help="Send a signed message there when the batch ends.")
 @click.option("--header", multiple=True, metavar="NAME=VALUE", help="A header of the request that creates a job.")
 @click.option("--beta", multiple=True, metavar="NAME", help="A feature of Anthropic's that is not yet for all.")
 @click.option(

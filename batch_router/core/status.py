@@ -85,17 +85,21 @@ class NoticeStatus(Shown, frozen=True, kw_only=True):
 
     Attributes:
         state: `notifying` until it is sent, then `completed`; `failed`: it is given up.
-        task: the name of the task that is sent.
+        task: the name of the task that is sent; None: it is a webhook.
+        event: the `type` of the webhook.
         sent_at: when it was sent (ISO 8601 in UTC).
+        answer: the HTTP status that the webhook's receiver took it with.
         attempts: failed tries.
         next_try: when it is sent again; None: nothing holds it up.
-        error: what holds it up, or why it was given up.
+        error: what came of the last try, with its HTTP status if there was an answer; why it is given up.
     """
 
     id: str
     state: str
-    task: str
+    task: str | None = None
+    event: str | None = None
     sent_at: str | None = None
+    answer: int | None = None
     attempts: int = 0
     next_try: str | None = None
     error: Failure | None = None
@@ -117,7 +121,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
         waiting_for: why nothing moves, since when, and when it is tried again, where something is amiss: of one shard,
             with a count of the others by their reasons.
         shards: one record for each shard.
-        notices: one record for each message that the app gets at the end; kept as long as the shards.
+        notices: one record for each message that the app gets: tasks at the end, webhooks; kept as long as the shards.
         metadata: the notes that it was submitted with.
         timeout: seconds from `created_at` after which the batch is cancelled; None: never.
         provider_data: other facts from the provider.

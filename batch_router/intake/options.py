@@ -110,12 +110,14 @@ class SubmitOptions(SendOptions, total=False):
         check_rows: how many rows of `input` to check before anything is stored, 1000 by default; None: all. The
             workers check all of them in any case.
         metadata: your own notes, texts by name, up to 64; `status` shows them.
+        webhook: an `https` URL that gets a signed message when the batch ends, and when a person has to act before.
     """
 
     requests: Iterable[UnifiedRequest | Mapping[str, Any] | PydanticModel] | None
     input: str | Path | BinaryIO | None
     check_rows: int | None
     metadata: Mapping[str, str]
+    webhook: str | None
 
 
 class MapOptions(SendOptions, total=False):
@@ -123,9 +125,11 @@ class MapOptions(SendOptions, total=False):
 
     Attributes:
         metadata: as of a submission.
+        webhook: likewise.
     """
 
     metadata: Mapping[str, str]
+    webhook: str | None
 
 
 _Options = TypeVar("_Options", bound=SendOptions)
@@ -164,6 +168,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     credential: str | None = None
     metadata: Annotated[dict[_Name, str], Meta(max_length=64)] = msgspec.field(default_factory=dict)
+    webhook: str | None = None
     timeout: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     keep_remote: bool = False
     completion_window: CompletionWindow | None = None

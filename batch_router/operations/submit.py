@@ -23,6 +23,7 @@ from ..road.storage_mark import mark_for_batch
 from ..road.submission import WAY, Submission
 from ..security.logs import get_logger
 from ..security.paths import batch_folder
+from ..security.webhook_urls import check_webhook
 from ..settings import Settings
 from ..state.base import Hint
 from ..state.items import Batch, InputFile
@@ -144,6 +145,8 @@ def _check_options(context: Context, kind: Provider, options: Options) -> str | 
     if options.credential is not None and not kind.takes_credential():
         raise ValidationError(f"credential: {kind.name} needs no key; leave it out")
     check_limits(options, context.settings.of(Bounds))
+    if options.webhook is not None:
+        check_webhook(options.webhook, private=context.settings.webhook_private)
     kind.check_engine_options(options.engine_options, context.settings)
     kind.check_job_options(options.job_options)
     check_model(options.model)

@@ -31,6 +31,7 @@ from . import policy
 from .context import Context, Running
 from .failure import after_failure, after_success
 from .lease import LeaseLostError
+from .notices import warnings_of
 from .outcome import Outcome
 from .payloads import erase_late
 from .step import Step
@@ -119,15 +120,15 @@ def _commit(running: Running, item: AnyItem, step: Step, outcome: Outcome) -> Ad
     delay = None if outcome.state.is_final and not isinstance(item, Batch) else outcome.delay
     # Where a message follows, it has the grace to arrive before the sweep sends another.
     grace = running.settings.grace if delay is not None and delay <= LONGEST_COUNTDOWN else 0
-    commit = Commit(
-        state=outcome.state,
-        delay=None if delay is None else delay + grace,
-        facts=outcome.facts,
-        spawn=[*outcome.spawn, *outcome.notices],
-        grace=running.settings.grace,
-        forget=outcome.forget,
-    )
     try:
+        commit = Commit(
+            state=outcome.state,
+            delay=None if delay is None else delay + grace,
+            facts=outcome.facts,
+            spawn=[*outcome.spawn, *outcome.notices, *warnings_of(running, item, outcome)],
+            grace=running.settings.grace,
+            forget=outcome.forget,
+        )
         committed = running.store.commit(item.id, item.version, commit, holder=running.lease.holder)
     except Exception:  # whether it was committed is not known
         _undo(running, item, step, outcome)

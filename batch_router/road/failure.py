@@ -50,7 +50,7 @@ def after_failure(running: Running, item: AnyItem, step: Step, error: Exception)
     if isinstance(current, Batch):
         return _end_batch(running, current, decision, error)
     if isinstance(current, Notice):
-        return notice_to(decision.state, failure=decision.failure).over(NO_TROUBLE)
+        return notice_to(decision.state, failure=decision.failure, attempts=current.attempts + 1).over(NO_TROUBLE)
     if step.give_up is not None and (outcome := step.give_up(running, current, decision.failure)) is not None:
         return outcome.over(NO_TROUBLE)
     if decision.state is State.PARKED:

@@ -1,14 +1,32 @@
-"""Which notices the end of a batch makes."""
+"""Which notices the end of a batch makes, and what a person has to know before."""
 
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
-from ..state.items import Batch, Notice
+from ..exceptions import CorruptItemError, SchemaError
+from ..security.logs import get_logger
+from ..state.base import Commit, Hint
+from ..state.facts import BatchFacts
+from ..state.items import AnyItem, Batch, Event, Notice, Shard
 from ..state.table import State
+from .context import Context
+from .deadline import seconds_left
+from .outcome import Outcome
+
+log = get_logger(__name__)
+
+PARKED: Final = "shard.parked"
+UNATTENDED: Final = "queue.unattended"
+# Of a batch: with thousands of shards parked, one more webhook says nothing new; `status` counts them.
+_MOST_WARNINGS = 100
 
 
 def notices_of(batch: Batch) -> Sequence[Notice]:
-    """The notices of a batch that has ended: tasks for its success, or those for any other end."""
-    return [
+    """The notices of a batch that has ended: a webhook, and tasks for its success, or those for any other end."""
+    webhooks = [_webhook(batch, Event(type=f"batch.{batch.state}"))] if batch.webhook else []
+    tasks = [
         Notice(
             state=State.NOTIFYING,
             provider=batch.provider,
@@ -20,3 +38,47 @@ def notices_of(batch: Batch) -> Sequence[Notice]:
         for place, callback in enumerate(batch.callbacks)
         if callback.on_error is not batch.succeeded
     ]
+    return [*webhooks, *tasks]
+
+
+def warnings_of(context: Context, item: AnyItem, outcome: Outcome) -> Sequence[Notice]:
+    """The webhook for a shard that is being parked, made by the commit that parks it."""
+    if not isinstance(item, Shard) or outcome.state is not State.PARKED or item.state is State.PARKED:
+        return []
+    with suppress(CorruptItemError, SchemaError):  # its shard is parked without
+        batch = context.store.get_batch(item.batch)
+        if batch is not None and _wants_warnings(batch):
+            return [_webhook(batch, Event(type=PARKED, shard=item.id, cause=outcome.facts.get("error")))]
+    return []
+
+
+def warn_of_unattended(context: Context, batch_id: str, queue: str) -> Sequence[Hint]:
+    """Make the webhook for a queue that no worker listens on, once for each queue of a batch.
+
+    Returns:
+        What goes on at once.
+    """
+    batch = context.store.get_batch(batch_id)
+    if batch is None or not _wants_warnings(batch) or queue in batch.unattended or batch.cancel:
+        return []
+    # Any worker that is there can send this one: the batch's own queue may be the one without workers.
+    notice = _webhook(batch, Event(type=UNATTENDED, queue=queue), queue=str(State.NOTIFYING.queue))
+    delay = seconds_left(context, batch) if batch.state is State.RUNNING else 0
+    facts = BatchFacts(unattended=(*batch.unattended, queue))
+    commit = Commit(batch.state, delay, facts, spawn=[notice], grace=context.settings.grace)
+    holder = f"{context.worker}/{secrets.token_hex(4)}"
+    committed = context.store.decide(batch, commit, holder=holder)
+    if committed is None:  # a worker has it: the next look finds it again
+        return []
+    log.warning("action=unattended batch=%s queue=%s", batch.id, queue)
+    return committed.woken
+
+
+def _wants_warnings(batch: Batch) -> bool:
+    return batch.webhook and not batch.state.is_final and batch.notices < _MOST_WARNINGS
+
+
+def _webhook(batch: Batch, event: Event, queue: str | None = None) -> Notice:
+    return Notice(
+        state=State.NOTIFYING, provider=batch.provider, queue=queue or batch.queue, batch=batch.id, event=event
+    )

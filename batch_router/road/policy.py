@@ -26,6 +26,7 @@ from ..exceptions import (
 )
 from ..state.items import AnyItem, Shard
 from ..state.table import State
+from .webhook_errors import WebhookRefusedError, WebhookUnavailableError
 
 #: Seconds for which a step that may succeed is tried again.
 DAY = 86_400.0
@@ -138,7 +139,7 @@ def describe(error: Exception, *, retryable: bool) -> Failure:
         message = f"{error.total} rows were refused; nothing was sent"
         return Failure(type=error.type, message=message)
     if isinstance(error, BatchRouterError):
-        code = error.status_code if isinstance(error, ProviderAPIError) else 0
+        code = error.status_code if isinstance(error, ProviderAPIError | WebhookRefusedError) else 0
         return Failure(type=error.type, message=str(error), retryable=retryable, status_code=code)
     if isinstance(error, OSError):  # the system's own words; those of the exception may quote a name
         message = error.strerror or type(error).__name__
@@ -150,7 +151,7 @@ def describe(error: Exception, *, retryable: bool) -> Failure:
 def _delay(attempts: int, error: Exception) -> float:
     longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(attempts, 20))
     backoff = longest * random.uniform(0.75, 1.0)  # noqa: S311
-    asked = error.retry_after if isinstance(error, ProviderAPIError) else None
+    asked = error.retry_after if isinstance(error, ProviderAPIError | WebhookUnavailableError) else None
     if asked is None:
         return backoff
     return max(backoff, min(asked, LONGEST_RETRY_AFTER) * random.uniform(1.0, 1.1))  # noqa: S311

@@ -76,6 +76,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             input=self.input,
             submission=name,
             content=self.content,
+            webhook=options.webhook is not None,
             callbacks=tuple(Callback(task=each.task, on_error=each.on_error) for each in self.callbacks),
         )
 

@@ -34,12 +34,14 @@ class BatchFacts(ItemFacts, total=False):
     purging: bool
     retried_as: str
     notified: bool
+    unattended: tuple[str, ...]
 
 
 class NoticeFacts(ItemFacts, total=False):
     """What a step may find out about a notice."""
 
     sent_at: float
+    answer: int
 
 
 class ShardFacts(ItemFacts, total=False):

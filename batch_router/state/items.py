@@ -157,6 +157,22 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     on_error: bool = False
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What a webhook tells of; its URL lies in the submission.
+
+    Attributes:
+        type: `batch.completed`, `batch.failed`, `batch.expired`, `batch.cancelled`, `shard.parked`, `queue.unattended`.
+        shard: the id of the shard that is parked.
+        queue: the queue that no worker listens on.
+        cause: why the shard is parked.
+    """
+
+    type: str
+    shard: str | None = None
+    queue: str | None = None
+    cause: Failure | None = None
+
+
 class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     """A batch.
 
@@ -182,6 +198,8 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         purging: whether all that is kept of it is being deleted.
         retried_as: id of the batch that its failed rows were sent again as.
         callbacks: what is sent at its end.
+        webhook: whether its submission has the URL of a webhook.
+        unattended: queues without a worker that a webhook told of.
         notices: how many notices were ever made.
         notified: whether those of its end were made.
     """
@@ -208,6 +226,8 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     purging: bool = False
     retried_as: str | None = None
     callbacks: tuple[Callback, ...] = ()
+    webhook: bool = False
+    unattended: tuple[str, ...] = ()
     notices: int = 0
     notified: bool = False
 
@@ -322,17 +342,21 @@ class Notice(Item, frozen=True, kw_only=True, tag="notice"):
 
     Attributes:
         batch: id of its batch.
-        callback: the place of its callback among those of the batch.
+        callback: the place of its callback among those of the batch; None: it is a webhook.
         task: name of the task that it sends, for people.
+        event: what the webhook tells of.
         sent_at: when it was sent (seconds since 1970).
+        answer: the HTTP status that the webhook's receiver took it with.
     """
 
     counts_as_open: ClassVar[bool] = False
 
     batch: str
-    callback: int
-    task: str
+    callback: int | None = None
+    task: str | None = None
+    event: Event | None = None
     sent_at: float | None = None
+    answer: int | None = None
 
 
 #: What the store holds.

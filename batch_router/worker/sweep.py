@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 import redis
@@ -17,9 +18,11 @@ from ..road.rounds import Rounds
 from ..security.logs import get_logger
 from ..settings import Settings
 from ..state.base import SWEEPING, Hint
+from ..state.items import batch_id_of
 from .process import context, is_stopping
 from .queues import Queues
 from .routing import publish, queue_of
+from .unattended import Unattended
 
 log = get_logger(__name__)
 
@@ -102,6 +105,7 @@ class Sweep:
         self._has_reported = False
         self._searched, self._next_search = "", 0.0
         self._next_look_for_times = 0.0
+        self._unattended = Unattended()
 
     def round(self) -> None:
         """Look once; no error ends the thread."""
@@ -119,7 +123,7 @@ class Sweep:
 
     def _sweep(self) -> None:
         self._broker = self._broker or open_broker(self._settings)
-        sweep(context(), self._broker)
+        self._unattended.look(context(), sweep(context(), self._broker))
 
     def _report(self) -> None:
         """Log once that items wait for workers of another version."""
@@ -148,11 +152,14 @@ def _described(error: Exception) -> str:
     return str(error) if isinstance(error, StoreUnavailableError) else type(error).__name__
 
 
-def sweep(context: Context, broker: "redis.Redis") -> None:
+def sweep(context: Context, broker: "redis.Redis") -> Mapping[str, Collection[str]]:
     """Send a message for each overdue item, those first that wait for longest.
 
     If its queue is long, the last message is probably still in it: then the item is held back, for twice as long each
     time, and from the third time on another message is sent. What is urgent is sent at once.
+
+    Returns:
+        The batches of these items, by queue.
 
     Raises:
         StoreUnavailableError: the store does not answer.
@@ -160,15 +167,18 @@ def sweep(context: Context, broker: "redis.Redis") -> None:
     """
     lengths: dict[str, int] = {}
     held_back: list[Hint] = []
+    waiting: dict[str, set[str]] = {}
     for hint in context.store.take_due(_LIMIT, grace=context.settings.grace):
         try:
             if _send(context, broker, hint, lengths):
                 held_back.append(hint)
+            waiting.setdefault(queue_of(hint), set()).add(batch_id_of(hint.id))
         except redis.RedisError:
             raise
         except Exception as error:  # of its provider's package or its queue: another worker may have them
             log.warning("action=sweep_skipped item=%s error=%r", hint.id, error)
     context.store.hold_back(held_back)
+    return waiting
 
 
 def _send(context: Context, broker: "redis.Redis", hint: Hint, lengths: dict[str, int]) -> bool:

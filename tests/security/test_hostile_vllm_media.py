@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from batch_router.core import ErrorType
-from batch_router.providers.vllm.network import is_public
 from batch_router.providers.vllm.preparing import LARGEST_AT_A_TIME
 from batch_router.providers.vllm.rows import REFUSED, RowError
 from batch_router.providers.vllm.rows import read as read_row
+from batch_router.security.addresses import is_public
 from tests.providers.vllm_runs import LABEL, Runs, decode, read, runs
 
 __all__ = ["runs"]

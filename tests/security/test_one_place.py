@@ -40,10 +40,10 @@ def test_one_place_makes_loggers() -> None:
     assert callers(*(f"logging.{level}" for level in levels), "logging.Logger") == set()
 
 
-def test_one_place_connects_to_vllm_and_to_what_rows_name() -> None:
+def test_one_place_connects_to_what_users_name() -> None:
     """A connection of another place would follow redirects, and go to any address."""
-    assert callers("aiohttp.ClientSession", "aiohttp.TCPConnector", "aiohttp.request") == {"providers/vllm/network.py"}
-    tree = ast.unparse(MODULES["providers/vllm/network.py"])
+    assert callers("aiohttp.ClientSession", "aiohttp.TCPConnector", "aiohttp.request") == {"connections.py"}
+    tree = ast.unparse(MODULES["connections.py"])
     assert tree.count("self._session.") - tree.count("self._session.close") == tree.count("allow_redirects=False")
 
 

@@ -15,10 +15,10 @@ import aiohttp
 from yarl import URL
 
 from ...bounds import beyond
+from ...connections import Http, NotPublicError, TooLargeError, read
 from ...security.masking import mask_url
 from ...security.printable import printable
 from .._http.proxies import proxy_of
-from .network import Http, NotPublicError, TooLargeError, read
 
 # Seconds: to fetch one of them, with the wait for its server, and before each further try.
 _FETCH_WITHIN = 60.0

@@ -13,13 +13,13 @@ import aiohttp
 import msgspec
 
 from ....bounds import Bounds, beyond
+from ....connections import Http, TooLargeError, read
 from ....exceptions import CredentialsError, ProviderAPIError, ProviderUnavailableError, RateLimitedError
 from ....jsonl import decode_leniently, is_clean
 from ....security.printable import printable
 from ..._http.proxies import proxy_of
 from ..._http.retry_after import read_retry_after
 from ..errors import NAME
-from ..network import Http, TooLargeError, read
 from ..preparing import Prepared
 from ..rows import INVALID, refuse
 

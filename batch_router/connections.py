@@ -5,18 +5,16 @@ import errno
 import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import IO, Any
 
 import aiohttp
 import httpx2
 
+from .security.addresses import is_public
+
 _PIECE = 1 << 16
 _LITTLE = 1 << 16
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
-# Addresses of IPv4 within those of IPv6: the network translates the former, the latter is obsolete.
-_NAT64, _6TO4 = IPv6Network("64:ff9b::/96"), IPv6Network("2002::/16")
-_Address = IPv4Address | IPv6Address
 
 
 class TooLargeError(Exception):
@@ -81,9 +79,9 @@ class Http:
         return self._session.get(url, proxy=proxy, allow_redirects=False)
 
     def post(
-        self, url: str, content: IO[bytes], *, proxy: str | None = None
+        self, url: str, content: IO[bytes] | bytes, *, proxy: str | None = None
     ) -> "aiohttp.client._RequestContextManager":
-        """The same with a content, which is sent piece by piece."""
+        """The same with a content; a file is sent piece by piece."""
         return self._session.post(url, data=content, proxy=proxy, allow_redirects=False)
 
 
@@ -114,15 +112,3 @@ def _public_socket(info: tuple[Any, ...]) -> socket.socket:
     if not is_public(ip_address(address[0])):
         raise NotPublicError
     return socket.socket(family=family, type=kind, proto=protocol)
-
-
-def is_public(address: _Address) -> bool:
-    """Whether an address is one of the internet, whatever the network of this machine makes of it."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return is_public(address.ipv4_mapped)
-        if address in _NAT64:
-            return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-        if address not in _GLOBAL_UNICAST or address in _6TO4:
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
