@@ -36,6 +36,8 @@ class Rebuilt(NamedTuple):
 def rebuild(context: Context, store: str | None = None, *, into_others: bool = False) -> Rebuilt:
     """Restore all batches of a store that is lost into an empty one.
 
+    A second call restores what one that was interrupted left: batches of the lost store, and those that it had adopted.
+
     Args:
         context: the operator's.
         store: the name of the lost store, where storage has marks of several.
@@ -48,20 +50,21 @@ def rebuild(context: Context, store: str | None = None, *, into_others: bool = F
         raise ValidationError(
             "this store is not empty: --yes adds the batches that it lacks, and no other store may still work on them"
         )
-    forgotten = list(_forgotten(context))
-    lost = _choose(forgotten, store)
-    restored = [each for each in forgotten if each.store == lost and _restore(context, adopt(context, each))]
+    own, forgotten = context.store.name(), list(_forgotten(context))
+    lost = _choose(forgotten, own, store)
+    ours = [each for each in forgotten if each.store in (own, lost)]
+    restored = [each for each in ours if _restore(context, adopt(context, each))]
     return Rebuilt([each.batch_id for each in restored], sorted(_never_accepted(context)))
 
 
-def _choose(forgotten: list[Mark], store: str | None) -> str | None:
-    counts = Counter(each.store for each in forgotten)
-    if store is None and len(counts) > 1:
-        found = ", ".join(f"{name} ({count} batches)" for name, count in counts.most_common(10))
-        raise ValidationError(f"the storage has batches of {len(counts)} stores: name one with --store: {found}")
-    if store is not None and store not in counts:
+def _choose(forgotten: list[Mark], own: str, store: str | None) -> str | None:
+    others = Counter(each.store for each in forgotten if each.store != own)
+    if store is None and len(others) > 1:
+        found = ", ".join(f"{name} ({count} batches)" for name, count in others.most_common(10))
+        raise ValidationError(f"the storage has batches of {len(others)} stores: name one with --store: {found}")
+    if store is not None and store not in {each.store for each in forgotten}:
         raise ValidationError(f"--store: the storage has no batch of {store!r} that this store lacks")
-    return store or next(iter(counts), None)
+    return store or next(iter(others), None)
 
 
 def _forgotten(context: Context) -> Iterator[Mark]:

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .courses import Course, arguments_of
 from .invariants import Findings, check, what_is_kept
 from .nursery import is_alive
 from .stack import Stack
+from .trace import Plan
 
 #: An operator's decisions about a parked shard.
 RESOLVES = ("resolve --attach", "resolve --recreate", "resolve --give-up")
@@ -27,9 +28,13 @@ _MOST_ATTEMPTS = 5
 
 def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
     """A batch enters, with or without its first message, and the user does what the course says."""
-    stack.client.submit(provider, batch_id=batch_id, **arguments_of(stack, course, provider, batch_id))
-    if not course.silent:
-        stack.send(Hint(batch_id, 1, State.QUEUED, provider))
+    arguments = arguments_of(stack, course, provider, batch_id)
+    if course.linked:
+        ask(stack, "submit linked", arguments | {"provider": provider, "batch_id": batch_id})
+    else:
+        stack.client.submit(provider, batch_id=batch_id, **arguments)
+        if not course.silent:
+            stack.send(Hint(batch_id, 1, State.QUEUED, provider))
     if course.during is not None:
         course.during(stack, batch_id)
 
@@ -52,9 +57,26 @@ def ask(stack: Stack, what: str, arguments: dict[str, Any], times: int = 1) -> s
     return ""
 
 
+@contextmanager
+def held(stack: Stack, plan: Plan, what: str, arguments: dict[str, Any]) -> Iterator[Path]:
+    """A process outside the fleet asks, and waits during the block where the plan says; gives the file as `begin` does.
+
+    If it does not come there, it has ended before the block.
+    """
+    caller, heard = begin(stack, what, arguments)
+    while stack.fired(plan) is None and is_alive(caller):
+        time.sleep(0.01)
+    yield heard
+    stack.let_go(plan)
+    while is_alive(caller):
+        time.sleep(0.05)
+
+
 def given(stack: Stack, command: str, batch_id: str) -> dict[str, Any]:
     """What an operator's command is given about a batch."""
     what, _, how = command.partition(" --")
+    if what == "rebuild":
+        return {}
     if what != "resolve":
         return {"batch_id": batch_id}
     batch = stack.store.get_batch(batch_id)
@@ -88,17 +110,23 @@ def retry_of(batch_id: str) -> str:
     return f"{batch_id}-retry"
 
 
+def about(effect: str, batch_id: str) -> str:
+    """The batch that an effect of a command belongs to: `retry` reads one, and makes another."""
+    is_new = effect.startswith("retry/") and effect != "retry/store.decide"
+    return retry_of(batch_id) if is_new else batch_id
+
+
 def is_gone(stack: Stack, batch_id: str) -> bool:
     """Whether the store does not know the batch."""
     return stack.store.get_batch(batch_id) is None
 
 
 def wait_for_end(stack: Stack, batch_id: str, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-    """Wait until the batch has ended, or something else is so; at most some seconds."""
+    """Wait until the batch has ended and its app knows, or something else is so; at most some seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not until():
         with suppress(StoreUnavailableError):  # that may be the drill
             batch = stack.store.get_batch(batch_id)
-            if batch is not None and batch.state.is_final:
+            if batch is not None and all(each.state.is_final for each in (batch, *stack.store.get_notices(batch))):
                 return
         time.sleep(0.2)

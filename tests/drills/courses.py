@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import redis
+
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario
 from batch_router.simulator.oddities import Listing
@@ -40,6 +42,7 @@ class Course(NamedTuple):
         rows: how many.
         orphans: whether it leaves a job that nothing owns, for `doctor --orphans` to name.
         submissions: how often an app submits it, with the same key.
+        linked: whether an app submits it, with tasks that are sent to it at the end.
         deadline: seconds, without the time it takes to recover.
     """
 
@@ -54,6 +57,7 @@ class Course(NamedTuple):
     rows: int = 8
     orphans: bool = False
     submissions: int = 1
+    linked: bool = False
     deadline: float = 30
 
 
@@ -67,6 +71,13 @@ def _deploy(stack: Stack, batch_id: str) -> None:
     """Replace all workers, likewise."""
     _wait_for_jobs(stack, batch_id)
     stack.fleet.replace()
+
+
+def _empty(stack: Stack, batch_id: str) -> None:
+    """Lose all that Redis holds, likewise: state and messages."""
+    _wait_for_jobs(stack, batch_id)
+    with redis.Redis.from_url(stack.server.url) as server:
+        server.flushall()
 
 
 def _wait_for_jobs(stack: Stack, batch_id: str) -> None:
@@ -101,6 +112,10 @@ COURSES: dict[str, Course] = {
     "silent": Course(silent=True),
     # A worker dies, and another one begins.
     "restart": Course(during=lambda stack, _: stack.fleet.kill(0)),
+    # Tasks of the app are sent at its end.
+    "linked": Course(linked=True),
+    # Redis loses everything while the jobs run.
+    "emptied": Course(day=Scenario(latency=Latency(in_progress=6)), during=_empty, deadline=90),
     # The app sends the same batch again: what it wrote the second time goes away.
     "sent again": Course(submissions=2),
     # A row is refused for a passing reason, again and again: two follow-up shards.

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from batch_router.intake.options import Options
 from batch_router.state.items import batch_id_of
 
-from .commands import ask, conclude, given, make_ready, retry_of, submit
+from .commands import about, ask, conclude, given, make_ready, retry_of, submit
 from .courses import COURSES, arguments_of
 from .effects import EFFECTS, Effect
 from .invariants import Findings, left_behind, remote_objects
@@ -76,8 +76,8 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
     by_key = drill.effect.by == "caller"
     batch_id = Options(idempotency_key=str(drill)).choose_id() if by_key else stack.new_id(drill.provider)
     command = drill.effect.name.partition("/")[0]
-    struck = retry_of(batch_id) if command == "retry" and not drill.effect.name.endswith("/store.decide") else batch_id
-    plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=struck, do="kill")
+    effect = drill.effect.name
+    plan = Plan(id=batch_id, when=drill.when, effect=effect, batch=about(effect, batch_id), do="kill")
     with stack.planned(plan):
         if by_key:
             arguments = {"provider": drill.provider, "idempotency_key": str(drill)}
@@ -95,9 +95,7 @@ def run_kill(stack: Stack, drill: Drill) -> list[Outcome]:
             ask(stack, "orphans", {"provider": drill.provider})
         findings = findings.plus(*left_behind(stack, there, [batch_id, retry_of(batch_id)]))
     fired = stack.fired(plan)
-    if fired is None:
-        findings = findings.plus("the effect was never reached")
-    return [recovered(Outcome(drill.fault, str(drill), findings), fired, stack, batch_id)]
+    return [recovered(Outcome(drill.fault, str(drill), findings.struck(fired)), fired, stack, batch_id)]
 
 
 def recovered(outcome: Outcome, fired: Event | None, stack: Stack, batch_id: str) -> Outcome:

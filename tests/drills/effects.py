@@ -111,6 +111,8 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     *_step("park", Effect("client.cancel", "given up"), course="given up"),
     *_step("finish", Effect("write manifest"), publishes=False),
+    Effect("finish/publish", "linked"),
+    *_step("notify", Effect("deliver", "linked"), course="linked", publishes=False),
     Effect("lease-keeper/store.renew", "long", ("vllm",)),
     Effect("job-watch/client.get", "long", ("vllm",)),
     Effect("job-watch/store.renew progress", "long", ("vllm",)),
@@ -137,6 +139,8 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("resolve --attach/store.decide", "parked", by="operator"),
     Effect("resolve --recreate/store.decide", "parked for good", by="operator"),
     Effect("resolve --give-up/store.decide", "to be given up", by="operator"),
+    Effect("rebuild/write mark", "emptied", by="operator"),
+    Effect("rebuild/store.create", "emptied", _REMOTE, by="operator"),
     *(Effect(f"retry/{name}", by="race") for name in ("delete input", "delete submission")),
     # A worker wakes after a purge, and takes back what it wrote; an operator purges a batch that was refused.
     *(Effect(name, by="race") for name in ("convert/delete report", "finish/delete manifest", "purge/delete report")),

@@ -95,9 +95,8 @@ def run_forget(stack: Stack, drill: Forget) -> list[Outcome]:
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
     findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
     fired = stack.fired(plan)
-    if fired is None:
-        return [Outcome(drill.fault, str(drill), findings.plus("the effect was never reached"))]
-    return [_timed(Outcome(drill.fault, str(drill), findings), fired, stack, batch_id)]
+    outcome = Outcome(drill.fault, str(drill), findings.struck(fired))
+    return [_timed(outcome, fired, stack, batch_id) if fired else outcome]
 
 
 def _submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 from batch_router.intake.options import Options
 
-from .commands import ask, begin, conclude, given, is_gone, make_ready, retry_of, wait_for_end
+from .commands import about, ask, conclude, given, held, is_gone, make_ready, retry_of, wait_for_end
 from .courses import COURSES, arguments_of
 from .drill import Outcome
 from .effects import EFFECTS, Effect
 from .forgetting import APART
 from .invariants import Findings, left_behind, remote_objects
-from .nursery import is_alive
 from .stack import DAY, Stack
 from .trace import Plan
 
@@ -85,17 +84,11 @@ def _say_and_forget(stack: Stack, drill: Unsaid, batch_id: str, arguments: dict[
     """The command is said, once, and the server forgets meanwhile; returns what its caller heard."""
     stack.store.name()
     time.sleep(drill.seconds + APART)  # what went before this is not forgotten
-    is_of_retry = drill.command == "retry" and not drill.effect.name.endswith("/store.decide")
-    struck = retry_of(batch_id) if is_of_retry else batch_id
-    plan = Plan(id=batch_id, when="after", effect=drill.effect.name, batch=struck, do="wait")
-    with stack.planned(*(() if drill.answered else (plan,))):
-        caller, heard = begin(stack, drill.command, arguments)
-        while stack.fired(plan) is None and is_alive(caller):
-            time.sleep(0.01)
+    effect = drill.effect.name
+    plan = Plan(id=batch_id, when="after", effect=effect, batch=about(effect, batch_id), do="wait")
+    plans = () if drill.answered else (plan,)
+    with stack.planned(*plans), held(stack, plan, drill.command, arguments) as heard:
         stack.server.forget(drill.seconds)
-        stack.let_go(plan)
-        while is_alive(caller):
-            time.sleep(0.05)
     reached = drill.answered or stack.fired(plan) is not None
     assert reached, f"the effect was never reached: {drill}"
     return heard.read_text() if heard.exists() else ""

@@ -12,6 +12,7 @@ from batch_router.state.table import State
 
 from .bill import paid_twice, unanswered
 from .courses import Course, rows_of
+from .linked import wrongly_told
 from .stack import KEY, PROMPT, Stack, requests_of
 
 _LISTS = {
@@ -54,6 +55,10 @@ class Findings(NamedTuple):
     def plus(self, *problems: str) -> "Findings":
         return self._replace(problems=self.problems + problems)
 
+    def struck(self, fired: object | None) -> "Findings":
+        """The same; something is wrong where a strike never came."""
+        return self if fired else self.plus("the effect was never reached")
+
     def also(self, other: "Findings") -> "Findings":
         """Both together."""
         return Findings(**{name: getattr(self, name) + getattr(other, name) for name in self._fields})
@@ -79,6 +84,7 @@ def check(stack: Stack, batch_id: str, course: Course) -> Findings:
         where = ", ".join(f"{shard.id} {shard.state} ({shard.error})" for shard in waiting)
         return found._replace(lost=course.rows, problems=(f"not finished: {batch.state}; {where}",))
     problems = [f"ended as {batch.state}"] if batch.state != course.state else []
+    problems += wrongly_told(stack, batch) if course.linked else []
     lost, duplicated, wrong = _check_results(stack, batch, course)
     return found._replace(lost=lost, duplicated=duplicated, problems=(*problems, *wrong))
 

@@ -4,7 +4,6 @@ It waits at an effect until the command has been answered, and goes on with what
 another worker ends the batch, an operator purges it, and then the first one wakes: nothing of the batch may come back.
 """
 
-import signal
 import time
 from functools import partial
 from typing import Literal, NamedTuple
@@ -15,9 +14,8 @@ from .courses import COURSES, Course
 from .drill import Drill, Outcome
 from .effects import EFFECTS, Effect
 from .invariants import Findings, check, jobs_beyond_the_first, left_behind, left_of, remote_objects, what_is_kept
-from .nursery import send
 from .stack import Stack
-from .stop import LONGEST, SETTLE, settle, stop_drills
+from .stop import SETTLE, stop_and_overtake, stop_drills, wake
 from .trace import Plan
 
 # A command may be refused, and what was to end goes on: a lease, and a look for a job.
@@ -79,9 +77,7 @@ def run_meeting(stack: Stack, meeting: Meeting) -> list[Outcome]:
         ask(stack, "orphans", {"provider": meeting.provider})
     findings = findings.plus(*left_behind(stack, there, [batch_id, again]))
     findings = findings if said else findings.plus(f"{meeting.command} said nothing")
-    if stack.fired(plan) is None:
-        findings = findings.plus("the effect was never reached")
-    return [Outcome(meeting.fault, str(meeting), findings)]
+    return [Outcome(meeting.fault, str(meeting), findings.struck(stack.fired(plan)))]
 
 
 def _found(stack: Stack, batch_id: str, course: Course) -> Findings:
@@ -106,25 +102,16 @@ def run_purge(stack: Stack, drill: Drill) -> list[Outcome]:
     batch_id = stack.new_id(drill.provider)
     plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=batch_id, do="stop")
     with stack.planned(plan):
-        submit(stack, course, drill.provider, batch_id)
-        wait_for_end(stack, batch_id, course.deadline + LONGEST, until=lambda: stack.fired(plan) is not None)
-        wait_for_end(stack, batch_id, course.deadline + LONGEST)
+        fired = stop_and_overtake(stack, course, drill.provider, plan)
         batch = stack.store.get_batch(batch_id)
         shards = stack.store.get_shards(batch) if batch else []
         ask(stack, "purge", {"batch_id": batch_id})
-        fired, woken = stack.fired(plan), time.time()
-        if fired is not None:
-            send(fired.worker, signal.SIGCONT)
-            settle(stack, fired, woken)
+        wake(stack, fired)
     deadline = time.monotonic() + SETTLE
     twice, undone = jobs_beyond_the_first(stack, shards)
     while twice and time.monotonic() < deadline:  # a late job that a worker has yet to cancel
         time.sleep(0.5)
         twice, undone = jobs_beyond_the_first(stack, shards)
-    problems = [
-        *what_is_kept(stack, batch_id),
-        *left_of(stack, there, shards),
-        *([] if fired else ["the effect was never reached"]),
-    ]
-    found = Findings(0, 0, twice, paid_twice(stack, batch_id, undone), len(undone), 0, tuple(problems))
-    return [Outcome("purged while a worker is stopped", f"purge, {drill}", found)]
+    problems = (*what_is_kept(stack, batch_id), *left_of(stack, there, shards))
+    found = Findings(0, 0, twice, paid_twice(stack, batch_id, undone), len(undone), 0, problems)
+    return [Outcome("purged while a worker is stopped", f"purge, {drill}", found.struck(fired))]

@@ -4,7 +4,6 @@ Every pair has a stated outcome: each command says that it did its part, or why 
 with its books in balance; and a batch that is not known has left nothing.
 """
 
-import time
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
@@ -14,11 +13,10 @@ from batch_router.simulator import Scenario
 from batch_router.simulator.scenario import Latency, Refusal
 
 from .bill import paid_twice
-from .commands import RESOLVES, ask, begin, given, is_gone, retry_of, submit, wait_for_end
+from .commands import RESOLVES, about, ask, given, held, is_gone, retry_of, submit, wait_for_end
 from .courses import COURSES, Course, arguments_of
 from .drill import Outcome
 from .invariants import Findings, check, left_behind, remote_objects, what_is_kept
-from .nursery import is_alive
 from .stack import Stack
 from .trace import Plan
 
@@ -85,17 +83,11 @@ def run_pair(stack: Stack, pair: Pair) -> list[Outcome]:
     if pair.state == "has ended":
         wait_for_end(stack, batch_id, course.deadline)
     other = retry_of(batch_id)
-    struck = other if pair.first == "retry" else batch_id
-    plan = Plan(id=batch_id, when="before", effect=_WAITS[pair.first], batch=struck, do="wait")
+    effect = _WAITS[pair.first]
+    plan = Plan(id=batch_id, when="before", effect=effect, batch=about(effect, batch_id), do="wait")
     first, second = (_given(stack, command, batch_id, course) for command in (pair.first, pair.second))
-    with stack.planned(plan):
-        waiting, heard = begin(stack, pair.first, first)
-        while stack.fired(plan) is None and is_alive(waiting):
-            time.sleep(0.05)
+    with stack.planned(plan), held(stack, plan, pair.first, first) as heard:
         said = ask(stack, pair.second, second)
-        stack.let_go(plan)
-        while is_alive(waiting):
-            time.sleep(0.05)
     problems = [] if said else [f"{pair.second} said nothing"]
     problems += [] if heard.exists() else [f"{pair.first} said nothing"]
     findings = Findings(problems=tuple(problems))

@@ -9,15 +9,15 @@ import time
 
 from .bill import paid_twice
 from .commands import ask, submit, wait_for_end
-from .courses import COURSES
+from .courses import COURSES, Course
 from .drill import Drill, Outcome, drills, recovered
 from .invariants import check, left_behind, remote_objects
 from .nursery import send
 from .stack import DAY, Stack
 from .trace import Event, Plan
 
-#: A run of vLLM's is not taken over while its worker holds the rows: then it wakes before the batch ends.
-LONGEST = 40.0
+# A run of vLLM's is not taken over while its worker holds the rows: then it wakes before the batch ends.
+_LONGEST = 40.0
 #: A worker that wakes may look at its item for two leases.
 SETTLE = 40.0
 
@@ -42,6 +42,29 @@ def undo_drills() -> list[Drill]:
     return drills("kill", "undo")
 
 
+def stop_and_overtake(stack: Stack, course: Course, provider: str, plan: Plan) -> Event | None:
+    """Have a worker of a new batch stopped, and another one end the batch; returns where the first one sleeps."""
+    submit(stack, course, provider, plan.batch)
+    patience = course.deadline + _LONGEST
+    wait_for_end(stack, plan.batch, patience, until=lambda: stack.fired(plan) is not None)
+    wait_for_end(stack, plan.batch, patience)
+    return stack.fired(plan)
+
+
+def wake(stack: Stack, fired: Event | None) -> None:
+    """Let the worker go on, if there is one, and wait until its task has ended, or its thread gone on."""
+    if fired is None:
+        return
+    woken, deadline = time.time(), time.monotonic() + SETTLE
+    send(fired.worker, signal.SIGCONT)
+    threads = fired.effect.startswith(("sweep/", "lease-keeper/", "job-watch/"))
+    while time.monotonic() < deadline:
+        since = [event for event in stack.events() if event.worker == fired.worker and event.at > woken]
+        if any(threads or (event.when, event.item) == ("end", fired.item) for event in since):
+            return
+        time.sleep(0.2)
+
+
 def run_undo(stack: Stack, drill: Drill) -> list[Outcome]:
     """Stopped, overtaken, woken, and killed while it takes back what it did meanwhile."""
     course = COURSES[drill.effect.course]
@@ -52,10 +75,8 @@ def run_undo(stack: Stack, drill: Drill) -> list[Outcome]:
     stop = Plan(id=batch_id, when="before", effect=late, batch=batch_id, do="stop")
     kill = Plan(id=f"{batch_id}-undo", when=drill.when, effect=drill.effect.name, batch=batch_id, do="kill")
     with stack.planned(stop):
-        submit(stack, course, drill.provider, batch_id)
-        wait_for_end(stack, batch_id, course.deadline, until=lambda: stack.fired(stop) is not None)
-        wait_for_end(stack, batch_id, course.deadline + LONGEST)
-    fired, deadline = stack.fired(stop), time.monotonic() + SETTLE
+        fired = stop_and_overtake(stack, course, drill.provider, stop)
+    deadline = time.monotonic() + SETTLE
     with stack.planned(kill):
         if fired is not None:
             send(fired.worker, signal.SIGCONT)
@@ -76,9 +97,7 @@ def run_undo(stack: Stack, drill: Drill) -> list[Outcome]:
         time.sleep(0.2)
     if drill.effect.name != "upload/client.delete_upload":  # a file of no job costs nothing, and goes by itself
         findings = findings.plus(*left_behind(stack, there, [batch_id]))
-    if stack.fired(kill) is None:
-        findings = findings.plus("the effect was never reached")
-    return [Outcome(drill.fault, str(drill), findings)]
+    return [Outcome(drill.fault, str(drill), findings.struck(stack.fired(kill)))]
 
 
 def run_stop(stack: Stack, drill: Drill) -> list[Outcome]:
@@ -89,30 +108,10 @@ def run_stop(stack: Stack, drill: Drill) -> list[Outcome]:
     batch_id = stack.new_id(drill.provider)
     plan = Plan(id=batch_id, when=drill.when, effect=drill.effect.name, batch=batch_id, do="stop")
     with stack.planned(plan):
-        submit(stack, course, drill.provider, batch_id)
-        patience = course.deadline + LONGEST
-        wait_for_end(stack, batch_id, patience, until=lambda: stack.fired(plan) is not None)
-        fired = stack.fired(plan)
-        if fired is not None:
-            wait_for_end(stack, batch_id, patience)
-            woken = time.time()
-            send(fired.worker, signal.SIGCONT)
-            settle(stack, fired, woken)
-        wait_for_end(stack, batch_id, patience)
-    findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
-    if fired is None:
-        findings = findings.plus("the effect was never reached")
+        fired = stop_and_overtake(stack, course, drill.provider, plan)
+        wake(stack, fired)
+        wait_for_end(stack, batch_id, course.deadline + _LONGEST)
+    findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id])).struck(fired)
     may_park = (drill.effect.name, drill.when) == ("create/client.create", "before")
     outcome = Outcome(drill.fault, str(drill), findings, may_park=may_park)
     return [recovered(outcome, fired, stack, batch_id)]
-
-
-def settle(stack: Stack, fired: Event, woken: float) -> None:
-    """Wait until the task that was stopped has ended, or the thread gone on."""
-    threads = fired.effect.startswith(("sweep/", "lease-keeper/", "job-watch/"))
-    deadline = time.monotonic() + SETTLE
-    while time.monotonic() < deadline:
-        since = [event for event in stack.events() if event.worker == fired.worker and event.at > woken]
-        if any(threads or (event.when, event.item) == ("end", fired.item) for event in since):
-            return
-        time.sleep(0.2)

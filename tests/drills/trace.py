@@ -23,10 +23,12 @@ from celery.signals import after_task_publish, before_task_publish, task_postrun
 
 from batch_router.connect import open_context, open_store
 from batch_router.exceptions import FileOperationError
+from batch_router.road.callbacks import CallbackMessage, Deliver
 from batch_router.road.context import Clients, Context
 from batch_router.settings import Settings
 from batch_router.storage import FolderStorage
 from batch_router.storage.contract import ReadRange, StoredObject
+from batch_router.worker.delivery import deliver
 
 #: The environment variable that names the folder of trace, plan and strikes.
 FOLDER = "BATCH_ROUTER_DRILL"
@@ -284,7 +286,18 @@ def open_traced_context(settings: Settings, outside: str = "submit") -> Context:
     trace = Trace(Path(os.environ[FOLDER]), outside)
     context = open_context(settings, store=_Store(open_store(settings), trace))
     tell_messages(trace)
-    return dataclasses.replace(context, storage=_Storage(settings.home, trace), clients=_Clients(settings, trace))
+    storage, clients = _Storage(settings.home, trace), _Clients(settings, trace)
+    return dataclasses.replace(context, storage=storage, clients=clients, deliver=_told(trace))
+
+
+def _told(trace: Trace) -> Deliver:
+    """`deliver`, told: it sends without Celery, whose signals tell of all other messages."""
+
+    def told(message: CallbackMessage, first: object) -> None:
+        with trace.around(f"{trace.place}/deliver", trace.item):
+            deliver(message, first)
+
+    return told
 
 
 def tell_messages(trace: Trace) -> None:

@@ -52,6 +52,5 @@ def run_twice(stack: Stack, drill: Twice) -> list[Outcome]:
         submit(stack, course, drill.provider, batch_id)
         wait_for_end(stack, batch_id, course.deadline + _RECOVERY)
     findings = check(stack, batch_id, course).plus(*left_behind(stack, there, [batch_id]))
-    if stack.fired(first) is None:
-        findings = findings.plus("the effect was never reached")
+    findings = findings.struck(stack.fired(first))
     return [recovered(Outcome(drill.fault, str(drill), findings), stack.fired(second), stack, batch_id)]

@@ -1,11 +1,21 @@
 """The fleet's app with every effect told: `celery -A tests.drills.worker worker`; otherwise `batch_router.worker`."""
 
+from batch_router.road.context import Context
+from batch_router.settings import Settings
 from batch_router.worker import process
 
 from .trace import open_traced_context
 
+
+def _open_context(settings: Settings) -> Context:
+    """The context, traced; `process` puts its own `deliver` into it."""
+    context = open_traced_context(settings)
+    process.deliver = context.deliver  # type: ignore[assignment,attr-defined]
+    return context
+
+
 # Before the first context is opened, in this process or a forked child.
-process.open_context = open_traced_context  # type: ignore[assignment,attr-defined]
+process.open_context = _open_context  # type: ignore[assignment,attr-defined]
 
 from batch_router.worker import app  # noqa: E402
 

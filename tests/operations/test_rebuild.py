@@ -102,6 +102,18 @@ def test_a_rebuild_that_ends_in_the_middle_leaves_marks_of_the_new_store(
     assert find_again(other) == 1
 
 
+def test_a_rebuild_that_ended_in_the_middle_is_given_again(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches that it had adopted, and those that are still the lost store's, are restored without a name."""
+    taken(context)
+    taken(context, "c")
+    other = empty(context)
+    monkeypatch.setattr(MemoryStore, "create", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(other)
+    monkeypatch.undo()
+    assert sorted(rebuild(other).restored) == ["b", "c"]
+
+
 def _killed(*_: object, **__: object) -> bool:
     raise KeyboardInterrupt
 

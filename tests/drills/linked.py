@@ -1,0 +1,43 @@
+"""Tasks of a user's app that a batch sends at its end: at least once, with one id, and with what the batch came to.
+
+No worker takes them: they stay in the app's queue, where they are read. Our workers read no queue but their own.
+"""
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+
+from batch_router.state.items import Batch
+
+if TYPE_CHECKING:  # who submits needs no stack
+    from .stack import Stack
+
+_QUEUE = "shop"
+_SUCCEEDED, _FAILED = "shop.succeeded", "shop.failed"
+
+
+def links(broker_url: str) -> dict[str, Any]:
+    """What the app links to its batch, as options of `apply_async`."""
+    shop = Celery("shop", broker=broker_url, set_as_current=False)
+    return {name: shop.signature(task, queue=_QUEUE) for name, task in (("link", _SUCCEEDED), ("link_error", _FAILED))}
+
+
+def wrongly_told(stack: "Stack", batch: Batch) -> list[str]:
+    """What is wrong with the messages of a batch that has ended."""
+    messages = [json.loads(message) for message in stack.broker.lrange(_QUEUE, 0, -1)]
+    came = [message for message in messages if message["headers"]["parent_id"] == batch.id]
+    ids = {message["headers"]["id"] for message in came}
+    if len(ids) != 1:
+        return [f"the app was sent {len(came)} messages with {len(ids)} ids"]
+    manifest = json.loads(json.dumps(stack.client.manifest(batch.id).to_dict()))
+    task, first = (_SUCCEEDED, manifest) if batch.succeeded else (_FAILED, batch.id)
+    wrong = [message for message in came if (message["headers"]["task"], _first_of(message)) != (task, first)]
+    return [f"the app was sent something else than {task}"] if wrong else []
+
+
+def _first_of(message: dict[str, Any]) -> object:
+    """The first argument of a task, from the body in Celery's protocol."""
+    (first, *_), _, _ = json.loads(base64.b64decode(message["body"]))
+    return first
