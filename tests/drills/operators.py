@@ -1,7 +1,8 @@
 """Operator's commands against each other: one waits between what it read and what it changes, while another one runs.
 
-Every pair has a stated outcome: each command says that it did its part, or why not; a batch that is known has ended
-with its books in balance; and a batch that is not known has left nothing.
+Every pair has a stated outcome: each command says that it did its part, or why not; of two decisions about a parked
+shard one is taken at most; a batch that is known has ended with its books in balance; and a batch that is not known has
+left nothing.
 """
 
 from collections.abc import Mapping
@@ -90,6 +91,8 @@ def run_pair(stack: Stack, pair: Pair) -> list[Outcome]:
         said = ask(stack, pair.second, second)
     problems = [] if said else [f"{pair.second} said nothing"]
     problems += [] if heard.exists() else [f"{pair.first} said nothing"]
+    if said.startswith("resolve") and heard.exists() and heard.read_text().startswith("resolve"):
+        problems.append("two decisions about one shard were taken")
     findings = Findings(problems=tuple(problems))
     for each in (batch_id, other):
         wait_for_end(stack, each, course.deadline, until=partial(is_gone, stack, each))
