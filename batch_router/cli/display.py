@@ -2,13 +2,13 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
-from ..core import BatchStatus, BatchStatusResponse, NoticeStatus, ShardStatus
+from ..core import BatchStatus, BatchStatusResponse, NoticeStatus, ShardStatus, Tokens
 from .pace import Pace
 from .terminal import grid, line, width_of
 
@@ -110,6 +110,8 @@ def _render(status: BatchStatusResponse, pace: Pace, width: int | None, shards: 
         yield line("  ", ", ".join(f"{key}={value}" for key, value in status.metadata.items()))
     if status.shards and shards:
         yield from _shard_lines(status, width, shards)
+    if status.tokens.answers or status.tokens.uncounted:
+        yield line("  ", _spent(status.tokens))
     for reason in status.reasons:
         code = f" ({reason.code})" if reason.code else ""
         yield line("  ", (f"{reason.rows} errored: {reason.type}{code}", "yellow"))
@@ -120,6 +122,19 @@ def _render(status: BatchStatusResponse, pace: Pace, width: int | None, shards: 
         for problem in status.error.problems:
             yield line("    ", problem)
     yield from map(_notice, status.notices)
+
+
+def _spent(tokens: Tokens) -> str:
+    """As in `tokens: 1,200 in (400 cached), 300 out (100 reasoning)`."""
+    taken = {"cached": tokens.cached_tokens, "written to the cache": tokens.cache_write_tokens}
+    made = {"reasoning": tokens.reasoning_tokens}
+    missing = f"; {tokens.uncounted:,} answers do not say theirs" if tokens.uncounted else ""
+    return f"tokens: {tokens.input_tokens:,} in{_of(taken)}, {tokens.output_tokens:,} out{_of(made)}{missing}"
+
+
+def _of(parts: Mapping[str, int]) -> str:
+    named = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
+    return f" ({named})" if named else ""
 
 
 def _notice(notice: NoticeStatus) -> RenderableType:

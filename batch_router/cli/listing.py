@@ -16,8 +16,8 @@ from .rows import read_pairs
 from .terminal import age, print_grid, say, stdout, tell_json
 
 _QUARANTINED = 5  # items that `list` names
-_COLUMNS = ("batch", "status", "succeeded", "errors", "age", "provider", "model", "credential")
-_NUMBERS = ("succeeded", "errors", "age")
+_COLUMNS = ("batch", "status", "succeeded", "errors", "tokens", "age", "provider", "model", "credential")
+_NUMBERS = ("succeeded", "errors", "tokens", "age")
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -93,6 +93,7 @@ def _cells(batch: BatchStatusResponse) -> Sequence[str]:
         batch.status.value,
         f"{counts.succeeded}/{counts.total}",
         str(counts.errored or ""),
+        str(batch.tokens.total or ""),
         age(time.time() - seconds_of(batch.created_at)),
         batch.provider,
         batch.model or _models(batch),

@@ -19,6 +19,7 @@ from .reasons import ErrorReason, ReasonCounter
 from .requests import UnifiedBatchMetadata, UnifiedRequest
 from .responses import ResultError, UnifiedResult, Usage
 from .status import BatchError, BatchStatusResponse, NoticeStatus, RequestCounts, ShardStatus
+from .tokens import TokenCounter, Tokens, add_up
 
 __all__ = [
     "BatchError",
@@ -48,6 +49,8 @@ __all__ = [
     "ShardStatus",
     "TextContent",
     "ThinkingContent",
+    "TokenCounter",
+    "Tokens",
     "Tool",
     "ToolCallContent",
     "ToolResultContent",
@@ -56,4 +59,5 @@ __all__ = [
     "UnifiedRequest",
     "UnifiedResult",
     "Usage",
+    "add_up",
 ]

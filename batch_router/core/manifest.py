@@ -6,6 +6,7 @@ from .enums import BatchStatus
 from .jobs import Failure
 from .reasons import ErrorReason
 from .shown import Shown
+from .tokens import Tokens
 
 
 class ResultCounts(Shown, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class ManifestPart(Shown, frozen=True, kw_only=True):
         size: bytes of `results`.
         sha256: of `results`, in hex.
         request_counts: of its results.
+        tokens: of the answers to the shard's job, those included whose rows were sent again.
     """
 
     version: int = 1
@@ -57,6 +59,7 @@ class ManifestPart(Shown, frozen=True, kw_only=True):
     size: int
     sha256: str
     request_counts: ResultCounts
+    tokens: Tokens = Tokens()
 
 
 class Manifest(Shown, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ class Manifest(Shown, frozen=True, kw_only=True):
         unexpected: answers to no request of the batch, or to one that was answered before.
         repaired: answers that were not valid JSON and had to be read leniently.
         invalid: errored results whose answers do not fit (`invalid_output`).
+        tokens: of all answers that were read.
         storage: the folder that the names of the parts' objects are in.
         parts: in the order of the shards.
     """
@@ -95,5 +99,6 @@ class Manifest(Shown, frozen=True, kw_only=True):
     unexpected: int = 0
     repaired: int = 0
     invalid: int = 0
+    tokens: Tokens = Tokens()
     storage: str
     parts: tuple[ManifestPart, ...] = ()

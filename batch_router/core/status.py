@@ -8,6 +8,7 @@ from .jobs import Failure
 from .reasons import ErrorReason
 from .record import JsonObject
 from .shown import Shown
+from .tokens import Tokens
 
 
 class RequestCounts(Shown, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ class ShardStatus(Shown, frozen=True, kw_only=True):
         attempts: failed tries of the present step.
         held_since: since when it fails, or waits for what `error` says (ISO 8601 in UTC).
         next_try: when the step is tried again; None: nothing holds it up, or it waits for the operator.
+        tokens: of its answers, once its results are written.
         claimed_by: the worker that works on it, or did last.
         error: what took it off the way to its answers, or holds it up at present.
         left_behind: why files at the provider could not be deleted.
@@ -75,6 +77,7 @@ class ShardStatus(Shown, frozen=True, kw_only=True):
     attempts: int = 0
     held_since: str | None = None
     next_try: str | None = None
+    tokens: Tokens = Tokens()
     claimed_by: str | None = None
     error: Failure | None = None
     left_behind: Failure | None = None
@@ -114,6 +117,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
         credential: the name of the key that its provider is called with; None: the workers' own.
         invalid: how many of the errored rows have an answer that does not fit (`invalid_output`), while the store has
             the batch's shards; the manifest has it for good.
+        tokens: of the answers of the shards whose results are written.
         completed_at: when the batch ended.
         expires_at: when the provider gives up on what is not done by then.
         error: what ended the batch, or holds it up.
@@ -135,6 +139,7 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     status: BatchStatus
     request_counts: RequestCounts
     invalid: int = 0
+    tokens: Tokens = Tokens()
     created_at: str
     completed_at: str | None = None
     expires_at: str | None = None

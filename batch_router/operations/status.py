@@ -15,6 +15,8 @@ from ..core import (
     RequestCounts,
     ResultStatus,
     ShardStatus,
+    Tokens,
+    add_up,
 )
 from ..core.times import iso_time
 from ..exceptions import ProviderNotFoundError
@@ -37,6 +39,7 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
         status=_status(batch, shards),
         request_counts=_counts(batch, shards),
         invalid=sum(shard.part.invalid for shard in shards if shard.part),
+        tokens=_tokens(batch, shards),
         created_at=iso_time(batch.created_at),
         completed_at=iso_time(batch.ended_at or batch.updated_at) if final else None,
         expires_at=iso_time(max(expiry)) if expiry else None,
@@ -86,6 +89,10 @@ def _reasons(batch: Batch, shards: Sequence[Shard]) -> tuple[ErrorReason, ...]:
     if batch.state.is_final:
         return batch.reasons
     return ReasonCounter(each for shard in shards if shard.part for each in shard.part.reasons).most_common()
+
+
+def _tokens(batch: Batch, shards: Sequence[Shard]) -> Tokens:
+    return batch.tokens if batch.state.is_final else add_up(shard.part.tokens for shard in shards if shard.part)
 
 
 def _error(context: Context, batch: Batch) -> BatchError | None:
@@ -150,6 +157,7 @@ def _describe_shard(shard: Shard) -> ShardStatus:
         attempts=shard.attempts,
         held_since=iso_time(shard.held_since) if is_held and shard.held_since else None,
         next_try=iso_time(shard.retry_at) if is_held and shard.retry_at else None,
+        tokens=shard.part.tokens if shard.part else Tokens(),
         claimed_by=shard.claimed_by,
         error=shard.failure or shard.error,
         left_behind=shard.left_behind,

@@ -135,6 +135,7 @@ def _as_ended(storage: Storage, batch: Batch) -> Batch | None:
         state=State(manifest.status.value),
         manifest=name,
         rows=manifest.request_counts.total,
+        tokens=manifest.tokens,
         result_counts={status.value: manifest.request_counts[status] for status in ResultStatus},
         ended_at=seconds_of(manifest.completed_at),
         failure=manifest.error,

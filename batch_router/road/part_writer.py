@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ..core import ErrorType, ReasonCounter, ResultStatus, UnifiedResult
+from ..core import ErrorType, ReasonCounter, ResultStatus, TokenCounter, UnifiedResult
 from ..jsonl import TOO_DEEP
 from ..state.items import Part
 from .answers import unreadable
@@ -17,7 +17,11 @@ _BUFFER = 1 << 18
 
 
 class PartWriter:
-    """Writes results to an object of this name."""
+    """Writes results to an object of this name.
+
+    Attributes:
+        tokens: of the answers that were read, also of those that are no result of the part.
+    """
 
     def __init__(self, name: str, stream: BinaryIO) -> None:
         self._name = name
@@ -27,6 +31,7 @@ class PartWriter:
         self._counts: Counter[str] = Counter()
         self._invalid = 0
         self._reasons = ReasonCounter()
+        self.tokens = TokenCounter()
         self._size = 0
         self._digest = hashlib.sha256()
 
@@ -62,6 +67,7 @@ class PartWriter:
             sha256=self._digest.hexdigest(),
             succeeded=self._succeeded,
             reasons=self._reasons.most_common(),
+            tokens=self.tokens.sum(),
         )
         return msgspec.structs.replace(part, **self._counts)
 

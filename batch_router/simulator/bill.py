@@ -28,6 +28,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
         label: what the job was labelled with, in its metadata or as its name; empty at Anthropic, which has no labels.
         row: the row's id as it was sent.
         prompt: what the row asked, as text.
+        input_tokens: as its answer says, where the answer says so; likewise `output_tokens`.
     """
 
     provider: str
@@ -36,6 +37,15 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     row: str
     prompt: str
+    input_tokens: int
+    output_tokens: int
+
+
+class Tokens(NamedTuple):
+    """The tokens of a row that is answered."""
+
+    input_tokens: int
+    output_tokens: int
 
 
 class Tariff(NamedTuple):
@@ -44,14 +54,14 @@ class Tariff(NamedTuple):
     Attributes:
         row_id: the member of a row that has its id.
         prompt: what a row asks.
-        succeeds: whether a row of this job is answered.
+        tokens: of a row of this job; None: it is refused.
         pays_whole_jobs: whether the rows of a job that expires cost nothing, as no answer is kept.
     """
 
     provider: str
     row_id: str
     prompt: Callable[[dict[str, Any]], str]
-    succeeds: Callable[[Any, Scenario, dict[str, Any]], bool]
+    tokens: Callable[[Any, Scenario, dict[str, Any]], Tokens | None]
     pays_whole_jobs: bool = False
 
 
@@ -110,7 +120,8 @@ class Bill:
 
     def _charges(self, entry: _Entry, offsets: list[int], scenario: Scenario) -> Iterator[Charge]:
         for row in read_rows(entry.rows, offsets):
-            if self._tariff.succeeds(entry.job, scenario, row):
+            tokens = self._tariff.tokens(entry.job, scenario, row)
+            if tokens is not None:
                 yield Charge(
                     provider=self._tariff.provider,
                     key=entry.key,
@@ -118,4 +129,5 @@ class Bill:
                     label=entry.label,
                     row=str(row.get(self._tariff.row_id)),
                     prompt=self._tariff.prompt(row),
+                    **tokens._asdict(),
                 )

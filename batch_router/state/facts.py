@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from ..core import ErrorReason
+from ..core import ErrorReason, Tokens
 from ..core.jobs import Account, Failure, Job, Progress, RefusedRow
 from .items import Fetched, Intent, Part, dump_fields
 
@@ -29,6 +29,7 @@ class BatchFacts(ItemFacts, total=False):
     ended_at: float | None
     result_counts: dict[str, int]
     reasons: tuple[ErrorReason, ...]
+    tokens: Tokens
     retired: bool
     erased: bool
     purging: bool

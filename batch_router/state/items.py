@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import msgspec
 
-from ..core import BatchStatus, Endpoint, ErrorReason
+from ..core import BatchStatus, Endpoint, ErrorReason, Tokens
 from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progress, RefusedRow
 from .table import State
 
@@ -85,6 +85,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         size: bytes of the results.
         sha256: of the results, in hex.
         reasons: why rows are errored.
+        tokens: of all answers to the shard's job, those included whose rows went on to another shard.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     sha256: str = ""
     reasons: tuple[ErrorReason, ...] = ()
+    tokens: Tokens = Tokens()
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -193,6 +195,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         ended_at: when it ended (seconds since 1970).
         result_counts: by the words of `ResultStatus`, once it has ended.
         reasons: why rows are errored, once it has ended.
+        tokens: of its answers, once it has ended.
         retired: whether its shards are no longer in the store: it ended long ago.
         erased: whether its payloads were deleted: it ended long ago.
         purging: whether all that is kept of it is being deleted.
@@ -221,6 +224,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     ended_at: float | None = None
     result_counts: dict[str, int] = msgspec.field(default_factory=dict)
     reasons: tuple[ErrorReason, ...] = ()
+    tokens: Tokens = Tokens()
     retired: bool = False
     erased: bool = False
     purging: bool = False

@@ -12,6 +12,8 @@ from ...core import (
     ReasonCounter,
     ResultCounts,
     ResultStatus,
+    Tokens,
+    add_up,
 )
 from ...core.jobs import Failure
 from ...core.times import iso_time
@@ -35,6 +37,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
     parts = tuple(map(_list_part, shards))
     counts = _add_up(batch, parts)
     reasons = ReasonCounter(each for shard in shards if shard.part for each in shard.part.reasons).most_common()
+    tokens = add_up(part.tokens for part in parts)
     state, failure = _final_state(batch, shards, counts)
     manifest = Manifest(
         batch_id=batch.id,
@@ -52,6 +55,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         unexpected=sum(shard.part.unexpected for shard in shards if shard.part),
         repaired=sum(shard.part.repaired for shard in shards if shard.part),
         invalid=sum(shard.part.invalid for shard in shards if shard.part),
+        tokens=tokens,
         storage=context.storage.address,
         parts=parts,
     )
@@ -68,6 +72,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         failure=failure,
         result_counts=written,
         reasons=reasons,
+        tokens=tokens,
         ended_at=context.store.now(),
     )
 
@@ -86,6 +91,7 @@ def _list_part(shard: Shard) -> ManifestPart:
         size=part.size if part else 0,
         sha256=part.sha256 if part else "",
         request_counts=_counts_of(part) if part else ResultCounts(),
+        tokens=part.tokens if part else Tokens(),
     )
 
 

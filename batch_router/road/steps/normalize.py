@@ -108,10 +108,13 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
     ):
         results = PartWriter(name, stream)
         for row, row_id in enumerate(read_row_ids(context.storage, shard)):
+            custom_id = row_id.custom_id
+            answer = answers.result(row, custom_id)
+            if answer is not None:
+                results.tokens.add(answer)
             if kept is not None and row_id.row not in kept:
                 continue
-            custom_id = row_id.custom_id
-            result = answers.result(row, custom_id) or refused.get(row)
+            result = answer or refused.get(row)
             if result is None and resends:
                 again.append(row)
                 continue

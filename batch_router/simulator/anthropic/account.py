@@ -14,7 +14,7 @@ from ..odd import Wire
 from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
-from .results import succeeds
+from .results import tokens_of
 
 _WIRE = Wire(
     id=("id",),
@@ -38,7 +38,7 @@ class Anthropic(Account):
     """One workspace's batches."""
 
     wire = _WIRE
-    tariff = Tariff("anthropic", "custom_id", lambda row: prompt_of(row["params"]), succeeds)
+    tariff = Tariff("anthropic", "custom_id", lambda row: prompt_of(row["params"]), tokens_of)
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from ..answers import answer_or_refusal, copies_of, count_tokens, prompt_of, refusal_for, text_for
+from ..bill import Tokens
 from ..progress import Progress
 from ..recorded import parsed, recorded_line
 from ..rows import read_rows
@@ -37,11 +38,15 @@ def write_results(batch: MessageBatch, scenario: Scenario) -> None:
     batch.counts = counts
 
 
-def succeeds(batch: MessageBatch, scenario: Scenario, row: dict[str, Any]) -> bool:
-    """Whether the row is answered, and not refused."""
-    if recorded := recorded_line(scenario, "custom_id", row["custom_id"]):
-        return str(parsed(recorded)["result"]["type"]) == "succeeded"
-    return str(_result(batch, scenario, row)["type"]) == "succeeded"
+def tokens_of(batch: MessageBatch, scenario: Scenario, row: dict[str, Any]) -> Tokens | None:
+    """The tokens of the row's answer, those of the cache included; None: it is refused."""
+    recorded = recorded_line(scenario, "custom_id", row["custom_id"])
+    result = parsed(recorded)["result"] if recorded else _result(batch, scenario, row)
+    if result["type"] != "succeeded":
+        return None
+    usage = result["message"]["usage"]
+    cached = (usage.get(f"cache_{what}_input_tokens") or 0 for what in ("read", "creation"))
+    return Tokens(sum(cached, usage["input_tokens"]), usage["output_tokens"])
 
 
 def _line(row_id: str, result: dict[str, Any]) -> bytes:

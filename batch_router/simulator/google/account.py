@@ -13,7 +13,7 @@ from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
 from .files import Files
-from .outputs import succeeds
+from .outputs import tokens_of
 from .prompts import prompt_of
 
 _WIRE = Wire(
@@ -45,7 +45,7 @@ class Google(Account):
     """One project's files and batches."""
 
     wire = _WIRE
-    tariff = Tariff("google", "key", lambda row: prompt_of(row["request"]), succeeds, pays_whole_jobs=True)
+    tariff = Tariff("google", "key", lambda row: prompt_of(row["request"]), tokens_of, pays_whole_jobs=True)
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)

@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 from ..answers import answer_or_refusal, copies_of, count_tokens, refusal_for, text_for, vector_for
+from ..bill import Tokens
 from ..files import FileStore
 from ..progress import Progress
 from ..recorded import parsed, recorded_line
@@ -38,9 +39,18 @@ def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
     job.counts = (counts[0], counts[1])
 
 
-def succeeds(job: Job, scenario: Scenario, row: dict[str, Any]) -> bool:
-    """Whether the row is answered, and not refused."""
-    return _answer(job, scenario, row, is_served=True)[0]
+def tokens_of(job: Job, scenario: Scenario, row: dict[str, Any]) -> Tokens | None:
+    """The tokens of the row's answer, thoughts included; None: it is refused."""
+    recorded = recorded_line(scenario, "key", str(row.get("key")))
+    answer = parsed(recorded) if recorded else _response(job, scenario, row, prompt_of(row["request"]))
+    if "response" not in answer:
+        return None
+    usage = answer["response"].get("usageMetadata") or {"promptTokenCount": answer["response"].get("tokenCount")}
+    given, written = (
+        sum(int(usage.get(f"{name}TokenCount") or 0) for name in names)
+        for names in (("prompt", "toolUsePrompt"), ("candidates", "thoughts"))
+    )
+    return Tokens(given, written)
 
 
 def _inline(row: dict[str, Any]) -> dict[str, Any]:

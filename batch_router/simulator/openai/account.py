@@ -14,7 +14,7 @@ from ..scenario import Fault, Scenario
 from .batches import Batches
 from .errors import api_error, error_body
 from .files import Files
-from .outputs import succeeds
+from .outputs import tokens_of
 
 _WIRE = Wire(
     id=("id",),
@@ -38,7 +38,7 @@ class OpenAI(Account):
     """One account's files and batches."""
 
     wire = _WIRE
-    tariff = Tariff("openai", "custom_id", lambda row: prompt_of(row["body"]), succeeds)
+    tariff = Tariff("openai", "custom_id", lambda row: prompt_of(row["body"]), tokens_of)
 
     def __init__(self, scenario: Scenario, folder: Path, received: Path) -> None:
         super().__init__(scenario, received)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..answers import answer_or_refusal, copies_of, prompt_of, refusal_for
+from ..bill import Tokens
 from ..files import FileStore
 from ..openai_answers import answer_for
 from ..progress import Progress
@@ -24,10 +25,11 @@ _NO_MAX_TOKENS = Refusal(
 
 
 class _Answer(NamedTuple):
-    """A row's lines, and whether they go to the output file or to the error file."""
+    """A row's lines, whether they go to the output file or to the error file, and the tokens that are paid."""
 
     succeeded: bool
     lines: bytes
+    tokens: Tokens = Tokens(0, 0)
 
 
 def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
@@ -56,17 +58,18 @@ def _keep(files: FileStore, file_id: str, path: Path, filename: str) -> str | No
     return files.add(file_id, path, filename, "batch_output").id
 
 
-def succeeds(job: Job, scenario: Scenario, row: dict[str, Any]) -> bool:
-    """Whether the row is answered, and not refused."""
+def tokens_of(job: Job, scenario: Scenario, row: dict[str, Any]) -> Tokens | None:
+    """The tokens of the row's answer; None: it is refused."""
     del job  # it depends on the row alone
-    return _answer(scenario, row).succeeded
+    answer = _answer(scenario, row)
+    return answer.tokens if answer.succeeded else None
 
 
 def _answer(scenario: Scenario, row: dict[str, Any]) -> _Answer:
     row_id, body = row["custom_id"], row["body"]
     if recorded := recorded_line(scenario, "custom_id", row_id):
         response = parsed(recorded)["response"] or {}
-        return _Answer(response.get("status_code") == 200, recorded)
+        return _Answer(response.get("status_code") == 200, recorded, _tokens(response.get("body") or {}))
     answered = _refusal(scenario, body, row_id) or answer_or_refusal(
         lambda: answer_for(scenario, row["url"], body, row_id, int(scenario.now()))
     )
@@ -75,7 +78,14 @@ def _answer(scenario: Scenario, row: dict[str, Any]) -> _Answer:
         refused = error_body(answered.type, answered.message, code=answered.code)
         return _Answer(succeeded=False, lines=_line(row_id, _response(row_id, answered.status, refused)))
     line = _line(row_id, _response(row_id, 200, answered))
-    return _Answer(succeeded=True, lines=line * copies_of(scenario, prompt_of(body)))
+    return _Answer(succeeded=True, lines=line * copies_of(scenario, prompt_of(body)), tokens=_tokens(answered))
+
+
+def _tokens(body: dict[str, Any]) -> Tokens:
+    """Chat, completions and embeddings have one set of names, responses and images another."""
+    usage = body.get("usage") or {}
+    given, written = (usage.get(f"{name}_tokens") for name in ("prompt", "completion"))
+    return Tokens(given or usage.get("input_tokens") or 0, written or usage.get("output_tokens") or 0)
 
 
 def _refusal(scenario: Scenario, body: dict[str, Any], row_id: str) -> Refusal | None:
