@@ -85,13 +85,14 @@ def test_secrets_are_only_where_they_are_needed() -> None:
         for name, service in services().items()
     }
     redis = {"BATCH_ROUTER_REDIS_URL", "BATCH_ROUTER_BROKER_URL"}
+    webhooks = {"BATCH_ROUTER_WEBHOOK_SECRET"}
     keys = {variable for each in provider_names() for variable in find_provider(each).key_variables}
     places = {f"{PREFIX}{each.upper()}_BASE_URL" for each in provider_names()}
     assert secret == {
         "valkey": {"REDISCLI_AUTH"},
-        "io": redis | {name for name in keys | places if "VLLM" not in name},
+        "io": redis | webhooks | {name for name in keys | places if "VLLM" not in name},
         "cpu": redis,
-        "gpu": redis | {"VLLM_API_KEY", "BATCH_ROUTER_VLLM_BASE_URL"},
+        "gpu": redis | webhooks | {"VLLM_API_KEY", "BATCH_ROUTER_VLLM_BASE_URL"},
         "flower": {"BATCH_ROUTER_BROKER_URL", "FLOWER_BASIC_AUTH"},
     }
     shown = [service["command"] for service in services().values()]

@@ -13,7 +13,7 @@ from batch_router.core.jobs import Account, Failure, Job
 from batch_router.exceptions import SchemaError, StoreUnavailableError
 from batch_router.state.base import Binding, Commit, Hint, Reopened, Store
 from batch_router.state.checks import TRIES
-from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Notice, Shard
+from batch_router.state.items import SCHEMA, Batch, Event, InputFile, Intent, Notice, Shard
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import FIRST_OF_SHARD, State
 from batch_router.state.walks import Walk
@@ -369,6 +369,22 @@ def test_a_batch_waits_only_for_what_counts(store: Store) -> None:
     store.commit("b", 2, Commit(State.RUNNING, None, {"rows": 2}, spawn), holder="w")
     assert end(store, "b.1") == []
     assert end(store, "b.0") == ["b"]
+
+
+def test_a_decision_makes_a_webhook(store: Store) -> None:
+    """Of a batch that no step has, once for each decision; the notice says what happened, and why."""
+    store.create(msgspec.structs.replace(batch_record("b"), webhook=True), delay=0)
+    cause = Failure(type="create_unknown", message="looked twice")
+    event = Event(type="shard.parked", shard="b.0", queue="gpu", cause=cause)
+    notice = Notice(state=State.NOTIFYING, provider="openai", queue="io", batch="b", event=event)
+    commit = Commit(State.QUEUED, 0, {"unattended": ("gpu",)}, [notice], grace=0)
+    batch = get_batch(store)
+    decided = store.decide(batch, commit, holder="d")
+    assert decided is not None
+    assert [hint.id for hint in decided.woken] == ["b.n0"]
+    assert store.decide(batch, commit, holder="e") is None
+    (found,) = store.get_notices(get_batch(store))
+    assert (found.event, found.queue, get_batch(store).unattended) == (event, "io", ("gpu",))
 
 
 def test_a_notice_holds_up_nothing_and_goes_with_its_batch(store: Store) -> None:

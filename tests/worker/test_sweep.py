@@ -22,6 +22,7 @@ from batch_router.settings import Settings
 from batch_router.state.base import SWEEPING, Commit
 from batch_router.state.table import State
 from batch_router.worker import app, sweep
+from batch_router.worker.unattended import Unattended
 from tests.items import new_batch, new_shard, put_shards
 
 _prefixes = itertools.count()
@@ -197,6 +198,28 @@ def test_what_a_long_queue_holds_back_goes_out_in_the_end(
     shard = fleet.store.get_shard("waits.0")
     assert shard is not None
     assert shard.version == 1
+
+
+def test_a_queue_that_stays_without_workers_is_told_of(fleet: Context, broker: "redis.Redis") -> None:
+    """By each batch with a webhook that waits there; not where a worker listens, and not before the patience ends."""
+    put_shards(fleet.store, new_shard("waits"), batch=new_batch("waits", webhook=True))
+    put_shards(fleet.store, new_shard("silent"))
+    time.sleep(0.002)
+    waiting = sweep.sweep(fleet, broker)
+    assert waiting == {"io": {"waits", "silent"}}
+
+    def told(unattended: Unattended) -> list[str | None]:
+        unattended.look(fleet, waiting)
+        batches = map(fleet.store.get_batch, ("waits", "silent"))
+        notices = [each for batch in batches if batch is not None for each in fleet.store.get_notices(batch)]
+        return [each.event.queue for each in notices if each.event is not None]
+
+    assert told(Unattended()) == []
+    fleet.store.announce("w", ["io"], ttl=60)
+    assert told(Unattended(0)) == []
+    fleet.store.announce("w", ["io"], ttl=-1)  # it is gone
+    assert told(Unattended(0)) == ["io"]
+    assert told(Unattended(0)) == ["io"]
 
 
 def test_a_short_queue_holds_nothing_back(
