@@ -149,6 +149,7 @@ def left_behind(stack: Stack, before: set[str], batch_ids: Iterable[str]) -> lis
     """What is at the providers now and was not before.
 
     A job that its maker took back is no leftover: where jobs can be deleted at all, one that is being cancelled cannot.
+    Nor are the files with which OpenAI ends a job that an operator cancelled there, and had created again.
     Nor is what belongs to a job with answers that were not fetched: `status` says that it is kept.
     """
     batches = filter(None, map(stack.store.get_batch, batch_ids))
@@ -159,7 +160,8 @@ def left_of(stack: Stack, before: set[str], shards: list[Shard]) -> list[str]:
     """The same for shards as they were, when a purge has deleted them."""
     left = remote_objects(stack) - before
     _, undone = jobs_beyond_the_first(stack, shards)
-    kept = (*undone, *_kept(stack, shards))
+    outputs = (name for job in undone for name in _late_outputs(stack, job) if name)
+    kept = (*undone, *outputs, *_kept(stack, shards))
     left = {name for name in left if not name.endswith(kept)}
     return [f"left at the provider: {', '.join(sorted(left))}"] if left else []
 
