@@ -11,9 +11,9 @@ VLLM := .venv-vllm
 demo: .venv
 	$(BIN)/batch-router demo
 
-# One process more than CI has cores: many tests wait for workers.
+# Twice as many processes as CI has cores: many tests wait for workers.
 test: .venv check
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv
 	$(BIN)/ruff check .

@@ -83,7 +83,7 @@ def test_a_surprise_with_a_job_is_parked_after_days(
     monkeypatch.undo()
     resolve(context, "b.0", attach=shard.job_id)
     again = carry_on(context, clock, "b")
-    assert [result.text for result in again.results] == ALL
+    assert [result.text for result in again.results] == ALL, (again.status, context.store.get_batch("b"))
     assert len(client.made) == 1
 
 
