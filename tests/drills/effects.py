@@ -153,6 +153,9 @@ EFFECTS: tuple[Effect, ...] = (
     *(Effect(f"retire/{name}", by="race") for name in ("delete submission", "store.delete", "store.commit", "publish")),
     Effect("create/client.find_uploads", by="forgetting"),
     Effect("resume/store.release", by="race"),
+    Effect("convert/store.cancel", by="race"),  # of a batch that is overdue before it is cut
+    # A poll whose job the provider does not know walks the list.
+    *(Effect(f"poll/{name}", by="race") for name in ("client.list", "store.begin_walk", "store.end_walk")),
     Effect("create/client.cancel", by="race"),  # of a batch that is cancelled while its job is looked for
     Effect("sweep/store.create", by="forgetting"),
 )
