@@ -71,9 +71,9 @@ BatchRouter.wait_for_completion(provider_name, batch_id, poll_interval=0.2, time
 OPTIONS = """
 model replace_model endpoint system_prompt generation_config output_schema
 unsupported row_retries invalid_retries batch_id idempotency_key credential
-timeout keep_remote completion_window headers betas engine_options
+timeout keep_remote completion_window headers betas webhook engine_options
 """
-MORE_OPTIONS = "requests input check_rows metadata webhook"
+MORE_OPTIONS = "requests input check_rows metadata"
 
 #: None of these is imported before it is needed: each takes a tenth of a second and more.
 HEAVY = {

@@ -75,6 +75,7 @@ class SendOptions(TypedDict, total=False):
         headers: extra HTTP headers of the request that creates a job, by name: no keys and nothing that is secret, for
             they are kept in the store. `{"anthropic-version": "2023-06-01"}` asks for another version of that API.
         betas: Anthropic's features that are not yet for all: `["output-300k-2026-03-24"]`.
+        webhook: an `https` URL that gets a signed message when the batch ends, and when a person has to act before.
         engine_options: options of the vLLM engine without their dashes, True for a flag: `{"max-model-len": 4096}`.
     """
 
@@ -95,6 +96,7 @@ class SendOptions(TypedDict, total=False):
     completion_window: str | None
     headers: Mapping[str, str]
     betas: Sequence[str]
+    webhook: str | None
     engine_options: Mapping[str, EngineOption]
 
 
@@ -110,14 +112,12 @@ class SubmitOptions(SendOptions, total=False):
         check_rows: how many rows of `input` to check before anything is stored, 1000 by default; None: all. The
             workers check all of them in any case.
         metadata: your own notes, texts by name, up to 64; `status` shows them.
-        webhook: an `https` URL that gets a signed message when the batch ends, and when a person has to act before.
     """
 
     requests: Iterable[UnifiedRequest | Mapping[str, Any] | PydanticModel] | None
     input: str | Path | BinaryIO | None
     check_rows: int | None
     metadata: Mapping[str, str]
-    webhook: str | None
 
 
 class MapOptions(SendOptions, total=False):
@@ -125,11 +125,9 @@ class MapOptions(SendOptions, total=False):
 
     Attributes:
         metadata: as of a submission.
-        webhook: likewise.
     """
 
     metadata: Mapping[str, str]
-    webhook: str | None
 
 
 _Options = TypeVar("_Options", bound=SendOptions)

@@ -16,7 +16,7 @@ from .courses import CREATE, GET_JOB, UPLOAD, Course
 from .drill import Outcome
 from .invariants import Findings, check, left_behind, remote_objects
 from .stack import Stack
-from .storm import PROVIDERS, Share, kill_under_load, recoveries
+from .storm import PROVIDERS, Share, kill_under_load, outcomes_of
 
 FAULT = "kill at random while all else is wrong"
 _LAST_WAIT = 300.0
@@ -67,7 +67,7 @@ def run_busy(stack: Stack, share: Share) -> list[Outcome]:
         partial(_load, stack, provider, random.Random(f"{share.seed}:{provider}"), taken) for provider in PROVIDERS
     ]
     struck = kill_under_load(stack.fleet, share, loads)
-    outcomes = [Outcome(FAULT, f"{FAULT} {share.seed}", Findings(), recovery) for recovery in recoveries(struck, stack)]
+    outcomes = outcomes_of(FAULT, share, struck, stack)
     found = [(batch_id, _check(stack, batch_id, course)) for batch_id, course in taken.items()]
     found.append(("all", Findings(problems=tuple(left_behind(stack, there, taken)))))
     return outcomes + [Outcome(FAULT, batch_id, findings, runs=0) for batch_id, findings in found]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .commands import submit, wait_for_end
 from .courses import COURSES
-from .drill import Outcome
+from .drill import Outcome, is_doubtful
 from .fleet import Fleet
 from .invariants import Findings, check, left_behind, remote_objects
 from .stack import Stack
@@ -47,7 +47,7 @@ def run_storm(stack: Stack, share: Share) -> list[Outcome]:
     there = remote_objects(stack)
     batches: list[str] = []
     struck = kill_under_load(stack.fleet, share, [partial(_load, stack, provider, batches) for provider in PROVIDERS])
-    outcomes = [Outcome(FAULT, f"{FAULT} {share.seed}", Findings(), recovery) for recovery in recoveries(struck, stack)]
+    outcomes = outcomes_of(FAULT, share, struck, stack)
     course = COURSES["plain"]
     found = [(batch_id, check(stack, batch_id, course)) for batch_id in batches]
     found.append(("all", Findings(problems=tuple(left_behind(stack, there, batches)))))
@@ -86,26 +86,35 @@ def _kill_all(fleet: Fleet, share: Share) -> list[Kill]:
     return struck
 
 
-def recoveries(struck: Sequence[Kill], stack: Stack) -> list[float | None]:
-    """For each kill the longest time until an item that its worker was the last to touch was claimed again."""
+def outcomes_of(fault: str, share: Share, struck: Sequence[Kill], stack: Stack) -> list[Outcome]:
+    """One outcome a kill, with the longest time until an item that its worker was the last to touch went on.
+
+    Items in doubt have an outcome of their own.
+    """
     events = [event for event in stack.events() if event.item]
-    return [_recovery(kill, events) for kill in struck]
+    name = f"{fault} {share.seed}"
+    outcomes = []
+    for kill in struck:
+        sure, doubtful = _recovery(kill, events)
+        outcomes.append(Outcome(fault, name, Findings(), sure))
+        if doubtful is not None:
+            outcomes.append(Outcome(fault, name, Findings(), doubtful, runs=0, doubtful=True))
+    return outcomes
 
 
-def _recovery(kill: Kill, events: Sequence[Event]) -> float | None:
-    last: dict[str, Event] = {}
-    again: dict[str, float] = {}
-    for event in events:
-        if event.at <= kill.at:
-            last[event.item] = event
-        elif event.when == "after" and event.effect.endswith("/store.claim") and event.item not in again:
-            again[event.item] = event.at - kill.at
-    waits = [
-        again[item]
-        for item, event in last.items()
-        if event.worker == kill.worker and item in again and not _waits_for_shards(event)
-    ]
-    return max(waits, default=None)
+def _recovery(kill: Kill, events: Sequence[Event]) -> tuple[float | None, float | None]:
+    """The longest times: until an item was claimed again; in doubt, until its job was looked at."""
+    last = {event.item: event for event in events if event.at <= kill.at}
+    touched = [event for event in last.values() if event.worker == kill.worker and not _waits_for_shards(event)]
+    in_doubt = {event.item for event in touched if is_doubtful(event, events)}
+    waits: dict[bool, list[float]] = {False: [], True: []}
+    for item in {event.item for event in touched}:
+        until = "poll/store.claim" if item in in_doubt else "/store.claim"
+        later = (each for each in events if each.item == item and each.at > kill.at and each.when == "after")
+        again = next((event for event in later if event.effect.endswith(until)), None)
+        if again is not None:
+            waits[item in in_doubt].append(again.at - kill.at)
+    return max(waits[False], default=None), max(waits[True], default=None)
 
 
 def _waits_for_shards(event: Event) -> bool:
