@@ -50,7 +50,10 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def message_id(notice: Notice) -> str:
-    """The same for each attempt to send a notice, and of no other: a batch that is taken up again may number anew."""
+    """The id of a notice's message: one and the same at every attempt.
+
+    The time is a part of it, because a batch that `resume` takes up may give the number of a notice again.
+    """
     return f"msg_{uuid5(NAMESPACE_URL, f'batch_router:{notice.id}/{notice.created_at}').hex}"
 
 
