@@ -71,7 +71,7 @@ class Account(ABC):
         return self.scenario.now()
 
     def take(self, job: Timed, job_id: str, label: str, rows: Path) -> Path:
-        """Keep the rows of a job that was created, and bill them; the file that is returned stays."""
+        """Bill a job that was created, and keep its rows; returns the file of these, which no client can delete."""
         kept = self._received.keep(job_id, rows)
         self._bill.open(job, job_id, label, kept)
         return kept
