@@ -12,6 +12,7 @@ import msgspec
 
 from .embedded import EmbeddedServer, running_url
 from .exceptions import FileOperationError, StoreUnavailableError
+from .prices import read_prices
 from .providers import Provider
 from .road.context import Clients, Context
 from .road.lease import LeaseKeeper
@@ -164,4 +165,5 @@ def open_context(
         worker=f"{socket.gethostname()}:{os.getpid()}",
         clients=Clients(settings, providers),
         keeper=LeaseKeeper(store, lease=settings.lease, every=settings.renew_every),
+        prices=read_prices(settings.prices),
     )

@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         webhook_secret: what webhooks are signed with; several secrets are separated by spaces.
         webhook_private: whether webhooks may go to private addresses, and over `http`.
         simulated: the providers are simulated ones; a storage has batches of these or of real ones.
+        prices: a TOML file of prices; see `prices.py`.
         services: a TOML file of services that speak OpenAI's wire; each is a provider by its name.
         lease: how long a claim holds without being renewed.
         renew_every: how often it is renewed.
@@ -84,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Path | None = None
     webhook_secret: str | None = None
     webhook_private: bool = False
+    prices: Path | None = None
     services: Path | None = None
     simulated: bool = False
     lease: float = 10

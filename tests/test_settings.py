@@ -23,6 +23,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("BATCH_ROUTER_BROKER_URL", "redis://localhost:1/3", "broker_url", "redis://localhost:1/3"),
         ("BATCH_ROUTER_PREFIX", "team-a", "prefix", "team-a"),
         ("BATCH_ROUTER_CELERY_CONFIG", "ops.celery", "celery_config", "ops.celery"),
+        ("BATCH_ROUTER_PRICES", "prices.toml", "prices", Path("prices.toml")),
         ("BATCH_ROUTER_SERVICES", "services.toml", "services", Path("services.toml")),
         ("BATCH_ROUTER_SIMULATED", "true", "simulated", True),
         ("BATCH_ROUTER_LEASE", "30.5", "lease", 30.5),

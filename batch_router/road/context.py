@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Self
 
 from ..core.jobs import Account
+from ..core.prices import Prices
 from ..credentials import find_key
 from ..exceptions import NotFoundError
 from ..providers import Client, Provider, find_provider
@@ -73,6 +74,7 @@ class Context:
         worker: the name of this process, for logs and status.
         is_stopping: whether this process was asked to end: a job that runs in it goes on elsewhere.
         deliver: sends a task to the user's app.
+        prices: of tokens, as this process's settings have them.
     """
 
     settings: Settings
@@ -84,6 +86,7 @@ class Context:
     is_stopping: Callable[[], bool] = lambda: False
     turns: EngineTurns = field(default_factory=EngineTurns)
     deliver: Deliver = deliver_nothing
+    prices: Prices = field(default_factory=Prices)
 
     def client_of(self, shard: Shard, *, needs_key: bool = True) -> Client:
         """The client that a shard's calls go through: always with the key that made its job.
