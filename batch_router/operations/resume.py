@@ -75,6 +75,7 @@ def _plan(context: Context, batch: Batch, shards: Sequence[Shard]) -> tuple[Comm
         ended_at=None,
         result_counts={},
         notified=False,
+        resumed=batch.resumed + 1,
     )
     if batch.rows is None and batch.failure is not None and batch.failure.type != BatchExpiredError.type:
         return Commit(State.QUEUED, 0, facts), []

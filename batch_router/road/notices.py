@@ -25,7 +25,8 @@ _MOST_WARNINGS = 100
 
 def notices_of(batch: Batch) -> Sequence[Notice]:
     """The notices of a batch that has ended: a webhook, and tasks for its success, or those for any other end."""
-    webhooks = [_webhook(batch, Event(type=f"batch.{batch.state}"))] if batch.webhook else []
+    end = f"batch.{batch.state}"
+    webhooks = [_webhook(batch, Event(key=_key(batch, end), type=end))] if batch.webhook else []
     tasks = [
         Notice(
             state=State.NOTIFYING,
@@ -48,7 +49,8 @@ def warnings_of(context: Context, item: AnyItem, outcome: Outcome) -> Sequence[N
     with suppress(CorruptItemError, SchemaError):  # its shard is parked without
         batch = context.store.get_batch(item.batch)
         if batch is not None and _wants_warnings(batch):
-            return [_webhook(batch, Event(type=PARKED, shard=item.id, cause=outcome.facts.get("error")))]
+            key = _key(batch, PARKED, item.id, _times_parked(context, batch, item))
+            return [_webhook(batch, Event(key=key, type=PARKED, shard=item.id, cause=outcome.facts.get("error")))]
     return []
 
 
@@ -62,7 +64,8 @@ def warn_of_unattended(context: Context, batch_id: str, queue: str) -> Sequence[
     if batch is None or not _wants_warnings(batch) or queue in batch.unattended or batch.cancel:
         return []
     # Any worker that is there can send this one: the batch's own queue may be the one without workers.
-    notice = _webhook(batch, Event(type=UNATTENDED, queue=queue), queue=str(State.NOTIFYING.queue))
+    event = Event(key=_key(batch, UNATTENDED, queue), type=UNATTENDED, queue=queue)
+    notice = _webhook(batch, event, queue=str(State.NOTIFYING.queue))
     delay = seconds_left(context, batch) if batch.state is State.RUNNING else 0
     facts = BatchFacts(unattended=(*batch.unattended, queue))
     commit = Commit(batch.state, delay, facts, spawn=[notice], grace=context.settings.grace)
@@ -72,6 +75,17 @@ def warn_of_unattended(context: Context, batch_id: str, queue: str) -> Sequence[
         return []
     log.warning("action=unattended batch=%s queue=%s", batch.id, queue)
     return committed.woken
+
+
+def _key(batch: Batch, *what: object) -> str:
+    """Names an event. No time and no version is a part of it: a store that forgets the event has it happen again."""
+    return "/".join(map(str, (batch.submission, batch.resumed, *what)))
+
+
+def _times_parked(context: Context, batch: Batch, shard: Shard) -> int:
+    """How often webhooks told of it."""
+    events = (notice.event for notice in context.store.get_notices(batch))
+    return sum(event is not None and event.type == PARKED and event.shard == shard.id for event in events)
 
 
 def _wants_warnings(batch: Batch) -> bool:

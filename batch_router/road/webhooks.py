@@ -11,12 +11,12 @@ from ..connections import Http, NotPublicError
 from ..core import BatchStatus, ErrorReason, Failure
 from ..core.times import iso_time
 from ..exceptions import ValidationError
-from ..providers._http import read_retry_after
+from ..retry_after import read_retry_after
 from ..security.printable import printable
 from ..security.signatures import read_secrets, sign
 from ..security.webhook_urls import PRIVATE, check_webhook, place_of
 from ..settings import Settings
-from ..state.items import Batch, Notice
+from ..state.items import Batch, Event, Notice
 from ..state.table import State
 from .webhook_errors import WebhookRefusedError, WebhookUnavailableError
 
@@ -49,12 +49,9 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
     data: object
 
 
-def message_id(notice: Notice) -> str:
-    """The id of a notice's message: one and the same at every attempt.
-
-    The time is a part of it, because a batch that `resume` takes up may give the number of a notice again.
-    """
-    return f"msg_{uuid5(NAMESPACE_URL, f'batch_router:{notice.id}/{notice.created_at}').hex}"
+def message_id(event: Event) -> str:
+    """The id of an event's message: one and the same at every attempt."""
+    return f"msg_{uuid5(NAMESPACE_URL, f'batch_router:{event.key}').hex}"
 
 
 def message_of(notice: Notice, batch: Batch) -> bytes:

@@ -35,6 +35,7 @@ class BatchFacts(ItemFacts, total=False):
     purging: bool
     retried_as: str
     notified: bool
+    resumed: int
     unattended: tuple[str, ...]
 
 

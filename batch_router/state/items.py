@@ -163,12 +163,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What a webhook tells of; its URL lies in the submission.
 
     Attributes:
+        key: names it among all events, also where the store forgets it and it happens again.
         type: `batch.completed`, `batch.failed`, `batch.expired`, `batch.cancelled`, `shard.parked`, `queue.unattended`.
         shard: the id of the shard that is parked.
         queue: the queue that no worker listens on.
         cause: why the shard is parked.
     """
 
+    key: str
     type: str
     shard: str | None = None
     queue: str | None = None
@@ -205,6 +207,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         unattended: queues without a worker that a webhook told of.
         notices: how many notices were ever made.
         notified: whether those of its end were made.
+        resumed: how often `resume` took it up after its end.
     """
 
     input: InputFile
@@ -234,6 +237,7 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     unattended: tuple[str, ...] = ()
     notices: int = 0
     notified: bool = False
+    resumed: int = 0
 
     @property
     def succeeded(self) -> bool:

@@ -31,12 +31,12 @@ from batch_router.providers._http import (
     ProviderClock,
     Refusal,
     open_client,
-    read_retry_after,
     unless_ended,
     walk_pages,
     younger_than,
 )
 from batch_router.providers._http.errors import quote_start
+from batch_router.retry_after import read_retry_after
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 KEY = "sk-canary-0123456789"

@@ -10,6 +10,7 @@ from threading import Event as Signal
 from threading import Thread
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 
@@ -150,6 +151,21 @@ def test_a_killed_worker_sends_the_same_id_again(
     assert len(set(receiver.ids)) == 1
 
 
+def test_an_event_that_the_store_forgot_has_its_id_again(context: Context, receiver: Receiver) -> None:
+    """It happens a second time, later; what happens after a `resume` is another one."""
+    ended(context, receiver.url)
+    batch = get_batch(context.store)
+    for resumed in (0, 0, 1):
+        work(context)
+        context.store.delete(batch)
+        born = msgspec.structs.replace(batch, version=1, notices=0, notified=False, resumed=resumed)
+        context.store.create(born, delay=0)
+        advance(context, "b", 1)
+    work(context)
+    first, second, third, resumed_id = receiver.ids
+    assert first == second == third != resumed_id
+
+
 def _killed(*_: Any, **__: Any) -> None:
     raise StoreUnavailableError("killed")
 
@@ -239,8 +255,8 @@ def test_without_a_secret_nothing_is_sent(secret: str | None, context: Context, 
     assert secret is None or secret not in found.error.message
 
 
-def test_a_parked_shard_is_told_of_once(context: Context, receiver: Receiver) -> None:
-    """By the commit that parks it, with the reason."""
+def test_a_parked_shard_is_told_of_once_each_time(context: Context, receiver: Receiver) -> None:
+    """By the commit that parks it, with the reason; when it is parked again, under another id."""
     submitted(context, receiver.url)
     context.store.claim("b", 1, lease=9, holder="w")
     job = Job(id="job", status=BatchStatus.IN_PROGRESS, created_at=0)
@@ -251,9 +267,18 @@ def test_a_parked_shard_is_told_of_once(context: Context, receiver: Receiver) ->
     (found,) = context.store.get_notices(get_batch(context.store))
     assert found.event is not None
     work(context)
+    assert len(receiver.got) == 1
+    (parked,) = context.store.get_shards(get_batch(context.store))
     (event,) = receiver.events()
     data = event.to_dict()["data"]
     assert (event.type, data["shard"], data["error"]["type"]) == ("shard.parked", "b.0", "step_crashes")
+    context.store.decide(parked, Commit(State.POLLING, 0, {}), holder="d")
+    for crashes in range(1, MAX_CRASHES + 1):
+        context.store.claim("b.0", parked.version + crashes, lease=9, holder=str(crashes))
+    advance(context, "b.0", parked.version + MAX_CRASHES + 1)
+    work(context)
+    assert [event.type for event in receiver.events()] == ["shard.parked"] * 2
+    assert len(set(receiver.ids)) == 2
 
 
 def test_the_command_says_whether_a_receiver_takes_it(

@@ -375,7 +375,7 @@ def test_a_decision_makes_a_webhook(store: Store) -> None:
     """Of a batch that no step has, once for each decision; the notice says what happened, and why."""
     store.create(msgspec.structs.replace(batch_record("b"), webhook=True), delay=0)
     cause = Failure(type="create_unknown", message="looked twice")
-    event = Event(type="shard.parked", shard="b.0", queue="gpu", cause=cause)
+    event = Event(key="k", type="shard.parked", shard="b.0", queue="gpu", cause=cause)
     notice = Notice(state=State.NOTIFYING, provider="openai", queue="io", batch="b", event=event)
     commit = Commit(State.QUEUED, 0, {"unattended": ("gpu",)}, [notice], grace=0)
     batch = get_batch(store)

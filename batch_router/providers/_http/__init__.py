@@ -7,7 +7,6 @@ from .errors import Errors, Refusal
 from .lines import LineJoiner
 from .paging import unless_ended, walk_pages, younger_than
 from .proxies import proxy_of
-from .retry_after import read_retry_after
 from .transport import open_client
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "is_name",
     "open_client",
     "proxy_of",
-    "read_retry_after",
     "unless_ended",
     "walk_pages",
     "younger_than",

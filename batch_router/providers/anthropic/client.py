@@ -14,6 +14,7 @@ from ...core import BatchStatus
 from ...core.coerce import count_of, moment_of
 from ...core.jobs import Failure, Job, JobSpec, RefusedRow, RowsRefusedError
 from ...exceptions import NotFoundError, ProtocolError, RateLimitedError, RequestRefusedError
+from ...retry_after import read_retry_after
 from ...settings import Settings
 from .._http import (
     Address,
@@ -25,7 +26,6 @@ from .._http import (
     fields_of,
     is_name,
     open_client,
-    read_retry_after,
     unless_ended,
     walk_pages,
     younger_than,

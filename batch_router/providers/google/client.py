@@ -22,6 +22,7 @@ from ...core import BatchStatus, Endpoint
 from ...core.coerce import count_of, label_of, moment_of
 from ...core.jobs import Failure, Job, JobSpec
 from ...exceptions import CredentialsError, NotFoundError, ProviderAPIError
+from ...retry_after import read_retry_after
 from ...settings import Settings
 from .._http import (
     Address,
@@ -34,7 +35,6 @@ from .._http import (
     fields_of,
     is_name,
     open_client,
-    read_retry_after,
     unless_ended,
     walk_pages,
     younger_than,

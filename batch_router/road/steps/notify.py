@@ -2,7 +2,7 @@
 
 from ...core import Failure, Manifest
 from ...state.checks import corrupt
-from ...state.items import Batch, Notice
+from ...state.items import Batch, Event, Notice
 from ...state.table import State
 from ..callbacks import CallbackMessage
 from ..context import Running
@@ -20,17 +20,17 @@ def notify(running: Running, notice: Notice) -> NoticeOutcome:
         return notice_to(State.FAILED, failure=Failure(type="gone", message="the batch was deleted before"))
     submission = read_record(running.storage, batch.id, batch.submission, Submission)
     if notice.event is not None:
-        return _post(running, batch, notice, submission.options.webhook)
+        return _post(running, batch, notice, notice.event, submission.options.webhook)
     message = _message_of(submission, batch, notice)
     running.deliver(message, batch.id if message.on_error else _manifest_of(running, batch))
     return notice_to(State.COMPLETED, sent_at=running.store.now(), attempts=notice.attempts)
 
 
-def _post(running: Running, batch: Batch, notice: Notice, url: str | None) -> NoticeOutcome:
+def _post(running: Running, batch: Batch, notice: Notice, event: Event, url: str | None) -> NoticeOutcome:
     if url is None:
         raise corrupt(batch.id, f"{batch.submission} has no webhook")
     now = running.store.now()
-    answer = post(running.settings, url, message_id(notice), message_of(notice, batch), now)
+    answer = post(running.settings, url, message_id(event), message_of(notice, batch), now)
     return notice_to(State.COMPLETED, sent_at=now, answer=answer, attempts=notice.attempts)
 
 

@@ -16,9 +16,9 @@ from ....bounds import Bounds, beyond
 from ....connections import Http, TooLargeError, read
 from ....exceptions import CredentialsError, ProviderAPIError, ProviderUnavailableError, RateLimitedError
 from ....jsonl import decode_leniently, is_clean
+from ....retry_after import read_retry_after
 from ....security.printable import printable
 from ..._http.proxies import proxy_of
-from ..._http.retry_after import read_retry_after
 from ..errors import NAME
 from ..preparing import Prepared
 from ..rows import INVALID, refuse
