@@ -83,6 +83,11 @@ class SubmitSignature(Signature):
 
     _freeze = freeze
 
+    def clone(self, *args: Any, **options: Any) -> Any:
+        """Copy it, as a group does. Celery's copies of links would be of the app that is current in the thread."""
+        links = {name: each for name, each in {**self.options, **options}.items() if name in ("link", "link_error")}
+        return super().clone(*args, **options).set(**links)
+
 
 class SubmitTask(Task):
     """See `submit_batch`."""

@@ -55,7 +55,7 @@ def run(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_a_python_block_is_a_program(reader: Stack, block: Block) -> None:
     """It runs by itself, from its first line to its last; an app that it defines answers."""
-    asked = ASK_FASTAPI if "FastAPI()" in block.text else ""
+    asked = ASK_FASTAPI if '"/questions"' in block.text else ""
     done = run(reader, sys.executable, "-c", block.text + asked)
     assert done.returncode == 0, done.stderr
 

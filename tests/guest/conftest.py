@@ -1,5 +1,9 @@
-"""A Django project with a Celery app of its own beside a fleet of ours, on one broker, with the built wheel."""
+"""Projects with a Celery app of their own beside a fleet of ours, with the built wheel.
 
+One has Django and our broker, the other FastAPI and a broker of its own.
+"""
+
+import base64
 import json
 import os
 import re
@@ -21,10 +25,12 @@ from batch_router.client import BatchClient
 from batch_router.connect import broker_server, open_context
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
+from tests.documented import blocks_of
 from tests.wheel import build_wheel, install_wheel
 from tests.worker.fleet import Worker, celery, environment_of, worker
 
-PROJECT = Path(__file__).parent / "project"
+DJANGO, FASTAPI = (Path(__file__).parent / name for name in ("project", "web"))
+SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
 #: Messages that our fleet has had for two seconds without an acknowledgement are sent again.
 IMPATIENT = {"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
 #: Seconds, several times that: when the project's task for later is due.
@@ -42,8 +48,9 @@ def eventually(condition: Callable[[], Any]) -> Any:
 class Fleet:
     """Ours."""
 
-    def __init__(self, environment: dict[str, str], folder: Path, running: Worker) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path, running: Worker, simulator: Simulator) -> None:
         self.environment = environment
+        self.simulator = simulator
         self.folder = folder
         self.worker = running
         self.settings = Settings.from_env(environment)
@@ -66,40 +73,47 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[Fle
             "BATCH_ROUTER_OPENAI_BASE_URL": f"{simulator.url}/openai/v1",
             "OPENAI_API_KEY": "sk-test",
             "BATCH_ROUTER_CELERY_CONFIG": "impatient",
+            "BATCH_ROUTER_CALLBACK_BROKERS": json.dumps({"web": valkey.replace("/0", "/9")}),
+            "BATCH_ROUTER_WEBHOOK_SECRET": SECRET,
+            "BATCH_ROUTER_WEBHOOK_PRIVATE": "true",
             "PYTHONPATH": os.pathsep.join((str(folder), environment["PYTHONPATH"])),
         }
         with worker(environment, "-n", "ours@%h", cwd=folder) as running:
-            started = Fleet(environment, folder, running)
+            started = Fleet(environment, folder, running, simulator)
             yield started
             started.client.close()
+
+
+# What a project has of the fleet's settings: the keys of the providers are not among them.
+_SHARED = (
+    "BATCH_ROUTER_HOME BATCH_ROUTER_REDIS_URL BATCH_ROUTER_PREFIX PYTHONPATH BATCH_ROUTER_CALLBACK_BROKERS"  # noqa: SIM905
+    " BATCH_ROUTER_WEBHOOK_SECRET BATCH_ROUTER_WEBHOOK_PRIVATE".split()
+)
 
 
 class Project:
     """The other app: its worker, and its site behind gunicorn.
 
-    Attributes:
-        order: who is imported first, "ours" or "theirs".
+    Args:
         folder: where its programs run.
+        fleet: ours.
+        url: of its broker.
+        notes: the list there in which it notes what ran.
+        variables: its own.
+
+    Attributes:
         worker: its Celery worker.
     """
 
     worker: "subprocess.Popen[bytes]"
 
-    def __init__(self, order: str, folder: Path, fleet: Fleet) -> None:
-        self.order = order
+    def __init__(self, folder: Path, fleet: Fleet, url: str, notes: str, **variables: str) -> None:
         self.folder = folder
-        # The same database as our broker's, by another name of the machine.
-        url = broker_server(fleet.settings).url.replace("127.0.0.1", "localhost")
         self.redis = redis.Redis.from_url(url, decode_responses=True)
-        named = ("BATCH_ROUTER_HOME", "BATCH_ROUTER_REDIS_URL", "BATCH_ROUTER_PREFIX", "PYTHONPATH")
-        self.environment = {name: value for name, value in environment_of(folder, "").items() if name not in named}
-        self.environment |= {name: fleet.environment[name] for name in named} | {
-            "SHOP_IMPORTS_FIRST": order,
-            "SHOP_REDIS_URL": url,
-            "CELERY_BROKER_URL": url,
-            "CELERY_RESULT_BACKEND": url,
-            "DJANGO_SETTINGS_MODULE": "proj.settings",
-        }
+        self._notes = notes
+        self.redis.delete(notes)
+        self.environment = {name: value for name, value in environment_of(folder, "").items() if name not in _SHARED}
+        self.environment |= {name: fleet.environment[name] for name in _SHARED} | variables | {"PYTHONUNBUFFERED": "1"}
 
     @contextmanager
     def running(self, name: str, *command: str, ready: str) -> Iterator["subprocess.Popen[bytes]"]:
@@ -127,15 +141,21 @@ class Project:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def ask(self, page: str, **query: object) -> Any:
-        """A page of its site."""
+    @property
+    def site(self) -> str:
+        """The URL of its site."""
         (url,) = re.findall(r"Listening at: (\S+)", self.log("site").read_text())
-        with urllib.request.urlopen(f"{url}/{page}?{urlencode(query)}", timeout=60) as answer:
+        return str(url)
+
+    def ask(self, page: str, method: str = "GET", **query: object) -> Any:
+        """A page of its site."""
+        request = urllib.request.Request(f"{self.site}/{page}?{urlencode(query)}", method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
 
     def ran(self, what: str) -> list[str]:
-        """Where a task of the project ran: the node, its app, the current app."""
-        notes: list[Any] = list(self.redis.lrange("shop:ran", 0, -1))
+        """What the project notes of something: of a task for example the node, its app, the current app."""
+        notes: list[Any] = list(self.redis.lrange(self._notes, 0, -1))
         return [note.removeprefix(f"{what} ") for note in notes if note.startswith(f"{what} ")]
 
 
@@ -145,9 +165,13 @@ def project(
 ) -> Iterator[Project]:
     """The project, started, with a task that is due later than our fleet has patience for."""
     folder = tmp_path_factory.mktemp("shop") / "project"
-    shutil.copytree(PROJECT, folder)
-    project = Project(request.param, folder, fleet)
-    project.redis.delete("shop:ran")
+    shutil.copytree(DJANGO, folder)
+    (folder / "shop" / "signed.py").write_text(_block("def is_signed"))
+    # The same database as our broker's, by another name of the machine.
+    url = broker_server(fleet.settings).url.replace("127.0.0.1", "localhost")
+    broker = {"SHOP_REDIS_URL": url, "CELERY_BROKER_URL": url, "CELERY_RESULT_BACKEND": url}
+    order = {"SHOP_IMPORTS_FIRST": request.param, "DJANGO_SETTINGS_MODULE": "proj.settings"}
+    project = Project(folder, fleet, url, "shop:ran", **broker, **order)
     # Celery's current app is a thread's: ours could replace it in the main thread, and be the default one in others.
     threads = "4" if request.param == "ours" else "1"
     site = ["--preload", "--workers", "2", "--threads", threads, "--bind", "127.0.0.1:0", "proj.wsgi"]
@@ -159,3 +183,26 @@ def project(
         stack.enter_context(project.running("site", *command, ready=r"Booting worker"))
         project.ask("buy", what="later", countdown=LATER)
         yield project
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Iterator[Project]:
+    """The project with FastAPI, started."""
+    folder = tmp_path_factory.mktemp("web") / "web"
+    shutil.copytree(FASTAPI, folder)
+    (folder / "hooks.py").write_text(_block('@app.post("/hooks"'))
+    url = fleet.settings.callback_brokers["web"]
+    project = Project(folder, fleet, url, "web:ran", WEB_REDIS_URL=url)
+    site = [sys.executable, "-m", "gunicorn", "--worker-class", "asgi", "--bind", "127.0.0.1:0", "main:app"]
+    command = celery("-A", "main:shop", "worker", "-n", "web@%h", "-P", "threads", "-c", "4", "-l", "INFO")
+    with ExitStack() as stack:
+        stack.callback(project.redis.close)
+        project.worker = stack.enter_context(project.running("worker", *command, ready=r"web@\S+ ready"))
+        stack.enter_context(project.running("site", *site, ready=r"Booting worker"))
+        yield project
+
+
+def _block(start: str) -> str:
+    """The code block of the page about webhooks that has this line."""
+    (found,) = (block.text for block in blocks_of("docs/webhooks.md") if start in block.text)
+    return found

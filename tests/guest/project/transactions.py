@@ -20,6 +20,7 @@ def submit(what: str) -> None:
     """Submit a batch when the transaction is committed."""
     asked = {"model": "gpt-5-mini", "requests": [{"custom_id": "a", "prompt": what}], "metadata": {"what": what}}
     submit_batch.apply_async_on_commit(("openai",), asked, link=told.s(what))
+    submit_batch.delay_on_commit("openai", **asked | {"metadata": {"what": f"{what} by delay"}})
 
 
 with suppress(UndoneError), transaction.atomic():

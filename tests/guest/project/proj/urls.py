@@ -3,4 +3,4 @@
 from django.urls import path
 from shop import views
 
-urlpatterns = [path("buy", views.buy), path("describe", views.describe), path("whose", views.whose)]
+urlpatterns = [path(view.__name__, view) for view in (views.buy, views.describe, views.order, views.hook, views.whose)]
