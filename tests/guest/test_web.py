@@ -4,6 +4,7 @@ import re
 import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -38,10 +39,10 @@ def test_a_batch_ends_in_a_task_and_a_webhook(web: Project, way: str) -> None:
     """A task of the project gets the manifest, and the site, as the page about webhooks has it, takes the event."""
     ids = web.ask(way, "POST")
     for name, line in WAYS[way].items():
-        eventually(lambda name=name: web.ran(name))
+        eventually(partial(web.ran, name))
         assert web.ran(name) == [line.format(*ids)]
     for batch_id in ids:
-        eventually(lambda batch_id=batch_id: webhooks(web, batch_id))
+        eventually(partial(webhooks, web, batch_id))
         assert webhooks(web, batch_id) == ["batch.completed"]
         assert web.ask(f"state/{batch_id}") == "SUCCESS"
 
