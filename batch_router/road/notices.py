@@ -8,8 +8,9 @@ from typing import Final
 from ..exceptions import CorruptItemError, SchemaError
 from ..security.logs import get_logger
 from ..state.base import Commit, Hint
+from ..state.events import Event
 from ..state.facts import BatchFacts
-from ..state.items import AnyItem, Batch, Event, Notice, Shard
+from ..state.items import AnyItem, Batch, Notice, Shard
 from ..state.table import State
 from .context import Context
 from .deadline import seconds_left

@@ -9,7 +9,8 @@ from xxhash import xxh3_128
 from ..core import Endpoint
 from ..intake.options import Options
 from ..providers import Limits
-from ..state.items import Batch, Callback, InputFile
+from ..state.events import Callback
+from ..state.items import Batch, InputFile
 from ..state.table import State
 from .callbacks import CallbackMessage
 

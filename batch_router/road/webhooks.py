@@ -16,7 +16,8 @@ from ..security.printable import printable
 from ..security.signatures import read_secrets, sign
 from ..security.webhook_urls import PRIVATE, check_webhook, place_of
 from ..settings import Settings
-from ..state.items import Batch, Event, Notice
+from ..state.events import Event
+from ..state.items import Batch, Notice
 from ..state.table import State
 from .webhook_errors import WebhookRefusedError, WebhookUnavailableError
 

@@ -17,6 +17,7 @@ import msgspec
 
 from ..core import BatchStatus, Endpoint, ErrorReason, Tokens
 from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progress, RefusedRow
+from .events import Callback, Event
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
@@ -145,36 +146,6 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     epoch: str = ""
     doubt_since: float | None = None
     last_doubt: float | None = None
-
-
-class Callback(msgspec.Struct, frozen=True, kw_only=True):
-    """A task of the user's app that is sent when his batch has ended; its message lies in the submission.
-
-    Attributes:
-        task: its name, for people.
-        on_error: whether it is sent where the batch did not succeed, and not where it did.
-    """
-
-    task: str
-    on_error: bool = False
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What a webhook tells of; its URL lies in the submission.
-
-    Attributes:
-        key: names it among all events, also where the store forgets it and it happens again.
-        type: `batch.completed`, `batch.failed`, `batch.expired`, `batch.cancelled`, `shard.parked`, `queue.unattended`.
-        shard: the id of the shard that is parked.
-        queue: the queue that no worker listens on.
-        cause: why the shard is parked.
-    """
-
-    key: str
-    type: str
-    shard: str | None = None
-    queue: str | None = None
-    cause: Failure | None = None
 
 
 class Batch(Item, frozen=True, kw_only=True, tag="batch"):

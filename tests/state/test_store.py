@@ -13,7 +13,8 @@ from batch_router.core.jobs import Account, Failure, Job
 from batch_router.exceptions import SchemaError, StoreUnavailableError
 from batch_router.state.base import Binding, Commit, Hint, Reopened, Store
 from batch_router.state.checks import TRIES
-from batch_router.state.items import SCHEMA, Batch, Event, InputFile, Intent, Notice, Shard
+from batch_router.state.events import Event
+from batch_router.state.items import SCHEMA, Batch, InputFile, Intent, Notice, Shard
 from batch_router.state.redis import RedisStore
 from batch_router.state.table import FIRST_OF_SHARD, State
 from batch_router.state.walks import Walk

@@ -2,7 +2,8 @@
 
 from ...core import Failure, Manifest
 from ...state.checks import corrupt
-from ...state.items import Batch, Event, Notice
+from ...state.events import Event
+from ...state.items import Batch, Notice
 from ...state.table import State
 from ..callbacks import CallbackMessage
 from ..context import Running
