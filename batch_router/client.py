@@ -235,8 +235,8 @@ class BatchClient:
     ) -> Iterator[dict[str, object]]:
         """The results of a batch as columns.
 
-        They are one for each property of its `output_schema`, then `text`, `status`, `error`, `input_tokens` and
-        `output_tokens`. A name that the table has already gets `answer_` in front.
+        They are one for each property of its `output_schema`, then `text`, `status`, `error`, `input_tokens`,
+        `output_tokens` and `cost`. A name that the table has already gets `answer_` in front.
 
         Args:
             batch_id: which.
@@ -248,8 +248,9 @@ class BatchClient:
             ValidationError: it is another table; also while the rows are read.
         """
         context, batch = self._files(), self._batch(batch_id)
-        lines = read_numbered(context.storage, self._parts(batch, partial=partial))
-        results = ((row, decode_result(line)) for row, line in lines)
+        parts = self._parts(batch, partial=partial)
+        lines = read_numbered(context.storage, parts)
+        results = ((row, decode_result(line), parts[part].price) for row, part, line in lines)
         columns = answer_columns(context, batch)
         if table is None:
             return tabulate(results, columns)

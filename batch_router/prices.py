@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from .core.prices import Price, Prices
+from .core import Price, Prices
 from .exceptions import ValidationError
 from .security.files import open_input
 from .security.printable import printable

@@ -5,7 +5,8 @@ from typing import Any
 from batch_router.road.outcome import Outcome
 from batch_router.security.paths import batch_folder
 from batch_router.state.base import Commit, Store
-from batch_router.state.items import Batch, Fetched, InputFile, Shard
+from batch_router.state.items import Batch, InputFile, Shard
+from batch_router.state.parts import Fetched
 from batch_router.state.table import FIRST_OF_SHARD, State
 
 #: Of a shard whose label does not matter.

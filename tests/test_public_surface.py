@@ -20,7 +20,7 @@ UnifiedBatchMetadata UnifiedMessage UnifiedRequest
 
 BatchError BatchStatusResponse ErrorReason Failure RequestCounts NoticeStatus ShardStatus
 Manifest ManifestCounts ManifestPart ResultCounts
-ResultError Tokens UnifiedResult Usage
+Price ResultError Tokens UnifiedResult Usage
 BatchStatus Endpoint ErrorType FinishReason ResultStatus
 
 BatchExpiredError BatchFailedError BatchNotFinishedError BatchNotFoundError BatchRouterError BatchTimeoutError

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
 from ..core import BatchStatus, BatchStatusResponse, NoticeStatus, ShardStatus, Tokens
+from .money import describe_cost
 from .pace import Pace
 from .terminal import grid, line, width_of
 
@@ -111,7 +112,7 @@ def _render(status: BatchStatusResponse, pace: Pace, width: int | None, shards: 
     if status.shards and shards:
         yield from _shard_lines(status, width, shards)
     if status.tokens.answers or status.tokens.uncounted:
-        yield line("  ", _spent(status.tokens))
+        yield line("  ", f"{_spent(status.tokens)}; {describe_cost(status.cost, status.known_cost)}")
     for reason in status.reasons:
         code = f" ({reason.code})" if reason.code else ""
         yield line("  ", (f"{reason.rows} errored: {reason.type}{code}", "yellow"))

@@ -11,13 +11,14 @@ from rich.console import Console
 from ..core import BatchStatus, BatchStatusResponse
 from ..core.times import seconds_of
 from .exit_codes import ExitCode
+from .money import dollars
 from .options import complete_id, json_option, open_client, whole_id
 from .rows import read_pairs
 from .terminal import age, print_grid, say, stdout, tell_json
 
 _QUARANTINED = 5  # items that `list` names
-_COLUMNS = ("batch", "status", "succeeded", "errors", "tokens", "age", "provider", "model", "credential")
-_NUMBERS = ("succeeded", "errors", "tokens", "age")
+_COLUMNS = ("batch", "status", "succeeded", "errors", "tokens", "cost", "age", "provider", "model", "credential")
+_NUMBERS = ("succeeded", "errors", "tokens", "cost", "age")
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -83,10 +84,11 @@ def list_batches(
 
 def print_batches(console: Console, batches: Sequence[BatchStatusResponse]) -> None:
     """A line for each batch, several where the terminal is too narrow."""
-    print_grid(console, _COLUMNS, [_cells(batch) for batch in batches], right=_NUMBERS)
+    unknown = "unknown" if any(batch.known_cost for batch in batches) else ""  # without any price there is no column
+    print_grid(console, _COLUMNS, [_cells(batch, unknown) for batch in batches], right=_NUMBERS)
 
 
-def _cells(batch: BatchStatusResponse) -> Sequence[str]:
+def _cells(batch: BatchStatusResponse, unknown: str) -> Sequence[str]:
     counts = batch.request_counts
     return (
         batch.batch_id,
@@ -94,6 +96,7 @@ def _cells(batch: BatchStatusResponse) -> Sequence[str]:
         f"{counts.succeeded}/{counts.total}",
         str(counts.errored or ""),
         str(batch.tokens.total or ""),
+        (unknown if batch.cost is None else dollars(batch.cost)) if batch.tokens.total else "",
         age(time.time() - seconds_of(batch.created_at)),
         batch.provider,
         batch.model or _models(batch),

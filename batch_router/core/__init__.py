@@ -15,6 +15,7 @@ from .jobs import Failure
 from .manifest import Manifest, ManifestCounts, ManifestPart, ResultCounts
 from .messages import UnifiedMessage
 from .native import NativeRow
+from .prices import Price, Prices
 from .reasons import ErrorReason, ReasonCounter
 from .requests import UnifiedBatchMetadata, UnifiedRequest
 from .responses import ResultError, UnifiedResult, Usage
@@ -41,6 +42,8 @@ __all__ = [
     "NativeRow",
     "NoticeStatus",
     "OutputSchema",
+    "Price",
+    "Prices",
     "ReasonCounter",
     "RequestCounts",
     "ResultCounts",

@@ -1,9 +1,12 @@
 """The books of a batch that has ended: `manifest.json`. Names are only added; readers ignore those they do not know."""
 
+from decimal import Decimal
+
 import msgspec
 
 from .enums import BatchStatus
 from .jobs import Failure
+from .prices import Price
 from .reasons import ErrorReason
 from .shown import Shown
 from .tokens import Tokens
@@ -45,6 +48,8 @@ class ManifestPart(Shown, frozen=True, kw_only=True):
         sha256: of `results`, in hex.
         request_counts: of its results.
         tokens: of the answers to the shard's job, those included whose rows were sent again.
+        price: what they are counted with; None: unknown.
+        cost: of them in US dollars; None: unknown.
     """
 
     version: int = 1
@@ -60,6 +65,8 @@ class ManifestPart(Shown, frozen=True, kw_only=True):
     sha256: str
     request_counts: ResultCounts
     tokens: Tokens = Tokens()
+    price: Price | None = None
+    cost: Decimal | None = None
 
 
 class Manifest(Shown, frozen=True, kw_only=True):
@@ -79,6 +86,8 @@ class Manifest(Shown, frozen=True, kw_only=True):
         repaired: answers that were not valid JSON and had to be read leniently.
         invalid: errored results whose answers do not fit (`invalid_output`).
         tokens: of all answers that were read.
+        cost: of these in US dollars; None: not all of it is known.
+        known_cost: the part of it that is known.
         storage: the folder that the names of the parts' objects are in.
         parts: in the order of the shards.
     """
@@ -100,5 +109,7 @@ class Manifest(Shown, frozen=True, kw_only=True):
     repaired: int = 0
     invalid: int = 0
     tokens: Tokens = Tokens()
+    cost: Decimal | None = None
+    known_cost: Decimal = Decimal(0)
     storage: str
     parts: tuple[ManifestPart, ...] = ()

@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..exceptions import ValidationError
+from .responses import Usage
 from .shown import Shown
 from .tokens import Tokens
 
@@ -51,14 +52,14 @@ class Price(Shown, frozen=True, kw_only=True, omit_defaults=True):
             if (rate := getattr(self, name)) is not None:
                 _check(name, rate)
 
-    def cost(self, tokens: Tokens) -> Decimal:
+    def cost(self, tokens: Tokens | Usage) -> Decimal:
         """What these tokens cost in a batch, in dollars, to the last digit."""
-        cached, written = tokens.cached_tokens, tokens.cache_write_tokens
-        plain = max(0, tokens.input_tokens - cached - written)
-        total = plain * self.input + tokens.output_tokens * self.output
+        cached, written = tokens.cached_tokens or 0, tokens.cache_write_tokens or 0
+        plain = max(0, (tokens.input_tokens or 0) - cached - written)
+        total = plain * self.input + (tokens.output_tokens or 0) * self.output
         total += cached * (self.input if self.cached_input is None else self.cached_input)
         total += written * (self.input if self.cache_write is None else self.cache_write)
-        return total.scaleb(-6)
+        return total.scaleb(-6).normalize() if total else Decimal(0)
 
     def list_cost(self, tokens: Tokens) -> Decimal | None:
         """What they cost outside of batches; None: unknown."""

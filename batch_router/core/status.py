@@ -1,5 +1,7 @@
 """How a batch stands."""
 
+from decimal import Decimal
+
 import msgspec
 
 from ..exceptions import ValidationError
@@ -58,6 +60,7 @@ class ShardStatus(Shown, frozen=True, kw_only=True):
         held_since: since when it fails, or waits for what `error` says (ISO 8601 in UTC).
         next_try: when the step is tried again; None: nothing holds it up, or it waits for the operator.
         tokens: of its answers, once its results are written.
+        cost: of these in US dollars; None: unknown.
         claimed_by: the worker that works on it, or did last.
         error: what took it off the way to its answers, or holds it up at present.
         left_behind: why files at the provider could not be deleted.
@@ -78,6 +81,7 @@ class ShardStatus(Shown, frozen=True, kw_only=True):
     held_since: str | None = None
     next_try: str | None = None
     tokens: Tokens = Tokens()
+    cost: Decimal | None = None
     claimed_by: str | None = None
     error: Failure | None = None
     left_behind: Failure | None = None
@@ -118,6 +122,8 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
         invalid: how many of the errored rows have an answer that does not fit (`invalid_output`), while the store has
             the batch's shards; the manifest has it for good.
         tokens: of the answers of the shards whose results are written.
+        cost: of these in US dollars; None: not all of it is known.
+        known_cost: the part of it that is known.
         completed_at: when the batch ended.
         expires_at: when the provider gives up on what is not done by then.
         error: what ended the batch, or holds it up.
@@ -140,6 +146,8 @@ class BatchStatusResponse(Shown, frozen=True, kw_only=True):
     request_counts: RequestCounts
     invalid: int = 0
     tokens: Tokens = Tokens()
+    cost: Decimal | None = None
+    known_cost: Decimal = Decimal(0)
     created_at: str
     completed_at: str | None = None
     expires_at: str | None = None

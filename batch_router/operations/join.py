@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..core import UnifiedResult
+from ..core import Price, UnifiedResult
 from ..exceptions import ValidationError
 from ..road.context import Context
 from ..road.records import read_record
@@ -15,8 +15,8 @@ from ..tables.template import text_of
 
 _SHOWN = 100
 
-#: Results in input order, each with the number of its row, counted from 0.
-Numbered = Iterator[tuple[int, UnifiedResult]]
+#: Results in input order, each with the number of its row, counted from 0, and its price.
+Numbered = Iterator[tuple[int, UnifiedResult, Price | None]]
 
 
 def answer_columns(context: Context, batch: Batch) -> AnswerColumns:
@@ -27,7 +27,7 @@ def answer_columns(context: Context, batch: Batch) -> AnswerColumns:
 
 def tabulate(results: Numbered, columns: AnswerColumns) -> Iterator[dict[str, object]]:
     """A row for each result: its `custom_id`, and the columns."""
-    return (columns.beside({"custom_id": result.custom_id}, result) for _, result in results)
+    return (columns.beside({"custom_id": result.custom_id}, result, price) for _, result, price in results)
 
 
 def join(results: Numbered, columns: AnswerColumns, table: Table, rows: int | None) -> Iterator[dict[str, object]]:
@@ -48,12 +48,12 @@ def join(results: Numbered, columns: AnswerColumns, table: Table, rows: int | No
     for number, cells in enumerate(table.read()):
         if rows is not None and number >= rows:
             raise _another(table, f"it has more than {rows:,} rows")
-        result = None
+        result = price = None
         if found is not None and found[0] == number:
-            _, result = found
+            _, result, price = found
             _check(table, number + 1, cells, result.custom_id)
             found = next(results, None)
-        yield columns.beside(cells, result)
+        yield columns.beside(cells, result, price)
     if rows is not None and number + 1 < rows:
         raise _another(table, f"it has {number + 1:,} rows, and the batch has {rows:,}")
 

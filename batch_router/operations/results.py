@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..core import Manifest
+from ..core import Manifest, Price
 from ..exceptions import BatchNotFinishedError, BatchNotFoundError, FileOperationError, ValidationError
 from ..road.context import Context
 from ..road.records import read_record
@@ -16,11 +16,12 @@ from ..storage import Storage
 
 
 class ResultFiles(NamedTuple):
-    """The storage names of one part: its results, and the lines that say which rows they belong to."""
+    """The storage names of one part: its results, and the lines that say which rows they belong to; and its price."""
 
     first_row: int
     results: str
     row_ids: str
+    price: Price | None = None
 
 
 def read_manifest(context: Context, batch: Batch) -> Manifest:
@@ -42,7 +43,7 @@ def read_manifest(context: Context, batch: Batch) -> Manifest:
 def written_parts(shards: Iterable[Shard]) -> list[ResultFiles]:
     """The parts that are there before the batch has ended."""
     return [
-        ResultFiles(shard.first_row, part.name, part.row_ids or shard.row_ids)
+        ResultFiles(shard.first_row, part.name, part.row_ids or shard.row_ids, part.price)
         for shard in shards
         if (part := shard.part) is not None
     ]
@@ -54,7 +55,8 @@ def listed_parts(batch: Batch, manifest: Manifest) -> list[ResultFiles]:
     Raises:
         CorruptItemError: one of them is not the batch's.
     """
-    parts = [ResultFiles(part.first_row, part.results, part.row_ids) for part in manifest.parts if part.results]
+    written = [(part, part.results) for part in manifest.parts if part.results]
+    parts = [ResultFiles(part.first_row, results, part.row_ids, part.price) for part, results in written]
     for name in (name for part in parts for name in (part.results, part.row_ids)):
         if not is_of_batch(name, batch.provider, batch.id):
             raise corrupt(batch.id, f"its manifest lists {name!r}")
@@ -63,11 +65,11 @@ def listed_parts(batch: Batch, manifest: Manifest) -> list[ResultFiles]:
 
 def read_results(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[bytes]:
     """The lines of these parts in input order."""
-    return (line for _, line in read_numbered(storage, parts))
+    return (line for _, _, line in read_numbered(storage, parts))
 
 
-def read_numbered(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[tuple[int, bytes]]:
-    """The same, each with the number of its row in the batch, counted from 0.
+def read_numbered(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[tuple[int, int, bytes]]:
+    """The same, each with the number of its row in the batch and that of its part, both counted from 0.
 
     Shards of several models interleave, those of one follow each other. A part is opened when the row before its first
     has been read, so that a batch of thousands of shards holds few files open.
@@ -80,7 +82,7 @@ def read_numbered(storage: Storage, parts: Iterable[ResultFiles]) -> Iterator[tu
     while heads:
         row, number, line, rest = heads[0]
         if line is not None:
-            yield row, line
+            yield row, number, line
         following = next(rest, None)
         if following is None:
             heapq.heappop(heads)

@@ -21,6 +21,7 @@ from ..core import (
 from ..core.times import iso_time
 from ..exceptions import ProviderNotFoundError
 from ..road.context import Context
+from ..road.costs import Cost, cost_of
 from ..road.records import read_record
 from ..state.items import Batch, Notice, Shard
 from ..state.table import State
@@ -30,6 +31,7 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
     """The status of a batch and of its shards."""
     shards = context.store.get_shards(batch)
     final = batch.state.is_final
+    cost = Cost(batch.cost, batch.known_cost) if final else cost_of(shard for shard in shards if shard.part)
     expiry = [shard.job.expires_at for shard in shards if shard.job and shard.job.expires_at]
     return BatchStatusResponse(
         batch_id=batch.id,
@@ -40,6 +42,8 @@ def describe_batch(context: Context, batch: Batch) -> BatchStatusResponse:
         request_counts=_counts(batch, shards),
         invalid=sum(shard.part.invalid for shard in shards if shard.part),
         tokens=_tokens(batch, shards),
+        cost=cost.total,
+        known_cost=cost.known,
         created_at=iso_time(batch.created_at),
         completed_at=iso_time(batch.ended_at or batch.updated_at) if final else None,
         expires_at=iso_time(max(expiry)) if expiry else None,
@@ -158,6 +162,7 @@ def _describe_shard(shard: Shard) -> ShardStatus:
         held_since=iso_time(shard.held_since) if is_held and shard.held_since else None,
         next_try=iso_time(shard.retry_at) if is_held and shard.retry_at else None,
         tokens=shard.part.tokens if shard.part else Tokens(),
+        cost=shard.part.cost if shard.part else None,
         claimed_by=shard.claimed_by,
         error=shard.failure or shard.error,
         left_behind=shard.left_behind,

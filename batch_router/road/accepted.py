@@ -136,6 +136,8 @@ def _as_ended(storage: Storage, batch: Batch) -> Batch | None:
         manifest=name,
         rows=manifest.request_counts.total,
         tokens=manifest.tokens,
+        cost=manifest.cost,
+        known_cost=manifest.known_cost,
         result_counts={status.value: manifest.request_counts[status] for status in ResultStatus},
         ended_at=seconds_of(manifest.completed_at),
         failure=manifest.error,

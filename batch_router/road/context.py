@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Self
 
+from ..core import Prices
 from ..core.jobs import Account
-from ..core.prices import Prices
 from ..credentials import find_key
 from ..exceptions import NotFoundError
 from ..providers import Client, Provider, find_provider

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from ..bounds import Bounds
-from ..state.items import Fetched, Shard
+from ..state.items import Shard
+from ..state.parts import Fetched
 from ..storage import StoredObject
 from .answers import locate
 from .context import Context

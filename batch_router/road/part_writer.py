@@ -8,7 +8,7 @@ import msgspec
 
 from ..core import ErrorType, ReasonCounter, ResultStatus, TokenCounter, UnifiedResult
 from ..jsonl import TOO_DEEP
-from ..state.items import Part
+from ..state.parts import Part
 from .answers import unreadable
 
 _encode_into = msgspec.json.Encoder().encode_into

@@ -1,10 +1,12 @@
 """What steps find out about items, by name; an item has an attribute for each."""
 
+from decimal import Decimal
 from typing import TypedDict
 
 from ..core import ErrorReason, Tokens
 from ..core.jobs import Account, Failure, Job, Progress, RefusedRow
-from .items import Fetched, Intent, Part, dump_fields
+from .items import Intent, dump_fields
+from .parts import Fetched, Part
 
 
 class ItemFacts(TypedDict, total=False):
@@ -30,6 +32,8 @@ class BatchFacts(ItemFacts, total=False):
     result_counts: dict[str, int]
     reasons: tuple[ErrorReason, ...]
     tokens: Tokens
+    cost: Decimal | None
+    known_cost: Decimal
     retired: bool
     erased: bool
     purging: bool

@@ -11,6 +11,7 @@ The id of an item tells its kind and its batch:
     <batch>.n<number>   a notice
 """
 
+from decimal import Decimal
 from typing import ClassVar
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from ..core import BatchStatus, Endpoint, ErrorReason, Tokens
 from ..core.jobs import Account, EngineOption, Failure, Job, JobOptions, Progress, RefusedRow
 from .events import Callback, Event
+from .parts import Fetched, Part
 from .table import State
 
 #: Version of this layout. Raise it when an older worker would do harm to an item: workers leave items of others alone.
@@ -56,52 +58,6 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     was_taken: bool = False
     trouble: str = ""
     closed_at: float | None = None
-
-
-class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of answers that was fetched, unchanged.
-
-    Attributes:
-        file: the provider's name of it; "": the job's answers have none.
-        name: storage name.
-        size: bytes.
-        rows: lines that are not blank.
-    """
-
-    file: str
-    name: str
-    size: int
-    rows: int
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of one shard.
-
-    Attributes:
-        name: storage name of the results, one line per request in input order.
-        row_ids: storage name of their ids, where some of the shard's rows went on to another shard.
-        unexpected: answers whose row is not ours, or was answered before; `answers` keeps them.
-        repaired: answers that were not valid JSON and had to be read leniently.
-        invalid: errored results whose answers do not fit.
-        size: bytes of the results.
-        sha256: of the results, in hex.
-        reasons: why rows are errored.
-        tokens: of all answers to the shard's job, those included whose rows went on to another shard.
-    """
-
-    name: str
-    row_ids: str | None = None
-    succeeded: int = 0
-    errored: int = 0
-    cancelled: int = 0
-    expired: int = 0
-    unexpected: int = 0
-    repaired: int = 0
-    invalid: int = 0
-    size: int = 0
-    sha256: str = ""
-    reasons: tuple[ErrorReason, ...] = ()
-    tokens: Tokens = Tokens()
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -169,6 +125,8 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         result_counts: by the words of `ResultStatus`, once it has ended.
         reasons: why rows are errored, once it has ended.
         tokens: of its answers, once it has ended.
+        cost: of these in US dollars; None: not all of it is known.
+        known_cost: the part of it that is known.
         retired: whether its shards are no longer in the store: it ended long ago.
         erased: whether its payloads were deleted: it ended long ago.
         purging: whether all that is kept of it is being deleted.
@@ -199,6 +157,8 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     result_counts: dict[str, int] = msgspec.field(default_factory=dict)
     reasons: tuple[ErrorReason, ...] = ()
     tokens: Tokens = Tokens()
+    cost: Decimal | None = None
+    known_cost: Decimal = Decimal(0)
     retired: bool = False
     erased: bool = False
     purging: bool = False

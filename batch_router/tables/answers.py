@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from ..core import UnifiedResult
+from ..core import Price, UnifiedResult
 from .reading import TableRow
 
 #: The columns that each result has, behind those of its schema.
-COLUMNS = ("text", "status", "error", "input_tokens", "output_tokens")
+COLUMNS = ("text", "status", "error", "input_tokens", "output_tokens", "cost")
 _TAKEN = "answer_"
 
 
@@ -24,13 +24,13 @@ class AnswerColumns:
         self._properties = tuple(properties) if isinstance(properties, Mapping) else ()
         self._fields = self._properties or (() if schema is None else ("parsed",))
 
-    def beside(self, cells: TableRow, result: UnifiedResult | None) -> dict[str, object]:
+    def beside(self, cells: TableRow, result: UnifiedResult | None, price: Price | None = None) -> dict[str, object]:
         """A row with the columns of its answer; None: there is none, and they are empty.
 
         A name that the table has already, or that the schema has, gets `answer_` in front: `answer_text`.
         """
         names = _names(tuple(cells), (*self._fields, *COLUMNS))
-        values = (*self._parsed(result.parsed), *_common(result)) if result else (None,) * len(names)
+        values = (*self._parsed(result.parsed), *_common(result, price)) if result else (None,) * len(names)
         return {**cells, **dict(zip(names, values, strict=True))}
 
     def _parsed(self, parsed: object) -> tuple[object, ...]:
@@ -39,12 +39,13 @@ class AnswerColumns:
         return tuple(parsed.get(name) if isinstance(parsed, dict) else None for name in self._properties)
 
 
-def _common(result: UnifiedResult) -> tuple[object, ...]:
+def _common(result: UnifiedResult, price: Price | None) -> tuple[object, ...]:
     """The values of `COLUMNS`."""
     error = f"{result.error.type}: {result.error.message}" if result.error else result.parse_error
     usage = result.usage
     tokens = (usage.input_tokens, usage.output_tokens) if usage else (None, None)
-    return (result.text, str(result.status), error, *tokens)
+    cost = price.cost(usage) if price and usage and tokens != (None, None) else None
+    return (result.text, str(result.status), error, *tokens, cost)
 
 
 @lru_cache(64)  # of rows of any shape there may be many

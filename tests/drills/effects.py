@@ -110,7 +110,7 @@ EFFECTS: tuple[Effect, ...] = (
         Effect("client.delete", providers=_ALL),
     ),
     *_step("park", Effect("client.cancel", "given up"), course="given up"),
-    *_step("finish", Effect("write manifest"), publishes=False),
+    *_step("finish", Effect("write manifest"), Effect("write spend"), publishes=False),
     Effect("finish/publish", "linked"),
     *_step("notify", Effect("deliver", "linked"), course="linked", publishes=False),
     Effect("lease-keeper/store.renew", "long", ("vllm",)),

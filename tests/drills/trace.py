@@ -278,6 +278,8 @@ def kind_of(name: str) -> str:
     """What an object is, without the numbers in its name."""
     if name.startswith("accepted/"):
         return "mark"
+    if name.startswith("spend/"):
+        return "spend"
     return _NUMBERS.sub("", _NUMBERS.sub("", name.rpartition("/")[2]))
 
 

@@ -17,7 +17,7 @@ from batch_router.core import UnifiedResult
 from batch_router.providers import find_provider
 from batch_router.road.context import Context
 from batch_router.road.steps.normalize import normalize
-from batch_router.state.items import Part
+from batch_router.state.parts import Part
 
 from ..security.test_hostile_answer_rows import LABEL, PROVIDERS, answer, refusal, shard_of
 from .anything import examples, json_values, lines_like

@@ -15,7 +15,8 @@ from batch_router.core import BatchStatus, UnifiedResult
 from batch_router.core.jobs import Job
 from batch_router.road.context import Context
 from batch_router.road.steps.normalize import normalize
-from batch_router.state.items import Part, Shard
+from batch_router.state.items import Shard
+from batch_router.state.parts import Part
 from batch_router.state.table import State
 from tests.items import fetched
 

@@ -19,7 +19,7 @@ from batch_router.core import BatchStatus
 from batch_router.core.jobs import Failure, Job
 from batch_router.security.printable import printable_json
 from batch_router.settings import Settings
-from batch_router.state.items import Part
+from batch_router.state.parts import Part
 from batch_router.state.table import State
 from tests.items import new_batch, new_shard, put_shards
 from tests.worker.fleet import environment_of

@@ -60,7 +60,7 @@ def test_a_table_comes_back_with_its_answers(tmp_path: Path) -> None:
     (first, second), joined, again = run(tmp_path, use)
     assert first | {"input_tokens": 0, "output_tokens": 0} == {
         "text": "good", "n": 1, "label": "good", "answer_text": '{"label": "good"}', "status": "succeeded",
-        "error": None, "input_tokens": 0, "output_tokens": 0,
+        "error": None, "input_tokens": 0, "output_tokens": 0, "cost": None,
     }  # fmt: skip
     assert (second["n"], second["label"], second["status"]) == (None, None, "errored")
     assert second["error"].startswith("invalid_request: ")

@@ -29,7 +29,7 @@ def test_each_property_is_a_column() -> None:
     columns = AnswerColumns(SCHEMA)
     assert columns.beside({"text": "x", "answer_text": "y"}, ANSWERED) == {
         "text": "x", "answer_text": "y", "label": [1], "status": None, "answer_answer_text": "t",
-        "answer_status": "succeeded", "error": None, "input_tokens": 5, "output_tokens": None,
+        "answer_status": "succeeded", "error": None, "input_tokens": 5, "output_tokens": None, "cost": None,
     }  # fmt: skip
     assert columns.beside({"id": 1}, REFUSED)["error"] == "server: no"
     assert set(columns.beside({"id": 1}, None)) == set(columns.beside({"id": 1}, REFUSED))

@@ -8,7 +8,8 @@ from ...core.jobs import Job
 from ...exceptions import AnswersTooLargeError, NotFoundError, ProviderAPIError
 from ...jsonl import LongLine, bounded_lines
 from ...state.facts import ShardFacts
-from ...state.items import Fetched, Shard
+from ...state.items import Shard
+from ...state.parts import Fetched
 from ...state.table import State
 from ..answers import row_id_of
 from ..context import Context

@@ -18,13 +18,16 @@ from ...core import (
 from ...core.jobs import Failure
 from ...core.times import iso_time
 from ...exceptions import BatchExpiredError, UnbalancedError
-from ...state.items import Batch, Part, Shard
+from ...state.items import Batch, Shard
+from ...state.parts import Part
 from ...state.table import State
 from ..context import Context
+from ..costs import cost_of
 from ..deadline import kept_for
 from ..layout import batch_object
 from ..notices import notices_of
 from ..outcome import BatchOutcome, batch_to
+from ..spend import write_spend
 from ..step import Step
 
 # Shards that are gone, as far as an error names them.
@@ -32,12 +35,13 @@ _MOST_NAMED = 10
 
 
 def finish(context: Context, batch: Batch) -> BatchOutcome:
-    """Write the manifest: the parts in order, their counts and hashes."""
+    """Write the manifest (the parts in order, their counts and hashes), and what the batch cost."""
     shards = context.store.get_shards(batch)
     parts = tuple(map(_list_part, shards))
     counts = _add_up(batch, parts)
     reasons = ReasonCounter(each for shard in shards if shard.part for each in shard.part.reasons).most_common()
-    tokens = add_up(part.tokens for part in parts)
+    tokens, cost = add_up(part.tokens for part in parts), cost_of(shards)
+    ended_at = context.store.now()
     state, failure = _final_state(batch, shards, counts)
     manifest = Manifest(
         batch_id=batch.id,
@@ -46,7 +50,7 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         status=BatchStatus(state.value),
         request_counts=counts,
         created_at=iso_time(batch.created_at),
-        completed_at=iso_time(context.store.now()),
+        completed_at=iso_time(ended_at),
         error=failure,
         reasons=reasons,
         metadata=batch.metadata,
@@ -56,12 +60,15 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         repaired=sum(shard.part.repaired for shard in shards if shard.part),
         invalid=sum(shard.part.invalid for shard in shards if shard.part),
         tokens=tokens,
+        cost=cost.total,
+        known_cost=cost.known,
         storage=context.storage.address,
         parts=parts,
     )
     name = batch_object(batch, "manifest")
     with context.storage.write(name) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(manifest)))
+    write_spend(context.storage, batch, shards, ended_at)
     written = {status.value: counts[status] for status in ResultStatus}
     return batch_to(
         state,
@@ -73,7 +80,9 @@ def finish(context: Context, batch: Batch) -> BatchOutcome:
         result_counts=written,
         reasons=reasons,
         tokens=tokens,
-        ended_at=context.store.now(),
+        cost=cost.total,
+        known_cost=cost.known,
+        ended_at=ended_at,
     )
 
 
@@ -92,6 +101,8 @@ def _list_part(shard: Shard) -> ManifestPart:
         sha256=part.sha256 if part else "",
         request_counts=_counts_of(part) if part else ResultCounts(),
         tokens=part.tokens if part else Tokens(),
+        price=part.price if part else None,
+        cost=part.cost if part else None,
     )
 
 

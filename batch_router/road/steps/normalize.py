@@ -10,9 +10,11 @@ from ...core import ErrorType, ResultStatus, UnifiedResult
 from ...core.jobs import Failure
 from ...exceptions import FileOperationError
 from ...state.facts import ShardFacts
-from ...state.items import Fetched, Part, Shard
+from ...state.items import Shard
+from ...state.parts import Fetched, Part
 from ..answers import bounded, locate, open_answers, shown
 from ..context import Context
+from ..costs import priced
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
 from ..outcome import ShardOutcome, shard_to
@@ -136,7 +138,7 @@ def _write_results(context: Context, shard: Shard, refused: dict[int, UnifiedRes
             results.add(result)
         part = results.finish(unexpected=located.unexpected, repaired=answers.repaired)
         part = msgspec.structs.replace(part, row_ids=shard.part.row_ids if shard.part else None)
-    return _Written(part, again, unanswered.lost, passing, unfit)
+    return _Written(priced(context, shard, part), again, unanswered.lost, passing, unfit)
 
 
 def _rows_kept(context: Context, shard: Shard) -> set[int] | None:
