@@ -6,16 +6,16 @@ from datetime import datetime
 from itertools import islice
 from typing import Self, TypeVar, Unpack
 
-from .client import BatchClient, decode_result
+from .client import BatchClient
 from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
+from .core.responses import decode_result
 from .exceptions import BatchTimeoutError
 from .intake.mistakes import takes_provider
-from .intake.options import MapOptions, SubmitOptions, with_schema
+from .intake.options import MapOptions, SubmitOptions
 from .operations.waiting import check_end, pauses
 from .road.context import Context
 from .state.base import Quarantined
-from .tables.reading import TableLike, table_from
-from .tables.rendering import Columns, submission_of
+from .tables.reading import TableLike
 
 # Results that are read at once in a thread: one by one would cost more for the hand-over than for the reading.
 _BLOCK = 500
@@ -123,21 +123,10 @@ class AsyncBatchClient:
             yield line
 
     async def map(
-        self,
-        table: TableLike,
-        prompt: str,
-        provider: str,
-        *,
-        schema: object = None,
-        id_column: str | None = None,
-        image_column: str | None = None,
-        document_column: str | None = None,
-        **options: Unpack[MapOptions],
+        self, table: TableLike, prompt: str, provider: str, **options: Unpack[MapOptions]
     ) -> AsyncIterator[dict[str, object]]:
         """Ask about each row of a table: `async for row in client.map(...)`. The wait can be cancelled."""
-        rows = table_from(table, self._client._context.settings)
-        columns = Columns(id_column, image_column, document_column)
-        batch_id = await self.submit(provider, **submission_of(rows, prompt, columns, with_schema(options, schema)))
+        batch_id = await self.submit(provider, **self._client._asked(table, prompt, options))
         await self.wait(batch_id)
         async for row in self.join(batch_id, table):
             yield row

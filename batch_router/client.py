@@ -5,27 +5,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Self, Unpack
 
-import msgspec
-
 from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
-from .exceptions import (
-    BatchNotFoundError,
-    BatchTimeoutError,
-)
+from .core.responses import decode_result
+from .exceptions import BatchNotFoundError, BatchTimeoutError
 from .intake.mistakes import takes_provider
-from .intake.options import MapOptions, SubmitOptions, with_schema
-from .operations.join import answer_columns, join, tabulate
-from .operations.listing import ids_of, list_batches, read_status
+from .intake.options import MapOptions, SubmitOptions
+from .operations.join import join
+from .operations.listing import ids_of, list_batches, which_of
 from .operations.purge import check_ended, purge, purge_older
 from .operations.resolve import resolve
 from .operations.results import (
     NewResults,
-    ResultFiles,
     listed_parts,
+    parts_of,
     read_manifest,
     read_numbered,
     read_results,
-    written_parts,
 )
 from .operations.resume import resume
 from .operations.retry import retry_failed
@@ -36,13 +31,10 @@ from .operations.waiting import check_end, pauses
 from .road.context import Context
 from .road.storage_mark import check
 from .settings import Settings
-from .state.base import Place, Quarantined, Which
+from .state.base import Quarantined
 from .state.items import Batch
-from .tables.reading import TableLike, table_from
-from .tables.rendering import Columns, submission_of
-
-#: A line of results as a record.
-decode_result = msgspec.json.Decoder(UnifiedResult).decode
+from .tables.reading import TableLike
+from .tables.rendering import ask_about
 
 
 class BatchClient:
@@ -123,13 +115,7 @@ class BatchClient:
             ValidationError: there is no such status, or the prefix begins no id.
         """
         last = None if before is None else self._batch(before)
-        which = Which(
-            provider,
-            read_status(status),
-            prefix,
-            since=0 if since is None else max(0, since.timestamp()),
-            before=None if last is None else Place(last.created_at, last.id),
-        )
+        which = which_of(provider=provider, status=status, prefix=prefix, since=since, last=last)
         return list_batches(self._context, which, limit, metadata)
 
     def ids(self, prefix: str = "", limit: int = 20) -> Sequence[str]:
@@ -190,19 +176,10 @@ class BatchClient:
         if follow:
             return _follow(self._new_results(batch_id))
         context, batch = self._files(), self._batch(batch_id)
-        return read_results(context.storage, self._parts(batch, partial=partial))
+        return read_results(context.storage, parts_of(context, batch, partial=partial))
 
     def map(
-        self,
-        table: TableLike,
-        prompt: str,
-        provider: str,
-        *,
-        schema: object = None,
-        id_column: str | None = None,
-        image_column: str | None = None,
-        document_column: str | None = None,
-        **options: Unpack[MapOptions],
+        self, table: TableLike, prompt: str, provider: str, **options: Unpack[MapOptions]
     ) -> Iterator[dict[str, object]]:
         """Ask about each row of a table, wait for the end, and give the rows back with the columns of their answers.
 
@@ -210,10 +187,6 @@ class BatchClient:
             table: mappings of column names to values, or the path of a CSV, TSV or JSONL file (also gzip of them).
             prompt: of each row, with names of columns in braces: `"Classify: {text}"`; `{{` and `}}` are braces.
             provider: whose API the requests go to.
-            schema: the form of the answers, as the option `output_schema`; each of its properties is a column.
-            id_column: the column with the rows' `custom_id`s; by default they are numbered from 1.
-            image_column: the column with an image of each row: its URL, or the path of a file; an empty cell has none.
-            document_column: the same of a PDF.
             options: see `MapOptions`. With a `batch_id` or an `idempotency_key`, `join` finds the batch again.
 
         Returns:
@@ -224,9 +197,7 @@ class BatchClient:
             BatchExpiredError: the batch was cancelled when its own `timeout` was over.
             BatchFailedError: it ended without a single answer.
         """
-        rows = table_from(table, self._context.settings)
-        columns = Columns(id_column, image_column, document_column)
-        batch_id = self.submit(provider, **submission_of(rows, prompt, columns, with_schema(options, schema)))
+        batch_id = self.submit(provider, **self._asked(table, prompt, options))
         self.wait(batch_id)
         return self.join(batch_id, table)
 
@@ -248,18 +219,13 @@ class BatchClient:
             ValidationError: it is another table; also while the rows are read.
         """
         context, batch = self._files(), self._batch(batch_id)
-        parts = self._parts(batch, partial=partial)
+        parts = parts_of(context, batch, partial=partial)
         lines = read_numbered(context.storage, parts)
         results = ((row, decode_result(line), parts[part].price) for row, part, line in lines)
-        columns = answer_columns(context, batch)
-        if table is None:
-            return tabulate(results, columns)
-        return join(results, columns, table_from(table, context.settings), batch.rows)
+        return join(context, batch, results, table)
 
-    def _parts(self, batch: Batch, *, partial: bool) -> Sequence[ResultFiles]:
-        if partial and batch.manifest is None:
-            return written_parts(self._context.store.get_shards(batch))
-        return listed_parts(batch, self.manifest(batch.id))
+    def _asked(self, table: TableLike, prompt: str, options: MapOptions) -> SubmitOptions:
+        return ask_about(table, prompt, options, self._context.settings)
 
     def verify(self, batch_id: str) -> Manifest:
         """Read all results of a finished batch, and compare them with its manifest; returns the manifest.

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -180,38 +180,46 @@ def _read(kind: type[T], environ: Mapping[str, str], **more: object) -> T:
         read: T = msgspec.convert(values, kind, strict=False, dec_hook=_to_path)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$.")
+        first, _, rest = message.partition(" ")
+        if not where and first in kind.__struct_fields__:  # a check of ours, which begins with the field
+            where, message = first, rest
         raise ValidationError(f"{PREFIX}{where.rstrip('`').upper() or '*'}: {message}") from error
     return msgspec.structs.replace(read, **more)
 
 
-def warn_of_unknown_variables() -> None:
-    """Name the variables `BATCH_ROUTER_*` that nothing reads. For a process that has imported all its providers."""
-    for name in _unknown(os.environ):
-        _warn_of(name)
+def warn_of_unknown_variables(providers: Iterable[str]) -> None:
+    """Name the variables `BATCH_ROUTER_*` that nothing reads, and those that nearly begin so.
+
+    Args:
+        providers: the names of all providers; this process has imported them.
+    """
+    known = known_variables() | _OTHERS | {f"{PREFIX}{name.upper()}{_BASE_URL}" for name in providers}
+    for name in sorted(os.environ.keys() - known):
+        is_ours = name.startswith(PREFIX)
+        if is_ours or (name.startswith(PREFIX[:5]) and _nearest(name, known)):
+            _warn_of(name, _nearest(name, known))
 
 
 def _warn_of_misspelt_variables() -> None:
     """The same for names that are nearly a known one: others may be a provider's that is not imported yet."""
-    for name in _unknown(os.environ):
-        if _nearest(name):
-            _warn_of(name)
+    known = known_variables() | _OTHERS
+    names = (name for name in os.environ if name.startswith(PREFIX) and not name.endswith(_BASE_URL))
+    for name in sorted({*names} - known):
+        if near := _nearest(name, known):
+            _warn_of(name, near)
 
 
-def _unknown(environ: Mapping[str, str]) -> list[str]:
-    names = {name for name in environ if name.startswith(PREFIX) and not name.endswith(_BASE_URL)}
-    return sorted(names - known_variables() - _OTHERS)
-
-
-def _nearest(name: str) -> str | None:
-    known = [each.removeprefix(PREFIX) for each in known_variables()]
-    return next(iter(get_close_matches(name.removeprefix(PREFIX), known, n=1)), None)
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known variable that was probably meant; the part that all have in common does not make two names alike."""
+    short = [each.removeprefix(PREFIX) for each in known]
+    near = get_close_matches(name.removeprefix(PREFIX), short, n=1) if name.startswith(PREFIX) else []
+    return PREFIX + near[0] if near else next(iter(get_close_matches(name, known, n=1, cutoff=0.9)), None)
 
 
 @cache
-def _warn_of(name: str) -> None:
+def _warn_of(name: str, near: str | None) -> None:
     """Once in a process; settings are read in several places."""
-    near = _nearest(name)
-    log.warning("%s is not a setting of batch_router%s", name, f": did you mean {PREFIX}{near}?" if near else "")
+    log.warning("%s is not a setting of batch_router%s", name, f": did you mean {near}?" if near else "")
 
 
 def _read_json(name: str, text: str) -> Any:

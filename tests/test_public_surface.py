@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - a signature is a line
 """The public surface: changing it means changing the tables here, and saying so in the changelog."""
 
 import inspect
@@ -40,7 +39,7 @@ BatchClient.join(batch_id, table=None, *, partial=False)
 BatchClient.list(limit=20, *, provider=None, status=None, prefix='', since=None, before=None, metadata=None)
 BatchClient.listeners(queue)
 BatchClient.manifest(batch_id)
-BatchClient.map(table, prompt, provider, *, schema=None, id_column=None, image_column=None, document_column=None, **options)
+BatchClient.map(table, prompt, provider, **options)
 BatchClient.purge(batch_id, *, dry_run=False)
 BatchClient.purge_older(days, *, dry_run=False)
 BatchClient.quarantined(limit=20)

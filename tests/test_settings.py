@@ -73,7 +73,7 @@ def test_a_value_of_the_wrong_type_is_refused(field: str) -> None:
 )
 def test_a_value_out_of_range_is_refused(field: str, value: str) -> None:
     """Times are more than nothing and end some day; the message names the setting."""
-    with pytest.raises(ValidationError, match=field):
+    with pytest.raises(ValidationError, match=f"^BATCH_ROUTER_{field.upper()}: "):
         Settings.from_env({f"BATCH_ROUTER_{field.upper()}": value})
 
 
@@ -131,10 +131,21 @@ def test_a_misspelt_variable_is_named_once(monkeypatch: pytest.MonkeyPatch, capl
 def test_a_worker_names_all_unknown_variables(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has imported its providers, so it knows every setting there is."""
-    monkeypatch.setenv("BATCH_ROUTER_OPAQUE", "3")
-    warn_of_unknown_variables()
-    assert "BATCH_ROUTER_OPAQUE is not a setting of batch_router" in caplog.messages
+    """It has imported its providers, so it knows every setting there is, base URLs too; the nearest is named."""
+    right = {"BATCH_ROUTER_OPENAI_BASE_URL": "http://localhost:1", "BATCH_SIZE": "1"}
+    wrong = {
+        "BATCH_ROUTER_OPAQUE": None,
+        "BATCH_ROUTER_OPENIA_BASE_URL": "BATCH_ROUTER_OPENAI_BASE_URL",
+        "BATCH_ROUTER_OPENAI_URL": "BATCH_ROUTER_OPENAI_BASE_URL",
+        "BATCHROUTER_PREFIX": "BATCH_ROUTER_PREFIX",
+    }
+    for name in right | wrong:
+        monkeypatch.setenv(name, "http://localhost:1")
+    warn_of_unknown_variables(["openai", "anthropic"])
+    for name, near in wrong.items():
+        hint = f": did you mean {near}?" if near else ""
+        assert f"{name} is not a setting of batch_router{hint}" in caplog.messages
+    assert not any(f"{name} is" in message for name in right for message in caplog.messages)
 
 
 def test_passwords_are_not_shown() -> None:

@@ -157,3 +157,7 @@ class UnifiedResult(Shown, frozen=True, kw_only=True):
 
 def _object(arguments: Any) -> JsonObject:
     return arguments if isinstance(arguments, dict) else {"input": arguments}
+
+
+#: A line of results as a record.
+decode_result = msgspec.json.Decoder(UnifiedResult).decode

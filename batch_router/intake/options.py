@@ -124,9 +124,17 @@ class MapOptions(SendOptions, total=False):
     """What `map` takes by name: see also `SendOptions`.
 
     Attributes:
+        schema: the form of the answers, as the option `output_schema`; each of its properties is a column.
+        id_column: the column with the rows' `custom_id`s; by default they are numbered from 1.
+        image_column: the column with an image of each row: its URL, or the path of a file; an empty cell has none.
+        document_column: the same of a PDF.
         metadata: as of a submission.
     """
 
+    schema: object
+    id_column: str | None
+    image_column: str | None
+    document_column: str | None
     metadata: Mapping[str, str]
 
 

@@ -10,7 +10,7 @@ from ..road.submission import Submission
 from ..security.printable import printable
 from ..state.items import Batch
 from ..tables.answers import AnswerColumns
-from ..tables.reading import Table, TableRow
+from ..tables.reading import Table, TableLike, TableRow, table_from
 from ..tables.template import text_of
 
 _SHOWN = 100
@@ -19,18 +19,31 @@ _SHOWN = 100
 Numbered = Iterator[tuple[int, UnifiedResult, Price | None]]
 
 
-def answer_columns(context: Context, batch: Batch) -> AnswerColumns:
+def join(context: Context, batch: Batch, results: Numbered, table: TableLike | None) -> Iterator[dict[str, object]]:
+    """The results of a batch as columns.
+
+    Args:
+        context: the caller's.
+        batch: whose results they are.
+        results: of the batch.
+        table: the rows that it was made of; None: each row begins with its `custom_id`.
+
+    Raises:
+        ValidationError: it is another table; also while the rows are read.
+    """
+    columns = _columns_of(context, batch)
+    if table is None:
+        return (columns.beside({"custom_id": result.custom_id}, result, price) for _, result, price in results)
+    return _beside(results, columns, table_from(table, context.settings), batch.rows)
+
+
+def _columns_of(context: Context, batch: Batch) -> AnswerColumns:
     """The columns of a batch's results: those of the schema that holds for all its rows, and the common ones."""
     config = read_record(context.storage, batch.id, batch.submission, Submission).options.generation_config
     return AnswerColumns(config.output_schema.schema if config and config.output_schema else None)
 
 
-def tabulate(results: Numbered, columns: AnswerColumns) -> Iterator[dict[str, object]]:
-    """A row for each result: its `custom_id`, and the columns."""
-    return (columns.beside({"custom_id": result.custom_id}, result, price) for _, result, price in results)
-
-
-def join(results: Numbered, columns: AnswerColumns, table: Table, rows: int | None) -> Iterator[dict[str, object]]:
+def _beside(results: Numbered, columns: AnswerColumns, table: Table, rows: int | None) -> Iterator[dict[str, object]]:
     """The rows of a table, each with the columns of its result; they are empty where there is none.
 
     Args:

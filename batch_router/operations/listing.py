@@ -1,6 +1,7 @@
 """Which batches there are: found in the store's lists, so that only those that are shown are read."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from itertools import islice
 
 from ..core import BatchStatus, BatchStatusResponse
@@ -8,7 +9,7 @@ from ..exceptions import ValidationError
 from ..road.context import Context
 from ..security.logs import get_logger
 from ..security.names import BATCH_ID
-from ..state.base import Which
+from ..state.base import Place, Which
 from ..state.checks import passed_over
 from ..state.items import Batch
 from .status import describe_batch
@@ -61,12 +62,20 @@ def _has(batch: Batch, metadata: Mapping[str, str]) -> bool:
     return metadata.items() <= batch.metadata.items()
 
 
-def read_status(status: BatchStatus | str | None) -> BatchStatus | None:
-    """A status by its word.
+def which_of(
+    *, provider: str | None, status: BatchStatus | str | None, prefix: str, since: datetime | None, last: Batch | None
+) -> Which:
+    """The batches that a caller asks for; `last` is the one that they follow.
 
     Raises:
-        ValidationError: there is none of that word.
+        ValidationError: there is no such status.
     """
+    began = 0 if since is None else max(0, since.timestamp())
+    before = None if last is None else Place(last.created_at, last.id)
+    return Which(provider, _read_status(status), prefix, since=began, before=before)
+
+
+def _read_status(status: BatchStatus | str | None) -> BatchStatus | None:
     if status is None or status in list(BatchStatus):
         return None if status is None else BatchStatus(status)
     raise ValidationError(f"status {status[:80]!r} is none of {', '.join(BatchStatus)}")

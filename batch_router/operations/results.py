@@ -40,6 +40,17 @@ def read_manifest(context: Context, batch: Batch) -> Manifest:
     return read_record(context.storage, batch.id, batch.manifest, Manifest)
 
 
+def parts_of(context: Context, batch: Batch, *, partial: bool) -> list[ResultFiles]:
+    """The parts of a batch that has ended; or, if `partial` is set, those that are there by now.
+
+    Raises:
+        BatchNotFinishedError: there is no manifest yet, and `partial` is not set.
+    """
+    if partial and batch.manifest is None:
+        return written_parts(context.store.get_shards(batch))
+    return listed_parts(batch, read_manifest(context, batch))
+
+
 def written_parts(shards: Iterable[Shard]) -> list[ResultFiles]:
     """The parts that are there before the batch has ended."""
     return [

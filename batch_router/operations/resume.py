@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..core import ErrorType
 from ..exceptions import BatchExpiredError, ValidationError
-from ..road.accepted import mark_of
+from ..road.accepted import was_retried
 from ..road.context import Context
 from ..road.jobs import new_round
 from ..state.base import Commit, Reopened
@@ -41,7 +41,7 @@ def resume(context: Context, batch: Batch) -> list[str]:
 def _refusal(context: Context, batch: Batch) -> str | None:
     if batch.purging:
         return "it is being purged"
-    if batch.retried_as is not None or _is_known(context, retry_id(batch.id)):
+    if was_retried(context, batch):
         return f"its failed rows were sent again as {batch.retried_as or retry_id(batch.id)}"
     if batch.report is not None:
         return "its rows were refused; submit them again without the mistakes that `batch-router status` lists"
@@ -53,11 +53,6 @@ def _refusal(context: Context, batch: Batch) -> str | None:
             f"`batch-router retry {batch.id}` sends its failed rows again"
         )
     return None
-
-
-def _is_known(context: Context, batch_id: str) -> bool:
-    """Whether there is such a batch, also where the store forgot it and what another one says of it."""
-    return context.store.get_batch(batch_id) is not None or mark_of(context.storage, batch_id) is not None
 
 
 def _plan(context: Context, batch: Batch, shards: Sequence[Shard]) -> tuple[Commit, list[Reopened]]:

@@ -2,16 +2,18 @@
 
 import secrets
 from collections.abc import Iterable, Iterator, Set
+from functools import partial
 
 import msgspec
 
 from ..bounds import Bounds
-from ..core import ErrorType, UnifiedResult
+from ..core import ErrorType, ResultError, UnifiedResult
 from ..exceptions import BatchNotFinishedError, ValidationError
 from ..intake.options import Options, Rows
 from ..intake.problems import Problems
 from ..intake.rows import RowReader
 from ..jsonl import read_lines
+from ..road.accepted import was_retried
 from ..road.context import Context
 from ..road.records import read_record
 from ..road.submission import Submission
@@ -28,28 +30,41 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
     The old one says so, and is not taken up any more.
 
     Raises:
-        ValidationError: no row failed, they were sent again before, the batch changed just now, or rows are undecided,
-            and `undecided` is not set.
+        ValidationError: no row failed, they were sent again before, the batch changed just now, or rows may be answered
+            and paid for, and `undecided` is not set.
     """
     if not batch.state.is_final:
         raise BatchNotFinishedError(batch.id, batch.state)
     errors = {result.custom_id: result.error for result in results if not result.is_successful()}
-    failed = errors.keys()
-    doubtful = [error for error in errors.values() if error is not None and error.type == ErrorType.UNDECIDED]
+    if not errors:
+        raise ValidationError(f"every row of {batch.id} was answered: there is nothing to send again")
+    doubtful = sum(map(_may_be_paid, errors.values()))
     if doubtful and not undecided:
         raise ValidationError(
-            f"{len(doubtful)} rows of {batch.id} are undecided: those that are answered would be paid for twice. "
-            f"`batch-router resume {batch.id}` looks for their jobs; `batch-router retry {batch.id} --yes` sends them"
+            f"{doubtful} rows of {batch.id} are undecided or missing: those that the provider has answered would be "
+            f"paid for twice. `batch-router resume {batch.id}` looks for their answers; "
+            f"`batch-router retry {batch.id} --yes` sends them"
         )
-    if not failed:
-        raise ValidationError(f"every row of {batch.id} was answered: there is nothing to send again")
     batch_id = retry_id(batch.id)
-    if context.store.get_batch(batch_id) is not None:
+    if was_retried(context, batch):
         raise ValidationError(f"the failed rows of {batch.id} were sent again before, as {batch_id}; retry that one")
+    if context.store.get_batch(batch_id) is not None:
+        raise ValidationError(
+            f"{batch_id} is another batch, and the failed rows of {batch.id} would have its id: purge it first, or "
+            "submit these rows yourself"
+        )
     options = read_record(context.storage, batch.id, batch.submission, Submission).options
     again = msgspec.structs.replace(options, batch_id=batch_id, idempotency_key=None)
-    rows = Rows(requests=_requests(context, batch, options, failed))
-    return submit_rows(context, batch.provider, rows, again, before=lambda: _note(context, batch, batch_id))
+    rows = Rows(requests=_requests(context, batch, options, errors.keys()))
+    note = partial(_note, context, batch, batch_id)
+    return submit_rows(context, batch.provider, rows, again, before=note, retry_of=batch.id)
+
+
+def _may_be_paid(error: ResultError | None) -> bool:
+    """Whether the provider may have answered the row, and nothing tells."""
+    if error is None:
+        return False
+    return error.type == ErrorType.UNDECIDED or (error.type == ErrorType.MISSING and not error.retryable)
 
 
 def _note(context: Context, batch: Batch, batch_id: str) -> None:

@@ -76,8 +76,12 @@ def submit_rows(
     message_follows: bool = False,
     before: Callable[[], None] = lambda: None,
     callbacks: Callbacks = lambda _: (),
+    retry_of: str | None = None,
 ) -> Hint:
-    """The same for options that were read before; `before` is called right before the batch is made, or raises."""
+    """The same for options that were read before; `before` is called right before the batch is made, or raises.
+
+    `retry_of` is the id of the batch whose failed rows these are.
+    """
     kind = _find_provider(context, provider)
     queue = _check_options(context, kind, options)
     batch_id = options.choose_id()
@@ -100,6 +104,7 @@ def submit_rows(
             seed=secrets.token_hex(16),
             limits=_limits(context.settings, kind.limits),
             callbacks=messages,
+            retry_of=retry_of,
         )
         with context.storage.write(f"{name}-submission.json") as stream:
             stream.write(msgspec.json.encode(submission))

@@ -18,7 +18,7 @@ from ..security.logs import get_logger
 from ..security.names import BATCH_ID
 from ..security.paths import batch_folder
 from ..state.checks import corrupt
-from ..state.items import Batch
+from ..state.items import Batch, retry_id
 from ..state.table import State
 from ..storage import Storage
 from .context import Context
@@ -88,6 +88,15 @@ def mark_of(storage: Storage, batch_id: str) -> Mark | None:
         return read_record(storage, batch_id, _name(batch_id), Mark)
     except FileMissingError:
         return None
+
+
+def was_retried(context: Context, batch: Batch) -> bool:
+    """Whether the failed rows of a batch were sent again, also where the store forgot what it heard of that."""
+    if batch.retried_as is not None:
+        return True
+    again = retry_id(batch.id)  # an unrelated batch may have this id
+    found = context.store.get_batch(again) or mark_of(context.storage, again)
+    return found is not None and read_record(context.storage, again, found.submission, Submission).retry_of == batch.id
 
 
 def unmark(context: Context, batch: Batch) -> None:

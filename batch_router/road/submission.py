@@ -38,6 +38,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         seed: random; what is derived from it (labels) is another deployment's by no chance.
         limits: of a shard. They are fixed here, so that a repeated `convert` cuts the same shards.
         callbacks: messages to the user's app at the end of the batch.
+        retry_of: id of the batch whose failed rows these are.
     """
 
     batch_id: str
@@ -48,6 +49,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     seed: str
     limits: Limits
     callbacks: tuple[CallbackMessage, ...] = ()
+    retry_of: str | None = None
 
     @property
     def content(self) -> str:

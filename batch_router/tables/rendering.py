@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 from ..core.record import JsonObject
 from ..exceptions import ValidationError
 from ..intake.given import NamedRows
-from ..intake.options import MapOptions, SubmitOptions
+from ..intake.options import MapOptions, SubmitOptions, with_schema
 from ..security.printable import printable
 from ..settings import Settings
 from .media import Kind, part_of
@@ -73,7 +73,25 @@ def render_table(
     return _render(table_from(table, Settings.from_env()), prompt, tells, columns)
 
 
-def submission_of(table: Table, prompt: str, columns: Columns, options: MapOptions | SubmitOptions) -> SubmitOptions:
+def ask_about(table: TableLike, prompt: str, options: MapOptions, settings: Settings) -> SubmitOptions:
+    """The options of a submission that asks about each row of a table.
+
+    Args:
+        table: as callers give it.
+        prompt: of each row.
+        options: of `map`.
+        settings: with the bounds of its rows.
+
+    Raises:
+        ValidationError: says what is wrong and what to do.
+    """
+    columns = Columns(options.get("id_column"), options.get("image_column"), options.get("document_column"))
+    named = {"schema", "id_column", "image_column", "document_column"}
+    rest = cast(SubmitOptions, {name: value for name, value in options.items() if name not in named})
+    return submission_of(table_from(table, settings), prompt, columns, with_schema(rest, options.get("schema")))
+
+
+def submission_of(table: Table, prompt: str, columns: Columns, options: SubmitOptions) -> SubmitOptions:
     """The options of a submission with the rows of a table, as `render_table` makes them.
 
     Args:

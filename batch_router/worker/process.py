@@ -65,9 +65,10 @@ def stop(**_: Any) -> None:
 
 def warm_up() -> None:
     """Import the SDKs before the first step needs them: a second each. Forked children share what is imported."""
-    for name in provider_names():
+    names = provider_names()
+    for name in names:
         try:
             find_provider(name).preload()
         except Exception:  # a package that cannot be imported concerns its own batches
             log.exception("action=preload_failed provider=%s", name)
-    warn_of_unknown_variables()
+    warn_of_unknown_variables(names)

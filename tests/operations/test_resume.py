@@ -98,6 +98,17 @@ def test_a_shard_that_was_given_up(lab: Lab) -> None:
     whole(lab, ["A", "B"])
 
 
+def test_rows_that_may_be_paid_for_are_sent_again_only_on_purpose(lab: Lab) -> None:
+    """The provider promised their answers, and did not give them."""
+    lab.service.gone = {"out-0": float("inf"), "out-1": float("inf")}
+    lab.submit(requests=[{"custom_id": "a", "prompt": "A"}])
+    with lab.hurried():
+        lab.drain()
+    with pytest.raises(ValidationError, match=r"^1 rows of b are undecided or missing.*`batch-router retry b --yes`"):
+        BatchClient(lab.context).retry("b")
+    assert BatchClient(lab.context).retry("b", undecided=True) == "b-retry"
+
+
 def test_a_job_that_turns_up_after_its_shard_was_given_up(lab: Lab) -> None:
     """It was not listed while it was looked for; now it is found by its label, and no other one is created."""
     lab.service.describe = lambda job: job.done(created_at=int(time.time()))
@@ -170,6 +181,15 @@ def sent_again_and_forgotten(lab: Lab) -> None:
     sent_again(lab)
     lab.server.hdel(lab.key("b"), "retried_as")
     lab.server.delete(lab.key("b-retry"))
+
+
+def test_an_unrelated_batch_may_have_the_id_of_a_retry(lab: Lab) -> None:
+    """It keeps no batch from being taken up, and `retry` says whose the id is."""
+    lab.submit(batch_id="b-retry")
+    failed(lab)
+    with pytest.raises(ValidationError, match=r"^b-retry is another batch, and the failed rows of b would have its id"):
+        BatchClient(lab.context).retry("b")
+    assert resume(lab) == ["b", "b.0"]
 
 
 def retired(lab: Lab) -> None:
