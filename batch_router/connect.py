@@ -6,9 +6,11 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from .embedded import EmbeddedServer, running_url
 from .exceptions import FileOperationError, StoreUnavailableError
@@ -72,9 +74,9 @@ def _warn_of(variable: str, host: str) -> None:
     )
 
 
-def open_broker(settings: Settings) -> "redis.Redis":
-    """The broker's database as keys; its messages are for Celery."""
-    return broker_server(settings).client(socket_timeout=30, socket_connect_timeout=5)
+def open_broker(settings: Settings, *, impatient: bool = False) -> "redis.Redis":
+    """The broker's database as keys; its messages are for Celery. For `impatient`, see `open_store`."""
+    return broker_server(settings).client(**_patience(impatient))
 
 
 def queue_key(settings: Settings, queue: str) -> str:
@@ -82,16 +84,26 @@ def queue_key(settings: Settings, queue: str) -> str:
     return f"{settings.prefix}.{queue}"
 
 
-def open_store(settings: Settings) -> RedisStore:
-    """The store of the settings; connects when it is first used."""
+def open_store(settings: Settings, *, impatient: bool = False) -> RedisStore:
+    """The store of the settings; connects when it is first used.
+
+    Args:
+        settings: of this process.
+        impatient: whether a call fails within seconds, for what is soon asked again.
+    """
     client = state_server(settings).client(
         decode_responses=True,
         encoding_errors="backslashreplace",  # what is no UTF-8 concerns only the item that it stands in
-        socket_timeout=30,
-        socket_connect_timeout=5,
         health_check_interval=25,
+        **_patience(impatient),
     )
     return RedisStore(client, prefix=f"{settings.prefix}:")
+
+
+def _patience(impatient: bool) -> dict[str, Any]:
+    if impatient:
+        return {"socket_timeout": 2, "socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
+    return {"socket_timeout": 30, "socket_connect_timeout": 5}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -66,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             request may take a second more for each 64 KiB of rows, an answer for each KiB.
         visibility: seconds after which a provider lists a job that it made, whatever happens there; None: what the
             provider's class, or its entry in `services`, says.
+        log_format: of what our processes log: lines of text, or of JSON.
         keep_shards: how long the shards of a batch that has ended stay in the store.
         keep_payloads: how long its rows and results stay in the storage; None: until it is purged.
         max_shard_rows: rows per job, below the provider's own limit.
@@ -95,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_gate: int = 50
     http_timeout: float = 60
     visibility: float | None = None
+    log_format: Literal["text", "json"] = "text"
     keep_shards: float = 7 * 86_400
     keep_payloads: float | None = None
     max_shard_rows: int | None = None

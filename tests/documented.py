@@ -18,6 +18,8 @@ COMMANDS_TRIED = {
     "convert": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "demo": "tests/e2e/test_cli.py::test_the_demo_runs_by_itself_and_leaves_nothing_running",
     "webhook": "tests/road/test_webhooks.py::test_the_command_says_whether_a_receiver_takes_it",
+    "health": "tests/worker/test_seen.py::test_a_supervisor_sees_whether_a_worker_is_well",
+    "metrics": "tests/cli/test_metrics.py::test_a_redis_that_is_away_ends_nothing",
     "doctor": "tests/e2e/test_cli.py::test_doctor_finds_nothing_in_a_running_stack",
     "list": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "purge": "tests/e2e/test_documented.py::test_a_shell_block_runs",

@@ -30,6 +30,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("BATCH_ROUTER_RENEW_EVERY", "1", "renew_every", 1),
         ("BATCH_ROUTER_GRACE", "2", "grace", 2),
         ("BATCH_ROUTER_SWEEP_EVERY", "0.1", "sweep_every", 0.1),
+        ("BATCH_ROUTER_LOG_FORMAT", "json", "log_format", "json"),
         ("BATCH_ROUTER_QUEUE_GATE", "7", "queue_gate", 7),
         ("BATCH_ROUTER_HTTP_TIMEOUT", "9", "http_timeout", 9),
         ("BATCH_ROUTER_MAX_SHARD_ROWS", "100", "max_shard_rows", 100),

@@ -23,7 +23,9 @@ from .decisions import resolve, resume, retry
 from .demo import demo
 from .doctor import doctor
 from .exit_codes import ExitCode
+from .health import health
 from .listing import list_batches
+from .metrics import metrics
 from .purge import purge
 from .rebuild import rebuild
 from .results import results
@@ -67,6 +69,8 @@ for command in (
     purge,
     rebuild,
     doctor,
+    health,
+    metrics,
     simulate,
     storage,
     webhook,

@@ -4,9 +4,12 @@ import re
 from collections import deque
 from collections.abc import Iterator
 
-# How a record of Celery's log begins (`[2026-11-27 02:31:31,123: WARNING/MainProcess] ...`), and one of Flower's, whose
-# warnings are only that no worker has answered yet (`[W 261127 02:31:33 inspector:98] ...`).
-_RECORD = re.compile(rb"\[(?:[-\d]+ [:,\d]+: (?P<celery>[A-Z]+)/\S+\]|(?P<flower>[DIWEC]) \d+ [:\d]+ \S+\]) ?")
+# How a record of Celery's log begins (`[2026-11-27 02:31:31,123: WARNING/MainProcess] ...`), one of Flower's, whose
+# warnings are only that no worker has answered yet (`[W 261127 02:31:33 inspector:98] ...`), and one in JSON.
+_RECORD = re.compile(
+    rb"\[(?:[-\d]+ [:,\d]+: (?P<celery>[A-Z]+)/\S+\]|(?P<flower>[DIWEC]) \d+ [:\d]+ \S+\]) ?"
+    rb'|\{"time":"[-+:.T\d]+","level":"(?P<json>[A-Z]+)",'
+)
 _NEEDED = frozenset({b"WARNING", b"ERROR", b"CRITICAL", b"E", b"C"})
 # Lines that are kept for the case that the process ends.
 _KEPT = 20

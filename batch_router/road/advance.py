@@ -36,6 +36,7 @@ from .outcome import Outcome
 from .payloads import erase_late
 from .step import Step
 from .steps import find_step
+from .tally import tally_of_error, tally_of_results
 
 #: For a longer wait there is no message, only the item's time in `due`.
 LONGEST_COUNTDOWN = 60.0
@@ -92,7 +93,7 @@ def _run(running: Running, item: AnyItem, step: Step) -> Outcome:
     except (LeaseLostError, StoreUnavailableError):
         raise
     except Exception as error:  # whatever it was: it ends in a state that status shows
-        return after_failure(running, item, step, error)
+        return after_failure(running, item, step, error)._replace(tally=tally_of_error(item, error))
     return after_success(running, item, outcome)
 
 
@@ -128,6 +129,7 @@ def _commit(running: Running, item: AnyItem, step: Step, outcome: Outcome) -> Ad
             spawn=[*outcome.spawn, *outcome.notices, *warnings_of(running, item, outcome)],
             grace=running.settings.grace,
             forget=outcome.forget,
+            tally={**outcome.tally, **tally_of_results(item, outcome.facts)},
         )
         committed = running.store.commit(item.id, item.version, commit, holder=running.lease.holder)
     except Exception:  # whether it was committed is not known

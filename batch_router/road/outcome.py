@@ -1,8 +1,10 @@
 """What a step says happened. It changes nothing itself: the kernel commits it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self, Unpack, cast
 
+from ..state.base import NO_TALLY
+from ..state.census import Total
 from ..state.facts import BatchFacts, Facts, ItemFacts, NoticeFacts, ShardFacts
 from ..state.items import Notice, Shard
 from ..state.table import State
@@ -18,6 +20,7 @@ class Outcome(NamedTuple):
         spawn: shards to make.
         forget: whether the batch's shards and notices are deleted.
         notices: to make.
+        tally: what it adds to the totals of the store.
     """
 
     state: State
@@ -26,6 +29,7 @@ class Outcome(NamedTuple):
     spawn: Sequence[Shard] = ()
     forget: bool = False
     notices: Sequence[Notice] = ()
+    tally: Mapping[Total, float] = NO_TALLY
 
     def over(self, facts: ItemFacts) -> Self:
         """The outcome, with these facts where it says nothing of them."""

@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Mapping
 
+from .json_lines import JsonLines
 from .printable import printable, printable_lines
 
 # Characters of one argument, and of one traceback, that are logged.
@@ -18,6 +19,13 @@ def get_logger(name: str) -> logging.Logger:
     logger = logging.getLogger(name)
     logger.addFilter(_make_safe)
     return logger
+
+
+def log_as_json() -> None:
+    """Have all loggers of this process write JSON lines to stderr. For a program of our own, never in a host."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.getLogger().addHandler(handler)
 
 
 def _make_safe(record: logging.LogRecord) -> bool:

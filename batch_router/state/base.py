@@ -6,10 +6,12 @@ one is an error.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from ..core import BatchStatus
 from ..core.jobs import Failure, Job
+from .census import Census, Total
 from .facts import Facts
 from .items import AnyItem, Batch, Notice, Shard, Spawned
 from .table import State
@@ -71,6 +73,10 @@ class Which(NamedTuple):
 ALL = Which()
 
 
+#: Of a step that adds to no total.
+NO_TALLY: Mapping[Total, float] = MappingProxyType({})
+
+
 class Commit(NamedTuple):
     """The end of a step.
 
@@ -81,6 +87,7 @@ class Commit(NamedTuple):
         spawn: shards and notices to make; the store numbers each kind on, and they are due after `grace`.
         grace: how long spawned or woken items wait for their message before the sweep sends another.
         forget: whether the batch's shards and notices are deleted.
+        tally: what the step adds to the totals of the store.
     """
 
     state: State
@@ -89,6 +96,7 @@ class Commit(NamedTuple):
     spawn: Sequence[Spawned] = ()
     grace: float = 0
     forget: bool = False
+    tally: Mapping[Total, float] = NO_TALLY
 
 
 class Reopened(NamedTuple):
@@ -286,6 +294,9 @@ class Store(Protocol):
 
     def bound_storage(self) -> Binding | None:
         """Where payloads lie; None: that is not decided."""
+
+    def census(self) -> Census:
+        """How many items stand where, and what was added up; its cost does not grow with the number of batches."""
 
     def close(self) -> None:
         """Close the connections; another call opens them again."""

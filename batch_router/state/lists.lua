@@ -8,7 +8,8 @@
 --   accounts                      zset   [provider, credential] -> ms when a batch was last created for it
 --   labels                        hash   label -> shard id
 --   in_flight:<account>:<model>   set    ids of shards with a job that waits or runs, or may do so
--- The fields `listed` and `in_flight` of an item say where it stands; a status is a word of `BatchStatus`.
+--   standing                      hash   <kind>:<provider>:<queue, if the items have one>:<state> -> how many items
+-- The fields `listed`, `in_flight` and `counted` of an item say where it stands; a status is a word of `BatchStatus`.
 
 local open_statuses = {['"queued"'] = 'queued', ['"running"'] = 'in_progress', ['"finishing"'] = 'in_progress'}
 local longest_unused = 90 * 86400 * 1000 -- ms: as long as the ids of jobs are kept
@@ -70,14 +71,26 @@ local function list_shard(own, key, id, now)
   end
 end
 
+-- Count an item where it stands now
+local function count(own, key)
+  local f = redis.call('HMGET', key, 'kind', 'provider', 'queue', 'state', 'counted')
+  local parts = {unquoted(f[1]), unquoted(f[2]), unquoted(f[3]), unquoted(f[4])}
+  local place, before = table.concat(parts, ':'), unquoted(f[5])
+  if place == before then return end
+  if before ~= '' then redis.call('HINCRBY', own .. 'standing', before, -1) end
+  redis.call('HINCRBY', own .. 'standing', place, 1)
+  redis.call('HSET', key, 'counted', '"' .. place .. '"')
+end
+
 -- Take an item out of all lists, before its deletion
 local function unlist(own, key, id)
-  local f = redis.call('HMGET', key, 'provider', 'listed', 'label', 'in_flight')
+  local f = redis.call('HMGET', key, 'provider', 'listed', 'label', 'in_flight', 'counted')
   local label, flight = unquoted(f[3]), f[4] and cjson.decode(f[4])
   each_list(own, unquoted(f[1]), unquoted(f[2]), function(list) redis.call('ZREM', list, id) end)
   each_list(own, unquoted(f[1]), '', function(list) redis.call('ZREM', list, id) end)
   for _, list in ipairs({'ids', 'ended', 'parked'}) do redis.call('ZREM', own .. list, id) end
   if redis.call('HGET', own .. 'labels', label) == id then redis.call('HDEL', own .. 'labels', label) end
   if flight then redis.call('SREM', own .. 'in_flight:' .. flight, id) end
+  if f[5] then redis.call('HINCRBY', own .. 'standing', unquoted(f[5]), -1) end
 end
 

@@ -10,18 +10,19 @@ import msgspec
 
 from ..core.jobs import Failure
 from .base import Binding, Commit, Committed, Hint, Quarantined, Reopened
+from .census import Total
 from .checks import TRIES
 from .facts import Facts
 from .items import SCHEMA, AnyItem, Batch, Notice, Shard, Spawned, batch_id_of, notice_id, shard_id
+from .memory_census import MemoryCensus
 from .memory_lists import Kind, copy
-from .memory_walks import MemoryWalks
 from .table import State
 
 # As in `store.lua`.
 _MOST_DOUBLINGS = 12
 
 
-class MemoryStore(MemoryWalks):
+class MemoryStore(MemoryCensus):
     """See `Store`; each method does under one lock what its namesake in `store.lua` does.
 
     Args:
@@ -40,7 +41,6 @@ class MemoryStore(MemoryWalks):
         self._counting: set[str] = set()
         self._held: dict[str, tuple[int, int]] = {}
         self._unread: Counter[str] = Counter()
-        self._quarantine: dict[str, Quarantined] = {}
         self._unfetched: dict[str, set[str]] = {}
         self._pauses: dict[str, float] = {}
         self._name = secrets.token_hex(8)
@@ -73,6 +73,8 @@ class MemoryStore(MemoryWalks):
             if item.version != version or item_id not in self._due or item.schema != SCHEMA:
                 return None
             self._due[item_id] = self.now() + lease
+            if item.claimed_by is not None:
+                self._totals[Total("recoveries", item.provider, item.state)] += 1
             is_doubted = item.epoch != self.epoch
             return copy(
                 self._change(
@@ -152,6 +154,8 @@ class MemoryStore(MemoryWalks):
             unseen_cancel = self._items[batch_id_of(item_id)].cancel and not item.cancel
             self._set_due(item, 0 if unseen_cancel and commit.delay is not None else commit.delay)
             self._committed_by[item_id] = holder
+            for total, amount in commit.tally.items():
+                self._totals[total] += amount
             after = self._change(
                 item,
                 **commit.facts,

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import TypeVar, cast
 
@@ -46,6 +47,9 @@ class MemoryLists:
             return any(
                 shard.account is not None and shard.account.name == account and _may_run(shard) for shard in others
             )
+
+    def _listed(self) -> dict[tuple[str, str], int]:
+        return dict(Counter((batch.provider, _listed(batch).value) for batch in self._batches()))
 
     def _family(self, batch: Batch) -> list[AnyItem]:
         shards = (shard_id(batch.id, number) for number in range(batch.shards))

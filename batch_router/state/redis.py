@@ -13,10 +13,12 @@ from ..core.jobs import Failure
 from ..exceptions import CorruptItemError
 from ..security.logs import get_logger
 from .base import ALL, Binding, Commit, Committed, Hint, Quarantined, Reopened, Which
+from .census import Census
 from .checks import TRIES, corrupt, load_hint, load_item, passed_over, shown
 from .facts import Facts, dump_facts
 from .items import SCHEMA, AnyItem, Batch, Notice, Shard, batch_id_of, dump_item, notice_id, shard_id
 from .redis_border import raise_if_corrupt, translated
+from .redis_census import take_census
 from .redis_lists import Lists
 from .redis_server import ServerInfo, read_server
 from .redis_walks import RedisWalks
@@ -128,6 +130,7 @@ class RedisStore(RedisWalks):
             _ms(commit.grace),
             int(commit.forget),
             "" if born is None else born,
+            _json({":".join(total): amount for total, amount in commit.tally.items()}),
         )
         if not reply:
             return None
@@ -267,6 +270,11 @@ class RedisStore(RedisWalks):
     def bound_storage(self) -> Binding | None:
         found = cast("str | None", self._redis.get(f"{self._prefix}storage"))
         return None if found is None else _binding(found)
+
+    @translated
+    def census(self) -> Census:
+        providers = {provider for provider, _ in self._lists.accounts()}
+        return take_census(self._redis, self._prefix, self._own, sorted(providers))
 
     @translated
     def server(self) -> ServerInfo:

@@ -16,6 +16,7 @@
 --   epochs              hash   run id of a server -> the epoch that it goes on with, where it lost nothing
 --   epoch:<epoch>       seconds when a worker first met it
 --   layouts             set    the prefixes KEYS[2] of all versions that wrote here
+--   totals              hash   <name>:<provider>:<label> -> a number that only grows; see `census.py`
 -- Keys below the prefix KEYS[2], which has the schema of the caller's version: items of other versions hold up none of ours
 --   looked_for_times    until it expires, no worker looks for open items without a time
 --   due                 zset   item id -> ms: when a worker must look at it again
@@ -117,6 +118,11 @@ end
 -- A list that cannot be changed (its key is of another kind, a field of the item holds nonsense) stops no step
 local function list(key, id)
   if id:find('.', 1, true) then pcall(list_shard, own, key, id, now) else pcall(list_batch, own, key, id, now) end
+  pcall(count, own, key)
+end
+
+local function add_up(tally)
+  for total, amount in pairs(tally) do redis.pcall('HINCRBYFLOAT', prefix .. 'totals', total, amount) end
 end
 
 -- batch id and, by number, its shards and notices; a number that no batch has would keep the server busy for ever
@@ -174,6 +180,7 @@ local function close_one(id, wake, grace)
   redis.call('HINCRBY', key, 'version', 1)
   redis.call('ZADD', due, now + grace, id)
   touch(key)
+  list(key, id)
   return true
 end
 
@@ -203,7 +210,11 @@ function calls.claim(id, version, lease, holder, batch, schema)
     return redis.call('HGETALL', key) -- the reply to this very claim was lost
   end
   if not is_at(key, version) or not redis.call('ZSCORE', due, id) or not understands(key, schema) then return false end
-  if claimed and claimed ~= 'null' then redis.call('HINCRBY', key, 'crashes', 1) end
+  if claimed and claimed ~= 'null' then
+    redis.call('HINCRBY', key, 'crashes', 1)
+    local f = redis.call('HMGET', key, 'provider', 'state')
+    add_up({['recoveries:' .. unquoted(f[1]) .. ':' .. unquoted(f[2])] = 1})
+  end
   local name, since = epoch()
   if redis.call('HGET', key, 'epoch') ~= name then
     redis.call('HSET', key, 'doubt_since', since, 'last_doubt', since, 'epoch', name)
@@ -241,9 +252,9 @@ end
 
 -- id, fence, state (JSON), delay or -1, facts, holder (JSON), batch id or '', state to wake the batch in or '',
 -- {{counts as open, fields} of a shard or a notice to make, ...}, grace, '1' to delete the shards, and where no step has the item,
--- for an operator decides, when the item was born (seconds), else ''
+-- for an operator decides, when the item was born (seconds), else ''; {total: what the step adds to it}
 -- Returns {version, hint, ...} or false.
-function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn, grace, forget, born)
+function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn, grace, forget, born, tally)
   local key = item_key(id)
   local is_ours
   if born ~= '' then is_ours = rests(key, fence, born) else is_ours = holds(key, fence, holder) end
@@ -264,6 +275,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   end
   redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
   redis.call('HDEL', key, 'claimed_by')
+  add_up(cjson.decode(tally))
   touch(key)
   if forget == '1' then forget_shards(id) end
   list(key, id)
@@ -286,6 +298,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
     redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1, 'epoch', name)
     redis.call('HSET', child_key, 'created_at', seconds, 'updated_at', seconds)
     if not is_notice then redis.call('HSET', own .. 'labels', unquoted(spawned[2].label), child) end
+    list(child_key, child)
     redis.call('ZADD', due, now + grace, child)
     if spawned[1] then
       redis.call('HSET', child_key, 'counts', 'true')

@@ -8,6 +8,7 @@ from celery import Celery
 from celery.app.utils import Settings as CelerySettings
 
 from ..connect import broker_server
+from ..security.logs import log_as_json
 from ..settings import Settings
 from .broker import AMQP
 from .flower import only_look
@@ -37,6 +38,7 @@ class _OwnSettings(CelerySettings):
 class GuestApp(Celery):
     """An app that changes nothing of another app's in its process, and takes nothing of it."""
 
+    log_cls = "batch_router.worker.logs:WorkerLogging"
     _pool: Any = None
 
     @Celery.conf.getter
@@ -64,6 +66,8 @@ class GuestApp(Celery):
             program.auto_envvar_prefix = None
             if program.invoked_subcommand == "flower":
                 only_look()
+                if Settings.from_env().log_format == "json":
+                    log_as_json()  # tornado then adds no lines of its own form
         return {}
 
     @user_options.setter

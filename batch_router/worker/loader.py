@@ -59,6 +59,8 @@ class Loader(AppLoader):
         _refuse_options(command)
         try:
             settings = Settings.from_env()
+            if settings.log_format == "json":
+                command.obj.quiet = True  # no banner among the lines
             check_home(settings.home)
             provider_names(settings)  # a wrong file of services is told now, too
             broker_server(settings)  # where there is none, the command says so now

@@ -1,21 +1,16 @@
-"""Which queue a step goes to, and how a message is made."""
+"""How the message for an item is made."""
 
 from celery import chain
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
-from ..providers import find_provider
+from ..road.queues import queue_of
 from ..security.logs import get_logger
 from ..state.base import Hint
 from ..state.table import remaining_road
 from .app import app
 
 log = get_logger(__name__)
-
-
-def queue_of(hint: Hint) -> str:
-    """The queue of the step that an item waits for: the item's own or its provider's, where there is one."""
-    return hint.queue or find_provider(hint.provider).queue or str(hint.state.queue)
 
 
 def task_id(hint: Hint) -> str:

@@ -14,6 +14,7 @@ from ..exceptions import StoreUnavailableError, ValidationError
 from ..operations.rebuild import find_again
 from ..road.context import Context
 from ..road.journal import settle
+from ..road.queues import queue_of
 from ..road.rounds import Rounds
 from ..security.logs import get_logger
 from ..settings import Settings
@@ -21,7 +22,7 @@ from ..state.base import SWEEPING, Hint
 from ..state.items import batch_id_of
 from .process import context, is_stopping
 from .queues import Queues
-from .routing import publish, queue_of
+from .routing import publish
 from .unattended import Unattended
 
 log = get_logger(__name__)

@@ -75,6 +75,8 @@ def test_what_needs_attention_is_shown() -> None:
         b"[2026-11-27 02:31:35,123: WARNING/ForkPoolWorker-1] action=waiting\n": False,
         b"[W 261127 02:31:33 inspector:98] Inspect method conf failed\n": False,
         b"[E 261127 02:31:34 web:1] HTTPServerRequest\n": True,
+        b'{"time":"2026-11-27T08:28:57.161+00:00","level":"INFO","logger":"celery.apps.worker"}\n': False,
+        b'{"time":"2026-11-27T08:28:58.161+00:00","level":"WARNING","logger":"batch_router.worker"}\n': True,
     }
     assert {line: attention.takes(line) for line in lines} == lines
     assert next(iter(attention.last_lines())).startswith(b" ----")

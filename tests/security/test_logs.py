@@ -1,16 +1,20 @@
 """The log of a worker: nothing that is logged looks like another line of it, or steers a terminal."""
 
 import io
+import json
 import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from celery.app.defaults import DEFAULT_PROCESS_LOG_FMT
 from celery.app.log import TaskFormatter
 
+from batch_router.security.json_lines import JsonLines
 from batch_router.security.logs import get_logger
 
 FORGED = "x\n[2026-11-26 16:00:00,000: CRITICAL/MainProcess] all is lost\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202e\u2028"
@@ -100,3 +104,48 @@ def test_a_logger_is_made_safe_once() -> None:
     """Asking for it again gives the same logger, which filters once."""
     assert get_logger(log.name) is log
     assert len(log.filters) == 1
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What is written of our lines as JSON."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    log.removeHandler(handler)
+
+
+def test_a_json_line_has_the_facts_of_its_message(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """By their names in the template, numbers as numbers; no value of a text becomes a fact, or another field."""
+    log.warning("action=%s_failed item=%s delay=%.1f times=%d: why error=%r", "a", "b.0 next=c", 0.25, 3, "x y=z")
+    log.error("action=left_alone first=%s: another version", "b.1")
+    log.info("level=%s time=%s 100%% of %s", "CRITICAL", 0, "it")
+    log.info("100 % of item=")
+    first, second, third, fourth = lines()
+    assert first["message"] == "action=a_failed item=b.0 next=c delay=0.2 times=3: why error='x y=z'"
+    facts = {"action": "a_failed", "item": "b.0 next=c", "delay": 0.25, "times": 3, "error": "x y=z"}
+    usual = {"time", "level", "logger", "process", "message"}
+    assert {name: it for name, it in first.items() if name not in usual} == facts
+    assert (second["action"], second["first"], second["level"]) == ("left_alone", "b.1", "ERROR")
+    assert (third["level"], third["message"]) == ("INFO", "level=CRITICAL time=0 100% of it")
+    assert fourth["message"] == "100 % of item="
+    assert datetime.fromisoformat(first["time"]).utcoffset() == timedelta(0)
+
+
+def test_nothing_forges_a_json_line(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """A hostile text stays within its line, bounded, and so does a traceback and another program's message."""
+    other = logging.getLogger(f"{log.name}.another")
+    for logger in (log, other):
+        logger.warning("item=%s", FORGED)
+        try:
+            raise HostileError
+        except HostileError:
+            logger.exception("\ud800%s", "x" * 1_000_000)
+    written = lines()
+    assert [record["level"] for record in written] == ["WARNING", "ERROR"] * 2
+    assert all("HostileError" in record["exception"] for record in written[1::2])
+    assert all(RAW.search(value) is None for record in written for value in record.values())
+    assert all(len(json.dumps(record)) < 50_000 for record in written)
