@@ -74,9 +74,9 @@ def test_a_worker_logs_json(environment: dict[str, str]) -> None:
         client = BatchClient(context)
         rows = [{"custom_id": "a", "prompt": "b"}]
         client.submit(provider="openai", model="m", requests=rows, batch_id="seen")
-        with worker(environment, "-P", "prefork", "-c", "1") as running:
-            with pytest.raises(BatchFailedError, match="no API key"):
-                client.wait("seen", timeout=60)
+        ends = pytest.raises(BatchFailedError, match="no API key")
+        with worker(environment, "-P", "prefork", "-c", "1") as running, ends:
+            client.wait("seen", timeout=60)
         written = running.log.read_text()
     begin = written.index("{")  # as root, Celery warns of that before it logs
     lines = [line for line in written[begin:].splitlines() if line and line != "worker: Warm shutdown (MainProcess)"]
