@@ -52,6 +52,7 @@ FAMILIES = {
     "quarantined_items": Family("Items that workers cannot read"),
     "rows_total": Family("Rows that have a result, by its status", ("provider", "result")),
     "tokens_total": Family("Tokens of all answers that were read", ("provider", "kind")),
+    "cost_dollars_total": Family("US dollars for tokens whose price is known", ("provider",)),
     "recoveries_total": Family("Items taken over from a worker that fell silent", ("provider", "state")),
     "provider_errors_total": Family("Steps that a call to the provider made fail", ("provider", "type")),
 }
@@ -139,7 +140,8 @@ def _samples_of_census(census: Census) -> Iterator[Sample]:
     yield Sample("quarantined_items", census.quarantined)
     for total, amount in census.totals.items():
         if (name := f"{total.name}_total") in FAMILIES:  # another version may add up more
-            yield Sample(name, amount, (total.provider, total.label))
+            labels = (total.provider, total.label)
+            yield Sample(name, amount, labels[: len(FAMILIES[name].labels)])
 
 
 def _samples_of_broker(settings: Settings) -> Iterator[Sample]:

@@ -1,11 +1,12 @@
-"""What a step adds to the totals of the store: rows and tokens of results, errors of providers."""
+"""What a step adds to the totals of the store: rows, tokens and cost of results, errors of providers."""
 
 from typing import cast
 
 from ..exceptions import ProviderAPIError
 from ..state.census import Total
 from ..state.facts import Facts, ShardFacts
-from ..state.items import AnyItem, Part, Shard
+from ..state.items import AnyItem, Shard
+from ..state.parts import Part
 
 _NOTHING = Part(name="")
 
@@ -33,4 +34,5 @@ def _amounts(part: Part) -> dict[tuple[str, str], float]:
         ("rows", "expired"): part.expired,
         ("tokens", "input"): part.tokens.input_tokens,
         ("tokens", "output"): part.tokens.output_tokens,
+        ("cost_dollars", "known"): float(part.cost or 0),
     }

@@ -24,9 +24,9 @@ class Total(NamedTuple):
     """What a store adds up for as long as it lives; no purge takes from it.
 
     Attributes:
-        name: `rows`, `tokens`, `provider_errors` or `recoveries`.
-        label: of the rows, their ends; of the tokens, `input` or `output`; of the errors, their types; of the
-            recoveries, the states of the items.
+        name: `rows`, `tokens`, `cost_dollars`, `provider_errors` or `recoveries`.
+        label: of the rows, their ends; of the tokens, `input` or `output`; of the cost, `known`; of the errors, their
+            types; of the recoveries, the states of the items.
     """
 
     name: str
