@@ -37,6 +37,15 @@ def find_key(provider: type[Provider], name: str, file: Path | None) -> str:
     return key
 
 
+def may_have_key(provider: type[Provider], file: Path | None) -> bool:
+    """Whether this process can call a provider: a variable or a file may have a key of any name, or none is needed."""
+    return (
+        file is not None
+        or not provider.key_variables
+        or any(name.startswith(provider.key_variables) for name in os.environ)
+    )
+
+
 def _from_file(provider: str, name: str, file: Path | None) -> str | None:
     if file is None:
         return None

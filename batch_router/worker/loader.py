@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 from celery.loaders.app import AppLoader
-from celery.signals import worker_shutting_down
+from celery.signals import celeryd_after_setup, worker_shutting_down
 from celery.utils.collections import force_mapping
 
 from ..connect import broker_server
@@ -92,7 +92,7 @@ class Loader(AppLoader):
         except BatchRouterError as error:
             raise _CannotWorkError(str(error)) from error
         worker_shutting_down.connect(process.stop)  # at once, where the pool has only this process (solo)
-        process.warm_up()
+        celeryd_after_setup.connect(process.warm_up)  # its queues are known then, and its pool has not forked
 
     def on_worker_shutdown(self) -> None:
         """Also where the end was asked for by remote control, for which there is no signal."""

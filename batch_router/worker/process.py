@@ -8,13 +8,15 @@ from functools import cache
 from typing import Any
 
 from ..connect import open_context
-from ..providers import find_provider, provider_names
+from ..credentials import may_have_key
+from ..providers import Provider, find_provider, provider_names
 from ..road import storage_mark
 from ..road.context import Context
 from ..road.service_mark import bind_services
 from ..security.logs import get_logger
 from ..settings import Settings, warn_of_unknown_variables
 from .delivery import deliver
+from .queues import CALLING_QUEUES
 
 log = get_logger(__name__)
 
@@ -63,12 +65,29 @@ def stop(**_: Any) -> None:
     _stopping[0] = 1
 
 
-def warm_up() -> None:
-    """Import the SDKs before the first step needs them: a second each. Forked children share what is imported."""
+def warm_up(*, instance: Any, **_: Any) -> None:
+    """Import the SDKs that this worker will call before its first step needs them: a second or two each.
+
+    Forked children share what is imported. The first step that calls another SDK imports it.
+
+    Args:
+        instance: the worker, which knows its queues and has no children yet.
+    """
+    queues = set(instance.app.amqp.queues.consume_from)
+    settings = Settings.from_env()
     names = provider_names()
     for name in names:
         try:
-            find_provider(name).preload()
+            provider = find_provider(name)
+            if _is_called(provider, queues, settings):
+                provider.preload()
         except Exception:  # a package that cannot be imported concerns its own batches
             log.exception("action=preload_failed provider=%s", name)
     warn_of_unknown_variables(names)
+
+
+def _is_called(provider: type[Provider], queues: set[str], settings: Settings) -> bool:
+    """Whether steps of these queues call the provider, as far as is known before there is one."""
+    if provider.queue is not None:
+        return any(map(provider.owns_queue, queues))
+    return not queues.isdisjoint(CALLING_QUEUES) and may_have_key(provider, settings.credentials)

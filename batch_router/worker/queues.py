@@ -13,6 +13,8 @@ from ..providers import find_provider, provider_names
 
 #: `io` talks to providers, `cpu` converts and normalizes, `poll` looks at jobs.
 DEFAULT_QUEUES = ("io", "cpu", "poll")
+#: Those whose steps call a service.
+CALLING_QUEUES = ("io", "poll")
 
 
 def is_queue(name: str) -> bool:

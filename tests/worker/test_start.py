@@ -94,6 +94,30 @@ def test_doctor_names_a_worker_whose_sweep_does_not_run(environment: dict[str, s
     assert "worker io@host" in program(environment, "doctor").stdout
 
 
+#: What the app's worker does before it forks, and whose clients it has imported then.
+BEFORE_THE_FORK = """
+import sys
+from celery.signals import celeryd_after_setup
+from batch_router.worker import app
+worker = app.Worker(queues=sys.argv[1], pool="solo")
+celeryd_after_setup.send("a worker", instance=worker, conf=app.conf)
+clients = {f"batch_router.providers.{name}.client": name for name in ("anthropic", "google", "openai", "vllm")}
+print([name for module, name in clients.items() if module in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    ("queues", "imported"),
+    [("cpu", "[]"), ("poll", "['openai']"), ("io,cpu", "['openai']"), ("gpu.small", "['vllm']")],
+)
+def test_a_worker_imports_the_sdks_that_it_calls(tmp_path: Path, valkey: str, queues: str, imported: str) -> None:
+    """Those of providers with a key, of whatever name, if its queues call them: each takes seconds and memory."""
+    environment = environment_of(tmp_path / tmp_path.name, valkey, OPENAI_API_KEY_TEAM="sk-test")
+    command = [sys.executable, "-c", BEFORE_THE_FORK, queues]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{imported}\n", done.stderr
+
+
 def test_a_worker_waits_for_its_server(tmp_path: Path) -> None:
     """It says so, and begins when the server is there."""
     folder, home = tmp_path / "server", tmp_path / "home"
