@@ -11,6 +11,7 @@ from ..intake.options import read_options
 from ..providers import find_provider
 from ..settings import Settings
 from .exit_codes import ExitCode
+from .options import json_option
 from .rows import RowOptions, options_of, row_options
 from .standard_input import file_of
 from .terminal import say, tell_lines
@@ -18,8 +19,10 @@ from .terminal import say, tell_lines
 
 @click.command()
 @row_options
-def convert(file: Path, provider: str, **given: Unpack[RowOptions]) -> int:
+@json_option
+def convert(file: Path, provider: str, as_json: bool, **given: Unpack[RowOptions]) -> int:
     """Print the rows of a JSONL FILE (-: standard input) as the provider gets them. Needs no server."""
+    del as_json  # it prints nothing but JSON lines
     settings = Settings.from_env()
     kind = find_provider(provider, settings)
     options = read_options(options_of(given))

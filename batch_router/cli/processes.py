@@ -1,5 +1,6 @@
 """The processes of the local stack: started, watched, started again when they end, and ended together."""
 
+import os
 import queue
 import signal
 import threading
@@ -158,6 +159,10 @@ class Processes:
             return
         for line in course.attention.last_lines():
             self._shown.line(name, line)
+        if code == os.EX_CONFIG:  # a worker that started again would end in the same way
+            self._shown.tell(f"{name} cannot work with these settings, as it says above (rc={code}): the stack ends")
+            self._code = ExitCode.USAGE
+            return
         if now - course.since > _LONG_RUN:
             course.pause = _FIRST_PAUSE
         self._shown.tell(f"{name} ended (rc={code}); it starts again in {course.pause:.0f} s")

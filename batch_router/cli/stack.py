@@ -14,9 +14,9 @@ from honcho.environ import parse_procfile
 from ..connect import broker_server, embedded_server
 from ..exceptions import StoreUnavailableError, ValidationError
 from ..providers import provider_names
-from ..road.service_mark import bind_services
+from ..road.service_mark import bind_services, services_of
 from ..security.files import make_home
-from ..settings import PREFIX, Settings
+from ..settings import PREFIX, Settings, warn_of_unknown_variables
 from ..startup import check_base_urls, check_server, check_settings
 from ..storage import FolderStorage
 from .exit_codes import ExitCode
@@ -48,12 +48,13 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None, verbose
     check_settings(settings)
     check_base_urls(settings)
     make_home(settings.home)
-    provider_names(settings)  # a wrong file of services is told now, before the workers start, and a wrong scenario
+    # A wrong file of services is told now, before the workers start, and a wrong scenario.
+    warn_of_unknown_variables(provider_names(settings))
     load_scenario(scenario)
     with ExitStack() as stack:
         simulated = simulated or scenario is not None
         stack.enter_context(own(settings.home, simulated=simulated))
-        bind_services(FolderStorage(settings.home), simulated=simulated or settings.simulated)
+        _bind(settings, simulated=simulated)
         providers = SimulatedProviders(settings.home, scenario) if simulated else None
         if settings.redis_url is None:
             stack.enter_context(embedded_server(settings))
@@ -61,6 +62,12 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None, verbose
         with suppress(StoreUnavailableError):  # workers wait for it
             check_server(settings)
         return _run(settings, commands, providers, verbose=verbose)
+
+
+def _bind(settings: Settings, *, simulated: bool) -> None:
+    """Decide where the batches of all providers go, also of those that have no key yet."""
+    everywhere = dict.fromkeys(provider_names(settings), simulated or settings.simulated)
+    bind_services(FolderStorage(settings.home), everywhere | ({} if simulated else services_of(settings)))
 
 
 def _commands(names: Sequence[str]) -> dict[str, str]:

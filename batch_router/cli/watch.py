@@ -46,7 +46,7 @@ def wait_for(client: BatchClient, batch_ids: Sequence[str], as_json: bool, timeo
         with follow(stderr()) as show:
             ended = _wait(client, batch_ids, timeout, show)
     except KeyboardInterrupt:
-        say_how_to_come_back(batch_ids)
+        say_how_to_come_back(batch_ids, f"watch {' '.join(batch_ids)}")
         raise
     for each in ended:
         if as_json:
@@ -57,10 +57,10 @@ def wait_for(client: BatchClient, batch_ids: Sequence[str], as_json: bool, timeo
     return max(map(exit_code_of, ended))
 
 
-def say_how_to_come_back(batch_ids: Sequence[str]) -> None:
-    """What a user reads who interrupts a wait."""
+def say_how_to_come_back(batch_ids: Sequence[str], command: str) -> None:
+    """What a user reads who interrupts a wait; the command takes it up again."""
     what = "the batch goes on" if len(batch_ids) == 1 else "the batches go on"
-    say(f"{what}; to come back: batch-router watch {' '.join(batch_ids)}")
+    say(f"{what}; to come back: batch-router {command}")
 
 
 def _wait(

@@ -11,7 +11,8 @@ from ..security.signatures import read_secrets
 from ..security.webhook_urls import check_webhook, place_of
 from ..settings import Settings
 from .exit_codes import ExitCode
-from .terminal import tell
+from .options import json_option
+from .terminal import tell, tell_json
 
 
 @click.group()
@@ -21,7 +22,8 @@ def webhook() -> None:
 
 @webhook.command()
 @click.argument("url")
-def test(url: str) -> int:
+@json_option
+def test(url: str, as_json: bool) -> int:
     """Send a signed test event to URL now, and print the answer."""
     from ..road.webhooks import encode, post
 
@@ -32,7 +34,14 @@ def test(url: str) -> int:
         body = encode("webhook.test", now, {"message": "batch-router webhook test"})
         answer = post(settings, url, f"msg_{secrets.token_hex(16)}", body, now)
     except WebhookRefusedError as error:
-        tell(str(error))
+        _tell(as_json, taken=False, words=str(error))
         return ExitCode.FOUND_SOMETHING
-    tell(f"{printable(place_of(url))} answers {answer}: it takes the webhook")
+    _tell(as_json, taken=True, words=f"{printable(place_of(url))} answers {answer}: it takes the webhook")
     return ExitCode.OK
+
+
+def _tell(as_json: bool, *, taken: bool, words: str) -> None:
+    if as_json:
+        tell_json({"version": 1, "taken": taken, "message": words})
+    else:
+        tell(words)

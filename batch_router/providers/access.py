@@ -27,7 +27,7 @@ class Access:
         self._key = key
         # A digest takes tens of milliseconds, and a shard that looks for its job asks at each look.
         self._known = lru_cache(self._compare)
-        if url is not None and urlsplit(url).scheme == "http" and not _is_this_machine(url):
+        if url is not None and urlsplit(url).scheme == "http" and not is_this_machine(url):
             _warn_of_plain_text(self.service)
 
     def __getstate__(self) -> dict[str, object]:
@@ -59,7 +59,8 @@ def _warn_of_plain_text(service: str) -> None:
     log.warning("%s is called over http://: keys, prompts and answers go through the network unencrypted", service)
 
 
-def _is_this_machine(url: str) -> bool:
+def is_this_machine(url: str) -> bool:
+    """Whether a URL names this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from ..exceptions import FileMissingError, FileOperationError, ValidationError
 from ..security.files import check_home, make_home, open_regular, stat_regular
 from ..security.paths import check_shard_folder, folder_below, is_name
+from ..system_errors import describe
 from .contract import ReadRange, StoredObject
 
 if TYPE_CHECKING:
@@ -172,4 +173,4 @@ def _refuse_folder(error: OSError) -> None:
 
 def _failed(name: str, error: OSError) -> FileOperationError:
     kind = FileMissingError if isinstance(error, FileNotFoundError) else FileOperationError
-    return kind(f"{name}: {error.strerror or type(error).__name__}")
+    return kind(describe(error, name))

@@ -12,7 +12,7 @@ from ..credentials import may_have_key
 from ..providers import Provider, find_provider, provider_names
 from ..road import storage_mark
 from ..road.context import Context
-from ..road.service_mark import bind_services
+from ..road.service_mark import bind_services, services_of
 from ..security.logs import get_logger
 from ..settings import Settings, warn_of_unknown_variables
 from .delivery import deliver
@@ -48,7 +48,7 @@ def bind_storage() -> None:
     with closing(open_context(Settings.from_env())) as opened:
         storage_mark.bind(opened)
         # Here alone: a caller of `submit_batch` has a context, too, and does not know where the workers send its rows.
-        bind_services(opened.storage, simulated=opened.settings.simulated)
+        bind_services(opened.storage, services_of(opened.settings))
 
 
 # Connections, locks and the lease keeper's thread do not survive a fork.

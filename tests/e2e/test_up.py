@@ -46,7 +46,7 @@ def test_a_killed_stack_leaves_nothing_running(tmp_path: Path) -> None:
         wait_until_alone(stack.home)
         del stack.environment["BATCH_ROUTER_SIMULATED"]
         real = stack.cli("up")
-        assert (real.returncode, "go to simulated providers" in real.stderr) == (2, True), real.stderr
+        assert (real.returncode, "go to a simulated service" in real.stderr) == (2, True), real.stderr
 
 
 @pytest.mark.parametrize("by", ["SIGHUP", "a reader that is gone"])
@@ -61,6 +61,16 @@ def test_a_stack_ends_with_its_terminal(by: str, tmp_path: Path) -> None:
         up.stdout.close()
         assert up.wait(_END_WITHIN) == 130
     wait_until_alone(tmp_path)
+
+
+def test_a_stack_whose_worker_cannot_work_ends(tmp_path: Path, valkey: str) -> None:
+    """A setting that only workers read is wrong: its sentence is shown once, and no worker is started again."""
+    environment = clean_environment(tmp_path, BATCH_ROUTER_REDIS_URL=valkey, BATCH_ROUTER_CELERY_CONFIG="nope")
+    command = [sys.executable, "-m", "batch_router.cli", "up", "io"]
+    up = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert up.returncode == 2, up
+    assert up.stdout.count("Error: BATCH_ROUTER_CELERY_CONFIG: No module named 'nope'") == 1
+    assert "io cannot work with these settings, as it says above (rc=78): the stack ends" in up.stdout
 
 
 def test_what_needs_attention_is_shown() -> None:
@@ -102,7 +112,8 @@ def submits_in_the_first_seconds(home: Path) -> None:
     done = subprocess.run(command, env=clean_environment(home), input=row, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert b"waiting for a worker on the queue 'gpu'" in done.stderr
-    assert [mark.name for mark in (home / "service-marks").iterdir()] == ["simulated"]  # a client decides nothing
+    # A client decides nothing.
+    assert {mark.name.rpartition("-")[2] for mark in (home / "service-marks").iterdir()} == {"simulated"}
 
 
 def wait_until_alone(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,3 +163,31 @@ def test_storage_that_fails_for_days_loses_nothing(
     assert len(client.made) == 1
     assert told
     assert all("the system says: gone; since " in each and "; next try at " in each for each in told)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """The system refuses to let files of this process grow beyond a size, as a full disk does; no root is needed."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_answers_that_the_system_does_not_let_be_written_are_fetched_later(
+    context: Context, clock: Clock, client: OddClient
+) -> None:
+    """`status` says what to do, no half of an object is left, and when it was done, the batch completes."""
+    rows = [{"custom_id": f"q{number}", "prompt": f"Row {number}{' ' * 100_000}"} for number in range(3)]
+    batch_id = BatchClient(context).submit("echo", requests=rows, model="m")
+    carry_on(context, clock, batch_id, until=lambda: bool(client.made))
+    began = clock.now
+    with files_of_at_most(50_000):
+        carry_on(context, clock, batch_id, until=lambda: clock.now > began + HOUR)
+        waiting = BatchClient(context).status(batch_id).waiting_for or ""
+    assert "File too large: raise the limit of this user's files (`ulimit -f`); since " in waiting
+    assert not list(context.settings.home.rglob(".*"))
+    outcome = carry_on(context, clock, batch_id)
+    assert (outcome.status.status, len(outcome.results), len(client.made)) == ("completed", 3, 1)

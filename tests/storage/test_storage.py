@@ -87,7 +87,7 @@ except FileOperationError as error:
     print(error.retryable, error)
 """
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
-    assert done.stdout == "True a/b: File too large\n", done.stderr
+    assert done.stdout == "True a/b: File too large: raise the limit of this user's files (`ulimit -f`)\n", done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
