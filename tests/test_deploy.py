@@ -94,6 +94,7 @@ def test_secrets_are_only_where_they_are_needed() -> None:
         "cpu": redis,
         "gpu": redis | webhooks | {"VLLM_API_KEY", "BATCH_ROUTER_VLLM_BASE_URL"},
         "flower": {"BATCH_ROUTER_BROKER_URL", "FLOWER_BASIC_AUTH"},
+        "metrics": redis,
     }
     shown = [service["command"] for service in services().values()]
     shown += [service["healthcheck"] for service in services().values() if "healthcheck" in service]
@@ -126,13 +127,6 @@ def test_valkey_gets_its_password_by_stdin(tmp_path: Path) -> None:
             assert b"hush4711" not in command
         finally:
             server.terminate()  # reaches the server: it took the place of the shell
-
-
-@pytest.mark.parametrize("provider", [name for name in provider_names() if find_provider(name).key_variables])
-def test_each_provider_is_reached_from_the_containers(provider: str) -> None:
-    """Its keys and its address are passed on where they are set, and nothing where they are not."""
-    for variable in (*find_provider(provider).key_variables, f"{PREFIX}{provider.upper()}_BASE_URL"):
-        assert f"      {variable}: ${{{variable}:-}}\n" in COMPOSE
 
 
 def test_the_settings_exist() -> None:

@@ -1,5 +1,7 @@
 """The numbers of a store on Redis, from its counters and lists: three round trips, however many batches there are."""
 
+import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 Name = TypeVar("Name")
 
 _KINDS = ("batch", "shard", "notice")
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def take_census(client: "redis.Redis", prefix: str, own: str, providers: Iterable[str]) -> Census:
@@ -66,7 +69,8 @@ _LISTED = tuple(each for each in BatchStatus if each not in (BatchStatus.VALIDAT
 def _read(counters: Mapping[str, str], read: Callable[[str], Name]) -> Iterator[tuple[Name, float]]:
     for name, value in counters.items():
         with suppress(ValueError):
-            yield read(name), max(0.0, float(value))
+            if math.isfinite(number := float(value)):
+                yield read(name), max(0.0, number)
 
 
 def _standing(name: str) -> Standing:
@@ -83,7 +87,7 @@ def _standing(name: str) -> Standing:
 
 def _total(name: str) -> Total:
     what, provider, label = name.split(":")
-    if not PROVIDER.fullmatch(provider):
+    if not PROVIDER.fullmatch(provider) or not _WORD.fullmatch(label):
         raise ValueError(name)
     return Total(what, provider, label)
 

@@ -1,4 +1,4 @@
-"""`python -m tests.house`: measures the source, prints a table, and ends with 1 where a bound is exceeded.
+"""`python -m tests.house`: measures the source, prints a table, and ends with 1 where something is amiss.
 
 With `--report` it prints the same and ends with 0.
 """
@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from .compose import measure_compose
 from .imports import measure_imports
 from .sizes import measure_sizes
 from .source import Measure, read_modules
@@ -32,7 +33,10 @@ def show(measures: list[Measure]) -> None:
 
 
 def main() -> None:
-    measures = measure(_ROOT, Path(__file__).with_name("exceptions.toml"))
+    measures = [
+        *measure(_ROOT, Path(__file__).with_name("exceptions.toml")),
+        measure_compose((_ROOT / "deploy" / "compose.yaml").read_text()),
+    ]
     show(measures)
     faults = [fault for each in measures for fault in each.faults]
     for fault in faults:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from .__main__ import measure
+from .compose import measure_compose
 
 CLEAN = '"""A module."""\n\n\ndef small() -> int:\n    return 1\n'
 UNTYPED = "from typing import Any\n\nx: dict[str, Any] = {}\n"
@@ -57,3 +58,30 @@ def test_exceptions_are_listed_only_while_they_are_needed(
 ) -> None:
     """A listed file or import is no fault; a name that is no longer needed is one."""
     assert [fault.partition(":")[0] for fault in faults(tmp_path, source, listed)] == left
+
+
+COMPOSE = (Path(__file__).parents[2] / "deploy" / "compose.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "fault"),
+    [
+        ("x", "x", None),
+        ("${ANTHROPIC_API_KEY:-}", "${ANTHROPIC_KEY:-}", "io calls anthropic, and does not get ANTHROPIC_API_KEY"),
+        ("GEMINI_API_KEY:", "GEMINI_KEY:", "io calls google, and does not get GEMINI_API_KEY"),
+        ("VLLM_API_KEY:", "VLLM_KEY:", "gpu calls vllm, and does not get VLLM_API_KEY"),
+        ("-Q cpu", "-Q io", "no service has a worker for cpu"),
+        ("-P prefork", "--poool prefork", "cpu: No such option"),
+        ("--address=", "--adress=", "flower: No such option"),
+        ("metrics --host", "metric --host", "metrics: batch-router has no command 'metric'"),
+        ("health, --queue, cpu", "health, --kue, cpu", "cpu: No such option"),
+        ("--queue, io, --queue, poll", "--queue, io", "the health check of io does not ask about io, poll"),
+        ("-n io@%h", "-n io@somewhere", "io: the worker's name 'io@somewhere' does not end with @%h"),
+        ('--port, "5555"]', '--port, "555555"]', "flower: Invalid value for '--port'"),
+    ],
+)
+def test_the_compose_file_fits_the_code(there: str, instead: str, fault: str | None) -> None:
+    """It has no fault as it is; a key that is left out, a queue, a command or an option that is none is one."""
+    faults = measure_compose(COMPOSE.replace(there, instead)).faults
+    assert fault is not None or faults == []
+    assert fault is None or any(each.startswith(f"compose.yaml: {fault}") for each in faults), faults

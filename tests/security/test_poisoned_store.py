@@ -21,7 +21,7 @@ from batch_router import BatchClient
 from batch_router.cli import cli
 from batch_router.connect import open_store
 from batch_router.core.jobs import Account
-from batch_router.exceptions import BatchRouterError, CorruptItemError, FileOperationError
+from batch_router.exceptions import BatchRouterError, CorruptItemError, FileOperationError, StoreUnavailableError
 from batch_router.operations.orphans import find_strays
 from batch_router.road.advance import advance
 from batch_router.road.context import Clients, Context
@@ -29,6 +29,7 @@ from batch_router.road.lease import LeaseKeeper
 from batch_router.road.payloads import erase
 from batch_router.settings import Settings
 from batch_router.state.base import Commit
+from batch_router.state.census import Standing
 from batch_router.state.checks import TRIES
 from batch_router.state.items import SCHEMA
 from batch_router.state.redis import RedisStore
@@ -435,3 +436,24 @@ def test_a_walk_that_another_program_wrote_is_walked_again(context: Context, val
             client.delete(f"{context.settings.prefix}:walk:a")
             client.hset(f"{context.settings.prefix}:walk:a", mapping={"began_at": "1", "since": "1", **poison})
             assert context.store.get_walk("a", ["rows:1"]) is None
+
+
+def test_a_poisoned_counter_is_no_metric(context: Context, server: "redis.Redis") -> None:
+    """Counters and due items that batch_router cannot have written are left out; the others are counted."""
+    running(context, "good")
+    own, prefix = f"{context.settings.prefix}:v{SCHEMA}:", f"{context.settings.prefix}:"
+    names = ["x", "shard:openai::nope", "cow:openai::queued", "shard:../..::queued", "shard:openai:a b:queued"]
+    values = {"shard:openai::parked": "-1e999", "shard:openai::creating": "many", "shard:openai::polling": "-3"}
+    standing: dict[Any, Any] = dict.fromkeys(names, "7") | values
+    server.hset(f"{own}standing", mapping=standing)
+    server.hset(f"{prefix}totals", mapping={"rows:openai:\x1b[2J": "1", "rows:../..:x": "1", "rows": "1"})
+    server.zadd(f"{own}due", {"../../x": 0, "good.7": 0})
+    server.hset(key(context, "good.7"), mapping={"kind": "[" * 100_000, "provider": '"openai"', "state": "{"})
+    census = context.store.census()
+    places = {(place.kind, place.state): number for place, number in census.items.items() if number}
+    assert places == {("batch", State.RUNNING): 1, ("shard", State.UPLOADING): 1}
+    assert census.totals == {}
+    assert set(census.first_overdue) <= {Standing("shard", "openai", None, State.UPLOADING)}
+    server.set(f"{own}standing", "x")
+    with pytest.raises(StoreUnavailableError):
+        context.store.census()
