@@ -16,6 +16,8 @@ PAGES = (
 COMMANDS_TRIED = {
     "cancel": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "convert": "tests/e2e/test_documented.py::test_a_shell_block_runs",
+    "costs": "tests/e2e/test_documented.py::test_a_shell_block_runs",
+    "estimate": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "demo": "tests/e2e/test_cli.py::test_the_demo_runs_by_itself_and_leaves_nothing_running",
     "webhook": "tests/road/test_webhooks.py::test_the_command_says_whether_a_receiver_takes_it",
     "health": "tests/worker/test_seen.py::test_a_supervisor_sees_whether_a_worker_is_well",

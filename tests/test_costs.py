@@ -1,7 +1,9 @@
 """What a batch costs: its tokens and its price as the provider's own bill has them."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,11 @@ import pytest
 from msgspec.structs import replace
 
 from batch_router.client import BatchClient
+from batch_router.core import Price, Prices
+from batch_router.exceptions import InvalidInputError, ValidationError
 from batch_router.local_driver import LocalDriver
+from batch_router.operations.costs import add_costs
+from batch_router.operations.estimate import estimate
 from batch_router.providers import AnthropicProvider, GoogleProvider, OpenAIProvider, Provider
 from batch_router.road.context import Context
 from batch_router.road.spend import days_of, read_spend
@@ -21,6 +27,7 @@ from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.bill import Charge
 from batch_router.simulator.scenario import Misfit
 from batch_router.state.table import State
+from batch_router.storage import FolderStorage
 from tests.items import facts_of
 from tests.providers import schema_classes as classes
 
@@ -79,6 +86,7 @@ def cost(bill: list[Charge]) -> Decimal:
 
 
 PROMPTS = [f"{word} {number}" for number in range(4) for word in ("plain", "told twice")]
+ROWS = [{"custom_id": prompt, "prompt": prompt} for prompt in PROMPTS]
 SCHEMA = {"output_schema": classes.Label, "invalid_retries": 3}
 
 
@@ -139,3 +147,81 @@ def test_what_was_spent_is_written_once(tmp_path: Path) -> None:
     assert sorted(record.metadata.get("team", "") for record in records) == ["", "red"]
     assert sum(model.known_cost for record in records for model in record.models) == cost(bill)
     assert sum(model.tokens.answers for record in records for model in record.models) == len(bill)
+
+
+GROUPS: list[tuple[str | None, list[tuple[str | None, int, int]]]] = [
+    (None, [(None, 2, 9)]),
+    ("day", [("today", 2, 9)]),
+    ("provider", [("openai", 2, 9)]),
+    ("credential", [(None, 2, 9)]),
+    ("model", [("m-1", 2, 8), ("other", 1, 1)]),
+    ("metadata.team", [("red", 1, 8), (None, 1, 1)]),
+]
+
+
+def test_costs_add_up_to_the_providers_bill(tmp_path: Path) -> None:
+    """By any group, batches that were purged included; what has no price makes its groups unknown."""
+    with sending(tmp_path, "openai", Scenario()) as sent:
+        sent.client.purge(sent.send("openai", [*PROMPTS[:-1], "b@other"], metadata={"team": "red"}))
+        sent.send("openai", ["last"])
+        bill = [charge for charge in sent.bill() if charge.prompt != "b"]
+        today, _ = next(days_of(sent.context.storage))
+        for by, groups in GROUPS:
+            sums = add_costs(sent.context.storage, by)
+            expected = [(today if group == "today" else group, *counts) for group, *counts in groups]
+            assert [(each.group, each.batches, each.rows) for each in sums] == expected
+            assert sum(each.known_cost for each in sums) == cost(bill) > 0
+            unknown = [each.group for each in sums if each.cost is None]
+            assert unknown == ["other" if by == "model" else expected[0][0]]
+        assert add_costs(sent.context.storage, since=date(2020, 1, 1), until=date(2020, 12, 31)) == []
+        with pytest.raises(ValidationError, match=r"by 'metadata\.' is none of day, model, provider, cred"):
+            add_costs(sent.context.storage, "metadata.")
+
+
+def test_an_estimate_learns_from_earlier_batches(tmp_path: Path) -> None:
+    """Before the first one it goes by the size of texts and `max_tokens`; after it, the rows cost what they did."""
+    rows: Any = {"requests": ROWS, "model": "m-1", "generation_config": {"max_tokens": 50}}
+    with sending(tmp_path, "openai", Scenario()) as sent:
+        context, provider = sent.context, sent.context.clients.provider("openai")
+        first = estimate(context.settings, context.storage, context.prices, provider, rows)
+        status = sent.client.status(sent.send("openai", PROMPTS))
+        then = estimate(context.settings, context.storage, context.prices, provider, rows)
+    assert (first.models[0].input_from, first.input_tokens) == ("size", sum(map(len, PROMPTS)) // 4)
+    assert (first.models[0].output_from, first.output_tokens) == ("max_tokens", 50 * len(PROMPTS))
+    assert (first.rows, first.shards, then.shards) == (len(PROMPTS), 2, len(status.shards))
+    assert (then.input_tokens, then.output_tokens) == (status.tokens.input_tokens, status.tokens.output_tokens)
+    assert (then.cost, then.list_cost) == (status.cost, None)
+
+
+def test_an_estimate_says_what_is_unknown(tmp_path: Path) -> None:
+    """The output of rows without `max_tokens`, and the cost of a model without a price; native rows count whole."""
+    rows: Any
+    body = {"max_tokens": 7, "messages": [{"role": "user", "content": "x" * 400}]}
+    native = [{"custom_id": "n", "params": body}, {"custom_id": "o", "params": body | {"model": "other"}}]
+    rates = {"input": Decimal(1), "output": Decimal(2), "list_factor": Decimal(3)}
+    prices = Prices([Price(provider="anthropic", model="m-1", since=date(2020, 1, 1), **rates)])
+    settings, rows = Settings(home=tmp_path), {"requests": native, "model": "m-1"}
+    found = estimate(settings, FolderStorage(tmp_path), prices, AnthropicProvider, rows)
+    known, unknown = found.models
+    assert (known.model, known.output_tokens, known.list_cost) == ("m-1", 7, 3 * (known.cost or 0))
+    assert 100 <= known.input_tokens <= 120
+    assert (unknown.model, unknown.output_tokens, unknown.cost) == ("other", 7, None)
+    assert found.cost is found.list_cost is None
+    rows = {"requests": [{"custom_id": "a", "prompt": "x"}], "model": "m-1"}
+    (model,) = estimate(settings, FolderStorage(tmp_path), prices, OpenAIProvider, rows).models
+    assert (model.output_tokens, model.output_from, model.cost) == (None, None, None)
+
+
+def test_an_estimate_refuses_what_would_be_refused(tmp_path: Path) -> None:
+    """All bad rows at once, and those that no job has room for, which a submission finds out later."""
+    rows: Any = [
+        {"custom_id": "a", "prompt": "x"},
+        {"custom_id": "b", "promt": "x"},
+        {"custom_id": "c", "prompt": "x" * 5000},
+    ]
+    settings = Settings(home=tmp_path, max_shard_bytes=4000)
+    with pytest.raises(InvalidInputError) as refused:
+        estimate(settings, FolderStorage(tmp_path), Prices(), OpenAIProvider, {"requests": rows, "model": "m"})
+    assert re.search(
+        r"requests\[1\]: .*promt.*\n.*requests\[2\]: the row is larger than a job may be", str(refused.value)
+    )

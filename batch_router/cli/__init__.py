@@ -19,6 +19,7 @@ from ..exceptions import (
 from ..system_errors import describe
 from .cancel import cancel
 from .convert import convert
+from .costs import costs, estimate
 from .decisions import resolve, resume, retry
 from .demo import demo
 from .doctor import doctor
@@ -57,11 +58,13 @@ for command in (
     demo,
     up,
     submit,
+    estimate,
     convert,
     status,
     watch,
     results,
     list_batches,
+    costs,
     cancel,
     retry,
     resolve,

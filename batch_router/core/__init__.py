@@ -10,6 +10,7 @@ from .content import (
     ToolCallContent,
     ToolResultContent,
 )
+from .costs import CostSum, Estimate, ModelEstimate
 from .enums import BatchStatus, Endpoint, ErrorType, FinishReason, ResultStatus
 from .jobs import Failure
 from .manifest import Manifest, ManifestCounts, ManifestPart, ResultCounts
@@ -27,10 +28,12 @@ __all__ = [
     "BatchStatus",
     "BatchStatusResponse",
     "Content",
+    "CostSum",
     "DocumentContent",
     "Endpoint",
     "ErrorReason",
     "ErrorType",
+    "Estimate",
     "Failure",
     "FinishReason",
     "GenerationConfig",
@@ -38,6 +41,7 @@ __all__ = [
     "Manifest",
     "ManifestCounts",
     "ManifestPart",
+    "ModelEstimate",
     "NamedTool",
     "NativeRow",
     "NoticeStatus",

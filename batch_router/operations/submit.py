@@ -15,16 +15,15 @@ from ..intake.given import line_of
 from ..intake.limits import check_limits
 from ..intake.options import Options, Rows, SubmitOptions, read_submission
 from ..intake.problems import BadRow, Problems
-from ..providers import Limits, Provider
+from ..providers import Provider
 from ..road.accepted import mark, mark_of, restore
 from ..road.callbacks import CallbackMessage
 from ..road.context import Context
 from ..road.storage_mark import mark_for_batch
-from ..road.submission import WAY, Submission
+from ..road.submission import WAY, Submission, shard_limits
 from ..security.logs import get_logger
 from ..security.paths import batch_folder
 from ..security.webhook_urls import check_webhook
-from ..settings import Settings
 from ..state.base import Hint
 from ..state.items import Batch, InputFile
 from ..state.table import State
@@ -102,7 +101,7 @@ def submit_rows(
             input=stored,
             submitted_at=context.store.now(),
             seed=secrets.token_hex(16),
-            limits=_limits(context.settings, kind.limits),
+            limits=shard_limits(context.settings, kind.limits),
             callbacks=messages,
             retry_of=retry_of,
         )
@@ -181,13 +180,6 @@ def _same_batch(batch: Batch, options: Options, content: str) -> Hint:
             "use another key for these"
         )
     return Hint(batch.id, batch.version, batch.state, batch.provider, batch.queue)
-
-
-def _limits(settings: Settings, limits: Limits) -> Limits:
-    return Limits(
-        rows=min(limits.rows, settings.max_shard_rows or limits.rows),
-        bytes=min(limits.bytes, settings.max_shard_bytes or limits.bytes),
-    )
 
 
 def _taken(batch_id: str) -> ValidationError:

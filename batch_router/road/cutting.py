@@ -140,7 +140,7 @@ class Cutter:
             shard = self._current = self._open.get(kind) or self._begin(kind)
         if not shard.add(row, self.rows, self._asked.number_of(row)):
             if not shard.rows:
-                raise ValidationError(_larger_than_a_job(self._submission.limits))
+                raise ValidationError(larger_than_a_job(self._submission.limits))
             self._end(shard)
             self.add(row)
             return
@@ -230,5 +230,6 @@ class Cutter:
         )
 
 
-def _larger_than_a_job(limits: Limits) -> str:
+def larger_than_a_job(limits: Limits) -> str:
+    """What to say of a row that no job has room for."""
     return f"the row is larger than a job may be, {limits.bytes} bytes or {limits.rows} inputs; shorten it"

@@ -9,7 +9,8 @@ is written again has one record, and an id that is used again after a purge has 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Final
+from heapq import nlargest
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +23,8 @@ from .records import read_record
 
 FOLDER: Final = "spend"
 _SUFFIX = "-submission.json"
+# Records that an estimate learns from: those of the last batches.
+_MOST_LEARNED = 300
 
 
 class ModelSpend(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,3 +120,40 @@ def read_spend(storage: Storage, name: str) -> Spend:
         CorruptItemError: it is none that batch_router could have written.
     """
     return read_record(storage, name, name, Spend)
+
+
+class Learned(NamedTuple):
+    """What earlier batches of a model tell of the next one.
+
+    Attributes:
+        input_per_byte: tokens of the input for each byte of requests.
+        output_per_answer: tokens of an answer.
+    """
+
+    input_per_byte: float
+    output_per_answer: float
+
+
+def learn(storage: Storage, provider: str) -> dict[str, Learned]:
+    """What the last batches tell of each of a provider's models.
+
+    Raises:
+        FileOperationError: a record cannot be read.
+        CorruptItemError: a record is none that batch_router could have written.
+    """
+    spent: dict[str, list[ModelSpend]] = defaultdict(list)
+    for _, name in nlargest(_MOST_LEARNED, days_of(storage)):
+        spend = read_spend(storage, name)
+        for each in spend.models if spend.provider == provider else ():
+            if each.tokens.answers:
+                spent[each.model].append(each)
+    return {model: _learned(each) for model, each in spent.items()}
+
+
+def _learned(spent: list[ModelSpend]) -> Learned:
+    answers = sum(each.tokens.answers for each in spent)
+    answered_bytes = sum(each.request_bytes * each.tokens.answers / each.sent for each in spent)
+    return Learned(
+        input_per_byte=sum(each.tokens.input_tokens for each in spent) / answered_bytes,
+        output_per_answer=sum(each.tokens.output_tokens for each in spent) / answers,
+    )

@@ -9,6 +9,7 @@ from xxhash import xxh3_128
 from ..core import Endpoint
 from ..intake.options import Options
 from ..providers import Limits
+from ..settings import Settings
 from ..state.events import Callback
 from ..state.items import Batch, InputFile
 from ..state.table import State
@@ -89,6 +90,14 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         A `convert` that runs again gives each shard the label that it had, so a job that was paid for is found.
         """
         return _hash(self.seed, *kind, first_row, *self.limits)
+
+
+def shard_limits(settings: Settings, limits: Limits) -> Limits:
+    """The limits of a shard: the provider's own, or lower ones of this process."""
+    return Limits(
+        rows=min(limits.rows, settings.max_shard_rows or limits.rows),
+        bytes=min(limits.bytes, settings.max_shard_bytes or limits.bytes),
+    )
 
 
 def follow_up_label(parent: str, number: int) -> str:

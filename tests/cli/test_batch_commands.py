@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,14 +17,18 @@ from click.testing import CliRunner, Result
 
 from batch_router.cli import cli
 from batch_router.connect import open_context
+from batch_router.core import Tokens
 from batch_router.exceptions import ValidationError
 from batch_router.road.context import Context
+from batch_router.road.spend import write_spend
 from batch_router.settings import Settings
 from batch_router.state.base import Commit
+from batch_router.state.parts import Part
 from batch_router.state.table import State
 from tests.items import new_batch, new_shard, put_shards
 from tests.worker.fleet import environment_of
 
+ROOT = Path(__file__).parents[2]
 LONG = "3f1c2a9e-8f5e-4a7b-9c1d-" + "0" * 40  # 64 characters, as many as an id may have
 
 
@@ -86,6 +91,40 @@ def test_a_list_is_filtered_and_paged() -> None:
     assert sorted([*first, *second]) == sorted([LONG, "abc"])
     assert listed("--before", second[0]) == ["ab"]
     assert "write 30m, 12h, 7d" in str(run("list", "--since", "soon").output)
+
+
+def test_costs_are_added_up(context: Context) -> None:
+    """Of all that has ended, by what is asked for; no days, no sums."""
+    for number, team in enumerate("aab"):
+        batch = new_batch(f"b{number}", metadata={"team": team}, submission=f"{number}-submission.json")
+        part = Part(name="results", tokens=Tokens(input_tokens=1000, answers=1), cost=Decimal(number) / 1000)
+        write_spend(context.storage, batch, [new_shard(batch.id, part=part, submitted_at=86_400.0)], 90_000.0)
+    header, *lines = run("costs", "--by", "metadata.team", "--since", "1970-01-02").stdout.splitlines()
+    assert header.split() == ["metadata.team", "batches", "rows", "tokens", "in", "tokens", "out", "cost"]
+    assert [line.split() for line in lines] == [
+        ["b", "1", "1", "1,000", "0", "$0.0020"],
+        ["a", "2", "2", "2,000", "0", "$0.0010"],
+    ]
+    (line,) = run("costs", "--json").stdout.splitlines()
+    assert (json.loads(line)["group"], json.loads(line)["cost"]) == (None, "0.003")
+    assert "no batch of these days has ended" in run("costs", "--until", "1970-01-01").stderr
+    assert "'soon' does not match the format '%Y-%m-%d'" in run("costs", "--since", "soon").output
+
+
+def test_an_estimate_needs_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads prices and rows, takes the options of `submit`, and says how it came to its numbers."""
+    (tmp_path / "rows.csv").write_text("text\nhello\n")
+    for name, value in {"HOME": tmp_path / "none", "PRICES": ROOT / "deploy" / "prices.toml"}.items():
+        monkeypatch.setenv(f"BATCH_ROUTER_{name}", str(value))
+    to = ["--provider", "anthropic", "--model", "claude-haiku-4-5"]
+    options = [*to, "--prompt", "Is it {text}?", "--max-tokens", "10"]
+    done = run("estimate", str(tmp_path / "rows.csv"), *options, "--wait", "--batch-id", "b")
+    assert (done.exit_code, done.stdout.splitlines()[1].split()) == (
+        0, ["claude-haiku-4-5", "chat", "1", "1", "3", "10", "$0.000026", "$0.000053"],
+    )  # fmt: skip
+    assert "tokens out: the most that max_tokens allows" in done.stdout
+    assert json.loads(run("estimate", str(tmp_path / "rows.csv"), *options, "--json").stdout)["cost"] == "0.0000265"
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_purge_shows_what_it_would_delete(context: Context) -> None:
