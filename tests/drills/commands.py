@@ -30,7 +30,8 @@ def submit(stack: Stack, course: Course, provider: str, batch_id: str) -> None:
     """A batch enters, with or without its first message, and the user does what the course says."""
     arguments = arguments_of(stack, course, provider, batch_id)
     if course.linked:
-        ask(stack, "submit linked", arguments | {"provider": provider, "batch_id": batch_id})
+        told = {"provider": provider, "batch_id": batch_id, "webhook": stack.receiver.url}
+        ask(stack, "submit linked", arguments | told)
     else:
         stack.client.submit(provider, batch_id=batch_id, **arguments)
         if not course.silent:

@@ -42,7 +42,7 @@ class Course(NamedTuple):
         rows: how many.
         orphans: whether it leaves a job that nothing owns, for `doctor --orphans` to name.
         submissions: how often an app submits it, with the same key.
-        linked: whether an app submits it, with tasks that are sent to it at the end.
+        linked: whether an app submits it, with tasks that are sent to it at the end, and a webhook.
         deadline: seconds, without the time it takes to recover.
     """
 
@@ -112,7 +112,7 @@ COURSES: dict[str, Course] = {
     "silent": Course(silent=True),
     # A worker dies, and another one begins.
     "restart": Course(during=lambda stack, _: stack.fleet.kill(0)),
-    # Tasks of the app are sent at its end.
+    # Tasks of the app are sent at its end, and a webhook.
     "linked": Course(linked=True),
     # Redis loses everything while the jobs run.
     "emptied": Course(day=Scenario(latency=Latency(in_progress=6)), during=_empty, deadline=90),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from batch_router.state.items import Batch, Shard
 from batch_router.state.table import State
 
+from ..receiver import HOOK, NEW
 from .bill import paid_twice, unanswered
 from .courses import Course, rows_of
 from .linked import wrongly_told
@@ -202,8 +203,9 @@ def _ask(stack: Stack, path: str) -> Any:
 
 
 def canaries(stack: Stack) -> list[str]:
-    """Keys and prompts where none may be."""
+    """Keys, prompts and the secrets of webhooks where none may be."""
     words = stack.words()
     if b"task-received" not in words:
         return ["no task event was seen, so nothing is known of what is in them"]
-    return [f"{canary} is in logs, Redis or events" for canary in (KEY, PROMPT) if canary.encode() in words]
+    hidden = (KEY, PROMPT, HOOK, NEW)
+    return [f"{canary} is in logs, Redis or events" for canary in hidden if canary.encode() in words]

@@ -1,6 +1,6 @@
-"""Tasks of a user's app that a batch sends at its end: at least once, with one id, and with what the batch came to.
+"""What a user's app hears of a batch: tasks at its end, and webhooks. Each at least once, always with the same id.
 
-No worker takes them: they stay in the app's queue, where they are read. Our workers read no queue but their own.
+No worker takes the tasks: they stay in the app's queue, where they are read. Our workers read no queue but their own.
 """
 
 import base64
@@ -25,7 +25,19 @@ def links(broker_url: str) -> dict[str, Any]:
 
 
 def wrongly_told(stack: "Stack", batch: Batch) -> list[str]:
-    """What is wrong with the messages of a batch that has ended."""
+    """What is wrong with what the app heard of a batch that has ended."""
+    return [*_wrong_tasks(stack, batch), *_wrong_webhooks(stack, batch)]
+
+
+def _wrong_webhooks(stack: "Stack", batch: Batch) -> list[str]:
+    came = [(name, event.to_dict()) for name, event in stack.receiver.messages()]
+    ours = [(name, event["type"]) for name, event in came if event["data"]["batch_id"] == batch.id]
+    if {kind for _, kind in ours} != {f"batch.{batch.state}"} or len(set(ours)) != 1:
+        return [f"its webhooks are {sorted(ours)}"]
+    return []
+
+
+def _wrong_tasks(stack: "Stack", batch: Batch) -> list[str]:
     messages = [json.loads(message) for message in stack.broker.lrange(_QUEUE, 0, -1)]
     came = [message for message in messages if message["headers"]["parent_id"] == batch.id]
     ids = {message["headers"]["id"] for message in came}

@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from batch_router.simulator.scenario import Latency
 from batch_router.state.base import Hint
 
 from ..e2e.stack import clean_environment, processes_of
+from ..receiver import NEW, Receiver
 from .fleet import FLEETS, Fleet
 from .nursery import Nursery
 from .servers import SERVERS, LoggedServer, Server
@@ -60,13 +61,16 @@ _PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"
 class Stack:
     """See the module; `open_stack` makes one."""
 
-    def __init__(self, home: Path, server: Server, simulator: Simulator, nursery: Nursery, engine: str) -> None:
+    def __init__(
+        self, home: Path, server: Server, simulator: Simulator, nursery: Nursery, engine: str, receiver: Receiver
+    ) -> None:
         url = server.url
         self.home = home
         self.server = server
         self.engine = engine
         self.simulator = simulator
         self.nursery = nursery
+        self.receiver = receiver
         self.folder = home / "drill"
         self.settings = Settings(home=home, redis_url=url, max_shard_rows=_ROWS_PER_SHARD)
         self.context = open_context(self.settings)
@@ -208,7 +212,8 @@ def open_stack(fleet: str, app: str = "tests.drills.worker", **settings: str) ->
         engine = _ENGINES.get(fleet, "serve")
         nursery = Nursery(_environment(home, server.url, simulator, {"BATCH_ROUTER_VLLM_ENGINE": engine, **settings}))
         undo.callback(nursery.close)
-        stack = Stack(home, server, simulator, nursery, engine)
+        receiver = undo.enter_context(closing(Receiver()))
+        stack = Stack(home, server, simulator, nursery, engine, receiver)
         undo.callback(stack.close)
         stack.folder.mkdir()
         (stack.folder / "trace.jsonl").touch()
@@ -227,6 +232,8 @@ def _environment(home: Path, url: str, simulator: Simulator, settings: dict[str,
         "BATCH_ROUTER_VISIBILITY": str(VISIBILITY),
         "BATCH_ROUTER_VLLM_COMMAND": f"{sys.executable} -m batch_router.simulator.vllm",
         "BATCH_ROUTER_VLLM_SCENARIO": str(home / "drill" / "gpu.toml"),
+        "BATCH_ROUTER_WEBHOOK_SECRET": NEW,
+        "BATCH_ROUTER_WEBHOOK_PRIVATE": "true",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
         FOLDER: str(home / "drill"),

@@ -12,7 +12,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -25,6 +25,8 @@ from batch_router.connect import open_context, open_store
 from batch_router.exceptions import FileOperationError
 from batch_router.road.callbacks import CallbackMessage, Deliver
 from batch_router.road.context import Clients, Context
+from batch_router.road.steps import notify
+from batch_router.road.webhooks import post
 from batch_router.settings import Settings
 from batch_router.storage import FolderStorage
 from batch_router.storage.contract import ReadRange, StoredObject
@@ -288,6 +290,7 @@ def open_traced_context(settings: Settings, outside: str = "submit") -> Context:
     trace = Trace(Path(os.environ[FOLDER]), outside)
     context = open_context(settings, store=_Store(open_store(settings), trace))
     tell_messages(trace)
+    notify.post = _told_post(trace)  # type: ignore[attr-defined]
     storage, clients = _Storage(settings.home, trace), _Clients(settings, trace)
     return dataclasses.replace(context, storage=storage, clients=clients, deliver=_told(trace))
 
@@ -298,6 +301,16 @@ def _told(trace: Trace) -> Deliver:
     def told(message: CallbackMessage, first: object) -> None:
         with trace.around(f"{trace.place}/deliver", trace.item):
             deliver(message, first)
+
+    return told
+
+
+def _told_post(trace: Trace) -> Callable[..., int]:
+    """`post`, told, which sends a webhook."""
+
+    def told(*arguments: Any) -> int:
+        with trace.around(f"{trace.place}/post", trace.item):
+            return post(*arguments)
 
     return told
 

@@ -80,7 +80,7 @@ def _pages_about_a_batch_by_name(stack: Stack, url: str, account: str) -> str:
 
 
 def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
-    """Steps by name with ids for arguments, queues with their length; no key, no prompt; a password."""
+    """Steps by name with ids for arguments, queues with their length; no key, no prompt; a password; `revoke`."""
     port, account = free_port(), "operator:pass-4711"
     settings = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": account}
     with run_stack(tmp_path / "home", "", "io", "cpu", "gpu", "flower", **settings) as stack:
@@ -99,10 +99,12 @@ def test_flower_shows_the_tasks_to_who_has_the_password(tmp_path: Path) -> None:
         with pytest.raises(urllib.error.HTTPError, match="401"):
             fetch(url)
         with paused(stack.home, "io@"):
-            stack.client.submit("openai", model="m", requests=[row])
+            unwanted = stack.client.submit("openai", model="m", requests=[row])
             while not re.search(r"<td>io</td>\s*<td[^>]*>1</td>", page := fetch(f"{url}/broker", account)):
                 assert time.monotonic() < deadline + 30, page
                 time.sleep(0.2)
+            fetch(f"{url}/api/task/revoke/{unwanted}", account, b"")
+        assert stack.client.wait(unwanted, timeout=60).status == "cancelled"
     steps = {task["name"].rpartition(".")[2] for task in tasks.values()}
     assert steps == {"convert", "upload", "create", "poll", "download", "normalize", "clean", "finish"}
     assert all(batch_id in task["args"] for task in tasks.values())

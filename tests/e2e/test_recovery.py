@@ -5,15 +5,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from batch_router.connect import state_server
+from batch_router.client import BatchClient
+from batch_router.connect import open_context, state_server
 from batch_router.settings import Settings
+from batch_router.simulator import Scenario, Simulator
+from tests.receiver import NEW, Receiver
+from tests.worker.fleet import environment_of, worker
 
-from .stack import Stack, processes_of, run_stack
+from .stack import KEY, Stack, processes_of, run_stack
 
+ROWS = [{"custom_id": "a", "prompt": "Hello"}]
 # The first download hangs; a second one is answered at once.
 SCENARIO = '[[faults]]\nmatch = "GET /files/.*/content"\ndo = "delay"\nseconds = 300\n'
 
@@ -80,8 +85,36 @@ def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> 
         assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
 
 
+def test_a_worker_that_dies_before_it_notes_a_webhook_sends_it_again(tmp_path: Path, valkey: str) -> None:
+    """SIGKILL between the POST and the commit: another worker sends the same message; the results were there before."""
+    with closing(Receiver()) as receiver, Simulator(Scenario()) as simulator:
+        own = {"LEASE": "4", "RENEW_EVERY": "1", "GRACE": "1", "WEBHOOK_SECRET": NEW, "WEBHOOK_PRIVATE": "true"}
+        own |= {"OPENAI_BASE_URL": f"{simulator.url}/openai/v1"}
+        variables = {f"BATCH_ROUTER_{name}": value for name, value in own.items()}
+        fleet = environment_of(tmp_path / "fleet", valkey.replace("/0", "/2"), OPENAI_API_KEY=KEY, **variables)
+        with closing(BatchClient(open_context(Settings.from_env(fleet)))) as client:
+            receiver.goes_on.clear()  # it takes the message, and holds back its answer
+            with worker(fleet, "-n", "first@%h") as first:
+                batch_id = client.submit("openai", model="m", requests=ROWS, webhook=receiver.url)
+                eventually(lambda: receiver.got)
+                assert client.wait(batch_id, timeout=60).request_counts.succeeded == 1
+                first.process.kill()
+            receiver.goes_on.set()
+            with worker(fleet, "-n", "second@%h"):
+                eventually(lambda: client.status(batch_id).notices[0].state == "completed")
+    (first_id, event), again = receiver.messages()
+    assert (event.type, again) == ("batch.completed", (first_id, event))
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def submit_one(stack: Stack) -> str:
-    return stack.client.submit("openai", model="m", requests=[{"custom_id": "a", "prompt": "Hello"}])
+    return stack.client.submit("openai", model="m", requests=ROWS)
 
 
 def wait_for_state(stack: Stack, batch_id: str, state: str) -> None:

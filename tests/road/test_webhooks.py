@@ -1,17 +1,12 @@
 """Webhooks: what a receiver gets, how often, and that batches end the same without it."""
 
-import base64
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event as Signal
-from threading import Thread
 from typing import Any
 
 import msgspec
-import openai
 import pytest
 
 from batch_router import BatchClient, ValidationError
@@ -30,54 +25,14 @@ from batch_router.state.base import Commit
 from batch_router.state.items import Notice
 from batch_router.state.table import State
 from tests.items import get_batch, new_shard
-
-OLD, NEW = (f"whsec_{base64.b64encode(bytes([number]) * 32).decode()}" for number in (1, 2))
-HOOK = "secret-path"
-
-
-class Receiver:
-    """A real HTTP server: it answers with the statuses in their order, the last one again and again."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[int, dict[str, str]]] = [(204, {})]
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.goes_on = Signal()
-        self.goes_on.set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                outer.got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
-                outer.goes_on.wait(20)
-                status, headers = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/{HOOK}"
-        Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def events(self, secret: str = NEW) -> list[Any]:
-        """What came, as the OpenAI SDK verifies and reads it."""
-        webhooks = openai.OpenAI(api_key="none").webhooks
-        return [webhooks.unwrap(body, headers, secret=secret) for headers, body in self.got]
-
-    @property
-    def ids(self) -> list[str]:
-        return [{name.lower(): value for name, value in headers.items()}["webhook-id"] for headers, _ in self.got]
+from tests.receiver import HOOK, NEW, OLD, Receiver
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     made = Receiver()
     yield made
-    made.goes_on.set()
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 @pytest.fixture

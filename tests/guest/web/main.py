@@ -75,6 +75,9 @@ def state(batch_id: str) -> str:
 
 
 @app.post("/revoke/{batch_id}")
-def revoke(batch_id: str) -> None:
+def revoke(batch_id: str, how: str) -> None:
     """Cancel it."""
-    submit_batch.AsyncResult(batch_id).revoke()
+    if how == "method":
+        submit_batch.AsyncResult(batch_id).revoke()
+    else:
+        submit_batch.app.control.revoke(batch_id)
