@@ -1,7 +1,7 @@
 """Tasks of the user's app for the end of a batch: Celery makes their messages here, in his process, and sends none."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
@@ -66,6 +66,23 @@ class Wanted(NamedTuple):
             yield _Called("chain", maybe_signature(first), rest)
         for each in _flat(self.link_error):
             yield _Called("link_error", each)
+
+
+@contextmanager
+def wanted_by_name(link: Any, link_error: Any, chain: Any) -> Iterator[Wanted]:
+    """What another app wants, whose tasks came in a message: its routes are not known, so each is to name its queue.
+
+    Args:
+        link: records of signatures, or None.
+        link_error: likewise.
+        chain: likewise.
+    """
+    with Celery("", broker=broker_server(Settings.from_env()).url, set_as_current=False) as sender:
+        link, link_error, chain = (
+            [Signature.from_dict(msgspec.to_builtins(each), app=sender) for each in given or ()]
+            for given in (link, link_error, chain)
+        )
+        yield Wanted(link, link_error, chain)
 
 
 class _Called(NamedTuple):

@@ -14,7 +14,7 @@ from ..intake.mistakes import takes_provider
 from ..intake.options import SubmitOptions, read_options
 from ..operations.submit import submit
 from ..security.logs import get_logger
-from .callbacks import Wanted
+from .callbacks import Wanted, wanted_by_name
 from .messages import read_submission
 from .process import context
 from .routing import publish
@@ -168,13 +168,17 @@ def submit_from_message(task: Task, submission: str) -> None:
     """Submit a batch in a worker, for `send_task("batch_router.submit_batch", ...)`.
 
     That is weaker than `delay`: the rows travel through the broker, and `status` does not know the batch until a worker
-    has taken the message. A file is not read: it would be the worker's, not the sender's. What cannot be submitted is
-    dropped, and the log does not repeat it.
+    has taken the message. A file is not read: it would be the worker's, not the sender's. `link`, `link_error` and the
+    rest of a chain are sent over our broker, where the message was. What cannot be submitted is dropped, and the log
+    does not repeat it.
     """
     try:
         if context().store.get_batch(task.request.id) is None:
-            provider, given = submit_batch(**{"batch_id": task.request.id, **read_submission(submission)})
-            publish(submit(context(), provider, given, message_follows=True))
+            options, follows = read_submission(submission)
+            provider, given = submit_batch(**{"batch_id": task.request.id, **options})
+            with wanted_by_name(follows.callbacks, follows.errbacks, follows.chain) as wanted:
+                hint = submit(context(), provider, given, message_follows=True, callbacks=wanted.messages)
+            publish(hint)
     except Exception as error:
         log.warning("action=submission_dropped task=%s error=%s", task.request.id, type(error).__name__)
     raise Ignore

@@ -32,7 +32,8 @@ with TestClient(app) as web:
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack as a reader of the pages has it: in the home are the rows and the table that they show."""
     home = tmp_path_factory.mktemp("reader")
-    with run_stack(home, "", "io", "cpu") as stack:
+    brokers = {"BATCH_ROUTER_CALLBACK_BROKERS": '{"shop": "redis://shop-redis:6379/0"}'}
+    with run_stack(home, "", "io", "cpu", **brokers) as stack:
         stack.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{stack.environment['PATH']}"
         for name, path in PROVIDERS.items():
             stack.environment[f"BATCH_ROUTER_{name}_BASE_URL"] = stack.simulator_url + path

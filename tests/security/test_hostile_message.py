@@ -82,9 +82,12 @@ REFUSED = {
     "a chain with arguments": wire.chained(wire.link(args=[1])),
     "a chain with a type": wire.chained(wire.link(subtask_type="group")),
     "a long chain": wire.chained(*[wire.link()] * 20),
-    "a batch with a callback": wire.envelope(
-        wire.headers_of("batch_router.submit_batch"), [["openai"], {}, wire.NO_CALLS | {"callbacks": [wire.link()]}]
-    ),
+    "a batch with a step as a callback": wire.ending(callbacks=[wire.link()]),
+    "a batch with a step at its end": wire.ending(chain=[wire.link()]),
+    "a batch with a late callback": wire.ending(callbacks=[wire.link("theirs.save", countdown=1)]),
+    "a batch with a callback in a callback": wire.ending(callbacks=[wire.link("theirs.save", link=[wire.link()])]),
+    "a batch in a chord": wire.ending(chord=wire.link("theirs.save")),
+    "a batch with many callbacks": wire.ending(errbacks=[wire.link("theirs.save")] * 17),
     "a batch without end": wire.envelope(
         wire.headers_of("batch_router.submit_batch"), b'[[],{"requests":' + DEEP + b"},{}]"
     ),

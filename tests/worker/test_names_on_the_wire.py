@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, chain
 from celery.exceptions import QueueNotFound
 
 from batch_router.client import BatchClient
@@ -110,18 +110,42 @@ def test_two_fleets_share_a_server(environment: dict[str, str], client: BatchCli
 def test_another_app_submits_by_name(
     environment: dict[str, str], other: Celery, client: BatchClient, broker: "redis.Redis"
 ) -> None:
-    """Without code of ours, to the whole name of the queue; neither log nor task events repeat its rows."""
+    """Without code of ours, to the whole name of the queue; neither log nor task events repeat its rows.
+
+    What it links or chains to the batch comes to the queues that it names, or to Celery's own.
+    """
     untyped: Any = broker
     with worker(environment) as running, untyped.pubsub() as events:
         events.psubscribe("fleet./5.fleetev/*")
         kwargs = {"model": "m", "requests": ROWS}
-        batch_id = other.send_task("batch_router.submit_batch", ["openai"], kwargs, queue="fleet.io").id
+        calls = {
+            "link": other.signature("save", ("canary-arg",), queue="others"),
+            "link_error": other.signature("alarm"),
+        }
+        name, queue = "batch_router.submit_batch", "fleet.io"
+        batch_id = other.send_task(name, ["openai"], kwargs, queue=queue, **calls).id
         eventually(lambda: batch_id in {batch.batch_id for batch in client.list()})
         assert client.wait(batch_id, timeout=30).request_counts.succeeded == 1
+        task, (manifest, argument), _ = _received(other, "others")
+        assert (task, manifest["batch_id"], argument) == ("save", batch_id, "canary-arg")
+        submits = other.signature(name, ["openai"], kwargs, queue=queue)
+        last = chain(submits, other.signature("save"), other.signature("report", immutable=True)).apply_async()
+        task, (manifest,), (report,) = _received(other, "celery")
+        assert (task, manifest["batch_id"]) == ("save", last.parent.parent.id)
+        assert (report["task"], report["options"]["task_id"]) == ("report", last.id)
         told = b"".join(iter(lambda: _next_event(events), b""))
     assert b"task-received" in told
     assert b"canary" not in told
     assert "canary" not in running.log.read_text()
+
+
+def _received(app: Celery, queue: str) -> tuple[str, Any, Any]:
+    """The next task in a queue of the app: its name, its arguments, and the rest of its chain."""
+    with app.connection_for_read() as connection:
+        message = connection.SimpleQueue(queue).get(timeout=30)
+        message.ack()
+        args, _, follows = message.payload
+        return message.headers["task"], args, follows["chain"]
 
 
 def _next_event(events: Any) -> bytes:

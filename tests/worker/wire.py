@@ -49,9 +49,15 @@ def step(task: str = "batch_router.upload", item: Any = ("b.0", 1), **headers: A
     return envelope(headers_of(task, **headers), [[item], {}, NO_CALLS])
 
 
+def ending(**embed: Any) -> bytes:
+    """A batch by name, with what is to be sent at its end."""
+    return envelope(headers_of("batch_router.submit_batch"), [["openai"], {}, NO_CALLS | embed])
+
+
 def link(task: str = "batch_router.create", queue: str = "io", **changes: Any) -> dict[str, Any]:
-    """A later step of a chain."""
+    """A later step of a chain, or another task with other options."""
     options = {"queue": queue, "task_id": str(uuid.uuid4())}
+    options |= {name: changes.pop(name) for name in ("countdown", "link") if name in changes}
     usual: dict[str, Any] = {
         "task": task,
         "args": [],

@@ -10,6 +10,7 @@ from ...road.advance import LONGEST_COUNTDOWN
 from ...state.table import State
 from ..queues import is_queue
 from .envelope import Id, Nothing, Refused, check_size, open_envelope, parse, seal
+from .submission import Follows
 
 SUBMIT = "batch_router.submit_batch"
 STEPS = frozenset(f"batch_router.{state.step}" for state in State)
@@ -51,15 +52,6 @@ class _Link(msgspec.Struct, forbid_unknown_fields=True):
     kwargs: Nothing = Nothing()
     subtask_type: None = None
     immutable: bool = False
-
-
-class _Alone(msgspec.Struct, forbid_unknown_fields=True):
-    """Nothing to call after the task."""
-
-    callbacks: None = None
-    errbacks: None = None
-    chord: None = None
-    chain: None = None
 
 
 class _OnTheRoad(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,17 +100,18 @@ def _step(body: bytes) -> _Step:
 
 
 def _submission(body: bytes, size: int) -> object:
-    """The rows travel on as a text, which Celery neither reads nor shows; `submit_from_message` reads it.
+    """All of it travels on as a text, which Celery neither reads nor shows; `submit_from_message` reads it.
 
     In a text each quote takes two bytes: so what comes back may be twice as large as what was taken.
     """
-    args, kwargs, alone = parse(body, tuple[Raw, Raw, _Alone])
+    parts = parse(body, tuple[Raw, Raw, Raw])
+    parse(parts[2], Follows)
     try:
-        text = parse(kwargs, _Brought).submission
+        text = parse(parts[1], _Brought).submission
     except Refused:
         check_size(size)
-        text = f"[{bytes(args).decode()},{bytes(kwargs).decode()}]"
-    return [], {"submission": text}, alone
+        text = f"[{','.join(bytes(part).decode() for part in parts)}]"
+    return [], {"submission": text}, Follows()
 
 
 def _sealed(headers: _Headers, queue: str, shown: str, body: object) -> bytes:
