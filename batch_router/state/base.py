@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 from ..core import BatchStatus
 from ..core.jobs import Failure, Job
 from .census import Census, Total
-from .facts import Facts
+from .facts import Facts, ShardFacts
 from .items import AnyItem, Batch, Notice, Shard, Spawned
+from .ledger import Line, Reservation
 from .table import State
 from .walks import Walk
 
@@ -147,6 +148,32 @@ class Store(Protocol):
 
     def renew(self, item_id: str, fence: int, *, holder: str, lease: float, facts: Facts) -> bool:
         """Hold on to a claimed item, and remember facts on the way; False if it was lost."""
+
+    def reserve(
+        self, item_id: str, fence: int, *, holder: str, lease: float, limits: Mapping[str, int], facts: ShardFacts
+    ) -> Reservation:
+        """`renew` a shard if the ledger has room for what it takes then (`booked` among the facts).
+
+        If a line has none, nothing changes: the shard waits in it, and is due when there may be room. The first one that
+        waits is the first to get it.
+
+        Args:
+            item_id: the shard.
+            fence: of its claim.
+            holder: of its claim.
+            lease: seconds.
+            limits: of lines for which the store has none.
+            facts: to remember.
+        """
+
+    def set_limit(self, line: str, limit: int | None) -> None:
+        """Limit a line of the ledger; None: it has no limit. What waits in it looks again."""
+
+    def get_limits(self) -> dict[str, int]:
+        """The limits of all lines that have one."""
+
+    def get_lines(self, names: Sequence[str]) -> list[Line]:
+        """These lines of the ledger."""
 
     def let_go(self, item_id: str, *, holder: str) -> None:
         """End a claim without a commit: its worker lives, so it was no crash. The item is due at once."""

@@ -78,6 +78,7 @@ class ShardFacts(ItemFacts, total=False):
     alone: int
     part: Part
     left_behind: Failure | None
+    booked: dict[str, int]
 
 
 Facts = ItemFacts | BatchFacts | ShardFacts | NoticeFacts

@@ -218,6 +218,8 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         alone: how often in a row the provider had no room for the job's tokens while no other job of ours was there.
         keep_remote: whether files at the provider stay there.
         left_behind: why files at the provider could not be deleted.
+        booked: what it takes of each line of the ledger.
+        waits_for: the line that has no room for it.
     """
 
     #: A batch ends when none of the shards that count is open.
@@ -264,6 +266,8 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     part: Part | None = None
     keep_remote: bool = False
     left_behind: Failure | None = None
+    booked: dict[str, int] = msgspec.field(default_factory=dict)
+    waits_for: str | None = None
 
     @property
     def number(self) -> int:

@@ -59,7 +59,7 @@ class MemoryStore(MemoryCensus):
             if batch.id in self._items:
                 return False
             for left in [each for each in self._items if batch.created_at and batch_id_of(each) == batch.id]:
-                self._forget(left)  # its record was lost, and it is cut again
+                self._forget(left, is_made_again=True)  # its record was lost, and it is cut again
             self._add(batch, delay)
             return True
 
@@ -152,7 +152,11 @@ class MemoryStore(MemoryCensus):
                 repeated = item and item.version == fence + 1 and self._committed_by.get(item_id) == holder
                 return Committed(fence + 1, []) if repeated else None
             unseen_cancel = self._items[batch_id_of(item_id)].cancel and not item.cancel
-            self._set_due(item, 0 if unseen_cancel and commit.delay is not None else commit.delay)
+            at_once = unseen_cancel or item_id in self._woken
+            self._set_due(item, 0 if at_once and commit.delay is not None else commit.delay)
+            if item.state is not commit.state:
+                self._leave(item)
+                item = self._items[item_id]
             self._committed_by[item_id] = holder
             for total, amount in commit.tally.items():
                 self._totals[total] += amount
@@ -168,6 +172,8 @@ class MemoryStore(MemoryCensus):
             )
             if isinstance(after, Shard):
                 self._note_job(after)
+                if commit.delay is None:
+                    self._release(after)
             if commit.forget:
                 self._forget_shards(item_id)
             woken = [self._spawn(batch_id_of(item_id), each, commit.grace) for each in commit.spawn]
@@ -242,6 +248,7 @@ class MemoryStore(MemoryCensus):
                 return False
             for item in self._family(known):
                 self._forget(item.id)
+            self._forget_lines(batch.id)
             return True
 
     def unfetched_jobs_of(self, account: str) -> set[str]:
@@ -312,10 +319,13 @@ class MemoryStore(MemoryCensus):
         for item in self._family(batch)[1:]:
             if free_jobs and isinstance(item, Shard) and item.job is not None and item.account is not None:
                 self._jobs.get(item.account.name, set()).discard(item.job.id)
-            self._forget(item.id)
+            self._forget(item.id, is_made_again=free_jobs)
         self._change(batch, shards=0, open=0, notices=0)
 
-    def _forget(self, item_id: str) -> None:
+    def _forget(self, item_id: str, *, is_made_again: bool = False) -> None:
+        self._leave(self._items[item_id])
+        self._release(self._items[item_id], is_made_again=is_made_again)
+        self._outlive(self._items[item_id])
         del self._items[item_id]
         self._due.pop(item_id, None)
         self._committed_by.pop(item_id, None)
@@ -338,10 +348,6 @@ class MemoryStore(MemoryCensus):
             return True
         timeout = item.timeout if isinstance(item, Batch) else None
         return timeout is not None and item.created_at + timeout <= self.now()
-
-    def _change(self, item: Kind, **facts: object) -> Kind:
-        changed = self._items[item.id] = msgspec.structs.replace(item, **facts)
-        return changed
 
     def _set_due(self, item: AnyItem, delay: float | None) -> None:
         if delay is None:

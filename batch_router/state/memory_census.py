@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from .base import Quarantined
 from .census import FIRST, Census, Standing, Total
 from .items import AnyItem
-from .memory_walks import MemoryWalks
+from .memory_ledger import MemoryLedger
 
 
-class MemoryCensus(MemoryWalks):
+class MemoryCensus(MemoryLedger):
     """See `Store`."""
 
     def __init__(self) -> None:

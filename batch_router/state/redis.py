@@ -19,20 +19,20 @@ from .facts import Facts, dump_facts
 from .items import SCHEMA, AnyItem, Batch, Notice, Shard, batch_id_of, dump_item, notice_id, shard_id
 from .redis_border import raise_if_corrupt, translated
 from .redis_census import take_census
+from .redis_ledger import RedisLedger
 from .redis_lists import Lists
 from .redis_server import ServerInfo, read_server
-from .redis_walks import RedisWalks
 from .table import State
 
 log = get_logger(__name__)
 
-_LUA = "".join(files(__package__).joinpath(name).read_text() for name in ("lists.lua", "store.lua"))
+_LUA = "".join(files(__package__).joinpath(name).read_text() for name in ("lists.lua", "ledger.lua", "store.lua"))
 _FINALS = msgspec.json.encode([state.value for state in State if state.is_final])
 # Shards that are read at once.
 _SHARDS_AT_ONCE = 1000
 
 
-class RedisStore(RedisWalks):
+class RedisStore(RedisLedger):
     """See `Store`.
 
     Args:

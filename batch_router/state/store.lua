@@ -23,7 +23,7 @@
 --   unread              hash   item id -> how often a worker could not read it
 --   quarantine          zset   item id -> ms: since when it is no longer due, for it cannot be read
 --   reasons             hash   item id -> why it is in the quarantine
---   and the lists that `lists.lua` keeps; its text comes before this one
+--   and what `lists.lua` and `ledger.lua` keep; their text comes before this one
 --
 -- An epoch is a time in which the server forgot nothing: its run id, which changes with a restart and a promotion.
 --
@@ -38,9 +38,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seconds = string.format('%.3f', now / 1000)
 
+local ledger = open_ledger(prefix, due, now)
+
 local function item_key(id) return prefix .. 'item:' .. id end
 
 local function set_fields(key, fields)
+  if fields.booked then ledger.book(key, fields.booked) end
   for field, value in pairs(fields) do redis.call('HSET', key, field, value) end
 end
 
@@ -139,6 +142,8 @@ end
 -- Delete an item; its job stays known as ours, unless another shard may find it
 local function forget(id, frees_job)
   local key = item_key(id)
+  ledger.leave(key, id)
+  ledger.release(key, frees_job)
   note_job(key, redis.call('HGET', key, 'job'), not frees_job and now)
   unlist(own, key, id)
   redis.call('DEL', key)
@@ -238,6 +243,30 @@ function calls.renew(id, fence, holder, lease, facts)
   return 1
 end
 
+-- id, fence, holder (JSON), lease, facts with what the shard takes, limits {line: limit} where the store has none (JSON)
+-- Returns 1; 0: the item was lost; a line: it has no room, and the item waits in it.
+function calls.reserve(id, fence, holder, lease, facts, given)
+  local key = item_key(id)
+  if not holds(key, fence, holder) then return 0 end
+  facts = cjson.decode(facts)
+  local line = ledger.short_of(key, id, facts.booked, cjson.decode(given))
+  if line then
+    ledger.wait(key, id, line)
+    return line
+  end
+  ledger.leave(key, id)
+  set_fields(key, facts)
+  list(key, id)
+  redis.call('ZADD', due, now + lease, id)
+  return 1
+end
+
+-- line, limit or ''
+function calls.set_limit(line, limit)
+  ledger.set_limit(line, limit)
+  return 1
+end
+
 -- id, holder (JSON). Its claim ends without a commit, and is not counted as a crash.
 function calls.let_go(id, holder)
   local key = item_key(id)
@@ -273,6 +302,9 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   if facts.unfetched then
     note_job(key, redis.call('HGET', key, 'job'), facts.unfetched == 'true' and now, 'unfetched:')
   end
+  if ledger.is_woken(key) then delay = math.min(tonumber(delay), 0) end
+  if redis.call('HGET', key, 'state') ~= state then ledger.leave(key, id) end
+  if tonumber(delay) < 0 then ledger.release(key) end
   redis.call('HSET', key, 'state', state, 'committed_by', holder, 'crashes', 0)
   redis.call('HDEL', key, 'claimed_by')
   add_up(cjson.decode(tally))
@@ -476,6 +508,7 @@ function calls.delete(id, born, finals)
   local state, created_at = unpack(redis.call('HMGET', item_key(id), 'state', 'created_at'))
   if not state or not is_final(state, finals) or tonumber(created_at) ~= tonumber(born) then return 0 end
   for _, each in ipairs(family(id)) do forget(each) end
+  ledger.forget_batch(id)
   return 1
 end
 
