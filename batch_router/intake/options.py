@@ -4,6 +4,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Protocol, TypedDict, TypeVar, cast
 
@@ -25,6 +26,9 @@ from .problems import Unit
 
 # Of metadata and of engine options.
 _Name = Annotated[str, Meta(min_length=1, max_length=128)]
+
+#: No batch and no budget comes near; money in the ledger stays a number that Lua holds exactly.
+MOST_DOLLARS = 100_000_000
 
 # Characters of a value or an error that are shown.
 _SHOWN = 1000
@@ -76,6 +80,10 @@ class SendOptions(TypedDict, total=False):
             they are kept in the store. `{"anthropic-version": "2023-06-01"}` asks for another version of that API.
         betas: Anthropic's features that are not yet for all: `["output-300k-2026-03-24"]`.
         webhook: an `https` URL that gets a signed message when the batch ends, and when a person has to act before.
+        max_cost: what the batch may cost at most, in US dollars by the workers' table of prices. A job that may pass it
+            is not created. By default there is no limit.
+        over_budget: what becomes of rows for which a budget, this one or another, has no room: "wait" (the default)
+            until it is raised, or "end", errored as `job_failed`.
         engine_options: options of the vLLM engine without their dashes, True for a flag: `{"max-model-len": 4096}`.
     """
 
@@ -97,6 +105,8 @@ class SendOptions(TypedDict, total=False):
     headers: Mapping[str, str]
     betas: Sequence[str]
     webhook: str | None
+    max_cost: Decimal | float | None
+    over_budget: Literal["wait", "end"]
     engine_options: Mapping[str, EngineOption]
 
 
@@ -175,6 +185,8 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     credential: str | None = None
     metadata: Annotated[dict[_Name, str], Meta(max_length=64)] = msgspec.field(default_factory=dict)
     webhook: str | None = None
+    max_cost: Decimal | None = None
+    over_budget: Literal["wait", "end"] = "wait"
     timeout: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     keep_remote: bool = False
     completion_window: CompletionWindow | None = None
@@ -191,6 +203,8 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
             raise ValidationError("credential is the name of a key, no key: 1 to 64 lower-case letters, digits or '-'")
         if self.batch_id is not None and self.idempotency_key is not None:
             raise ValidationError("give either batch_id or idempotency_key: the key makes the id")
+        if self.max_cost is not None and not 0 < self.max_cost < MOST_DOLLARS:
+            raise ValidationError(f"max_cost must be dollars, more than 0 and less than {MOST_DOLLARS:,}")
         check_headers(self.headers)
 
     @property

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Unpack
 
@@ -52,6 +52,29 @@ class Lease:
         self._heard = time.monotonic()
         with self._lock:
             self._extend(facts)
+
+    def reserve(self, limits: Mapping[str, int], facts: ShardFacts) -> str | None:
+        """The same if the ledger has room for what the shard takes then; else the line of it that has none.
+
+        Args:
+            limits: of lines for which the store has none.
+            facts: to remember, with `booked`.
+
+        Raises:
+            LeaseLostError: another worker has the item.
+            StoreUnavailableError: the store does not answer; the lease runs on.
+        """
+        with self._lock:
+            since = self._heard = time.monotonic()
+            done = self._store.reserve(
+                self._item_id, self.fence, holder=self.holder, lease=self._seconds, limits=limits, facts=facts
+            )
+            if not done.is_held:
+                self._until = since
+                raise LeaseLostError(self._item_id)
+            if done.short_of is None:
+                self._until = since + self._seconds
+            return done.short_of
 
     def keep(self) -> bool:
         """Extend the lease for the step; False if the step has been silent for so long that it hangs.

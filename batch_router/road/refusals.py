@@ -7,6 +7,7 @@ from ..exceptions import QueueFullError
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context
+from .ledger import learn_limit
 from .outcome import ShardOutcome, shard_to
 
 #: How often the other rows of a job go again without those that it was refused for.
@@ -49,8 +50,10 @@ def queue_is_full(context: Context, shard: Shard, failure: Failure) -> ShardOutc
         parts = 2 if shard.rows > 1 else 0
         return shard_to(State.NORMALIZING, failure=_never_fits(shard, failure), resend=parts)
     delay = min(_LONGEST_WAIT, _QUEUE_WAIT * 2.0 ** min(shard.queue_waits, 20))
+    if learn_limit(context, shard, failure.message):
+        delay = 0  # from here on it waits for room of our own making
     waits = shard.queue_waits + 1
-    return shard_to(State.CREATING, delay, job=None, queue_waits=waits, alone=alone, error=failure)
+    return shard_to(State.CREATING, delay, job=None, booked={}, queue_waits=waits, alone=alone, error=failure)
 
 
 def in_words(shard: Shard, text: str) -> str:

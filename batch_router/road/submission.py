@@ -12,6 +12,7 @@ from ..providers import Limits
 from ..settings import Settings
 from ..state.events import Callback
 from ..state.items import Batch, InputFile
+from ..state.ledger import in_ledger
 from ..state.table import State
 from .callbacks import CallbackMessage
 
@@ -68,6 +69,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             queue: of all its steps, where the provider has one for its model.
         """
         options = self.options
+        config = options.generation_config
         return Batch(
             id=self.batch_id,
             state=State.QUEUED,
@@ -81,6 +83,9 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             submission=name,
             content=self.content,
             webhook=options.webhook is not None,
+            max_cost=None if options.max_cost is None else in_ledger(options.max_cost),
+            ends_over_budget=options.over_budget == "end",
+            longest_answer=None if config is None else config.max_tokens,
             callbacks=tuple(Callback(task=each.task, on_error=each.on_error) for each in self.callbacks),
         )
 

@@ -154,8 +154,8 @@ class Store(Protocol):
     ) -> Reservation:
         """`renew` a shard if the ledger has room for what it takes then (`booked` among the facts).
 
-        If a line has none, nothing changes: the shard waits in it, and is due when there may be room. The first one that
-        waits is the first to get it.
+        If a line has none, nothing changes: the shard waits in it, and is due when there may be room. The first one
+        that waits is the first to get it.
 
         Args:
             item_id: the shard.

@@ -134,6 +134,9 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
         callbacks: what is sent at its end.
         webhook: whether its submission has the URL of a webhook.
         unattended: queues without a worker that a webhook told of.
+        max_cost: what it may cost at most, in millionths of a dollar; None: its own budget has no limit.
+        ends_over_budget: whether rows that a budget has no room for end; else they wait.
+        longest_answer: how many tokens an answer may have, where its options say so.
         notices: how many notices were ever made.
         notified: whether those of its end were made.
         resumed: how often `resume` took it up after its end.
@@ -166,6 +169,9 @@ class Batch(Item, frozen=True, kw_only=True, tag="batch"):
     callbacks: tuple[Callback, ...] = ()
     webhook: bool = False
     unattended: tuple[str, ...] = ()
+    max_cost: int | None = None
+    ends_over_budget: bool = False
+    longest_answer: int | None = None
     notices: int = 0
     notified: bool = False
     resumed: int = 0

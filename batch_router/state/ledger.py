@@ -6,13 +6,14 @@ A line of it is a name:
     jobs:<account>:<model>          such jobs
     jobs:<scope>                    such jobs; a limit of 0 is a pause
     spent:<scope>                   millionths of a dollar, from when the scope was given a budget on
-    seen:<provider>:<model>:<what>  what earlier answers teach: bytes of requests, their input and output tokens, answers
+    seen:<provider>:<model>:<what>  what answers teach: bytes of requests, input and output tokens, answers
 
 An account is `provider` or `provider/credential`, a scope `batch=ID`, `credential=NAME`, `provider=NAME` or
-`metadata.KEY=VALUE`. What is spent or seen adds up and outlives its shards; of all else a shard that ends takes nothing.
+`metadata.KEY=VALUE`. What is spent or seen adds up and outlives its shards; of all else one that ends takes nothing.
 """
 
 from collections.abc import Iterator, Mapping
+from decimal import ROUND_CEILING, Decimal
 from typing import Final, NamedTuple
 
 #: What the ledger counts money in.
@@ -43,6 +44,11 @@ class Reservation(NamedTuple):
 
     is_held: bool
     short_of: str | None = None
+
+
+def in_ledger(dollars: Decimal) -> int:
+    """Money as the ledger counts it, rounded up."""
+    return int((dollars * DOLLAR).to_integral_value(ROUND_CEILING))
 
 
 def account_of(provider: str, credential: str | None) -> str:

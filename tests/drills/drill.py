@@ -13,8 +13,8 @@ from .invariants import Findings, left_behind, remote_objects
 from .stack import Stack
 from .trace import Event, Plan
 
-_INTENT = "create/store.renew intent account"
-_DECIDED = ("create/store.commit", "create/store.renew no intent")
+_INTENT = "create/store.reserve intent account booked"
+_DECIDED = ("create/store.commit", "create/store.renew no intent booked")
 
 
 class Drill(NamedTuple):

@@ -61,15 +61,15 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     *_step(
         "upload",
-        Effect("store.renew uploads"),
+        Effect("store.reserve uploads booked"),
         Effect("store.pause", "upload refused"),
         Effect("client.upload", providers=_ALL),
     ),
     *_step(
         "create",
-        Effect("store.renew intent account", providers=_REMOTE),
+        Effect("store.reserve intent account booked", providers=_REMOTE),
         Effect("client.create", providers=_ALL),
-        Effect("store.renew no intent", "create refused", _REMOTE),
+        Effect("store.renew no intent booked", "create refused", _REMOTE),
         Effect("store.pause", "create refused"),
         Effect("client.keep_answers", "gives up", ("vllm",)),
         Effect("store.begin_walk", "create lost", _REMOTE),

@@ -25,7 +25,7 @@ _KILLS = 2
 _QUICK_TO_FORGET = ("poll/", "download/", "normalize/", "clean/", "finish/")
 # These wait until a request to create can no longer arrive, or fetch the same answers again and again.
 _SLOW_COURSES = ("create vanished", "cut short", "row retries")
-_SLOW = (("before", "create/client.create"), ("after", "create/store.renew intent"))
+_SLOW = (("before", "create/client.create"), ("after", "create/store.reserve intent"))
 
 
 def choose(drills: Sequence[Drill], count: int, chance: random.Random) -> list[Drill]:

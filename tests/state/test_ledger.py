@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Unpack
 
 import pytest
 import redis
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_router.state.base import Commit, Store
+from batch_router.state.facts import ShardFacts
 from batch_router.state.items import Shard
 from batch_router.state.ledger import Reservation
 from batch_router.state.memory import MemoryStore
@@ -34,15 +36,15 @@ def reserve(
     """Ask for tokens and money."""
     lines = {TOKENS: booked["tokens"]} if "tokens" in booked else {}
     lines |= {SPENT: booked["spent"]} if "spent" in booked else {}
-    facts = {"uploads": 1, "booked": lines}
-    return store.reserve(shard.id, fence, holder="w", lease=60, limits=limits or {}, facts=facts)  # type: ignore[arg-type]
+    facts = ShardFacts(uploads=1, booked=lines)
+    return store.reserve(shard.id, fence, holder="w", lease=60, limits=limits or {}, facts=facts)
 
 
 def commit(
-    store: Store, shard: Shard, state: State, delay: float | None = 600, fence: int = 2, **facts: object
+    store: Store, shard: Shard, state: State, delay: float | None = 600, fence: int = 2, **facts: Unpack[ShardFacts]
 ) -> None:
     """End the step of a shard."""
-    done = store.commit(shard.id, fence, Commit(state, delay, facts), holder="w")  # type: ignore[arg-type]
+    done = store.commit(shard.id, fence, Commit(state, delay, facts), holder="w")
     assert done is not None
 
 
@@ -138,8 +140,8 @@ def test_the_end_of_a_shard_frees_room_and_not_money(store: Store) -> None:
     own = "spent:batch=b"
     store.set_limit(own, 50)
     lines = {TOKENS: 9, SPENT: 8, own: 8}
-    facts = {"booked": lines}
-    store.reserve(only.id, 2, holder="w", lease=60, limits={}, facts=facts)  # type: ignore[arg-type]
+    facts = ShardFacts(booked=lines)
+    store.reserve(only.id, 2, holder="w", lease=60, limits={}, facts=facts)
     commit(store, only, State.COMPLETED, None)
     assert sums(store) == (0, 8)
     version = get_batch(store).version
@@ -170,9 +172,9 @@ def server(valkey: str) -> Iterator["redis.Redis"]:
 @settings(max_examples=50, deadline=None)
 @given(_ACTS)
 def test_the_sums_are_those_of_the_shards(server: "redis.Redis", acts: list[tuple[int, str, int, int]]) -> None:
-    """Whatever shards do in whichever order, the server's sums are what the shards hold: as a store that adds up says."""
+    """Whatever shards do in any order: the server's sums are what the shards hold, as a store that adds up says."""
     stores = (RedisStore(server, prefix=f"ledger{next(_prefixes)}:"), MemoryStore())
-    made = [shards(store, 4) for store in stores][0]
+    made, _ = (shards(store, 4) for store in stores)
     fences = {shard.id: 2 for shard in made}
     for number, act, tokens, money in acts:
         shard = made[number]
@@ -199,7 +201,9 @@ def _do(store: Store, shard: Shard, fence: int, act: str, tokens: int, money: in
         case "end":
             done = store.commit(shard.id, fence, Commit(State.COMPLETED, None, {}), holder="w")
         case _:
-            state, facts = (State.POLLING, {"booked": {SPENT: money}}) if act == "settle" else (State.UPLOADING, {})
-            done = store.commit(shard.id, fence, Commit(state, 0, facts), holder="w")  # type: ignore[arg-type]
+            is_settled = act == "settle"
+            facts = ShardFacts(booked={SPENT: money}) if is_settled else ShardFacts()
+            state = State.POLLING if is_settled else State.UPLOADING
+            done = store.commit(shard.id, fence, Commit(state, 0, facts), holder="w")
             store.claim(shard.id, fence + 1, lease=60, holder="w")
     return done is not None

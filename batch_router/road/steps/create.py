@@ -31,6 +31,7 @@ from ..earlier import Earlier, earlier_answers
 from ..jobs import job_spec, new_round, rows_to_send, uploads_of
 from ..journal import note_job
 from ..keys import is_replaced, why_replaced
+from ..ledger import of_a_job, reserve
 from ..lookup import look, visibility
 from ..outcome import ShardOutcome, shard_to
 from ..policy import DAY, LONGEST_RETRY_AFTER, describe
@@ -66,7 +67,8 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
     rows = rows_to_send(running, shard)
     carried = rows.size if shard.upload is None else 0
     intent = _intent_at(running, running.store.now(), carried)  # the store's clock is the same for the whole fleet
-    running.lease.renew(intent=intent, account=_account(running, shard))
+    if (waits := reserve(running, shard, intent=intent, account=_account(running, shard))) is not None:
+        return waits
     running.lease.require(MARGIN)
     try:
         job = sound(shard.provider, client.create(rows, job_spec(shard)))
@@ -76,7 +78,9 @@ def create(running: Running, shard: Shard) -> ShardOutcome:
             failure = Failure(type=error.type, message=str(error), retryable=True)
             intent = msgspec.structs.replace(intent, was_taken=isinstance(error, NoIdError), trouble=str(error))
             return shard_to(State.CREATING, delay, error=failure, attempts=shard.attempts + 1, intent=intent)
-        running.lease.renew(intent=None)  # a refusal: there is no job, and the next attempt need not look for one
+        running.lease.renew(
+            intent=None, booked={}
+        )  # a refusal: there is no job, and the next attempt need not look for one
         if isinstance(error, RowsRefusedError):
             return rows_refused(shard, describe(error, retryable=False), sound_rows(error.rows))
         if isinstance(error, QueueFullError) and not shard.cancel:
@@ -127,6 +131,10 @@ def _owns(shard: Shard, job: Job) -> ShardOutcome:
     return shard_to(shard.state.onward, job=msgspec.structs.replace(job, refused=()), intent=None, doubt_since=None)
 
 
+def _finds(running: Running, shard: Shard, job: Job) -> ShardOutcome:
+    return _owns(shard, job).over(ShardFacts(booked=of_a_job(running, shard)))
+
+
 def _account(running: Running, shard: Shard) -> Account:
     return running.client_of(shard).access.account(shard.credential)
 
@@ -142,7 +150,7 @@ def _resolve(running: Running, shard: Shard, intent: Intent) -> ShardOutcome:
     if found is None:
         return _wait(shard, intent, proves_at, _TURN * random.uniform(1, 2))  # noqa: S311
     if found.job is not None:
-        return _owns(shard, found.job)
+        return _finds(running, shard, found.job)
     earlier = earlier_answers(running, shard)
     if earlier.are_all:
         return _has_answers(earlier)
@@ -215,7 +223,7 @@ def _close(running: Running, shard: Shard, intent: Intent, uploads: frozenset[st
     if found is None:
         return _wait(shard, intent, proves_at, _TURN)
     if found.job is not None:
-        return _owns(shard, found.job)
+        return _finds(running, shard, found.job)
     client = running.client_of(shard)
     for name in sorted(uploads):
         client.delete_upload(name)

@@ -17,6 +17,7 @@ from ..context import Context
 from ..costs import priced
 from ..follow_up import is_passing, split_off
 from ..layout import shard_prefix
+from ..ledger import settled
 from ..outcome import ShardOutcome, shard_to
 from ..parsing import AnswerParser, invalid, is_invalid
 from ..part_writer import PartWriter
@@ -53,7 +54,9 @@ def normalize(context: Context, shard: Shard) -> ShardOutcome:
             return again.over(ShardFacts(answers=whole))
     refused = refused_results(context, shard)
     part, rows, lost, passing, unfit = _write_results(context, shard, refused)
-    facts = ShardFacts(part=part, lost=lost, unfetched=_are_unfetched(shard, part, lost))
+    facts = ShardFacts(
+        part=part, lost=lost, unfetched=_are_unfetched(shard, part, lost), booked=settled(context, shard, part)
+    )
     if refused:
         facts["failure"] = _refusal(shard, refused)
     elif lost == shard.rows and shard.failure is None:

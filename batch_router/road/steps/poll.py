@@ -13,6 +13,7 @@ from ...state.items import Shard
 from ...state.table import State
 from ..absent import after_not_found
 from ..context import Context
+from ..ledger import ended
 from ..outcome import ShardOutcome, shard_to
 from ..policy import describe, overdue_at
 from ..refetch import look_again
@@ -57,7 +58,7 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
         if (again := look_again(shard, gap, is_paid=is_paid)) is not None:
             return again.over(facts)
         facts["gap"] = gap
-    return shard_to(shard.state.onward, **facts)
+    return shard_to(shard.state.onward, booked=ended(shard)).over(facts)
 
 
 def _cancel(client: Client, job_id: str) -> Failure | None:

@@ -5,6 +5,7 @@ from ...state.items import Shard
 from ...state.table import State
 from ..context import Running
 from ..jobs import job_spec, rows_to_send
+from ..ledger import reserve
 from ..outcome import ShardOutcome, shard_to
 from ..step import Step
 
@@ -16,7 +17,8 @@ def upload(running: Running, shard: Shard) -> ShardOutcome:
     if shard.cancel:
         return shard_to(State.NORMALIZING)
     client = running.client_of(shard)
-    running.lease.renew(uploads=shard.uploads + 1)
+    if (waits := reserve(running, shard, uploads=shard.uploads + 1)) is not None:
+        return waits
     name = client.upload(rows_to_send(running, shard), job_spec(shard))
     return shard_to(shard.state.onward, upload=name)
 
