@@ -12,8 +12,9 @@ from typing import Unpack
 from ..core import Endpoint, Tokens
 from ..core.jobs import Failure
 from ..state.facts import ShardFacts
-from ..state.items import Batch, Part, Shard
+from ..state.items import Batch, Shard
 from ..state.ledger import DOLLAR, JOBS, SPENT, TOKENS, account_of, in_ledger, scopes_of, seen_line
+from ..state.parts import Part
 from ..state.table import State
 from .context import Context, Running
 from .outcome import ShardOutcome, shard_to
@@ -70,12 +71,11 @@ def ended(shard: Shard) -> dict[str, int]:
 
 def settled(context: Context, shard: Shard, part: Part) -> dict[str, int]:
     """What a shard has taken in the end, and what its answers teach of their model."""
-    price = context.prices.find(shard.provider, shard.model, shard.submitted_at)
     booked = ended(shard)
-    if price is not None:
+    if part.cost is not None:
         batch = context.store.get_batch(shard.batch)
         budgets = {*booked, *_lines(SPENT, shard, batch, context.store.get_limits().keys() | _own_budget(batch).keys())}
-        booked = dict.fromkeys(sorted(budgets), in_ledger(price.cost(part.tokens)))
+        booked = dict.fromkeys(sorted(budgets), in_ledger(part.cost))
     if shard.rows == part.tokens.answers:
         seen = (shard.size, part.tokens.input_tokens, part.tokens.output_tokens, shard.rows)
         booked |= {seen_line(shard.provider, shard.model, what): much for what, much in zip(_SEEN, seen, strict=True)}
