@@ -78,6 +78,7 @@ from .exceptions import (
     ValidationError,
 )
 from .intake.options import MapOptions, SendOptions, SubmitOptions
+from .operations.ledger import Budget, Limit
 from .router import BatchRouter
 from .settings import Settings
 from .tables.rendering import render_table
@@ -97,6 +98,7 @@ __all__ = [
     "BatchStatus",
     "BatchStatusResponse",
     "BatchTimeoutError",
+    "Budget",
     "Content",
     "CorruptItemError",
     "CredentialsError",
@@ -111,6 +113,7 @@ __all__ = [
     "ImageContent",
     "InvalidInputError",
     "JobInterruptedError",
+    "Limit",
     "Manifest",
     "ManifestCounts",
     "ManifestPart",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Self, TypeVar, Unpack
 
@@ -12,6 +13,7 @@ from .core.responses import decode_result
 from .exceptions import BatchTimeoutError
 from .intake.mistakes import takes_provider
 from .intake.options import MapOptions, SubmitOptions
+from .operations.ledger import Budget, Limit
 from .operations.waiting import check_end, pauses
 from .road.context import Context
 from .state.base import Quarantined
@@ -74,6 +76,34 @@ class AsyncBatchClient:
             before=before,
             metadata=metadata,
         )
+
+    async def budgets(self) -> Sequence[Budget]:
+        """What scopes may cost, and what they have cost since they were given a budget."""
+        return await asyncio.to_thread(self._client.budgets)
+
+    async def set_budget(self, scope: str, dollars: Decimal | None) -> str:
+        """Give a scope a budget, or take it away (None)."""
+        return await asyncio.to_thread(self._client.set_budget, scope, dollars)
+
+    async def limits(self) -> Sequence[Limit]:
+        """How many tokens and jobs may wait or run at once."""
+        return await asyncio.to_thread(self._client.limits)
+
+    async def set_limit(
+        self, provider: str, model: str, *, tokens: int | None, jobs: int | None, credential: str | None = None
+    ) -> None:
+        """Limit what waits or runs for an account and a model."""
+        await asyncio.to_thread(
+            self._client.set_limit, provider, model, tokens=tokens, jobs=jobs, credential=credential
+        )
+
+    async def pause(self, scope: str) -> str:
+        """Create no further jobs in a scope; returns the scope."""
+        return await asyncio.to_thread(self._client.pause, scope)
+
+    async def unpause(self, scope: str) -> str:
+        """Create jobs in a scope again; returns the scope."""
+        return await asyncio.to_thread(self._client.unpause, scope)
 
     async def ids(self, prefix: str = "", limit: int = 20) -> Sequence[str]:
         """The ids that begin like this, of the newest batches first; one that is exactly it comes before all others."""

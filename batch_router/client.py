@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Self, Unpack
 
 from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
@@ -10,6 +11,7 @@ from .core.responses import decode_result
 from .exceptions import BatchNotFoundError, BatchTimeoutError
 from .intake.mistakes import takes_provider
 from .intake.options import MapOptions, SubmitOptions
+from .operations import ledger
 from .operations.join import join
 from .operations.listing import ids_of, list_batches, which_of
 from .operations.purge import check_ended, purge, purge_older
@@ -312,6 +314,40 @@ class BatchClient:
             ValidationError: `days` is negative, or no number of days.
         """
         return purge_older(self._files(), days, dry_run=dry_run)
+
+    def budgets(self) -> Sequence[ledger.Budget]:
+        """What scopes may cost, and what they have cost since they were given a budget."""
+        return ledger.budgets(self._context)
+
+    def set_budget(self, scope: str, dollars: Decimal | None) -> str:
+        """Give a scope a budget, or take it away (None); what waits for it goes on as far as it reaches.
+
+        Args:
+            scope: the id of a batch, or `credential=NAME`, `provider=NAME`, `metadata.KEY=VALUE`.
+            dollars: what may be spent from when the scope was first given a budget on.
+
+        Raises:
+            ValidationError: it is no scope, or no sum of money.
+        """
+        return ledger.set_budget(self._context, scope, dollars)
+
+    def limits(self) -> Sequence[ledger.Limit]:
+        """How many tokens and jobs may wait or run at once: as set, or as learned from a provider's refusal."""
+        return ledger.limits(self._context)
+
+    def set_limit(
+        self, provider: str, model: str, *, tokens: int | None, jobs: int | None, credential: str | None = None
+    ) -> None:
+        """Limit what waits or runs for an account and a model; None: no limit, also none that was learned."""
+        ledger.set_limit(self._context, provider, model, tokens=tokens, jobs=jobs, credential=credential)
+
+    def pause(self, scope: str) -> str:
+        """Create no further jobs in a scope (see `set_budget`); jobs that there are go on. Returns the scope."""
+        return ledger.pause(self._context, scope)
+
+    def unpause(self, scope: str) -> str:
+        """Create jobs in a scope again; returns the scope."""
+        return ledger.unpause(self._context, scope)
 
     def quarantined(self, limit: int = 20) -> Sequence[Quarantined]:
         """Items that workers could not read and no longer look at, the newest first, each with the reason."""

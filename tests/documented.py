@@ -14,6 +14,10 @@ PAGES = (
 
 #: Commands of `batch-router`, and where each is tried.
 COMMANDS_TRIED = {
+    **dict.fromkeys(
+        ("budget", "limit", "pause", "unpause"),
+        "tests/cli/test_batch_commands.py::test_budgets_limits_and_pauses_are_set_and_shown",
+    ),
     "cancel": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "convert": "tests/e2e/test_documented.py::test_a_shell_block_runs",
     "costs": "tests/e2e/test_documented.py::test_a_shell_block_runs",

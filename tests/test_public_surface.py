@@ -19,7 +19,7 @@ UnifiedBatchMetadata UnifiedMessage UnifiedRequest
 
 BatchError BatchStatusResponse ErrorReason Failure RequestCounts NoticeStatus ShardStatus
 Manifest ManifestCounts ManifestPart ResultCounts
-Price ResultError Tokens UnifiedResult Usage
+Budget Limit Price ResultError Tokens UnifiedResult Usage
 BatchStatus Endpoint ErrorType FinishReason ResultStatus
 
 BatchExpiredError BatchFailedError BatchNotFinishedError BatchNotFoundError BatchRouterError BatchTimeoutError
@@ -32,14 +32,17 @@ StateError StoreUnavailableError UnbalancedError UndecidedError UnsupportedConte
 #: What can be called, and how.
 SIGNATURES = """
 BatchClient(context=None)
+BatchClient.budgets()
 BatchClient.cancel(batch_id)
 BatchClient.close()
 BatchClient.ids(prefix='', limit=20)
 BatchClient.join(batch_id, table=None, *, partial=False)
+BatchClient.limits()
 BatchClient.list(limit=20, *, provider=None, status=None, prefix='', since=None, before=None, metadata=None)
 BatchClient.listeners(queue)
 BatchClient.manifest(batch_id)
 BatchClient.map(table, prompt, provider, **options)
+BatchClient.pause(scope)
 BatchClient.purge(batch_id, *, dry_run=False)
 BatchClient.purge_older(days, *, dry_run=False)
 BatchClient.quarantined(limit=20)
@@ -48,8 +51,11 @@ BatchClient.result_lines(batch_id, *, partial=False, follow=False)
 BatchClient.results(batch_id, *, partial=False, follow=False)
 BatchClient.resume(batch_id)
 BatchClient.retry(batch_id, *, undecided=False)
+BatchClient.set_budget(scope, dollars)
+BatchClient.set_limit(provider, model, *, tokens, jobs, credential=None)
 BatchClient.status(batch_id)
 BatchClient.submit(provider, **options)
+BatchClient.unpause(scope)
 BatchClient.verify(batch_id)
 BatchClient.wait(batch_id, timeout=None, on_status=None)
 
@@ -70,7 +76,7 @@ BatchRouter.wait_for_completion(provider_name, batch_id, poll_interval=0.2, time
 OPTIONS = """
 model replace_model endpoint system_prompt generation_config output_schema
 unsupported row_retries invalid_retries batch_id idempotency_key credential
-timeout keep_remote completion_window headers betas webhook engine_options
+timeout keep_remote completion_window headers betas webhook max_cost over_budget engine_options
 """
 MORE_OPTIONS = "requests input check_rows metadata"
 

@@ -17,6 +17,7 @@ from ..exceptions import (
     UnbalancedError,
 )
 from ..system_errors import describe
+from .budgets import budget, limit, pause, unpause
 from .cancel import cancel
 from .convert import convert
 from .costs import costs, estimate
@@ -66,6 +67,10 @@ for command in (
     list_batches,
     costs,
     cancel,
+    pause,
+    unpause,
+    budget,
+    limit,
     retry,
     resolve,
     resume,

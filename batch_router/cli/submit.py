@@ -1,8 +1,9 @@
 """`batch-router submit`: a batch of the rows of a file."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 import click
 
@@ -12,6 +13,7 @@ from ..providers import find_provider
 from ..settings import Settings
 from ..state.table import State
 from ..tables.rendering import Columns
+from .budgets import DOLLARS
 from .exit_codes import ExitCode
 from .options import json_option
 from .rows import RowOptions, options_of, read_engine_options, read_pairs, row_options
@@ -34,6 +36,8 @@ class _BatchOptions(RowOptions):
     keep_remote: bool
     completion_window: str | None
     webhook: str | None
+    max_cost: Decimal | None
+    over_budget: Literal["wait", "end"]
 
 
 @click.command()
@@ -53,6 +57,13 @@ class _BatchOptions(RowOptions):
 @click.option("--keep-remote", is_flag=True, help="Leave uploaded files and result files at the provider.")
 @click.option("--completion-window", metavar="TIME", help="The time that the provider may take, in its words: 24h.")
 @click.option("--webhook", metavar="URL", help="Send a signed message there when the batch ends.")
+@click.option("--max-cost", type=DOLLARS, help="Create no job that may make the batch cost more than this.")
+@click.option(
+    "--over-budget",
+    type=click.Choice(["wait", "end"]),
+    default="wait",
+    help="Whether rows that a budget has no room for wait until it is raised, or end.",
+)
 @click.option("--header", multiple=True, metavar="NAME=VALUE", help="A header of the request that creates a job.")
 @click.option("--beta", multiple=True, metavar="NAME", help="A feature of Anthropic's that is not yet for all.")
 @click.option(

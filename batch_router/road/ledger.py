@@ -83,12 +83,12 @@ def settled(context: Context, shard: Shard, part: Part) -> dict[str, int]:
 
 
 def learn_limit(context: Context, shard: Shard, refusal: str) -> bool:
-    """Limit the tokens that wait for the shard's account and model, as a refusal says it; whether that is news."""
+    """Limit the tokens that wait for the shard's account and model, as a refusal says it; whether it does."""
     said = _LIMIT.search(refusal)
     line = f"{TOKENS}{account_of(shard.provider, shard.credential)}:{shard.model}"
-    if said is None or (limit := int(said[1].replace(",", ""))) == context.store.get_limits().get(line):
+    if said is None:
         return False
-    context.store.set_limit(line, limit)
+    context.store.set_limit(line, int(said[1].replace(",", "")))
     return True
 
 

@@ -50,8 +50,8 @@ def queue_is_full(context: Context, shard: Shard, failure: Failure) -> ShardOutc
         parts = 2 if shard.rows > 1 else 0
         return shard_to(State.NORMALIZING, failure=_never_fits(shard, failure), resend=parts)
     delay = min(_LONGEST_WAIT, _QUEUE_WAIT * 2.0 ** min(shard.queue_waits, 20))
-    if learn_limit(context, shard, failure.message):
-        delay = 0  # from here on it waits for room of our own making
+    if learn_limit(context, shard, failure.message) and not shard.queue_waits:
+        delay = 0  # from here on it waits until jobs of ours have made room
     waits = shard.queue_waits + 1
     return shard_to(State.CREATING, delay, job=None, booked={}, queue_waits=waits, alone=alone, error=failure)
 

@@ -200,3 +200,28 @@ def test_a_terminal_shows_ids_whole(home: Path, columns: int) -> None:
         screen.type("C-c")
         ended = screen.wait_for("code 130").replace("\n", "")
         assert f"the batch goes on; to come back: batch-router watch {LONG}" in ended
+
+
+@pytest.mark.usefixtures("context")
+def test_budgets_limits_and_pauses_are_set_and_shown() -> None:
+    """Each command says what it did, shows what there is, and refuses what is none with what it takes."""
+    assert run("budget", "3f1c", "2.50").stdout.strip() == f"batch={LONG}"
+    assert run("budget", "metadata.run=7", "$10").exit_code == 0
+    assert [line.split() for line in run("budget").stdout.splitlines()[1:]] == [
+        [f"batch={LONG}", "$2.50", "$0.00", "$2.50", "0"],
+        ["metadata.run=7", "$10.00", "$0.00", "$10.00", "0"],
+    ]
+    run("budget", "3f1c", "--remove")
+    assert [json.loads(line)["scope"] for line in run("budget", "--json").stdout.splitlines()] == ["metadata.run=7"]
+    run("limit", "openai", "gpt-5-mini", "--tokens", "2000000", "--credential", "team-a")
+    assert run("pause", "provider=openai").stdout.strip() == "provider=openai"
+    assert [line.split()[:3] for line in run("limit").stdout.splitlines()[1:]] == [
+        ["jobs", "provider=openai", "paused"],
+        ["tokens", "openai/team-a:gpt-5-mini", "2,000,000"],
+    ]
+    run("unpause", "provider=openai")
+    run("limit", "openai", "gpt-5-mini", "--credential", "team-a")
+    assert "no limits" in run("limit").stderr
+    for command in (("budget", "team=a", "1"), ("pause", "credential=A B"), ("budget", "3f1c", "-1")):
+        assert run(*command).exit_code != 0
+    assert "is no scope: batch=ID, credential=NAME" in str(run("pause", "team=a").exception)
