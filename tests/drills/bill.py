@@ -7,8 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from batch_router.core import UnifiedResult
+from batch_router.core import UnifiedResult, add_up
+from batch_router.road.spend import read_spend
 from batch_router.simulator.bill import Charge
+from batch_router.state.items import Shard
+from batch_router.storage import FolderStorage
 
 from .courses import Course, prompt_of
 from .stack import Stack
@@ -37,6 +40,19 @@ def unanswered(stack: Stack, batch_id: str, course: Course, results: Iterable[Un
         is_lost_there = course.day.drop is not None and re.search(course.day.drop, prompt)
         if prompt in paid and custom_id not in answered and not is_lost_there:
             yield custom_id
+
+
+def spent_otherwise(stack: Stack, batch_id: str, shards: Sequence[Shard]) -> list[str]:
+    """What differs between the tokens that the jobs of a batch have on the bill and its record of what was spent."""
+    jobs = {shard.job.id for shard in shards if shard.job}
+    billed = [charge for charge in _charges(stack, batch_id) if charge.job in jobs]
+    (path,) = stack.home.glob(f"spend/*/{batch_id}-*.json")
+    record = read_spend(FolderStorage(stack.home), str(path.relative_to(stack.home)))
+    ours = add_up(model.tokens for model in record.models)
+    theirs = (len(billed), sum(each.input_tokens for each in billed), sum(each.output_tokens for each in billed))
+    if (ours.answers, ours.input_tokens, ours.output_tokens) == theirs:
+        return []
+    return [f"the bill has {theirs} answers and tokens, the record of what was spent {ours}"]
 
 
 def _charges(stack: Stack, batch_id: str) -> Iterator[Charge]:

@@ -11,7 +11,7 @@ from batch_router.state.items import Batch, Shard
 from batch_router.state.table import State
 
 from ..receiver import HOOK, NEW
-from .bill import paid_twice, unanswered
+from .bill import paid_twice, spent_otherwise, unanswered
 from .courses import Course, rows_of
 from .linked import wrongly_told
 from .stack import KEY, PROMPT, Stack, requests_of
@@ -86,6 +86,8 @@ def check(stack: Stack, batch_id: str, course: Course) -> Findings:
         return found._replace(lost=course.rows, problems=(f"not finished: {batch.state}; {where}",))
     problems = [f"ended as {batch.state}"] if batch.state != course.state else []
     problems += wrongly_told(stack, batch) if course.linked else []
+    if batch.provider != "vllm" and not course.day.drop and not any(shard.unfetched for shard in shards):
+        problems += spent_otherwise(stack, batch_id, shards)
     lost, duplicated, wrong = _check_results(stack, batch, course)
     return found._replace(lost=lost, duplicated=duplicated, problems=(*problems, *wrong))
 
