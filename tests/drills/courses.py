@@ -12,11 +12,11 @@ from batch_router.settings import Settings
 from batch_router.simulator import Scenario
 from batch_router.simulator.oddities import Listing
 from batch_router.simulator.scenario import Fault, Latency, Refusal
-from batch_router.state.items import Shard
+from batch_router.state.items import Batch, Shard
 from batch_router.state.table import State
 
 from . import parking
-from .stack import DAY, HTTP_TIMEOUT, PROMPT, VISIBILITY, Stack
+from .stack import DAY, HTTP_TIMEOUT, PROMPT, UNATTENDED, UNSERVED, VISIBILITY, Stack
 
 _NEVER = Latency(in_progress=600)
 #: What eight rows make, with three rows a shard: shards of two sizes.
@@ -80,14 +80,35 @@ def _empty(stack: Stack, batch_id: str) -> None:
         server.flushall()
 
 
-def _wait_for_jobs(stack: Stack, batch_id: str) -> None:
+def _attend(stack: Stack, batch_id: str) -> None:
+    """Have a worker join for the batch's queue, once one told that there is none. It goes when the app knows the end."""
+
+    def tells(batch: Batch) -> bool:
+        return bool(batch.unattended)
+
+    def has_told(batch: Batch) -> bool:
+        return batch.state.is_final and all(notice.state.is_final for notice in stack.store.get_notices(batch))
+
+    _wait_for(stack, batch_id, tells)
+    with stack.fleet.joined_by(UNATTENDED):
+        _wait_for(stack, batch_id, has_told)
+
+
+def _wait_for(stack: Stack, batch_id: str, condition: Callable[[Batch], bool]) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         batch = stack.store.get_batch(batch_id)
-        shards = stack.store.get_shards(batch) if batch else []
-        if shards and (all(shard.job for shard in shards) or any(_runs_here(shard) for shard in shards)):
+        if batch is not None and condition(batch):
             break
         time.sleep(0.1)
+
+
+def _wait_for_jobs(stack: Stack, batch_id: str) -> None:
+    def has_jobs(batch: Batch) -> bool:
+        shards = stack.store.get_shards(batch)
+        return bool(shards) and (all(shard.job for shard in shards) or any(map(_runs_here, shards)))
+
+    _wait_for(stack, batch_id, has_jobs)
 
 
 def _runs_here(shard: Shard) -> bool:
@@ -114,6 +135,8 @@ COURSES: dict[str, Course] = {
     "restart": Course(during=lambda stack, _: stack.fleet.kill(0)),
     # Tasks of the app are sent at its end, and a webhook.
     "linked": Course(linked=True),
+    # No worker has its queue, for a while.
+    "unattended": Course(options={"model": UNSERVED}, linked=True, during=_attend),
     # Redis loses everything while the jobs run.
     "emptied": Course(day=Scenario(latency=Latency(in_progress=6)), during=_empty, deadline=90),
     # The app sends the same batch again: what it wrote the second time goes away.

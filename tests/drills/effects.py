@@ -122,6 +122,7 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("sweep/store.take_due"),
     Effect("sweep/store.restore_times", "restart"),
     Effect("sweep/publish", "silent"),
+    Effect("sweep/store.decide", "unattended", ("vllm",)),
     *(
         Effect(f"purge/{name}", by="operator")
         for name in ("store.decide", "delete mark", "delete folder", "delete input", "delete manifest")

@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,10 +63,21 @@ class Fleet:
         return len(self._groups)
 
     def _start(self, number: int) -> int:
-        arguments = ["-A", self._app, "worker", "-n", f"drill{number}@%h", "-l", "INFO"]
-        options, clock = self._workers[number]
+        return self._begin(f"drill{number}@%h", *self._workers[number])
+
+    def _begin(self, name: str, options: str, clock: float) -> int:
+        arguments = ["-A", self._app, "worker", "-n", name, "-l", "INFO"]
         arguments += ["--without-mingle", "--without-gossip", *options.split()]
         return self._nursery.start("celery", arguments, self._log, clock)
+
+    @contextmanager
+    def joined_by(self, queue: str) -> Iterator[None]:
+        """One more worker, which has a queue of its own, for as long as the block runs."""
+        group = self._begin("joined@%h", f"-Q {queue} -P threads -c 4", 0)
+        try:
+            yield
+        finally:
+            send(group, signal.SIGKILL)
 
     def _supervise(self) -> None:
         while not self._ended.wait(_LOOK_EVERY):

@@ -49,6 +49,8 @@ HTTP_TIMEOUT = 5
 #: Seconds after which the simulated services list a job that they made, whatever happens there.
 VISIBILITY = 5
 _ROWS_PER_SHARD = 3
+#: A model for vLLM whose queue no worker of a fleet has.
+UNSERVED, UNATTENDED = "model-2", "gpu.spare"
 # What a scenario's time is multiplied with, by engine: the stand-in's server takes it as that of a hundred rows.
 _PER_SHARD = {"serve": 100 / _ROWS_PER_SHARD, "run-batch": 1}
 # Which of vLLM's engines the workers use, by fleet.
@@ -232,6 +234,7 @@ def _environment(home: Path, url: str, simulator: Simulator, settings: dict[str,
         "BATCH_ROUTER_VISIBILITY": str(VISIBILITY),
         "BATCH_ROUTER_VLLM_COMMAND": f"{sys.executable} -m batch_router.simulator.vllm",
         "BATCH_ROUTER_VLLM_SCENARIO": str(home / "drill" / "gpu.toml"),
+        "BATCH_ROUTER_GPU_QUEUES": f'{{"{UNSERVED}": "{UNATTENDED}", "*": "gpu"}}',
         "BATCH_ROUTER_WEBHOOK_SECRET": NEW,
         "BATCH_ROUTER_WEBHOOK_PRIVATE": "true",
         "PYTHONPATH": str(ROOT),

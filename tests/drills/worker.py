@@ -1,8 +1,11 @@
 """The fleet's app with every effect told: `celery -A tests.drills.worker worker`; otherwise `batch_router.worker`."""
 
+from functools import partial
+
 from batch_router.road.context import Context
 from batch_router.settings import Settings
-from batch_router.worker import process
+from batch_router.worker import process, sweep
+from batch_router.worker.unattended import Unattended
 
 from .trace import open_traced_context
 
@@ -16,6 +19,9 @@ def _open_context(settings: Settings) -> Context:
 
 # Before the first context is opened, in this process or a forked child.
 process.open_context = _open_context  # type: ignore[assignment,attr-defined]
+
+# A queue without a worker is told of soon.
+sweep.Unattended = partial(Unattended, patience=2)  # type: ignore[assignment,attr-defined]
 
 from batch_router.worker import app  # noqa: E402
 
