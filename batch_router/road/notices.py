@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from ..core.jobs import Failure
 from ..exceptions import CorruptItemError, SchemaError
 from ..security.logs import get_logger
 from ..state.base import Commit, Hint
@@ -20,6 +21,9 @@ log = get_logger(__name__)
 
 PARKED: Final = "shard.parked"
 UNATTENDED: Final = "queue.unattended"
+WAITING: Final = "batch.waiting"
+# Why a shard waits until a person raises a budget, or names a price: see `ledger.py`. Room for tokens comes by itself.
+_WANT_MONEY = frozenset({"over_budget", "price_unknown"})
 # Of a batch: with thousands of shards parked, one more webhook says nothing new; `status` counts them.
 _MOST_WARNINGS = 100
 
@@ -44,15 +48,31 @@ def notices_of(batch: Batch) -> Sequence[Notice]:
 
 
 def warnings_of(context: Context, item: AnyItem, outcome: Outcome) -> Sequence[Notice]:
-    """The webhook for a shard that is being parked, made by the commit that parks it."""
-    if not isinstance(item, Shard) or outcome.state is not State.PARKED or item.state is State.PARKED:
+    """The webhook for a shard that is being parked, or waits for a budget, made by the commit that says so."""
+    cause = outcome.facts.get("error")
+    is_parked = outcome.state is State.PARKED and item.state is not State.PARKED
+    if not isinstance(item, Shard) or not (is_parked or (cause is not None and cause.type in _WANT_MONEY)):
         return []
-    with suppress(CorruptItemError, SchemaError):  # its shard is parked without
+    with suppress(CorruptItemError, SchemaError):  # it is parked, or waits, without
         batch = context.store.get_batch(item.batch)
         if batch is not None and _wants_warnings(batch):
-            key = _key(batch, PARKED, item.id, _times_parked(context, batch, item))
-            return [_webhook(batch, Event(key=key, type=PARKED, shard=item.id, cause=outcome.facts.get("error")))]
+            told = [notice.event for notice in context.store.get_notices(batch) if notice.event is not None]
+            event = _parked(batch, item, cause, told) if is_parked else _waiting(context, batch, item, cause)
+            return [_webhook(batch, event)] if event.key not in {each.key for each in told} else []
     return []
+
+
+def _parked(batch: Batch, shard: Shard, cause: Failure | None, told: Sequence[Event]) -> Event:
+    """Once each time that it is parked."""
+    times = sum(event.type == PARKED and event.shard == shard.id for event in told)
+    return Event(key=_key(batch, PARKED, shard.id, times), type=PARKED, shard=shard.id, cause=cause)
+
+
+def _waiting(context: Context, batch: Batch, shard: Shard, cause: Failure | None) -> Event:
+    """Once for each budget, whichever shard waits."""
+    now = context.store.get_shard(shard.id)  # the step has put it into a line since it was claimed
+    budget = now.waits_for.partition(":")[2] if now is not None and now.waits_for is not None else None
+    return Event(key=_key(batch, WAITING, budget), type=WAITING, budget=budget, cause=cause)
 
 
 def warn_of_unattended(context: Context, batch_id: str, queue: str) -> Sequence[Hint]:
@@ -81,12 +101,6 @@ def warn_of_unattended(context: Context, batch_id: str, queue: str) -> Sequence[
 def _key(batch: Batch, *what: object) -> str:
     """Names an event. No time and no version is a part of it: a store that forgets the event has it happen again."""
     return "/".join(map(str, (batch.submission, batch.resumed, *what)))
-
-
-def _times_parked(context: Context, batch: Batch, shard: Shard) -> int:
-    """How often webhooks told of it."""
-    events = (notice.event for notice in context.store.get_notices(batch))
-    return sum(event is not None and event.type == PARKED and event.shard == shard.id for event in events)
 
 
 def _wants_warnings(batch: Batch) -> bool:

@@ -42,6 +42,7 @@ class _Data(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str]
     shard: str | None
     queue: str | None
+    budget: str | None
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,7 @@ def message_of(notice: Notice, batch: Batch) -> bytes:
         metadata=batch.metadata,
         shard=event.shard,
         queue=event.queue,
+        budget=event.budget,
     )
     return encode(event.type, notice.created_at, data)
 

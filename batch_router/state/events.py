@@ -22,14 +22,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         key: names it among all events, also where the store forgets it and it happens again.
-        type: `batch.completed`, `batch.failed`, `batch.expired`, `batch.cancelled`, `shard.parked`, `queue.unattended`.
+        type: `batch.completed`, `batch.failed`, `batch.expired`, `batch.cancelled`, `batch.waiting`, `shard.parked`,
+            `queue.unattended`.
         shard: the id of the shard that is parked.
         queue: the queue that no worker listens on.
-        cause: why the shard is parked.
+        budget: the scope of the budget that has no room, as `batch-router budget` names it.
+        cause: why the shard is parked, or waits.
     """
 
     key: str
     type: str
     shard: str | None = None
     queue: str | None = None
+    budget: str | None = None
     cause: Failure | None = None

@@ -81,7 +81,7 @@ def _empty(stack: Stack, batch_id: str) -> None:
 
 
 def _attend(stack: Stack, batch_id: str) -> None:
-    """Have a worker join for the batch's queue, once one told that there is none. It goes when the app knows the end."""
+    """Have a worker join for the batch's queue once one told that there is none; it goes when the app knows the end."""
 
     def tells(batch: Batch) -> bool:
         return bool(batch.unattended)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Latency
 from batch_router.state.ledger import DOLLAR
+from tests.receiver import NEW, Receiver
 
 ROW = {"messages": [{"role": "user", "content": "x" * 400}]}
 #: A dollar for a thousand tokens, in and out.
@@ -70,7 +71,8 @@ def stack(tmp_path: Path) -> Callable[..., Any]:
     def run(scenario: Scenario, rows: int = 1, prices: Sequence[Price] = (PRICE,)) -> Iterator[Stack]:
         with Simulator(scenario) as simulator:
             provider = OpenAIProvider(api_key="k", base_url=f"{simulator.url}/openai/v1")
-            driver = LocalDriver(Settings(home=tmp_path, max_shard_rows=rows), {"openai": provider}, in_memory=True)
+            settings = Settings(home=tmp_path, max_shard_rows=rows, webhook_secret=NEW, webhook_private=True)
+            driver = LocalDriver(settings, {"openai": provider}, in_memory=True)
             driver.context.__dict__["prices"] = Prices(prices)
             try:
                 yield Stack(driver, simulator)
@@ -118,6 +120,24 @@ def test_a_batch_stops_before_its_cost_passes_its_limit(stack: Callable[..., Any
         assert (status.status, running.jobs()) == (BatchStatus.COMPLETED, 6)
         assert status.cost is not None
         assert abs(booked - status.cost * DOLLAR) <= 6  # each shard's is rounded up
+
+
+def test_a_webhook_tells_of_a_budget_once(stack: Callable[..., Any]) -> None:
+    """However many shards wait for it, and however often they look; it names the budget, and says what raises it."""
+    with stack(Scenario()) as running, closing(Receiver()) as receiver:
+        set_budget(running.context, "metadata.team=a", Decimal(0))
+        batch_id = running.submit(3, webhook=receiver.url, **CAP)
+        running.until(lambda: receiver.got)
+        for _ in range(2):
+            running.waits(batch_id, "over_budget")
+            set_budget(running.context, "metadata.team=a", Decimal("0.01"))  # the first one looks again
+        set_budget(running.context, "metadata.team=a", None)
+        running.until(lambda: {event.type for event in receiver.events()} == {"batch.waiting", "batch.completed"})
+    first, *_ = receiver.events()
+    data = first.to_dict()["data"]
+    assert (first.type, data["budget"], data["error"]["type"]) == ("batch.waiting", "metadata.team=a", "over_budget")
+    assert "batch-router budget metadata.team=a DOLLARS" in data["error"]["message"]
+    assert len(set(receiver.ids)) == 2
 
 
 def test_a_batch_may_end_where_its_budget_ends(stack: Callable[..., Any]) -> None:
