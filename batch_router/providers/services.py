@@ -19,6 +19,7 @@ from ..core import BatchStatus, Endpoint
 from ..exceptions import ValidationError
 from ..security.files import read_private
 from ..security.printable import printable
+from ..system_errors import describe
 from ._openai_dialect.native import OpenAIRows
 from ._openai_dialect.schema import STRICT
 from .base import Limits, Provider
@@ -81,7 +82,8 @@ def _read(file: Path) -> bytes:
     try:
         return read_private(file, _LONGEST)
     except (FileNotFoundError, ValidationError) as error:
-        raise ValidationError(f"BATCH_ROUTER_SERVICES: {printable(str(error), 2 * _SHOWN)}") from None
+        why = describe(error) if isinstance(error, OSError) else str(error)
+        raise ValidationError(f"BATCH_ROUTER_SERVICES: {printable(why, 2 * _SHOWN)}") from None
 
 
 def _provider(name: str, value: object) -> type[Provider]:

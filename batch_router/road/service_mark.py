@@ -5,11 +5,11 @@ leaves a mark for each provider that it calls, and a worker of the other kind en
 A base URL on this machine is taken for a simulated service: whatever answers there, it is not the real one.
 """
 
-import os
 from collections.abc import Mapping
 
+from ..credentials import may_have_key
 from ..exceptions import ProviderNotFoundError, ValidationError
-from ..providers import Provider, find_provider, provider_names
+from ..providers import find_provider, provider_names
 from ..providers.access import is_this_machine
 from ..security.paths import FOLDERS
 from ..settings import PREFIX, Settings
@@ -30,15 +30,9 @@ def services_of(settings: Settings) -> dict[str, bool]:
         except ProviderNotFoundError:  # its package cannot be imported here
             continue
         url = settings.base_urls.get(name)
-        if settings.simulated or url or not kind.remote or _has_key(kind, settings):
+        if settings.simulated or url or not kind.remote or may_have_key(kind, settings.credentials):
             found[name] = settings.simulated or (kind.remote and url is not None and is_this_machine(url))
     return found
-
-
-def _has_key(kind: type[Provider], settings: Settings) -> bool:
-    """Whether the provider needs no key, or one is here, perhaps one by name (`OPENAI_API_KEY_TEAM_A`)."""
-    names = kind.key_variables
-    return not names or settings.credentials is not None or any(name.startswith(names) for name in os.environ)
 
 
 def bind_services(storage: Storage, services: Mapping[str, bool]) -> None:
@@ -77,9 +71,9 @@ def _marks(storage: Storage) -> frozenset[str]:
 def _refuse(storage: Storage, name: str, *, simulated: bool) -> None:
     kinds = ("a simulated service, or one on this machine", "the real service")
     ours, other = kinds if simulated else kinds[::-1]
-    option = "without" if simulated else "with"
+    before = "`batch-router up` without --simulate and with" if simulated else "`batch-router up --simulate`, or with"
     raise ValidationError(
         f"the {name} batches in {storage.address} go to {other}, and this would send them to {ours}: start it as "
-        f"before (`batch-router up` {option} --simulate, and {PREFIX}{name.upper()}_BASE_URL as it was), "
-        "`batch-router purge` them first, or set BATCH_ROUTER_HOME to another folder"
+        f"before ({before} {PREFIX}{name.upper()}_BASE_URL as it was), `batch-router purge` them first, or set "
+        "BATCH_ROUTER_HOME to another folder"
     )

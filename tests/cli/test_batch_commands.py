@@ -1,58 +1,22 @@
 """The commands about batches, over a real store: ids, lists, purges, and what terminals of 80 and 120 columns show."""
 
 import json
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from batch_router.cli import cli
-from batch_router.connect import open_context
 from batch_router.core import Tokens
 from batch_router.exceptions import ValidationError
 from batch_router.road.context import Context
 from batch_router.road.spend import write_spend
-from batch_router.settings import Settings
-from batch_router.state.base import Commit
 from batch_router.state.parts import Part
-from batch_router.state.table import State
-from tests.items import new_batch, new_shard, put_shards
-from tests.worker.fleet import environment_of
-
-ROOT = Path(__file__).parents[2]
-LONG = "3f1c2a9e-8f5e-4a7b-9c1d-" + "0" * 40  # 64 characters, as many as an id may have
-
-
-@pytest.fixture
-def home(tmp_path: Path, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of this test, which is also this process's."""
-    folder = tmp_path / f"home{uuid4().hex[:8]}"
-    folder.mkdir()
-    for name, value in environment_of(folder, valkey).items():
-        monkeypatch.setenv(name, value)
-    return folder
-
-
-@pytest.fixture
-def context(home: Path) -> Iterator[Context]:
-    """What the commands see; two batches that run, and one that has ended."""
-    with closing(open_context(Settings.from_env())) as made:
-        put_shards(made.store, new_shard(LONG), batch=new_batch(LONG, metadata={"run": "7"}, model="gpt-5-mini"))
-        put_shards(made.store, new_shard("abc"))
-        made.store.create(new_batch("ab", created_at=1000.0, provider="anthropic"), delay=0)
-        for version, state in ((1, State.FINISHING), (3, State.COMPLETED)):
-            made.store.claim("ab", version, lease=10, holder="w")
-            made.store.commit("ab", version + 1, Commit(state, 0, {"rows": 0}), holder="w")
-        yield made
+from tests.cli.commands import LONG
+from tests.conftest import ROOT
+from tests.items import new_batch, new_shard
 
 
 def run(*arguments: str) -> Result:
@@ -147,59 +111,6 @@ def test_a_pipe_gets_whole_lines() -> None:
     assert header.split() == ["batch", "status", "succeeded", "age", "provider", "model"]
     assert [line.split()[0] for line in lines] == listed()
     assert f"{LONG}.0" in run("status", LONG).stdout
-
-
-class Screen:
-    """A tmux of this test's own.
-
-    Args:
-        folder: for its socket.
-        columns: how wide it is.
-    """
-
-    def __init__(self, folder: Path, columns: int) -> None:
-        self._tmux = ["tmux", "-S", str(folder / f"tmux{columns}")]
-        self._call("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", "24", "env PS1='$ ' sh")
-
-    def _call(self, *arguments: str) -> str:
-        return subprocess.run([*self._tmux, *arguments], check=True, capture_output=True, text=True).stdout
-
-    def type(self, *keys: str) -> None:
-        self._call("send-keys", *keys)
-
-    def wait_for(self, words: str) -> str:
-        """What is on it, once these words are."""
-        deadline = time.monotonic() + 60
-        while words not in (shown := self._call("capture-pane", "-p")):
-            assert time.monotonic() < deadline, shown
-            time.sleep(0.1)
-        return shown
-
-    def close(self) -> None:
-        self._call("kill-server")
-
-
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not on this machine")
-@pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.usefixtures("context")
-def test_a_terminal_shows_ids_whole(home: Path, columns: int) -> None:
-    """`list` and `watch` cut no id; Ctrl-C ends the watch alone, says how to come back, and the exit code is 130."""
-    screen = Screen(home, columns)
-    with closing(screen):
-        program = f"{sys.executable} -m batch_router.cli"
-        screen.type(f"clear; {program} list; echo 'listed'", "Enter")
-        shown = screen.wait_for("\nlisted")
-        assert all(len(line) <= columns for line in shown.split("\n"))
-        assert f"\n{LONG}" in shown
-        assert "gpt-5-mini" in shown
-        screen.type(f"clear; {program} watch {LONG}; echo code $?", "Enter")
-        watched = screen.wait_for("elapsed")
-        assert f"{LONG}.0" in watched
-        assert "run=7" in watched
-        assert "0/1 requests" in watched
-        screen.type("C-c")
-        ended = screen.wait_for("code 130").replace("\n", "")
-        assert f"the batch goes on; to come back: batch-router watch {LONG}" in ended
 
 
 @pytest.mark.usefixtures("context")
