@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from batch_router.state.items import Batch, Shard
+from batch_router.state.ledger import adds_up
 from batch_router.state.table import State
 
 from ..receiver import HOOK, NEW
@@ -23,6 +24,7 @@ _LISTS = {
     "google jobs": ("/google/v1beta/batches?pageSize=10000", "operations", "name"),
 }
 _JOBS = "/openai/v1/batches"
+_ROOM = ("tokens", "jobs")
 _HEADERS = {"authorization": f"Bearer {KEY}", "x-goog-api-key": KEY, "anthropic-version": "2023-06-01"}
 _CANCEL = re.compile(r"/batches/([^/:]+)[/:]cancel$")
 
@@ -88,8 +90,21 @@ def check(stack: Stack, batch_id: str, course: Course) -> Findings:
     problems += wrongly_told(stack, batch) if course.linked else []
     if batch.provider != "vllm" and not course.day.drop and not any(shard.unfetched for shard in shards):
         problems += spent_otherwise(stack, batch_id, shards)
+    problems += _still_booked(stack, shards)
     lost, duplicated, wrong = _check_results(stack, batch, course)
     return found._replace(lost=lost, duplicated=duplicated, problems=(*problems, *wrong))
+
+
+def _still_booked(stack: Stack, shards: list[Shard]) -> list[str]:
+    """Room that shards take which have ended, and lines of the ledger that are not the sum of what all shards take."""
+    took = {line for shard in shards for line in shard.booked if not adds_up(line)}
+    problems = [f"still booked: {sorted(took)}"] if took else []
+    account = stack.store.get_lines(
+        sorted({f"{of}:{shard.provider}:{shard.model}" for shard in shards for of in _ROOM})
+    )
+    if all(batch.state.is_final for batch in stack.store.iter_batches()):
+        problems += [f"nothing runs, and {line.booked} are booked in {line.name}" for line in account if line.booked]
+    return problems
 
 
 def _check_results(stack: Stack, batch: Batch, course: Course) -> tuple[int, int, list[str]]:
