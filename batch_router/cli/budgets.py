@@ -4,6 +4,7 @@ from decimal import Decimal, InvalidOperation
 
 import click
 
+from ..core.money import dollars
 from .exit_codes import ExitCode
 from .options import json_option, open_client, whole_id
 from .terminal import print_grid, say, stdout, tell_fact, tell_json
@@ -54,10 +55,10 @@ def _show_budgets(as_json: bool) -> int:
         rows = [
             (
                 each.scope,
-                f"${each.limit:.2f}",
-                f"${each.taken:.2f}",
-                f"${each.limit - each.taken:.2f}",
-                f"{each.waiting}",
+                dollars(each.limit),
+                dollars(each.taken),
+                dollars(max(Decimal(0), each.limit - each.taken)),
+                str(each.waiting),
             )
             for each in found
         ]

@@ -11,6 +11,7 @@ import click
 
 from ..connect import open_context
 from ..core import CostSum, Estimate, ModelEstimate
+from ..core.money import dollars
 from ..intake.options import with_schema
 from ..operations.costs import add_costs
 from ..operations.estimate import estimate as estimate_batch
@@ -21,7 +22,6 @@ from ..settings import Settings
 from ..storage import FolderStorage
 from ..tables.rendering import Columns
 from .exit_codes import ExitCode
-from .money import dollars
 from .options import json_option
 from .rows import RowOptions, options_of
 from .submit import submit

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
 from ..core import BatchStatus, BatchStatusResponse, NoticeStatus, ShardStatus, Tokens
-from .money import describe_cost
+from ..core.money import describe_cost
 from .pace import Pace
 from .terminal import grid, line, width_of
 

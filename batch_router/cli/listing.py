@@ -9,9 +9,9 @@ import click
 from rich.console import Console
 
 from ..core import BatchStatus, BatchStatusResponse
+from ..core.money import dollars
 from ..core.times import seconds_of
 from .exit_codes import ExitCode
-from .money import dollars
 from .options import complete_id, json_option, open_client, whole_id
 from .rows import read_pairs
 from .terminal import age, print_grid, say, stdout, tell_json

@@ -7,10 +7,12 @@ provider counted, with the price of the day of the submission.
 
 import re
 from collections.abc import Set as AbstractSet
+from decimal import Decimal
 from typing import Unpack
 
 from ..core import Endpoint, Tokens
 from ..core.jobs import Failure
+from ..core.money import dollars
 from ..state.facts import ShardFacts
 from ..state.items import Batch, Shard
 from ..state.ledger import DOLLAR, JOBS, SPENT, TOKENS, account_of, in_ledger, scopes_of, seen_line
@@ -146,13 +148,17 @@ def _no_price(shard: Shard) -> Failure:
     return Failure(type="price_unknown", message=message, retryable=True)
 
 
+def _money(amount: int) -> str:
+    return dollars(Decimal(amount) / DOLLAR)
+
+
 def _no_room(context: Context, line: str, limit: int, wanted: int) -> Failure:
     (state,) = context.store.get_lines([line])
     kind, _, scope = line.partition(":")
     if kind == "spent":
         message = (
-            f"the job is estimated at ${wanted / DOLLAR:.2f}, and ${state.booked / DOLLAR:.2f} of the "
-            f"${limit / DOLLAR:.2f} of {scope} are spent or reserved: `batch-router budget {scope} DOLLARS` raises it"
+            f"the job is estimated at {_money(wanted)}, and {_money(state.booked)} of the {_money(limit)} of {scope} are "
+            f"spent or reserved: `batch-router budget {scope} DOLLARS` raises it"
         )
         return Failure(type="over_budget", message=message, retryable=True)
     if limit == 0:

@@ -1,4 +1,4 @@
-"""US dollars on a terminal."""
+"""US dollars as people read them."""
 
 from decimal import Decimal
 
