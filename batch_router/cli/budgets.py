@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from ..core.money import dollars
+from ..operations.ledger import Budget
 from .exit_codes import ExitCode
 from .options import json_option, open_client, whole_id
 from .terminal import print_grid, say, stdout, tell_fact, tell_json
@@ -52,20 +53,15 @@ def _show_budgets(as_json: bool) -> int:
         for each in found:
             tell_json(each)
     elif found:
-        rows = [
-            (
-                each.scope,
-                dollars(each.limit),
-                dollars(each.taken),
-                dollars(max(Decimal(0), each.limit - each.taken)),
-                str(each.waiting),
-            )
-            for each in found
-        ]
+        rows = [(each.scope, *map(dollars, _sums(each)), str(each.waiting)) for each in found]
         print_grid(stdout(), ("scope", "limit", "taken", "left", "waiting"), rows, right=_NUMBERS)
     else:
         say("no budgets: `batch-router budget SCOPE DOLLARS` sets one")
     return ExitCode.OK
+
+
+def _sums(budget: Budget) -> tuple[Decimal, ...]:
+    return budget.limit, budget.taken, max(Decimal(0), budget.limit - budget.taken)
 
 
 @click.command()

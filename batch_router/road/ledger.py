@@ -157,8 +157,8 @@ def _no_room(context: Context, line: str, limit: int, wanted: int) -> Failure:
     kind, _, scope = line.partition(":")
     if kind == "spent":
         message = (
-            f"the job is estimated at {_money(wanted)}, and {_money(state.booked)} of the {_money(limit)} of {scope} are "
-            f"spent or reserved: `batch-router budget {scope} DOLLARS` raises it"
+            f"the job is estimated at {_money(wanted)}, and {_money(state.booked)} of the {_money(limit)} of {scope} "
+            f"are spent or reserved: `batch-router budget {scope} DOLLARS` raises it"
         )
         return Failure(type="over_budget", message=message, retryable=True)
     if limit == 0:
