@@ -6,26 +6,41 @@ model = "gpt-5-mini"
 since = 2026-01-01
 input = 0.10
 output = 0.80
+
+[[hours]]
+provider = "vllm"
+since = 2026-01-01
+hour = 2.50
 """
 
 import sys
 import tomllib
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from .core import Price, Prices
+from .core import HourPrice, Price, Prices
 from .exceptions import ValidationError
 from .security.files import open_input
 from .security.printable import printable
 
 _LONGEST = 1 << 20  # bytes of the file
 _SHOWN = 200
+_NAMES = ("prices", "hours")
 
 
-class _Entry(Price, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A price as it is written; a name that it does not have is a mistake."""
+# As they are written: a name that they do not have is a mistake.
+class _Price(Price, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Hour(HourPrice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+_AnyPrice = TypeVar("_AnyPrice", Price, HourPrice)
 
 
 def read_prices(file: Path | None) -> Prices:
@@ -37,7 +52,8 @@ def read_prices(file: Path | None) -> Prices:
     if file is None:
         return Prices()
     try:
-        return Prices(_entries(_tables(_read(file))))
+        tables = _tables(_read(file))
+        return Prices(_entries(tables, "prices", Price, _Price), _entries(tables, "hours", HourPrice, _Hour))
     except ValidationError as error:
         raise ValidationError(f"BATCH_ROUTER_PRICES: {printable(str(file), _SHOWN)}: {error}") from None
 
@@ -56,27 +72,30 @@ def _read(file: Path) -> str:
         raise ValidationError("it is not UTF-8") from None
 
 
-def _tables(text: str) -> list[object]:
+def _tables(text: str) -> dict[str, list[object]]:
     try:
-        table = tomllib.loads(text, parse_float=Decimal)
+        tables = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise ValidationError(f"it is not a TOML file: {printable(str(error), _SHOWN)}") from None
-    others = [printable(name, _SHOWN) for name in table if name != "prices"]
-    if others or not isinstance(table.get("prices"), list):
-        found = f", not {others[0]!r}" if others else ""
-        raise ValidationError(f"each price is an entry below [[prices]]{found}")
-    return list(table["prices"])
+    others = [name for name, table in tables.items() if name not in _NAMES or not isinstance(table, list)]
+    if others or not tables:
+        found = f", not {printable(others[0], _SHOWN)!r}" if others else ""
+        raise ValidationError(f"each price is an entry below [[prices]] or [[hours]]{found}")
+    return tables
 
 
-def _entries(tables: list[object]) -> list[Price]:
-    found: dict[tuple[object, ...], Price] = {}
-    for number, table in enumerate(tables, 1):
+def _entries(
+    tables: dict[str, list[object]], name: str, kind: type[_AnyPrice], written: type[_AnyPrice]
+) -> list[_AnyPrice]:
+    found: dict[tuple[object, ...], _AnyPrice] = {}
+    for number, table in enumerate(tables.get(name, ()), 1):
+        where = f"{_named(number, table)} of [[{name}]]"
         try:
-            price = Price(**msgspec.structs.asdict(msgspec.convert(table, _Entry)))
+            price = kind(**msgspec.structs.asdict(msgspec.convert(table, written)))
         except msgspec.ValidationError as error:
-            raise ValidationError(f"{_named(number, table)}: {_explain(error)}") from None
+            raise ValidationError(f"{where}: {_explain(error)}") from None
         if found.setdefault((price.provider, price.model, price.since), price) is not price:
-            raise ValidationError(f"{_named(number, table)}: there is another one of this model and day")
+            raise ValidationError(f"{where}: there is another one of this model and day")
     return list(found.values())
 
 

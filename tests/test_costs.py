@@ -1,5 +1,6 @@
 """What a batch costs: its tokens and its price as the provider's own bill has them."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ import pytest
 from msgspec.structs import replace
 
 from batch_router.client import BatchClient
-from batch_router.core import Price, Prices
+from batch_router.core import HourPrice, Price, Prices, Tokens
 from batch_router.exceptions import InvalidInputError, ValidationError
 from batch_router.local_driver import LocalDriver
 from batch_router.operations.costs import add_costs
 from batch_router.operations.estimate import estimate
 from batch_router.providers import AnthropicProvider, GoogleProvider, OpenAIProvider, Provider
 from batch_router.road.context import Context
+from batch_router.road.costs import Cost, cost_of, priced
 from batch_router.road.spend import days_of, read_spend
 from batch_router.road.steps.finish import finish
 from batch_router.road.steps.normalize import normalize
@@ -26,9 +28,10 @@ from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.bill import Charge
 from batch_router.simulator.scenario import Misfit
+from batch_router.state.parts import Part
 from batch_router.state.table import State
 from batch_router.storage import FolderStorage
-from tests.items import facts_of
+from tests.items import facts_of, new_shard
 from tests.providers import schema_classes as classes
 
 KINDS = {"openai": (OpenAIProvider, "/openai/v1"), "anthropic": (AnthropicProvider, "/anthropic"),
@@ -127,6 +130,16 @@ def test_a_cost_is_unknown_where_a_price_is(tmp_path: Path) -> None:
     assert status.known_cost == books.known_cost == cost(bill) == costs["a"] + costs["c"] > 0  # type: ignore[operator]
     assert [part.price and part.price.model for part in books.parts] == ["m-1", None]
     assert [part.cost for part in books.parts] == [cost(bill), None]
+
+
+def test_a_job_of_our_own_costs_its_hours(context: Context) -> None:
+    """Those that it ran in workers, whatever its tokens; without a price for hours it is unknown."""
+    hour = HourPrice(provider="vllm", since=date(2020, 1, 1), hour=Decimal("2.50"))
+    shard = new_shard(provider="vllm", run_for=5400.0, submitted_at=1.8e9)
+    part = Part(name="results", tokens=Tokens(input_tokens=5, answers=1, uncounted=1))
+    with_hours = dataclasses.replace(context, prices=Prices(hours=[hour]))
+    assert cost_of([replace(shard, part=priced(with_hours, shard, part))]).total == Decimal("3.75")
+    assert cost_of([replace(shard, part=priced(context, shard, part))]) == Cost(None, Decimal(0))
 
 
 def test_what_was_spent_is_written_once(tmp_path: Path) -> None:

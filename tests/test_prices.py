@@ -1,7 +1,7 @@
 """The operator's table of prices."""
 
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 
 from batch_router import Tokens, ValidationError
 from batch_router.connect import open_context
+from batch_router.core import HourPrice
 from batch_router.prices import read_prices
 from batch_router.settings import Settings
 from batch_router.state.memory import MemoryStore
@@ -20,6 +21,12 @@ model = "m-1"
 since = 2026-01-01
 input = 1
 output = 4
+"""
+HOUR = """
+[[hours]]
+provider = "vllm"
+since = 2026-01-01
+hour = 2.50
 """
 TABLE = (
     ENTRY
@@ -95,14 +102,14 @@ def test_a_cost_is_exact(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
-        ("prices = 3", r"each price is an entry below \[\[prices\]\]"),
-        ("", r"each price is an entry below \[\[prices\]\]"),
-        ("[openai]\nm = 1", r"each price is an entry below \[\[prices\]\], not 'openai'"),
+        ("prices = 3", r"each price is an entry below \[\[prices\]\] or \[\[hours\]\]"),
+        ("", r"each price is an entry below \[\[prices\]\] or \[\[hours\]\]"),
+        ("[openai]\nm = 1", r"each price is an entry below \[\[prices\]\] or \[\[hours\]\], not 'openai'"),
         ("[[prices]", "it is not a TOML file: .*line 1"),
-        ("prices = [1]", "entry 1: Expected `object`, got `int`"),
-        ("[[prices]]\nmodel = 'm-1'", r"entry 1 \(m-1\): Object missing required field `provider`"),
-        (ENTRY + "cached = 1", r"entry 1 \(openai, m-1\): Object contains unknown field `cached`"),
-        (ENTRY.replace("2026-01-01", "'soon'"), r"entry 1 \(openai, m-1\): since: Invalid RFC3339 encoded date"),
+        ("prices = [1]", r"entry 1 of \[\[prices\]\]: Expected `object`, got `int`"),
+        ("[[prices]]\nmodel = 'm-1'", r"entry 1 \(m-1\) of .*: Object missing required field `provider`"),
+        (ENTRY + "cached = 1", r"entry 1 \(openai, m-1\) of .*: Object contains unknown field `cached`"),
+        (ENTRY.replace("2026-01-01", "'soon'"), r"entry 1 \(openai, m-1\) of .*: since: Invalid RFC3339 encoded date"),
         (ENTRY.replace("2026-01-01", "2026-01-01T00:00:00"), "since: Expected `date`, got `datetime`"),
         (ENTRY.replace("input = 1", "input = true"), "input: Expected `decimal`, got `bool`"),
         (ENTRY.replace("input = 1", "input = -0.5"), "input must be a number from 0 to 1,000,000"),
@@ -111,12 +118,18 @@ def test_a_cost_is_exact(tmp_path: Path) -> None:
         (ENTRY.replace("input = 1", "input = 1e99999999999999999999"), "it is not a TOML file"),
         (ENTRY.replace("input = 1", "input = 0.0000000001"), "input has more than 9 decimals"),
         (ENTRY.replace("m-1", ""), "model: Expected `str` of length >= 1"),
-        (ENTRY + ENTRY, r"entry 2 \(openai, m-1\): there is another one of this model and day"),
+        (ENTRY + ENTRY, r"entry 2 \(openai, m-1\) of .*: there is another one of this model and day"),
         (
             ENTRY + ENTRY.replace("m-1", "\\\\u001b" + "x" * 5000).replace("input = 1", ""),
-            r"entry 2 \(openai, .{100}\): model: ",
+            r"entry 2 \(openai, .{100}\) of .*: model: ",
         ),
         (ENTRY + "# \xff", "it is not UTF-8"),
+        (
+            HOUR.replace("hour =", "hours ="),
+            r"entry 1 \(vllm\) of \[\[hours\]\]: Object contains unknown field",
+        ),
+        (HOUR.replace("2.50", "-1"), "hour must be a number from 0"),
+        (HOUR + HOUR, r"entry 2 \(vllm\) of \[\[hours\]\]: there is another one"),
         (None, "it cannot be read"),
     ],
 )
@@ -128,6 +141,20 @@ def test_a_bad_table_is_refused(tmp_path: Path, table: str | None, complaint: st
         open_context(Settings(home=tmp_path, prices=tmp_path / "prices.toml"), MemoryStore())
     assert len(str(refused.value)) < 600
     assert str(refused.value).isprintable()
+
+
+def test_an_hour_costs_what_its_machine_does(tmp_path: Path) -> None:
+    """From its day on, of the model or else of any; and tokens have no price there."""
+    large = HOUR.replace("hour = 2.50", 'hour = 10\nmodel = "large"')
+    (tmp_path / "prices.toml").write_text(HOUR + HOUR.replace("2026-01", "2026-02").replace("2.50", "3") + large)
+    prices = read_prices(tmp_path / "prices.toml")
+    asked = [("vllm", "m", "2025-12-31"), ("vllm", "m", "2026-01-31"), ("vllm", "m", "2026-02-01"),
+             ("vllm", "large", "2026-02-01"), ("openai", "m", "2026-02-01")]  # fmt: skip
+    found = [prices.hour(provider, model, at(moment)) for provider, model, moment in asked]
+    assert [each and str(each.hour) for each in found] == [None, "2.50", "3", "10", None]
+    price = HourPrice(provider="vllm", since=date(2026, 1, 1), hour=Decimal("2.50"))
+    assert [str(price.cost(seconds)) for seconds in (5400.0, 0, 0.01)] == ["3.75", "0", "0.000006944"]
+    assert prices.find("vllm", "m", at("2026-02-01")) is None
 
 
 @pytest.mark.parametrize(("named", "is_known"), [("prices.toml", True), (None, False)])

@@ -16,7 +16,7 @@ from .jobs import Failure
 from .manifest import Manifest, ManifestCounts, ManifestPart, ResultCounts
 from .messages import UnifiedMessage
 from .native import NativeRow
-from .prices import Price, Prices
+from .prices import HourPrice, Price, Prices
 from .reasons import ErrorReason, ReasonCounter
 from .requests import UnifiedBatchMetadata, UnifiedRequest
 from .responses import ResultError, UnifiedResult, Usage
@@ -37,6 +37,7 @@ __all__ = [
     "Failure",
     "FinishReason",
     "GenerationConfig",
+    "HourPrice",
     "ImageContent",
     "Manifest",
     "ManifestCounts",

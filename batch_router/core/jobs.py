@@ -160,12 +160,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         before: rows that earlier runs had answered when this run began.
         since: when this run began, by the store's clock (seconds since 1970).
         at: when they were counted.
+        spent: seconds that all runs until then have taken.
     """
 
     completed: int
     before: int
     since: float
     at: float
+    spent: float = 0
 
     @property
     def rate(self) -> float:

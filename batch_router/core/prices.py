@@ -1,4 +1,4 @@
-"""What tokens cost: prices by provider, model and day, in US dollars. Money is never a float."""
+"""What tokens cost, and hours of own GPUs: prices by provider, model and day, in US dollars, which are never floats."""
 
 import re
 from collections import defaultdict
@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from ..exceptions import ValidationError
@@ -66,13 +67,46 @@ class Price(Shown, frozen=True, kw_only=True, omit_defaults=True):
         return None if self.list_factor is None else self.cost(tokens) * self.list_factor
 
 
-class Prices:
-    """A table of prices."""
+class HourPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """What an hour costs in which a machine of one's own runs a job, from one day on.
 
-    def __init__(self, prices: Iterable[Price] = ()) -> None:
+    Attributes:
+        model: that runs; None: any other one.
+        since: the first day (UTC) of the price.
+        hour: dollars for an hour of the whole machine, or of what the engine has of it.
+
+    Raises:
+        ValidationError: the number is negative, too large, or has too many decimals.
+    """
+
+    provider: _Name
+    model: _Name | None = None
+    since: date
+    hour: Decimal
+
+    def __post_init__(self) -> None:
+        _check("hour", self.hour)
+
+    def cost(self, seconds: float) -> Decimal:
+        """What a run of this time costs, in dollars, to a billionth."""
+        exact = self.hour * Decimal(round(seconds * 1000)) / 3_600_000
+        return round(exact, _DECIMALS).normalize() if exact else Decimal(0)
+
+
+class Prices:
+    """A table of prices: of tokens, and of hours of own machines."""
+
+    def __init__(self, prices: Iterable[Price] = (), hours: Iterable[HourPrice] = ()) -> None:
         self._prices: dict[tuple[str, str], list[Price]] = defaultdict(list)
         for price in sorted(prices, key=lambda each: each.since, reverse=True):
             self._prices[price.provider, _plain(price.model)].append(price)
+        self._hours = sorted(hours, key=lambda each: (each.model is None, -each.since.toordinal()))
+
+    def hour(self, provider: str, model: str, at: float) -> HourPrice | None:
+        """The price of an hour that holds on a day, of the model or else of any; None: hours have none."""
+        day = datetime.fromtimestamp(at, UTC).date()
+        of_provider = (each for each in self._hours if each.provider == provider and each.since <= day)
+        return next((each for each in of_provider if each.model in (model, None)), None)
 
     def find(self, provider: str, model: str, at: float) -> Price | None:
         """The price that holds on a day; None: unknown.

@@ -24,9 +24,14 @@ class Cost(NamedTuple):
 
 
 def priced(context: Context, shard: Shard, part: Part) -> Part:
-    """The part with its price, which is that of the day on which the batch was submitted."""
-    price = context.prices.find(shard.provider, shard.model, shard.submitted_at)
-    tokens = part.tokens
+    """The part with its price, which is that of the day on which the batch was submitted.
+
+    A job that ran in a worker costs its hours, where these have a price.
+    """
+    what = shard.provider, shard.model, shard.submitted_at
+    if shard.run_for and (hour := context.prices.hour(*what)) is not None:
+        return replace(part, cost=hour.cost(shard.run_for))
+    price, tokens = context.prices.find(*what), part.tokens
     free = None if tokens.answers or tokens.uncounted else Decimal(0)
     return replace(part, price=price, cost=price.cost(tokens) if price else free)
 
@@ -42,4 +47,5 @@ def _is_known(shard: Shard) -> bool:
     part = shard.part
     if part is None:
         return shard.job is None
-    return part.cost is not None and not part.tokens.uncounted and not shard.unfetched
+    counted = part.price is None or not part.tokens.uncounted  # hours are known without tokens
+    return part.cost is not None and counted and not shard.unfetched

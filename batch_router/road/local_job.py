@@ -11,6 +11,7 @@ from ..core.jobs import Failure, Progress
 from ..exceptions import BatchRouterError, JobInterruptedError, NotFoundError, StoreUnavailableError
 from ..providers import LocalClient
 from ..security.logs import get_logger
+from ..state.base import Store
 from ..state.items import Shard
 from ..state.table import State
 from .context import Context, Running
@@ -34,13 +35,14 @@ def run(running: Running, shard: Shard) -> ShardOutcome:
         client.cancel(shard.requests)  # then `create` starts no engine, and keeps what an earlier one answered
     elif running.turns.passes_over(running.store, shard, client):
         return shard_to(State.CREATING, PASSED_OVER, attempts=shard.attempts, error=shard.error)
+    clock = _Clock(running.store, shard)
     try:
-        with _watched(running, shard, client):
+        with _watched(running, shard, client, clock):
             job = sound(shard.provider, client.create(stored_rows(running, shard), job_spec(shard)))
     except JobInterruptedError as error:  # nothing went wrong, so the try does not count
         failure = describe(error, retryable=True) if error.retry_after else None
         return shard_to(State.CREATING, error.retry_after or 0, attempts=shard.attempts, error=failure)
-    return shard_to(State.POLLING, job=job, progress=None)
+    return shard_to(State.POLLING, job=job, progress=None, run_for=clock.spent())
 
 
 def keep_answers(context: Context, shard: Shard, failure: Failure) -> ShardOutcome:
@@ -53,7 +55,24 @@ def keep_answers(context: Context, shard: Shard, failure: Failure) -> ShardOutco
     except BatchRouterError as error:
         log.warning("action=keep_answers_failed item=%s error=%s", shard.id, error)
         return shard_to(State.NORMALIZING, failure=failure)
-    return shard_to(State.POLLING, failure=failure, job=job, progress=None)
+    return shard_to(State.POLLING, failure=failure, job=job, progress=None, run_for=_spent_before(shard))
+
+
+class _Clock:
+    """How long the job has run, with its earlier runs: of a worker that died, until it last renewed its lease."""
+
+    def __init__(self, store: Store, shard: Shard) -> None:
+        self._store = store
+        self._before = _spent_before(shard)
+        self._began = store.now()
+
+    def spent(self) -> float:
+        """Seconds."""
+        return self._before + self._store.now() - self._began
+
+
+def _spent_before(shard: Shard) -> float:
+    return shard.progress.spent if shard.progress else 0
 
 
 def _client_of(context: Context, shard: Shard) -> LocalClient:
@@ -61,10 +80,10 @@ def _client_of(context: Context, shard: Shard) -> LocalClient:
 
 
 @contextmanager
-def _watched(running: Running, shard: Shard, client: LocalClient) -> Iterator[None]:
+def _watched(running: Running, shard: Shard, client: LocalClient, clock: _Clock) -> Iterator[None]:
     """While the job runs, its counts go into the shard, and a cancel or the end of the worker reaches the job."""
     over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(running, shard, client, over), name="job-watch", daemon=True)
+    thread = threading.Thread(target=_watch, args=(running, shard, client, clock, over), name="job-watch", daemon=True)
     thread.start()
     try:
         yield
@@ -73,7 +92,7 @@ def _watched(running: Running, shard: Shard, client: LocalClient) -> Iterator[No
         thread.join()
 
 
-def _watch(running: Running, shard: Shard, client: LocalClient, over: threading.Event) -> None:
+def _watch(running: Running, shard: Shard, client: LocalClient, clock: _Clock, over: threading.Event) -> None:
     job_id = shard.requests  # as of all jobs of a `LocalClient`
     answered = shard.progress.completed if shard.progress else 0
     first: Progress | None = None
@@ -87,7 +106,9 @@ def _watch(running: Running, shard: Shard, client: LocalClient, over: threading.
             now, completed = running.store.now(), max(answered, sound(shard.provider, client.get(job_id)).completed)
             if first is None or completed == first.before:  # loading the model is no measure of its pace
                 first = Progress(completed=completed, before=completed, since=now, at=now)
-            running.lease.renew(progress=msgspec.structs.replace(first, completed=completed, at=now))
+            running.lease.renew(
+                progress=msgspec.structs.replace(first, completed=completed, at=now, spent=clock.spent())
+            )
         except LeaseLostError:
             client.interrupt(job_id)  # the shard's next holder begins when this run has let go of the files
         except (StoreUnavailableError, NotFoundError):

@@ -61,6 +61,7 @@ class ShardFacts(ItemFacts, total=False):
     intent: Intent | None
     job: Job | None
     progress: Progress | None
+    run_for: float
     polls: int
     queue_waits: int
     cancel_sent: bool

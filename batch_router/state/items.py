@@ -207,6 +207,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
         engine_options: of the batch, for a job that runs in the worker.
         job_options: what the batch asks of its jobs.
         progress: how far such a job is, while it runs.
+        run_for: seconds that it ran in workers, once it has ended.
         polls: how often a worker looked at the job.
         queue_waits: how often the provider had no room for the job's tokens.
         cancel_sent: whether the provider was asked to cancel.
@@ -254,6 +255,7 @@ class Shard(Item, frozen=True, kw_only=True, tag="shard"):
     engine_options: dict[str, EngineOption] = msgspec.field(default_factory=dict)
     job_options: JobOptions = JobOptions()
     progress: Progress | None = None
+    run_for: float = 0
     polls: int = 0
     queue_waits: int = 0
     cancel_sent: bool = False

@@ -127,3 +127,10 @@ def test_a_run_that_came_to_its_end_is_taken_up(shard: tuple[Context, Shard]) ->
     job = client.create(FileRows(beside(context, ""), ROWS), job_spec(item))
     found = created(context, item)
     assert (found.state, facts_of(found)["job"]) == (State.POLLING, job)
+
+
+def test_the_time_of_all_runs_is_known(shard: tuple[Context, Shard]) -> None:
+    """That of a worker that died, until it last told how far it was, too: hours are what an own GPU costs."""
+    context, item = shard
+    earlier = Progress(completed=1, before=0, since=0, at=0, spent=100)
+    assert 100 < facts_of(created(context, msgspec.structs.replace(item, progress=earlier)))["run_for"] < 200
