@@ -81,7 +81,7 @@ class StoreCollector(Collector):
         """All families, those without a number included."""
         metrics = {name: _metric(name, family) for name, family in FAMILIES.items()}
         with self._turn:  # however many ask at once
-            samples = [*_samples_of_store(self._settings), *_samples_of_broker(self._settings)]
+            samples = list(_samples(self._settings))
         for sample in samples:
             metrics[sample.family].add_metric(sample.labels, sample.value)
         yield from metrics.values()
@@ -108,22 +108,29 @@ def _metric(name: str, family: Family) -> _Metric:
     return kind(PREFIX + name, family.words, labels=family.labels)
 
 
-def _samples_of_store(settings: Settings) -> Iterator[Sample]:
+def _samples(settings: Settings) -> Iterator[Sample]:
+    queues = set(queues_of(settings))
+    yield from _samples_of_store(settings, queues)
+    yield from _samples_of_broker(settings, queues)
+
+
+def _samples_of_store(settings: Settings, queues: set[str]) -> Iterator[Sample]:
+    """Adds the queues that items wait for, which the settings of this process may not name."""
     try:
         with closing(open_store(settings, impatient=True)) as store:
             census = store.census()
-            queues = _queues(settings, census.items, census.first_overdue)
-            listeners = {queue: len(store.listeners(queue)) for queue in queues}
+            queues.update(filter(None, map(_queue_of, {*census.items, *census.first_overdue})))
+            listeners = {queue: len(store.listeners(queue)) for queue in sorted(queues)}
     except StoreUnavailableError as error:
         log.warning("action=scrape_failed error=%s", error)
         yield Sample("store_up", 0)
         return
     yield Sample("store_up", 1)
     yield from _samples_of_census(census)
-    for queue in queues:
+    for queue, number in listeners.items():
         yield Sample("queue_items", _sum_of(census.items, queue), (queue,))
         yield Sample("queue_overdue_items", _sum_of(census.first_overdue, queue), (queue,))
-        yield Sample("queue_listeners", listeners[queue], (queue,))
+        yield Sample("queue_listeners", number, (queue,))
 
 
 def _samples_of_census(census: Census) -> Iterator[Sample]:
@@ -144,24 +151,17 @@ def _samples_of_census(census: Census) -> Iterator[Sample]:
             yield Sample(name, amount, labels[: len(FAMILIES[name].labels)])
 
 
-def _samples_of_broker(settings: Settings) -> Iterator[Sample]:
-    queues = sorted(queues_of(settings))
+def _samples_of_broker(settings: Settings, queues: Iterable[str]) -> Iterator[Sample]:
     try:
         with open_broker(settings, impatient=True) as broker:
-            lengths = [broker.llen(queue_key(settings, queue)) for queue in queues]
+            lengths = {queue: int(broker.llen(queue_key(settings, queue))) for queue in sorted(queues)}
     except (StoreUnavailableError, redis.RedisError) as error:  # its client's words may quote anything
         log.warning("action=scrape_failed error=%s", type(error).__name__)
         yield Sample("broker_up", 0)
         return
     yield Sample("broker_up", 1)
-    for queue, length in zip(queues, lengths, strict=True):
-        yield Sample("queue_messages", int(length), (queue,))
-
-
-def _queues(settings: Settings, *items: Iterable[Standing]) -> list[str]:
-    """The queues of the settings, and those that items wait for."""
-    waiting = (queue for each in items for item in each if (queue := _queue_of(item)))
-    return sorted(queues_of(settings).union(waiting))
+    for queue, length in lengths.items():
+        yield Sample("queue_messages", length, (queue,))
 
 
 def _sum_of(items: Mapping[Standing, int], queue: str) -> int:

@@ -6,6 +6,7 @@ import click
 
 from ..connect import broker_server
 from ..exceptions import StoreUnavailableError
+from ..providers import provider_names
 from ..security.logs import log_as_json
 from ..settings import Settings
 from .exit_codes import ExitCode
@@ -24,6 +25,7 @@ def metrics(host: str, port: int) -> int:
         log_as_json()
     with suppress(StoreUnavailableError):  # it may come later
         broker_server(settings)  # a wrong URL is told now
+    provider_names(settings)  # and so is a wrong file of services
     server, thread = serve_metrics(settings, host, port)
     tell(f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/metrics")
     thread.join()

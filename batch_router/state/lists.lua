@@ -71,11 +71,14 @@ local function list_shard(own, key, id, now)
   end
 end
 
+local function place_of(kind, provider, queue, state)
+  return table.concat({unquoted(kind), unquoted(provider), unquoted(queue), unquoted(state)}, ':')
+end
+
 -- Count an item where it stands now
 local function count(own, key)
   local f = redis.call('HMGET', key, 'kind', 'provider', 'queue', 'state', 'counted')
-  local parts = {unquoted(f[1]), unquoted(f[2]), unquoted(f[3]), unquoted(f[4])}
-  local place, before = table.concat(parts, ':'), unquoted(f[5])
+  local place, before = place_of(f[1], f[2], f[3], f[4]), unquoted(f[5])
   if place == before then return end
   if before ~= '' then redis.call('HINCRBY', own .. 'standing', before, -1) end
   redis.call('HINCRBY', own .. 'standing', place, 1)

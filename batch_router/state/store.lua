@@ -121,6 +121,11 @@ end
 -- A list that cannot be changed (its key is of another kind, a field of the item holds nonsense) stops no step
 local function list(key, id)
   if id:find('.', 1, true) then pcall(list_shard, own, key, id, now) else pcall(list_batch, own, key, id, now) end
+end
+
+-- The same where its state may have changed
+local function list_and_count(key, id)
+  list(key, id)
   pcall(count, own, key)
 end
 
@@ -185,7 +190,7 @@ local function close_one(id, wake, grace)
   redis.call('HINCRBY', key, 'version', 1)
   redis.call('ZADD', due, now + grace, id)
   touch(key)
-  list(key, id)
+  pcall(count, own, key)
   return true
 end
 
@@ -203,7 +208,7 @@ function calls.create(id, fields, delay)
   touch(key)
   if tonumber(delay) >= 0 then redis.call('ZADD', due, now + delay, id) end
   redis.call('SADD', prefix .. 'layouts', own)
-  list(key, id)
+  list_and_count(key, id)
   return 1
 end
 
@@ -310,7 +315,7 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
   add_up(cjson.decode(tally))
   touch(key)
   if forget == '1' then forget_shards(id) end
-  list(key, id)
+  list_and_count(key, id)
   local parent = batch ~= '' and item_key(batch)
   if tonumber(delay) < 0 then
     redis.call('ZREM', due, id)
@@ -327,10 +332,11 @@ function calls.commit(id, fence, state, delay, facts, holder, batch, wake, spawn
     local child = owner_id .. mark .. (redis.call('HINCRBY', owner, counter, 1) - 1)
     local child_key = item_key(child)
     set_fields(child_key, spawned[2])
-    redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1, 'epoch', name)
+    local place = place_of(spawned[2].kind, spawned[2].provider, spawned[2].queue, spawned[2].state)
+    redis.call('HSET', child_key, 'id', '"' .. child .. '"', 'version', 1, 'epoch', name, 'counted', '"' .. place .. '"')
     redis.call('HSET', child_key, 'created_at', seconds, 'updated_at', seconds)
+    redis.pcall('HINCRBY', own .. 'standing', place, 1)
     if not is_notice then redis.call('HSET', own .. 'labels', unquoted(spawned[2].label), child) end
-    list(child_key, child)
     redis.call('ZADD', due, now + grace, child)
     if spawned[1] then
       redis.call('HSET', child_key, 'counts', 'true')
@@ -361,7 +367,7 @@ function calls.reopen(id, version, born, state, delay, facts, shards, grace, for
     redis.call('HSET', item_at, 'state', to, 'crashes', 0)
     redis.call('HINCRBY', item_at, 'version', 1)
     touch(item_at)
-    list(item_at, item)
+    list_and_count(item_at, item)
     if tonumber(pause) < 0 then redis.call('ZREM', due, item) else redis.call('ZADD', due, now + pause, item) end
     if redis.call('HGET', item_at, 'counts') == 'true' then open = open + 1 end
     reply[#reply + 1] = hint(item)

@@ -89,6 +89,7 @@ def test_the_numbers_are_those_of_the_store_and_the_queues(settings: Settings, s
         "queue_messages queue=io": 2,
         "queue_listeners queue=io": 1,
         "queue_listeners queue=gpu.small": 0,
+        "queue_messages queue=gpu.small": 0,
         "overdue_items": 2,
         "quarantined_items": 0,
         "rows_total provider=openai result=errored": 2,
