@@ -21,9 +21,10 @@ class _Dollars(click.ParamType[Decimal]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
         """See `click.ParamType`."""
         try:
-            return Decimal(str(value).removeprefix("$"))
+            amount = Decimal(str(value).removeprefix("$"))
         except InvalidOperation:
-            self.fail(f"{value!r} is no sum of money", param, ctx)
+            amount = Decimal("nan")
+        return amount if amount.is_finite() else self.fail(f"{value!r} is no sum of money", param, ctx)
 
 
 DOLLARS = _Dollars()

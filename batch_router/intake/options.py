@@ -203,7 +203,7 @@ class Options(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True, o
             raise ValidationError("credential is the name of a key, no key: 1 to 64 lower-case letters, digits or '-'")
         if self.batch_id is not None and self.idempotency_key is not None:
             raise ValidationError("give either batch_id or idempotency_key: the key makes the id")
-        if self.max_cost is not None and not 0 < self.max_cost < MOST_DOLLARS:
+        if self.max_cost is not None and not (self.max_cost.is_finite() and 0 < self.max_cost < MOST_DOLLARS):
             raise ValidationError(f"max_cost must be dollars, more than 0 and less than {MOST_DOLLARS:,}")
         check_headers(self.headers)
 

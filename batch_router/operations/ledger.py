@@ -72,7 +72,7 @@ def set_budget(context: Context, scope: str, dollars: Decimal | None) -> str:
         ValidationError: it is no scope, or no sum of money.
         BatchNotFoundError: there is no such batch.
     """
-    if dollars is not None and not 0 <= dollars < MOST_DOLLARS:
+    if dollars is not None and not (dollars.is_finite() and 0 <= dollars < MOST_DOLLARS):
         raise ValidationError(f"a budget must be dollars, from 0 to less than {MOST_DOLLARS:,}")
     scope = read_scope(context, scope)
     context.store.set_limit(f"{SPENT}{scope}", None if dollars is None else in_ledger(dollars))

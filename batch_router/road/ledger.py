@@ -21,10 +21,10 @@ from ..state.table import State
 from .context import Context, Running
 from .outcome import ShardOutcome, shard_to
 
-#: Bytes of the rows of a shard for a token of its prompts.
-BYTES_PER_TOKEN = 4
-#: Tokens of an answer where nothing says how many there may be.
-USUAL_ANSWER = 1000
+# Bytes of the rows of a shard for a token of its prompts.
+_BYTES_PER_TOKEN = 4
+# Tokens of an answer where nothing says how many there may be.
+_USUAL_ANSWER = 1000
 
 # The words of OpenAI: docs/providers.md.
 _LIMIT = re.compile(r"[Ll]imit: ([0-9][0-9,]{0,18}) enqueued tokens")
@@ -96,7 +96,7 @@ def learn_limit(context: Context, shard: Shard, refusal: str) -> bool:
 
 def tokens_of(shard: Shard) -> int:
     """How many input tokens a shard has at most, as an estimate."""
-    return shard.size // BYTES_PER_TOKEN + shard.rows
+    return shard.size // _BYTES_PER_TOKEN + shard.rows
 
 
 def _wanted(context: Context, shard: Shard, batch: Batch | None, limited: AbstractSet[str]) -> dict[str, int | None]:
@@ -129,7 +129,7 @@ def _estimate(context: Context, shard: Shard, batch: Batch | None) -> int | None
         return None
     names = [seen_line(shard.provider, shard.model, what) for what in _SEEN]
     size, given, written, answers = (line.booked for line in context.store.get_lines(names))
-    each = written / answers if answers else (batch and batch.longest_answer) or USUAL_ANSWER
+    each = written / answers if answers else (batch and batch.longest_answer) or _USUAL_ANSWER
     if shard.endpoint == Endpoint.EMBEDDINGS:
         each = 0
     asked = shard.size * given / size if size else tokens_of(shard)

@@ -56,6 +56,14 @@ def test_an_option_that_is_left_out_has_its_default() -> None:
         ((), {"provder": "openai", "requests": []}, "^unknown option 'provder'; did you mean 'provider'"),
         ((), {"requests": []}, "^submit: missing a required argument: 'provider'; give a provider, and options by"),
         (("openai", []), {}, "^submit: too many positional arguments"),
+        *(
+            (
+                ("openai",),
+                {"requests": [{"custom_id": "a", "prompt": "b"}], "max_cost": wrong},
+                "max_cost(:| must be doll)",
+            )
+            for wrong in (0, -1, "nan", float("inf"), 10**9, "much")
+        ),
         (("openai",), {"request": []}, "^unknown option 'request'; did you mean 'requests'"),
         (("openai",), {"requests": [], "provder": "google"}, "^unknown option 'provder'; did you mean 'provider'"),
     ],
