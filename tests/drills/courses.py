@@ -123,6 +123,10 @@ def _parked_for_good(**more: Any) -> Course:
     return Course(day=parking.STRANGE, rows=3, orphans=True, deadline=60, **more)
 
 
+def _given_up(during: Callable[[Stack, str], object]) -> Course:
+    return _parked_for_good(during=during, statuses=frozenset({"errored"}), state="failed", linked=True)
+
+
 # The lease, connecting and sending, half a minute on the way, and the time until a job must be listed.
 _LOOK_AGAIN = Settings().lease + 2 * HTTP_TIMEOUT + 30 + VISIBILITY
 _UNHAPPY = frozenset({"succeeded", "cancelled", "expired"})
@@ -194,8 +198,8 @@ COURSES: dict[str, Course] = {
     # Its one shard is parked; its job has ended at the provider, with all answers or with none.
     "parked": Course(day=parking.STRANGE, rows=3, during=parking.park, deadline=60),
     "parked for good": _parked_for_good(during=parking.park_and_end),
-    "to be given up": _parked_for_good(during=parking.park_and_end, statuses=frozenset({"errored"}), state="failed"),
-    "given up": _parked_for_good(during=parking.give_up, statuses=frozenset({"errored"}), state="failed"),
+    "to be given up": _given_up(parking.park_and_end),
+    "given up": _given_up(parking.give_up),
     # Nothing arrived: two looks, the rows deleted, and another round.
     "create vanished": Course(day=_faults(CREATE, "reset_before"), deadline=60 + _LOOK_AGAIN),
 }

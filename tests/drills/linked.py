@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
-from batch_router.road.notices import UNATTENDED
+from batch_router.road.notices import PARKED, UNATTENDED
+from batch_router.road.webhooks import message_id
 from batch_router.state.items import Batch
 
 if TYPE_CHECKING:  # who submits needs no stack
@@ -31,10 +32,15 @@ def wrongly_told(stack: "Stack", batch: Batch) -> list[str]:
 
 
 def _wrong_webhooks(stack: "Stack", batch: Batch) -> list[str]:
+    """The events that the store has, each under its one id, and among them the end; those of a parked shard, too."""
     came = [(name, event.to_dict()) for name, event in stack.receiver.messages()]
-    ours = [(name, event["type"]) for name, event in came if event["data"]["batch_id"] == batch.id]
-    expected = [f"batch.{batch.state}", *([UNATTENDED] if batch.unattended else [])]
-    return [] if sorted(kind for _, kind in set(ours)) == expected else [f"its webhooks are {sorted(ours)}"]
+    ours = {(name, event["type"]) for name, event in came if event["data"]["batch_id"] == batch.id}
+    events = [notice.event for notice in stack.store.get_notices(batch) if notice.event is not None]
+    made = {(message_id(event), event.type) for event in events}
+    was_parked = any(shard.given_up for shard in stack.store.get_shards(batch))
+    happened = {f"batch.{batch.state}": True, UNATTENDED: batch.unattended, PARKED: was_parked}
+    is_right = ours == made and {kind for _, kind in ours} == {kind for kind, has in happened.items() if has}
+    return [] if is_right else [f"its webhooks are {sorted(ours)}"]
 
 
 def _wrong_tasks(stack: "Stack", batch: Batch) -> list[str]:

@@ -31,6 +31,8 @@ from tests.worker.fleet import Worker, celery, environment_of, worker
 
 DJANGO, FASTAPI = (Path(__file__).parent / name for name in ("project", "web"))
 SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
+#: gunicorn, without a socket for commands, which all of a user's would share.
+SITE = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", "127.0.0.1:0"]
 #: Messages that our fleet has had for two seconds without an acknowledgement are sent again.
 IMPATIENT = {"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
 #: Seconds, several times that: when the project's task for later is due.
@@ -174,13 +176,12 @@ def project(
     project = Project(folder, fleet, url, "shop:ran", **broker, **order)
     # Celery's current app is a thread's: ours could replace it in the main thread, and be the default one in others.
     threads = "4" if request.param == "ours" else "1"
-    site = ["--preload", "--workers", "2", "--threads", threads, "--bind", "127.0.0.1:0", "proj.wsgi"]
+    site = [*SITE, "--preload", "--workers", "2", "--threads", threads, "proj.wsgi"]
     with ExitStack() as stack:
         stack.callback(project.redis.close)
         command = celery("-A", "proj", "worker", "-n", "theirs@%h", "-P", "threads", "-c", "4", "-l", "INFO")
         project.worker = stack.enter_context(project.running("worker", *command, ready=r"theirs@\S+ ready"))
-        command = [sys.executable, "-m", "gunicorn", *site]
-        stack.enter_context(project.running("site", *command, ready=r"Booting worker"))
+        stack.enter_context(project.running("site", *site, ready=r"Booting worker"))
         project.ask("buy", what="later", countdown=LATER)
         yield project
 
@@ -193,7 +194,7 @@ def web(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Iterator[Proj
     (folder / "hooks.py").write_text(_block('@app.post("/hooks"'))
     url = fleet.settings.callback_brokers["web"]
     project = Project(folder, fleet, url, "web:ran", WEB_REDIS_URL=url)
-    site = [sys.executable, "-m", "gunicorn", "--worker-class", "asgi", "--bind", "127.0.0.1:0", "main:app"]
+    site = [*SITE, "--worker-class", "asgi", "main:app"]
     command = celery("-A", "main:shop", "worker", "-n", "web@%h", "-P", "threads", "-c", "4", "-l", "INFO")
     with ExitStack() as stack:
         stack.callback(project.redis.close)
