@@ -7,6 +7,7 @@ names and builds no request twice, and a job that the SDK's models refuse is not
 """
 
 import os
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -95,6 +96,7 @@ class GoogleClient:
             hooks=[self._recorder.record, self._clock.hear],
         )
         self.close = http.close  # the SDK closes only what it has made itself
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts none
         self._sdk = genai.Client(
             api_key=api_key,
             vertexai=False,  # whatever GOOGLE_GENAI_USE_VERTEXAI says
@@ -106,6 +108,9 @@ class GoogleClient:
                 # SDK's default, and made explicit here.
                 retry_options=types.HttpRetryOptions(attempts=1),
                 httpx_client=http,
+                # The SDK would make three for clients that are never used, and read all certificates for each.
+                client_args={"verify": nobody},
+                async_client_args={"ssl": nobody},
             ),
         )
 
