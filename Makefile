@@ -1,18 +1,24 @@
 # Everything a developer runs. `make .venv` alone makes the environment, with .venv/bin/batch-router in it.
 
-.PHONY: demo test check fuzz bench drill test-vllm bench-vllm demo-vllm clean
+.PHONY: demo test suite check fuzz bench drill test-vllm bench-vllm demo-vllm clean
 
 # The newest of these that is there; 3.11 is the oldest that will do.
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# The tests start hundreds of processes: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 VLLM := .venv-vllm
 
 demo: .venv
 	$(BIN)/batch-router demo
 
+# Beside each other: mypy keeps one core busy.
+test: .venv
+	@$(MAKE) --no-print-directory -j 2 check suite
+
 # Twice as many processes as CI has cores: many tests wait for workers.
-test: .venv check
+suite: .venv
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv

@@ -65,6 +65,7 @@ TRIED_ELSEWHERE = {
 TARGETS_TRIED = {
     "demo": "tests/e2e/test_cli.py::test_the_demo_runs_by_itself_and_leaves_nothing_running",
     "test": ".ci/run::make test",
+    "suite": ".ci/run::make test",
     "check": ".ci/run::make test",
     "fuzz": "tests/test_make.py::test_the_targets_name_what_there_is",
     "bench": "tests/test_make.py::test_the_bench_runs_in_all_its_parts",
