@@ -45,13 +45,13 @@ def test_bad_rows_are_refused_before_anything_is_sent(stack: Stack, content: str
     """The sentence names file, line and field; the exit code is 2; no batch is left behind."""
     path = stack.home / "bad.jsonl"
     path.write_text(content)
-    before = stack.cli("list", "--json").stdout
+    before = stack.client.list(1000)
     done = stack.cli("submit", "bad.jsonl", "--provider", "openai", "--model", "m")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert re.search(said, done.stderr), done.stderr
     assert "bad.jsonl" in done.stderr
-    assert stack.cli("list", "--json").stdout == before
+    assert stack.client.list(1000) == before
 
 
 def test_rows_come_from_the_standard_input(stack: Stack) -> None:

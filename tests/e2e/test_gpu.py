@@ -78,7 +78,7 @@ def test_a_vllm_batch_stays_on_the_gpu_queue(tmp_path: Path) -> None:
 def test_a_killed_gpu_worker_loses_nothing(tmp_path: Path, engine: str) -> None:
     """SIGKILL in the middle of a run: the next worker ends the engine that was left, and runs the other rows alone."""
     home = tmp_path / "home"
-    with run_stack(home, "", "io", **LEASE) as stack:
+    with run_stack(home, None, "cpu", **LEASE) as stack:
         (home / "gpu.toml").write_text("[latency]\nin_progress = 80\n")
         with gpu_worker(stack, "first", engine) as first:
             batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
@@ -109,7 +109,7 @@ def test_a_running_batch_can_be_cancelled(tmp_path: Path) -> None:
 def test_a_stopped_gpu_worker_hands_its_shard_on(tmp_path: Path) -> None:
     """SIGTERM in the middle of a run: the worker ends, its engine with it; another one goes on with the other rows."""
     home = tmp_path / "home"
-    with run_stack(home, "", "io", **LEASE) as stack:
+    with run_stack(home, None, "cpu", **LEASE) as stack:
         (home / "gpu.toml").write_text("[latency]\nin_progress = 80\n")
         with gpu_worker(stack, "first") as first:
             batch_id = stack.client.submit("vllm", model="tiny", requests=ROWS)
@@ -134,7 +134,7 @@ def test_a_stopped_gpu_worker_hands_its_shard_on(tmp_path: Path) -> None:
 def test_what_a_dead_worker_left_is_ended_at_the_next_start(tmp_path: Path, engine: str) -> None:
     """Worker and guard were killed, and no worker has their batch: the engine goes, its rows were kept."""
     home = tmp_path / "home"
-    with run_stack(home, "", "io", BATCH_ROUTER_LEASE="300", BATCH_ROUTER_RENEW_EVERY="1") as stack:
+    with run_stack(home, None, "cpu", BATCH_ROUTER_LEASE="300", BATCH_ROUTER_RENEW_EVERY="1") as stack:
         (home / "gpu.toml").write_text("[latency]\nin_progress = 300\n")
         with gpu_worker(stack, "first", engine) as first:
             stack.client.submit("vllm", model="tiny", requests=ROWS)

@@ -51,7 +51,7 @@ def test_a_worker_that_is_asked_to_end_hands_its_work_on(tmp_path: Path) -> None
 
 def test_a_process_of_the_stack_that_ends_is_started_again(tmp_path: Path) -> None:
     """A killed worker comes back, the others stay, and the whole stack still ends when it is asked to."""
-    with run_stack(tmp_path / "home", "", "io", "cpu") as stack:
+    with Simulator(Scenario()) as service, run_stack(tmp_path / "home", None, "io", "cpu", **to(service)) as stack:
         (killed,) = (
             pid for pid, command in processes_of(stack.home).items() if "io@%h" in command and "guard.py" not in command
         )
@@ -65,7 +65,7 @@ def test_a_process_of_the_stack_that_ends_is_started_again(tmp_path: Path) -> No
 
 def test_a_worker_that_looks_elsewhere_for_the_payloads_ends(tmp_path: Path) -> None:
     """It says which setting is wrong, and takes no work that it could not do."""
-    with run_stack(tmp_path / "home", "", "io", "cpu") as stack:
+    with Simulator(Scenario()) as service, run_stack(tmp_path / "home", None, "io", "cpu", **to(service)) as stack:
         assert stack.client.wait(submit_one(stack), timeout=60).request_counts.succeeded == 1
         stray = stack.environment | {
             "BATCH_ROUTER_HOME": str(tmp_path / "elsewhere"),
@@ -111,6 +111,10 @@ def eventually(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def to(service: Simulator) -> dict[str, str]:
+    return {"BATCH_ROUTER_OPENAI_BASE_URL": f"{service.url}/openai/v1"}
 
 
 def submit_one(stack: Stack) -> str:

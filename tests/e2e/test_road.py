@@ -1,7 +1,9 @@
 """Real batches through real worker processes, a real Valkey, and the official SDK over real HTTP."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,47 @@ import pytest
 import redis
 
 from batch_router.connect import broker_server, state_server
+from batch_router.providers import find_provider
 from batch_router.settings import Settings
+from batch_router.simulator import Scenario, Simulator
 
 from .stack import KEY, Stack, run_stack
 
 ROOT = Path(__file__).parents[2]
+PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "google": "/google"}
+KEYS = {"ANTHROPIC_API_KEY": "sk-ant", "GOOGLE_API_KEY": "key"}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Simulator]:
+    """Providers that behave as each test says."""
+    with Simulator(Scenario()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fleet(service: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Workers that send to them, with shards of at most five rows."""
+    urls = {f"BATCH_ROUTER_{name.upper()}_BASE_URL": service.url + path for name, path in PATHS.items()}
+    home = tmp_path_factory.mktemp("fleet")
+    with run_stack(home, None, "io", "cpu", BATCH_ROUTER_MAX_SHARD_ROWS="5", **urls, **KEYS) as running:
+        yield running
+
+
+@pytest.fixture
+def behave(service: Simulator) -> Iterator[Callable[[str], None]]:
+    """`behave(text)`: the providers follow this scenario until the test ends."""
+    yield lambda text: service.change(msgspec.convert(tomllib.loads(text), Scenario))
+    service.change(Scenario())
+
+
+def openai_jobs(service: Simulator) -> set[str]:
+    """All jobs that it has, those of other tests included."""
+    client = find_provider("openai")(KEY, base_url=service.url + PATHS["openai"]).connect(Settings())
+    try:
+        return {job.id for job in client.list(math.inf)}
+    finally:
+        client.close()
 
 
 def write_rows(stack: Stack, name: str, rows: Sequence[Mapping[str, object]]) -> Path:
@@ -153,52 +191,55 @@ def test_no_key_and_no_prompt_in_redis_and_logs(stack: Stack) -> None:
         assert canary.encode() not in seen
 
 
-def test_a_job_that_fails_ends_the_batch_with_its_reason(tmp_path: Path) -> None:
+def test_a_job_that_fails_ends_the_batch_with_its_reason(fleet: Stack, behave: Callable[[str], None]) -> None:
     """What the provider said is in the status and in each row's error; the exit code is 4."""
-    with run_stack(tmp_path / "home", 'fail_job = "model_mismatch"', "io", "cpu") as stack:
-        path = write_rows(stack, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
-        done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
-        status = json.loads(done.stdout)
-        (result,) = results_of(stack, status["batch_id"])
+    behave('fail_job = "model_mismatch"')
+    path = write_rows(fleet, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
+    done = fleet.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
+    status = json.loads(done.stdout)
+    (result,) = results_of(fleet, status["batch_id"])
     assert (done.returncode, status["status"], status["error"]["type"]) == (4, "failed", "model_mismatch")
     assert (result["status"], result["error"]["type"]) == ("errored", "job_failed")
 
 
-def test_a_refused_key_ends_the_batch_with_a_clear_word(tmp_path: Path) -> None:
+def test_a_refused_key_ends_the_batch_with_a_clear_word(fleet: Stack, behave: Callable[[str], None]) -> None:
     """A bad key is no reason to try for a day: the batch fails, and the key is not in the message."""
-    with run_stack(tmp_path / "home", 'keys = ["sk-other"]', "io", "cpu") as stack:
-        path = write_rows(stack, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
-        done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
+    behave('keys = ["sk-other"]')
+    path = write_rows(fleet, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
+    done = fleet.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
     status = json.loads(done.stdout)
     assert (done.returncode, status["error"]["type"]) == (4, "authentication_error")
     assert KEY not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("latency", ["validating", "in_progress"])
-def test_a_running_batch_can_be_cancelled(tmp_path: Path, latency: str) -> None:
+def test_a_running_batch_can_be_cancelled(fleet: Stack, behave: Callable[[str], None], latency: str) -> None:
     """Cancelling ends the job at the provider; rows that were not answered are cancelled results."""
-    with run_stack(tmp_path / "home", f"[latency]\n{latency} = 600", "io", "cpu") as stack:
-        path = write_rows(stack, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(10)])
-        batch_id = stack.cli("submit", path, "--provider", "openai", "--model", "m").stdout.strip()
-        assert stack.cli("status", batch_id).returncode == 5
-        assert stack.cli("cancel", batch_id).returncode == 0
-        status = stack.client.wait(batch_id, timeout=60)
-        results = results_of(stack, batch_id)
+    behave(f"[latency]\n{latency} = 600")
+    path = write_rows(fleet, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(10)])
+    batch_id = fleet.cli("submit", path, "--provider", "openai", "--model", "m").stdout.strip()
+    assert fleet.cli("status", batch_id).returncode == 5
+    assert fleet.cli("cancel", batch_id).returncode == 0
+    status = fleet.client.wait(batch_id, timeout=60)
+    results = results_of(fleet, batch_id)
     assert (status.status, status.request_counts.cancelled) == ("cancelled", 10)
     assert {result["status"] for result in results} == {"cancelled"}
 
 
-def test_a_create_whose_answer_is_lost_makes_one_job(tmp_path: Path) -> None:
+def test_a_create_whose_answer_is_lost_makes_one_job(
+    fleet: Stack, service: Simulator, behave: Callable[[str], None]
+) -> None:
     """The job exists, the client saw a reset: the label is looked up, and no second job is created."""
+    before = openai_jobs(service)
     fault = '[[faults]]\nmatch = "POST /batches"\ndo = "reset_after"\n'
-    with run_stack(tmp_path / "home", fault, "io", "cpu") as stack:
-        path = write_rows(stack, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
-        done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
+    behave(fault)
+    path = write_rows(fleet, "rows.jsonl", [{"custom_id": "a", "prompt": "Hello"}])
+    done = fleet.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
     (shard,) = json.loads(done.stdout)["shards"]
-    assert (done.returncode, shard["job_id"]) == (0, "batch_000001")
+    assert (done.returncode, openai_jobs(service) - before) == (0, {shard["job_id"]})
 
 
-def test_a_bad_minute_at_the_provider_is_waited_out(tmp_path: Path) -> None:
+def test_a_bad_minute_at_the_provider_is_waited_out(fleet: Stack, behave: Callable[[str], None]) -> None:
     """Refused connections, 503 and 429 with Retry-After, and a page of HTML: the batch gets through all of them."""
     faults = "".join(
         f'[[faults]]\nmatch = "{match}"\n{how}\n'
@@ -209,9 +250,9 @@ def test_a_bad_minute_at_the_provider_is_waited_out(tmp_path: Path) -> None:
             ("GET /files/.*/content", 'do = "truncate"\nbytes = 30'),
         )
     )
-    with run_stack(tmp_path / "home", faults, "io", "cpu") as stack:
-        path = write_rows(stack, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(5)])
-        done = stack.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
+    behave(faults)
+    path = write_rows(fleet, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(5)])
+    done = fleet.cli("submit", path, "--provider", "openai", "--model", "m", "--wait", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["request_counts"]["succeeded"] == 5
 
@@ -238,7 +279,7 @@ def test_a_batch_goes_to_google_and_back(stack: Stack, tmp_path: Path) -> None:
     ]
 
 
-def test_a_bad_minute_at_google_makes_one_job(tmp_path: Path) -> None:
+def test_a_bad_minute_at_google_makes_one_job(fleet: Stack, behave: Callable[[str], None]) -> None:
     """A lost upload, a full queue, a create whose answer is lost, a torn download: one job, and its answers."""
     faults = "".join(
         f'[[faults]]\nmatch = "{match}"\n{how}\n'
@@ -250,11 +291,12 @@ def test_a_bad_minute_at_google_makes_one_job(tmp_path: Path) -> None:
             ("GET /download/v1beta/files/.*:download", 'do = "truncate"\nbytes = 30'),
         )
     )
-    with run_stack(tmp_path / "home", faults, "io", "cpu") as stack:
-        path = write_rows(stack, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(5)])
-        done = stack.cli("submit", path, "--provider", "google", "--model", "gemini-2.5-flash", "--wait", "--json")
+    behave(faults)
+    path = write_rows(fleet, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(5)])
+    done = fleet.cli("submit", path, "--provider", "google", "--model", "gemini-2.5-flash", "--wait", "--json")
     assert done.returncode == 0, done.stderr
     status = json.loads(done.stdout)
+    # The first job of this service.
     assert (status["request_counts"]["succeeded"], status["shards"][0]["job_id"]) == (5, "batches/000001sim")
 
 
@@ -275,7 +317,7 @@ def test_a_batch_goes_to_anthropic_and_back(stack: Stack) -> None:
     assert stack.cli("submit", path, *to).returncode == 2  # without --max-tokens
 
 
-def test_a_bad_minute_at_anthropic_makes_one_job_per_shard(tmp_path: Path) -> None:
+def test_a_bad_minute_at_anthropic_makes_one_job_per_shard(fleet: Stack, behave: Callable[[str], None]) -> None:
     """A 429, a create whose answer is lost while another job runs, a torn download: two jobs."""
     faults = "[latency]\nin_progress = 2\n" + "".join(
         f'[[faults]]\nmatch = "{match}"\n{how}\n'
@@ -286,11 +328,12 @@ def test_a_bad_minute_at_anthropic_makes_one_job_per_shard(tmp_path: Path) -> No
             ("GET /v1/messages/batches/.*/results", 'do = "truncate"\nafter = 1\nbytes = 30'),
         )
     )
-    with run_stack(tmp_path / "home", faults, "io", "cpu", BATCH_ROUTER_MAX_SHARD_ROWS="5") as stack:
-        path = write_rows(stack, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(10)])
-        to = ("--provider", "anthropic", "--model", "claude-haiku-4-5", "--max-tokens", "50")
-        done = stack.cli("submit", path, *to, "--wait", "--json")
+    behave(faults)
+    path = write_rows(fleet, "rows.jsonl", [{"custom_id": str(n), "prompt": "Hello"} for n in range(10)])
+    to = ("--provider", "anthropic", "--model", "claude-haiku-4-5", "--max-tokens", "50")
+    done = fleet.cli("submit", path, *to, "--wait", "--json")
     assert done.returncode == 0, done.stderr
     status = json.loads(done.stdout)
     assert status["request_counts"]["succeeded"] == 10
+    # The first jobs of this service.
     assert {shard["job_id"] for shard in status["shards"]} == {"msgbatch_000001", "msgbatch_000002"}

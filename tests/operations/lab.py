@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from batch_router.connect import open_store
+from batch_router.core import jobs
 from batch_router.operations.submit import submit
 from batch_router.road.advance import advance
 from batch_router.road.context import Clients, Context
@@ -111,7 +112,12 @@ class Lab:
 @contextmanager
 def open_lab(valkey: str, home: Path, service: OddOpenAI) -> Iterator[Lab]:
     """A lab with a store of its own; its batches have two rows a shard."""
-    with HostileServer(service.answer) as wire, redis.Redis.from_url(valkey) as server:
+    with (
+        HostileServer(service.answer) as wire,
+        redis.Redis.from_url(valkey) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(jobs, "_DIGEST_ROUNDS", 1)  # of the key, for each client: slow on purpose
         settings = Settings(
             home=home,
             redis_url=valkey,

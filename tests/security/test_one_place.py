@@ -2,15 +2,20 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "batch_router"
-# The simulator is a server of the tests, and imports nothing of the rest.
-MODULES = {
-    str(path.relative_to(PACKAGE)): ast.parse(path.read_text())
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if not path.is_relative_to(PACKAGE / "simulator")
-}
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """All but the simulator, which is a server of the tests, and imports nothing of the rest."""
+    return {
+        str(path.relative_to(PACKAGE)): ast.parse(path.read_text())
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not path.is_relative_to(PACKAGE / "simulator")
+    }
 
 
 def called(tree: ast.Module) -> Iterator[str]:
@@ -27,9 +32,15 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
+def used() -> dict[str, set[str]]:
+    """What each module calls and imports."""
+    return {path: {*called(tree), *imported(tree)} for path, tree in modules().items()}
+
+
 def callers(*names: str) -> set[str]:
     """The modules that call or import one of these."""
-    return {path for path, tree in MODULES.items() if {*called(tree), *imported(tree)} & set(names)}
+    return {path for path, uses in used().items() if uses & set(names)}
 
 
 def test_one_place_makes_loggers() -> None:
@@ -43,7 +54,7 @@ def test_one_place_makes_loggers() -> None:
 def test_one_place_connects_to_what_users_name() -> None:
     """A connection of another place would follow redirects, and go to any address."""
     assert callers("aiohttp.ClientSession", "aiohttp.TCPConnector", "aiohttp.request") == {"connections.py"}
-    tree = ast.unparse(MODULES["connections.py"])
+    tree = ast.unparse(modules()["connections.py"])
     assert tree.count("self._session.") - tree.count("self._session.close") == tree.count("allow_redirects=False")
 
 
@@ -81,7 +92,7 @@ def test_one_place_makes_http_clients() -> None:
 
 def test_one_place_masks_secrets() -> None:
     """No other place has a mask of its own, or an opinion on which names are those of secrets."""
-    masks = {path for path, tree in MODULES.items() for node in ast.walk(tree) if _is_mask(node)}
+    masks = {path for path, tree in modules().items() for node in ast.walk(tree) if _is_mask(node)}
     assert masks == {"security/masking.py"}
 
 
@@ -104,7 +115,7 @@ def test_one_place_opens_files_for_this_user_alone() -> None:
     assert callers("os.open") - {"cli/terminal.py"} == places
     by_path = {
         path: [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "open"]
-        for path, tree in MODULES.items()
+        for path, tree in modules().items()
     }
     openers = {
         (path, next((ast.unparse(word.value) for word in call.keywords if word.arg == "opener"), None))
