@@ -27,7 +27,7 @@ from batch_router.road.steps.convert import convert
 from batch_router.settings import Settings
 from batch_router.state.items import Batch
 
-from .test_one_place import MODULES, called
+from .test_one_place import called, modules
 
 MakeContext = Callable[..., Context]
 Stored = Callable[[], list[str]]
@@ -147,7 +147,7 @@ def test_workers_open_no_paths() -> None:
     """Intake, operations and road read user's files by one function, and all else from the storage."""
     opened = {
         (path, call)
-        for path, tree in MODULES.items()
+        for path, tree in modules().items()
         if path.startswith(("intake/", "operations/", "road/"))
         for call in called(tree)
         if re.search(r"(^|\.)(open|open_input|read_bytes|read_text|local_file)$", call)
