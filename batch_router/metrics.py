@@ -52,7 +52,7 @@ FAMILIES = {
     "quarantined_items": Family("Items that workers cannot read"),
     "rows_total": Family("Rows that have a result, by its status", ("provider", "result")),
     "tokens_total": Family("Tokens of all answers that were read", ("provider", "kind")),
-    "cost_dollars_total": Family("US dollars for tokens whose price is known", ("provider",)),
+    "cost_dollars_total": Family("US dollars that results cost, as far as prices are known", ("provider",)),
     "recoveries_total": Family("Items taken over from a worker that fell silent", ("provider", "state")),
     "provider_errors_total": Family("Steps that a call to the provider made fail", ("provider", "type")),
 }

@@ -1,7 +1,8 @@
-"""What a supervisor and a collector of logs see of a worker: whether it is well, and lines of JSON."""
+"""What supervisors and collectors of logs see of a fleet: whether a process is well, and lines of JSON."""
 
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -12,12 +13,13 @@ import redis
 from click.testing import CliRunner
 
 from batch_router.cli import cli
+from batch_router.cli.free_port import free_port
 from batch_router.client import BatchClient
 from batch_router.connect import open_context
 from batch_router.exceptions import BatchFailedError
 from batch_router.settings import Settings
 
-from .fleet import environment_of, worker
+from .fleet import celery, environment_of, worker
 
 
 @pytest.fixture
@@ -58,6 +60,22 @@ def test_a_supervisor_sees_whether_a_worker_is_well(environment: dict[str, str])
     away = environment | {"BATCH_ROUTER_REDIS_URL": "redis://127.0.0.1:1/0"}
     assert [health(away, "--queue", "io", *live)[0] for live in ((), ("--live",))] == [1, 0]
     assert health(environment, "--port", "1")[0] == 1
+
+
+def test_flower_is_well_and_logs_json(environment: dict[str, str]) -> None:
+    """Its site for supervisors needs no password; each of its lines is an object."""
+    environment |= {"BATCH_ROUTER_LOG_FORMAT": "json", "FLOWER_BASIC_AUTH": "a:b"}
+    port = str(free_port())
+    assert health(environment, "--port", port) == (1, f"nothing answers at port {port} (ConnectionRefusedError)")
+    command = celery("-A", "batch_router.worker", "flower", "--address=127.0.0.1", f"--port={port}")
+    with subprocess.Popen(command, env=environment, cwd="/", stderr=subprocess.PIPE) as flower:
+        try:
+            wait_until(lambda: health(environment, "--port", port)[0] == 0)
+        finally:
+            flower.terminate()
+        assert flower.stderr
+        records = [json.loads(line) for line in flower.stderr.read().splitlines()]
+    assert "flower.command" in {record["logger"] for record in records}
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
