@@ -41,6 +41,10 @@ class SafeConsole(Console):
         """What rich makes of every text that it is given, also of a table's cells."""
         return Text(printable(text, _LONGEST), style=style, justify=justify, overflow=overflow)
 
+    def on_broken_pipe(self) -> None:
+        """The reader is gone; rich would end the program with 1, which has another meaning here."""
+        raise BrokenPipeError
+
 
 def stdout() -> Console:
     """The console for what a command was asked for."""

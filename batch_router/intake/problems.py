@@ -3,6 +3,7 @@
 import sys
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,8 @@ from ..security.printable import printable
 
 # Characters of a problem that are shown, and of a path.
 _LONGEST, _LONGEST_PATH = 2500, 500
+# Lines with the same problem that are described: the others would push what else is wrong out of sight.
+_MOST_ALIKE = 3
 
 #: What problems count in a file.
 Unit = Literal["line", "row"]
@@ -33,6 +36,7 @@ class Problems:
         self._unit = unit
         self._source = printable(str(source), _LONGEST_PATH) if source else None
         self._described: list[str] = []
+        self._alike: Counter[str] = Counter()
         self.total = 0
 
     def add(self, line: int, error: object) -> None:
@@ -40,7 +44,9 @@ class Problems:
         self.total += 1
         if len(self._described) < MAX_PROBLEMS:
             what = TOO_DEEP if isinstance(error, RecursionError) else printable(str(error), _LONGEST)
-            self._described.append(f"{self.place(line)}: {what}")
+            self._alike[what] += 1
+            if self._alike[what] <= _MOST_ALIKE:
+                self._described.append(f"{self.place(line)}: {what}")
 
     def place(self, line: int) -> str:
         """Where a line is: its file, too."""

@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from batch_router.cli import cli
+from batch_router.cli.terminal import SafeConsole
+from batch_router.road.context import Context
 from tests.cli.commands import LONG
 from tests.conftest import ROOT
 
@@ -74,6 +76,24 @@ def test_a_terminal_shows_ids_whole(home: Path, columns: int) -> None:
         assert f"the batches go on; to come back: batch-router watch {LONG} abc ab" in ended
 
 
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not on this machine")
+def test_a_purge_asks_a_person(home: Path, context: Context) -> None:
+    """On a terminal it shows what would be deleted, and what is answered is done."""
+    screen = Screen(home, 80)
+    with closing(screen):
+        program = f"{sys.executable} -m batch_router.cli"
+        screen.type(f"clear; {program} purge ab; echo code $?", "Enter")
+        assert "ab     completed" in screen.wait_for("Do it? [y/N]:")
+        screen.type("n", "Enter")
+        assert "batch-router: nothing was done\n" in screen.wait_for("code 2")
+        assert context.store.get_batch("ab") is not None
+        screen.type(f"clear; {program} purge ab; echo code $?", "Enter")
+        screen.wait_for("Do it? [y/N]:")
+        screen.type("y", "Enter")
+        screen.wait_for("code 0")
+        assert context.store.get_batch("ab") is None
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not on this machine")
 @pytest.mark.usefixtures("context")
 def test_bash_completes_ids_and_commands() -> None:
@@ -109,3 +129,11 @@ def test_every_command_prints_json() -> None:
     for line in ("list", "status ab", "watch ab", "results abc --partial", "cancel ab", "purge ab --dry-run", "doctor"):
         printed = CliRunner().invoke(cli, [*line.split(), "--json"]).stdout.splitlines()
         assert [type(json.loads(each)) for each in printed] == [dict] * max(1, len(printed)), line
+
+
+def test_a_reader_that_leaves_is_no_finding() -> None:
+    """A table into a pipe that is closed ends as every other output does, and not with the code of `doctor`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(BrokenPipeError), open(writer, "w") as stream:
+        SafeConsole(file=stream).print("a table")

@@ -82,11 +82,13 @@ def test_what_a_batch_asks_of_its_jobs_is_checked_first(stack: Stack) -> None:
 
 
 def test_all_bad_rows_are_reported_at_once(stack: Stack) -> None:
-    """The first 20, and how many more."""
-    (stack.home / "bad.jsonl").write_text("{broken\n" * 50)
+    """Different ones, three of a kind and 20 at most, and how many more."""
+    bad = [*["{broken"] * 50, *[json.dumps({"custom_id": "", f"x{number}": 1}) for number in range(40)]]
+    (stack.home / "bad.jsonl").write_text("\n".join(bad))
     done = stack.cli("submit", "bad.jsonl", "--provider", "openai", "--model", "m")
-    assert done.stderr.count("not valid JSON") == 20
-    assert "and 30 more" in done.stderr
+    assert done.stderr.count("not valid JSON") == 3
+    assert done.stderr.count("unknown field") == 17
+    assert "and 70 more" in done.stderr
 
 
 @pytest.mark.parametrize(

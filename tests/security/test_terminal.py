@@ -61,7 +61,13 @@ def commands(text: str) -> str:
     lines = [
         *(["status", "b"], ["status", "b", "--json"], ["list"], ["list", "--json"], ["watch", "b", "--timeout", "0.3"]),
         *(["results", "b", "--partial"], ["doctor"], ["doctor", "--json"], ["cancel", "b"]),
-        *(["status", text], ["watch", text], ["retry", text], ["purge", text], ["resolve", text, "--recreate"]),
+        *(
+            ["status", text],
+            ["watch", text],
+            ["retry", text],
+            ["purge", text],
+            ["resolve", text, "--recreate", "--yes"],
+        ),
         *(["submit", name, *row_options] for name in ("bad.jsonl", f"{text[:16]}.jsonl", text)),
         *(["submit", *good], ["convert", *good]),
         *(["convert", "good.jsonl", "--provider", text], ["list", f"--{text}"], [text], ["list", "--limit", text]),
