@@ -286,15 +286,15 @@ def test_blank_lines_count_but_hold_no_row() -> None:
 def test_the_first_problems_are_described(bad: int) -> None:
     """Twenty are described in order, three of a kind, the rest is counted; none is no error."""
     problems = Problems(Path("in.jsonl"))
-    rows = [msgspec.json.encode({"custom_id": "a", "prompt": "b", f"x{number}": 1}) for number in range(bad)]
+    rows = [json.dumps({"custom_id": "a", "prompt": "b", f"x{number}": 1}).encode() for number in range(bad)]
     assert list(read_rows(rows, MODEL, problems)) == []
     error = None
     try:
         problems.raise_any()
     except InvalidInputError as caught:
         error = caught
-    described = [text.partition(": ")[0] for text in error.problems] if error else []
-    assert described == [f"in.jsonl, line {line}" for line in range(1, min(bad, 20) + 1)]
+    shown = [text.partition(": ")[0] for text in error.problems] if error else []
+    assert shown == [f"in.jsonl, line {line}" for line in range(1, min(bad, 20) + 1)]
     assert (error.total if error else 0) == bad
     assert str(error).endswith(f"... and {bad - 20} more") == (bad > 20)
 
@@ -337,6 +337,12 @@ def find(ids: list[str], finder: DuplicateFinder | None = None) -> tuple[list[st
     return [], 0
 
 
+def described(problems: list[str]) -> list[str]:
+    """Those that are described: three with the same sentence, and twenty in all."""
+    sentences = [each.partition(": ")[2] for each in problems]
+    return [each for at, each in enumerate(problems) if sentences[:at].count(sentences[at]) < 3][:20]
+
+
 def repeated(ids: list[str]) -> list[str]:
     seen: dict[str, int] = {}
     return [
@@ -348,18 +354,18 @@ def repeated(ids: list[str]) -> list[str]:
 
 @pytest.mark.parametrize(
     "ids",
-    [[], ["a"], ["a", "b"], ["a", "a"], ["a", "b", "a", "a"], ["b", "a", "a", "b"], ["\ud800", "\ud800"], ["a"] * 4],
+    [[], ["a"], ["a", "b"], ["a", "a"], ["a", "b", "a", "a"], ["b", "a", "a", "b"], ["\ud800", "\ud800"], ["a"] * 20],
 )
 def test_repeated_ids_are_found(ids: list[str]) -> None:
     """Each repetition is named with its line and the line of the first."""
-    assert find(ids) == (repeated(ids), len(repeated(ids)))
+    assert find(ids) == (described(repeated(ids)), len(repeated(ids)))
 
 
 @given(st.lists(st.sampled_from("abcdefghijklmnop") | st.integers().map(str)))
 def test_the_finder_knows_what_a_set_knows(ids: list[str]) -> None:
     """However the ids fall into runs, the repeated ones are those that a set would find."""
     expected = repeated(ids)
-    assert find(ids, ShortRuns()) == (expected[:20], len(expected))
+    assert find(ids, ShortRuns()) == (described(expected), len(expected))
 
 
 def test_ids_that_share_a_hash_are_different() -> None:
