@@ -450,7 +450,9 @@ def test_a_refusal_leaves_no_folder(context: Context) -> None:
 @pytest.mark.parametrize("where", ["requests", "input"])
 def test_all_bad_rows_are_reported_at_once(refused: Any, tmp_path: Path, where: str) -> None:
     """The first 20 are described in order, the rest is counted, and repeated ids are among them."""
-    rows = [{"custom_id": f"q{number}", "prompt": number % 2 or "fine"} for number in range(60)]
+    rows: list[dict[str, Any]] = [{"custom_id": f"q{number}", "prompt": "fine"} for number in range(60)]
+    for number in range(1, 60, 2):
+        rows[number][f"x{number}"] = 1
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(row) for row in [*rows, rows[0]]))
     given = {"requests": [*rows, rows[0]]} if where == "requests" else {"input": tmp_path / "in.jsonl"}
     error = refused(InvalidInputError, model="m", **given)
