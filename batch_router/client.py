@@ -289,7 +289,7 @@ class BatchClient:
         return retry_failed(self._files(), batch, self.results(batch_id), undecided=undecided).id
 
     def purge(self, batch_id: str, *, dry_run: bool = False) -> None:
-        """Delete all that is kept of a batch that has ended: rows, results, state.
+        """Delete what is kept of a batch that has ended: rows, results, state. The record of what it cost stays.
 
         Args:
             batch_id: which.
