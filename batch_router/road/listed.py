@@ -39,5 +39,5 @@ def is_listed(context: Context, shard: Shard, job: Job, after: float) -> bool | 
     name = f"listed:{account}"
     walk = context.store.get_walk(name, keys)
     if walk is None or walk.began_at <= after or walk.since > shard.submitted_at:
-        walk = walk_account(context, shard, name, keys, ours)
+        walk = walk_account(context, shard, name, keys, ours, shard.submitted_at)
     return None if walk is None else bool(walk.jobs)

@@ -44,7 +44,7 @@ def walk_jobs(context: Context, shard: Shard, keys: Sequence[str]) -> Walk | Non
             if (key := key_of(job)) is not None:
                 yield key, job
 
-    return walk_account(context, shard, account, keys, free_jobs)
+    return walk_account(context, shard, account, keys, free_jobs, shard.submitted_at)
 
 
 def walk_account(
@@ -53,8 +53,9 @@ def walk_account(
     name: str,
     keys: Sequence[str],
     read: Callable[[Sequence[Job]], Iterable[tuple[str, Job]]],
+    since: float,
 ) -> Walk | None:
-    """Walk through the jobs of a shard's account as far back as the shard's submission.
+    """Walk through the jobs of a shard's account.
 
     Args:
         context: of the step that walks.
@@ -62,6 +63,7 @@ def walk_account(
         name: of the walk in the store: of the account, and of what is asked.
         keys: what the answer is to have. Of too many jobs, only those are kept.
         read: the jobs of a page that may be asked for, each with the key that it is found by.
+        since: how far back (seconds since 1970, by the store's clock).
 
     Returns:
         None where another worker walks: its answer is in the store soon.
@@ -70,10 +72,10 @@ def walk_account(
     if began_at is None:
         return None
     client = context.client_of(shard)
-    walk = Walk(began_at, shard.submitted_at)
+    walk = Walk(began_at, since)
     found: dict[str, list[Job]] = {key: [] for key in keys}
     kept = 0
-    listed = (sound(shard.provider, job) for job in client.list(max(0.0, began_at - shard.submitted_at)))
+    listed = (sound(shard.provider, job) for job in client.list(max(0.0, began_at - since)))
     for page in _pages(listed, _PAGE):
         for key, job in read(page):
             if key in keys or kept < _MOST_KEPT:

@@ -243,6 +243,9 @@ class Store(Protocol):
     def owned_jobs(self, account: str, jobs: Sequence[str]) -> set[str]:
         """Which of these jobs shards of an account (`Account.name`) own or owned; of deleted batches for 90 days."""
 
+    def wake_owners(self, account: str, jobs: Sequence[str]) -> None:
+        """Make the shards due that poll these jobs of an account, and that no worker has."""
+
     def begin_walk(self, account: str, item_id: str, fence: int) -> float | None:
         """Begin to walk through an account's jobs, under the claim of an item; the time of now.
 

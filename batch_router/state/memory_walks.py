@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ..core.jobs import Job
 from .memory_lists import MemoryLists
+from .table import State
 from .walks import KEPT_FOR, Walk
 
 
@@ -24,6 +25,14 @@ class MemoryWalks(MemoryLists):
     def owned_jobs(self, account: str, jobs: Sequence[str]) -> set[str]:
         with self._lock:
             return self._jobs.get(account, set()).intersection(jobs)
+
+    def wake_owners(self, account: str, jobs: Sequence[str]) -> None:
+        with self._lock:
+            for shard in self._shards():
+                is_theirs = shard.account is not None and shard.account.name == account and shard.job is not None
+                polls = shard.state is State.POLLING and shard.claimed_by is None and shard.id in self._due
+                if is_theirs and polls and shard.job is not None and shard.job.id in jobs:
+                    self._due[shard.id] = self.now()
 
     def begin_walk(self, account: str, item_id: str, fence: int) -> float | None:
         with self._lock:

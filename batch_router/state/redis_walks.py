@@ -36,6 +36,10 @@ class RedisWalks:
             owned.update(cast("list[str]", some))
         return owned
 
+    def wake_owners(self, account: str, jobs: Sequence[str]) -> None:
+        for start in range(0, len(jobs), _JOBS_AT_ONCE):
+            self._call("wake_owners", account, *jobs[start : start + _JOBS_AT_ONCE])
+
     def begin_walk(self, account: str, item_id: str, fence: int) -> float | None:
         began_at = self._call("begin_walk", account, item_id, fence)
         return float(cast(str, began_at)) if began_at else None

@@ -556,6 +556,16 @@ function calls.owned_jobs(account, ...)
   return owned
 end
 
+-- account, job id, ...: the shards that poll them are due, unless a worker has them
+function calls.wake_owners(account, ...)
+  for _, job_id in ipairs({...}) do
+    local owner = redis.call('HGET', prefix .. 'owners:' .. account, job_id)
+    local state, holder = unpack(owner and redis.call('HMGET', item_key(owner), 'state', 'claimed_by') or {})
+    if state == '"polling"' and (holder or 'null') == 'null' then redis.call('ZADD', due, 'XX', now, owner) end
+  end
+  return 1
+end
+
 -- account, ms
 function calls.pause(account, ms)
   local key = prefix .. 'pause:' .. account

@@ -44,7 +44,7 @@ _READS = re.compile(
     r"|owned_jobs|unfetched_jobs_of|listeners|paused|bound_storage|close|address"
 )
 _OF_NO_ITEM = ("announce", "bind_storage")
-_OF_AN_ACCOUNT = ("pause", "begin_walk", "end_walk", "note_labels")
+_OF_AN_ACCOUNT = ("pause", "wake_owners", "begin_walk", "end_walk", "note_labels")
 _THREADS = ("sweep", "watch", "journal", "lease-keeper", "job-watch")
 _NUMBERS = re.compile(r"^\.?(\d+-)?(?:[0-9a-f]{8}){1,2}-|-\d+-[0-9a-f]{8}(?=\.json$)|-\d+(?=\.jsonl$)|\.jsonl?$")
 

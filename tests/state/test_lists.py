@@ -161,3 +161,18 @@ def test_a_list_begins_at_a_time_and_after_a_place(store: Store) -> None:
         begins = [each for each in everything[number + 1 :] if each.startswith("x")]
         assert ids(store, before=place, prefix="x") == begins
     assert ids(store, before=Place(2000.0015, "x3"), since=2000.0) == ["x2", "x1"]
+
+
+def test_only_shards_that_wait_for_the_jobs_are_woken(store: Store) -> None:
+    """Not what a worker has, what does something else, and what has another job."""
+    put_shards(store, *(new_shard(label=f"{number:016x}") for number in range(4)))
+    states = (State.POLLING, State.POLLING, State.DOWNLOADING, State.POLLING)
+    for number, state in enumerate(states):
+        store.claim(f"b.{number}", 1, lease=60, holder="w")
+        store.renew(f"b.{number}", 2, holder="w", lease=60, facts={"account": ACCOUNT})
+        job = Job(id=f"job-{number}", status=BatchStatus.IN_PROGRESS, created_at=0)
+        store.commit(f"b.{number}", 2, Commit(state, 600, {"job": job}), holder="w")
+    store.claim("b.1", 3, lease=60, holder="w")
+    store.take_due(99, grace=60)
+    store.wake_owners(ACCOUNT.name, ["job-0", "job-1", "job-2", "other"])
+    assert [hint.id for hint in store.take_due(99, grace=60)] == ["b.0"]

@@ -8,6 +8,7 @@ from ...core import BatchStatus
 from ...core.jobs import Failure, Job
 from ...exceptions import NotFoundError, ProtocolError, ProviderAPIError
 from ...providers import Client
+from ...security.logs import get_logger
 from ...state.facts import ShardFacts
 from ...state.items import Shard
 from ...state.table import State
@@ -20,6 +21,9 @@ from ..refetch import look_again
 from ..refusals import after_refusal
 from ..reported import sound
 from ..step import Step
+from ..watching import is_watched, next_question, watch
+
+log = get_logger(__name__)
 
 # Seconds until the next look, while the job is young; then a share of its age, and never more than the cap.
 _FIRST_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -33,6 +37,14 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
     if shard.job is None:
         raise RuntimeError("a shard is polled only with a job")
     client = context.client_of(shard)
+    watched = is_watched(context, shard, shard.job)
+    if watched:
+        try:
+            if (outcome := watch(context, shard, shard.job)) is not None:
+                return outcome
+        except ProviderAPIError as error:  # not every service lists its jobs: then each is asked for
+            log.warning("action=walk_failed item=%s error=%s", shard.id, error)
+            watched = False
     facts = ShardFacts(polls=shard.polls + 1)
     trouble = None
     if shard.cancel and not shard.cancel_sent:
@@ -47,7 +59,8 @@ def poll(context: Context, shard: Shard) -> ShardOutcome:
     # A gateway may call the job something else, or nothing of the kind.
     job = facts["job"] = msgspec.structs.replace(seen, id=shard.job.id, refused=())
     if not job.status.is_final:
-        return _keep_waiting(context, shard, job, trouble).over(facts)
+        waiting = _keep_waiting(context, shard, job, trouble)
+        return (waiting._replace(delay=next_question()) if watched and job.word is None else waiting).over(facts)
     if job.did_nothing:
         return after_refusal(context, shard, seen).over(facts)
     if job.error is not None:  # it failed on the way
