@@ -76,8 +76,13 @@ def eventually(condition: Callable[[], Any]) -> Any:
     return found
 
 
-def test_all_names_begin_with_the_prefix(environment: dict[str, str], valkey: str, client: BatchClient) -> None:
-    """A worker with a Redis user who may touch `fleet*` alone carries a batch, and answers to remote control."""
+def test_all_names_begin_with_the_prefix(
+    environment: dict[str, str], valkey: str, client: BatchClient, other: Celery, broker: "redis.Redis"
+) -> None:
+    """A worker with a Redis user who may touch `fleet*` alone carries a batch, and answers to remote control.
+
+    It sends nothing to another queue, whatever a message links to its batch.
+    """
     with redis.Redis.from_url(valkey) as admin:
         # A pattern that is subscribed to must be one of the user's to the letter.
         subscribed = ["fleet./5.fleet.pidbox", "fleet./5.fleetev/worker.*"]
@@ -86,8 +91,12 @@ def test_all_names_begin_with_the_prefix(environment: dict[str, str], valkey: st
         admin.acl_setuser("guest", enabled=True, passwords=["+hush"], commands=commands, **names)
     environment["BATCH_ROUTER_REDIS_URL"] = f"redis://guest:hush@{valkey.partition('@')[2].replace('/0', '/4')}"
     with worker(environment) as running:
-        batch_id = client.submit("openai", model="m", requests=ROWS)
+        call: dict[str, Any] = {"queue": "fleet.io", "link": other.signature("save", queue="others")}
+        batch_id = other.send_task("batch_router.submit_batch", ["openai"], {"model": "m", "requests": ROWS}, **call).id
+        eventually(lambda: batch_id in {batch.batch_id for batch in client.list()})
         assert client.wait(batch_id, timeout=30).request_counts.succeeded == 1
+        error = eventually(lambda: client.status(batch_id).notices[0].error)
+        assert (error.type, broker.exists("others")) == ("broker_unavailable", 0)
         command = celery("-A", "batch_router.worker", "inspect", "active_queues", "--json")
         asked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     (queues,) = json.loads(asked.stdout).values()
