@@ -50,7 +50,7 @@ def _wrong_tasks(stack: "Stack", batch: Batch) -> list[str]:
     if len(ids) != 1:
         return [f"the app was sent {len(came)} messages with {len(ids)} ids"]
     manifest = json.loads(json.dumps(stack.client.manifest(batch.id).to_dict()))
-    task, first = (_SUCCEEDED, _timeless(manifest)) if batch.succeeded else (_FAILED, batch.id)
+    task, first = (_SUCCEEDED, _gist(manifest)) if batch.succeeded else (_FAILED, batch.id)
     wrong = [message for message in came if (message["headers"]["task"], _first_of(message)) != (task, first)]
     return [f"the app was sent something else than {task}"] if wrong else []
 
@@ -58,9 +58,9 @@ def _wrong_tasks(stack: "Stack", batch: Batch) -> list[str]:
 def _first_of(message: dict[str, Any]) -> object:
     """The first argument of a task, from the body in Celery's protocol."""
     (first, *_), _, _ = json.loads(base64.b64decode(message["body"]))
-    return _timeless(first) if isinstance(first, dict) else first
+    return _gist(first) if isinstance(first, dict) else first
 
 
-def _timeless(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest without the time of the end: for a Redis that forgot it, the batch ends again, later."""
-    return {name: value for name, value in manifest.items() if name != "completed_at"}
+def _gist(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a batch came to. For a Redis that forgot it, all ends again: later, with results in other objects."""
+    return {name: manifest[name] for name in ("batch_id", "status", "request_counts")}
