@@ -54,6 +54,21 @@ def queues_of(commands: Iterable[str]) -> tuple[str, ...]:
     return tuple(queue for command in commands for found in _QUEUES.findall(command) for queue in found.split(","))
 
 
+def forget_listeners(settings: Settings, queues: Iterable[str]) -> None:
+    """Forget the workers of an earlier stack, which are no sign that this one is ready.
+
+    The server remembers them for some seconds. A worker that was started by hand, and lives, says so again within one.
+
+    Args:
+        settings: of a stack that has just started its server.
+        queues: that its workers will listen on.
+    """
+    with closing(open_store(settings)) as store:
+        for queue in queues:
+            for worker in store.listeners(queue):
+                store.announce(worker, [queue], ttl=-1)
+
+
 def next_step(environment: Mapping[str, str]) -> str:
     """What to type in another terminal, so that something happens."""
     provider, model = next((_MODELS[key] for key in _MODELS if environment.get(key)), _MODELS["OPENAI_API_KEY"])

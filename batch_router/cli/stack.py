@@ -23,7 +23,7 @@ from .exit_codes import ExitCode
 from .free_port import free_port
 from .owner import own
 from .processes import Processes
-from .readiness import Readiness, Site, next_step, queues_of
+from .readiness import Readiness, Site, forget_listeners, next_step, queues_of
 from .simulated import SIMULATOR, SimulatedProviders, load_scenario
 from .terminal import tell
 
@@ -58,6 +58,7 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None, verbose
         providers = SimulatedProviders(settings.home, scenario) if simulated else None
         if settings.redis_url is None:
             stack.enter_context(embedded_server(settings))
+            forget_listeners(settings, queues_of(commands.values()))
         broker_server(settings)  # a wrong URL is told now
         with suppress(StoreUnavailableError):  # workers wait for it
             check_server(settings)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,10 @@ import pytest
 from batch_router.cli import cli
 from batch_router.cli.attention import Attention
 from batch_router.cli.owner import is_owned
+from batch_router.cli.readiness import forget_listeners
+from batch_router.connect import open_store
 from batch_router.exceptions import ValidationError
+from batch_router.settings import Settings
 from batch_router.system_errors import describe
 
 from .stack import Stack, clean_environment, end_process, processes_of, run_stack
@@ -90,6 +93,15 @@ def test_what_needs_attention_is_shown() -> None:
     }
     assert {line: attention.takes(line) for line in lines} == lines
     assert next(iter(attention.last_lines())).startswith(b" ----")
+
+
+def test_workers_of_an_earlier_stack_are_no_sign_of_this_one(tmp_path: Path, valkey: str) -> None:
+    """The server remembers them for some seconds, as it does those of other queues, which stay."""
+    settings = Settings(home=tmp_path, redis_url=valkey, prefix="earlier")
+    with closing(open_store(settings)) as store:
+        store.announce("io@here", ["io", "gpu.other"], ttl=60)
+        forget_listeners(settings, ["io", "poll"])
+        assert (store.listeners("io"), store.listeners("gpu.other")) == ([], ["io@here"])
 
 
 @contextmanager
