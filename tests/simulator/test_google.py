@@ -312,21 +312,21 @@ def test_a_lost_answer_leaves_the_job(start: Any) -> None:
 
 
 def test_large_files_are_never_whole_in_memory(tmp_path: Path) -> None:
-    """190 MB are uploaded, answered and downloaded while the simulator's own memory stays far below that."""
+    """30 MB are uploaded, answered and downloaded while the simulator's own memory grows by far less."""
     script = """
 import sys
 from pathlib import Path
 from batch_router.simulator import load_scenario, serve
-serve(0, load_scenario(None), Path(sys.argv[1]), on_ready=lambda url: print(url, flush=True))
 from tests.memory import peak_memory
+serve(0, load_scenario(None), Path(sys.argv[1]), on_ready=lambda url: print(peak_memory(), url, flush=True))
 print(peak_memory())
 """
     with (tmp_path / "rows.jsonl").open("wb") as stream:
-        for number in range(9_500):
+        for number in range(1_500):
             stream.write(lines([row(str(number), "x" * 20_000)]))
     command = [sys.executable, "-c", script, str(tmp_path / "simulator")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        url = process.stdout.readline().strip() if process.stdout else ""
+        before, url = process.stdout.readline().split() if process.stdout else ("0", "")
         client = genai.Client(api_key="k", vertexai=False, http_options=types.HttpOptions(base_url=f"{url}/google"))
         config = types.UploadFileConfig(mime_type="application/jsonl")
         file = client.files.upload(file=tmp_path / "rows.jsonl", config=config)
@@ -337,8 +337,8 @@ print(peak_memory())
         client.close()
         process.terminate()
         peak = int(process.stdout.read()) if process.stdout else 0
-    assert (tmp_path / "answers.jsonl").stat().st_size > 190_000_000
-    assert peak < 130_000_000
+    assert (tmp_path / "answers.jsonl").stat().st_size > 30_000_000
+    assert peak - int(before) < 10_000_000, (peak, before)
 
 
 # --- against the reference data, where they are ---------------------------------------------------------------------
