@@ -15,6 +15,8 @@ from batch_router.client import BatchClient
 from batch_router.connect import open_context
 from batch_router.settings import Settings
 
+from .commands import Commands
+
 KEY = "sk-canary-key-4711"
 
 
@@ -37,18 +39,23 @@ class Stack:
 
     def cli(self, *arguments: object, timeout: float = 60, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run `batch-router` as a user would, in the stack's home, with this on its standard input."""
-        return self.python("-m", "batch_router.cli", *map(str, arguments), timeout=timeout, given=given)
+        return self._commands.run(list(map(str, arguments)), self.environment, self.home, given, timeout)
 
-    def python(self, *arguments: str, timeout: float = 60, given: str = "") -> subprocess.CompletedProcess[str]:
+    @cached_property
+    def _commands(self) -> Commands:
+        return Commands()
+
+    def python(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *arguments]
         return subprocess.run(
-            [sys.executable, *arguments],
-            env=self.environment,
-            cwd=self.home,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
+            command, env=self.environment, cwd=self.home, capture_output=True, text=True, timeout=timeout
         )
+
+    def close(self) -> None:
+        """End what it has opened; the stack itself goes on."""
+        for name in ("client", "_commands"):
+            if name in vars(self):
+                getattr(self, name).close()
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
@@ -90,8 +97,7 @@ def run_stack_in(
         yield stack
     finally:
         end_process(up)
-        if "client" in vars(stack):
-            stack.client.close()
+        stack.close()
 
 
 def _wait_until_ready(stack: Stack, up: "subprocess.Popen[bytes]") -> None:

@@ -314,7 +314,7 @@ def test_the_module_prints_its_url_and_ends_when_told() -> None:
     """The first line of `python -m batch_router.simulator` is the URL; SIGTERM ends it with exit code 0."""
     command = [sys.executable, "-m", "batch_router.simulator", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        before, url = process.stdout.readline().split() if process.stdout else ("0", "")
+        url = process.stdout.readline().strip() if process.stdout else ""
         client = openai.OpenAI(api_key="k", base_url=f"{url}/openai/v1", max_retries=0)
         listed = client.batches.list().data
         process.terminate()
