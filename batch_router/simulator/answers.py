@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from .rows import seeded
 from .scenario import Refusal, Scenario
 from .schemas import instance_of, match_of
@@ -92,20 +94,21 @@ def _misfits(scenario: Scenario, prompt: str, row_id: str) -> bool:
 
 
 def _fitting_text(scenario: Scenario, prompt: str, form: Form) -> str:
+    prompt.encode()  # half a character, as `json` reads it, is no text: the row is refused
     for answer in scenario.answers:
         if found := re.search(answer.match, prompt):
             return answer.text.format(found[0], *found.groups())
-    chooser = seeded(scenario.seed, prompt)
     if form.choices:
-        return str(chooser.choice(form.choices))
+        return str(seeded(scenario.seed, prompt).choice(form.choices))
     if form.pattern:
-        return match_of(form.pattern, chooser) or ""
+        return match_of(form.pattern, seeded(scenario.seed, prompt)) or ""
     if form.is_json and form.schema is None:
         return json.dumps({"answer": prompt})
     if form.is_json:
         return json.dumps(fitting(scenario, prompt, form.schema))
     if scenario.style == "echo":
         return prompt
+    chooser = seeded(scenario.seed, prompt)
     return " ".join(chooser.choice(_WORDS) for _ in range(8)).capitalize() + "."
 
 
@@ -133,6 +136,18 @@ def vector_for(scenario: Scenario, text: str, size: int) -> list[float]:
 def count_tokens(text: str) -> int:
     """A rough count of a text's LLM tokens."""
     return len(text) // 4 + 1
+
+
+def count_tokens_of(messages: Any) -> int:
+    """The same of messages as Python shows them: JSON has the same length if there is nothing to escape."""
+    if isinstance(messages, list):
+        try:
+            content = msgspec.json.encode(messages)
+        except UnicodeEncodeError:  # a lone surrogate
+            content = b"\\"
+        if content.isascii() and b"\\" not in content and b"\x7f" not in content:
+            return len(msgspec.json.format(content, indent=0)) // 4 + 1
+    return count_tokens(str(messages))
 
 
 def name_for(seed: int, row_id: str) -> str:

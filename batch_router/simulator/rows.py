@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
+_decode, _encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
+
 
 class Line(NamedTuple):
     """A line that is not blank.
@@ -25,7 +29,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     offset = 0
     with path.open("rb") as stream:
         for number, content in enumerate(stream, 1):
-            if content.strip():
+            if not content.isspace():
                 yield Line(number, offset, content)
             offset += len(content)
 
@@ -35,7 +39,19 @@ def read_rows(path: Path, offsets: list[int]) -> Iterator[dict[str, Any]]:
     with path.open("rb") as stream:
         for offset in offsets:
             stream.seek(offset)
-            yield json.loads(stream.readline())
+            yield read_json(stream.readline())
+
+
+def read_json(content: bytes) -> Any:
+    """The value of a line.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return _decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # `json` reads more: NaN, lone surrogates, a BOM
+        return json.loads(content)
 
 
 def seeded(seed: int, name: str) -> random.Random:
@@ -46,3 +62,12 @@ def seeded(seed: int, name: str) -> random.Random:
 def encode_line(row: dict[str, Any]) -> bytes:
     """The row as a line."""
     return json.dumps(row).encode() + b"\n"
+
+
+def encode_whole(row: dict[str, Any]) -> bytes:
+    """The same line, several times faster, of a row in which all numbers are whole: `msgspec` writes others its way."""
+    try:
+        line = msgspec.json.format(_encode(row), indent=0)
+    except UnicodeEncodeError:  # a lone surrogate
+        return encode_line(row)
+    return line + b"\n" if line.isascii() and b"\x7f" not in line else encode_line(row)

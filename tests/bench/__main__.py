@@ -30,6 +30,7 @@ from ..e2e.stack import run_stack
 from .codecs import PROVIDERS, measure_codecs
 from .road import answers_path, claim_answered, convert_and_commit, open_road, shards_of, submit_file
 from .rows import JSON, SCHEMA, lines_of, native_request, write_answers, write_requests
+from .simulated import spent_on
 from .sizes import FULL, SMALL, Sizes
 
 MEMORY = Path("/dev/shm")
@@ -43,6 +44,7 @@ BOUNDS = {
     "parse_ratio": 0.5,
     "bytes_per_row": 16.0,
     "latency_s": 2.0,
+    "simulator_ratio": 0.07,
 }
 
 
@@ -58,6 +60,7 @@ def main(sizes: Sizes) -> None:
             figures |= parse_speed(url, sizes)
             figures |= memory(scratch, url, sizes)
             figures |= transfers(scratch, sizes)
+            figures |= simulator(sizes)
         figures |= latency(scratch / "latency", sizes)
     finally:
         shutil.rmtree(scratch)
@@ -187,6 +190,17 @@ def peak(step: str, home: Path, url: str) -> int:
 def number_from(command: list[str]) -> int:
     """What the command prints; its errors go to the terminal."""
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def simulator(sizes: Sizes) -> dict[str, float]:
+    """CPU time of the bare loop over what the simulator takes for the same rows, as a full OpenAI job."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=MEMORY if MEMORY.is_dir() else None) as scratch:
+        spent, path = spent_on(Path(scratch), sizes.simulated)
+        lines = list(lines_of(path))
+        start = time.process_time()
+        bare_loop(lines)
+        bare = time.process_time() - start
+    return {"simulator_ratio": bare / spent, "simulator_us_per_row": 1e6 * spent / sizes.simulated}
 
 
 def latency(home: Path, sizes: Sizes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ class Sizes(NamedTuple):
         chats, images: rows per codec.
         image_bytes: the size of each image.
         transfer_rows: rows of 10 kB that go to each provider and back.
+        simulated: rows of a job that the simulator answers.
         single_rows: batches of one row whose latency is measured; the first does not count.
     """
 
@@ -25,6 +26,7 @@ class Sizes(NamedTuple):
     images: int
     image_bytes: int
     transfer_rows: int
+    simulated: int
     single_rows: int
 
 
@@ -37,6 +39,7 @@ FULL = Sizes(
     images=20,
     image_bytes=4_000_000,
     transfer_rows=19_000,
+    simulated=50_000,
     single_rows=6,
 )
 SMALL = Sizes(
@@ -48,5 +51,6 @@ SMALL = Sizes(
     images=1,
     image_bytes=4_000,
     transfer_rows=20,
+    simulated=300,
     single_rows=2,
 )

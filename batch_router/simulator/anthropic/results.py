@@ -3,7 +3,15 @@
 import json
 from typing import Any
 
-from ..answers import answer_or_refusal, copies_of, count_tokens, prompt_of, refusal_for, text_for
+from ..answers import (
+    answer_or_refusal,
+    copies_of,
+    count_tokens,
+    count_tokens_of,
+    prompt_of,
+    refusal_for,
+    text_for,
+)
 from ..bill import Tokens
 from ..progress import Progress
 from ..recorded import parsed, recorded_line
@@ -96,7 +104,7 @@ def _message(scenario: Scenario, params: dict[str, Any], row_id: str) -> dict[st
         "stop_sequence": None,
         "stop_details": None,
         "usage": {
-            "input_tokens": count_tokens(str(params["messages"])),
+            "input_tokens": count_tokens_of(params["messages"]),
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
             "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},

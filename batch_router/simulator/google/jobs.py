@@ -1,13 +1,12 @@
 """A Gemini batch: its input and its states."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..answers import refusal_for
 from ..progress import Progress
-from ..rows import read_lines, seeded
+from ..rows import read_json, read_lines, seeded
 from ..scenario import Scenario
 from .codes import INVALID_ARGUMENT
 from .prompts import prompt_of
@@ -74,7 +73,7 @@ def validate(job: Job, scenario: Scenario) -> None:
 def _problem_of(job: Job, content: bytes, scenario: Scenario) -> str | None:
     """Why a row is refused, and the job with it."""
     try:
-        row = json.loads(content)
+        row = read_json(content)
         is_request = ("content" if job.embeds else "contents") in dict(row["request"])
     except (ValueError, KeyError, TypeError):
         is_request = False

@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-from ..answers import answer_or_refusal, copies_of, count_tokens, refusal_for, text_for, vector_for
+from ..answers import answer_or_refusal, copies_of, count_tokens, count_tokens_of, refusal_for, text_for, vector_for
 from ..bill import Tokens
 from ..files import FileStore
 from ..progress import Progress
@@ -96,7 +96,7 @@ def _content(scenario: Scenario, model: str, prompt: str, request: dict[str, Any
     text = json.dumps(call.written) if call else text_for(scenario, prompt, form_of(request), row_id)
     part = {"functionCall": {"name": call.name, "args": call.written}} if call else {"text": text}
     count = either(either(request, "generationConfig"), "candidateCount") or 1
-    given, written = count_tokens(str(request.get("contents"))), count * count_tokens(text)
+    given, written = count_tokens_of(request.get("contents")), count * count_tokens(text)
     return {
         "candidates": [
             {"content": {"parts": [part], "role": "model"}, "finishReason": "STOP", "index": index}

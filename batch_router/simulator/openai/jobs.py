@@ -1,13 +1,12 @@
 """An OpenAI batch: how its input is validated, and how the API describes it."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..answers import prompt_of, refusal_for
 from ..progress import Progress
-from ..rows import Line, read_lines, seeded
+from ..rows import Line, read_json, read_lines, seeded
 from ..scenario import Scenario
 
 #: The service reports only the first errors of an input file.
@@ -85,20 +84,22 @@ def _too_many_tokens(job: Job, most: int) -> str:
 def _row_errors(job: Job, line: Line, seen: set[str], scenario: Scenario) -> list[dict[str, Any]]:
     """What is wrong with a row; adds its `custom_id` to `seen`, and takes the batch's model from the first row."""
     try:
-        row = json.loads(line.content)
+        row = read_json(line.content)
         custom_id, url, body = str(row["custom_id"]), row["url"], dict(row["body"])
     except (ValueError, KeyError, TypeError):
         return [_error("invalid_json_line", "This line is not parseable as a request.", line.number)]
     job.model = job.model or body.get("model")
-    checks = {
-        "duplicate_custom_id": (custom_id in seen, f"The custom_id {custom_id!r} was used before."),
-        "url_mismatch": (url != job.endpoint, f"The url {url!r} is not the batch's endpoint."),
-        "model_mismatch": (body.get("model") != job.model, "All requests of a batch must have the same model."),
-    }
+    problems = {}
+    if custom_id in seen:
+        problems["duplicate_custom_id"] = f"The custom_id {custom_id!r} was used before."
+    if url != job.endpoint:
+        problems["url_mismatch"] = f"The url {url!r} is not the batch's endpoint."
+    if body.get("model") != job.model:
+        problems["model_mismatch"] = "All requests of a batch must have the same model."
     seen.add(custom_id)
-    if refusal := refusal_for(scenario, prompt_of(body), custom_id, job=True):
-        checks[refusal.code or refusal.type] = (True, refusal.message)
-    return [_error(code, message, line.number) for code, (is_wrong, message) in checks.items() if is_wrong]
+    if scenario.refuse and (refusal := refusal_for(scenario, prompt_of(body), custom_id, job=True)):
+        problems[refusal.code or refusal.type] = refusal.message
+    return [_error(code, message, line.number) for code, message in problems.items()]
 
 
 def _error(code: str, message: str, line: int | None = None) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from ..files import FileStore
 from ..openai_answers import answer_for
 from ..progress import Progress
 from ..recorded import parsed, recorded_line
-from ..rows import encode_line, read_rows
+from ..rows import encode_line, encode_whole, read_rows
 from ..scenario import Refusal, Scenario
 from .errors import error_body
 from .jobs import Job
 
 # The reasoning models refuse the old name of the parameter.
 _REASONING_MODEL = re.compile(r"gpt-5|o\d")
+# The endpoints whose answers have no fractions.
+_WHOLE = ("/v1/chat/completions", "/v1/completions")
 _NO_MAX_TOKENS = Refusal(
     code="unsupported_parameter",
     message="Unsupported parameter: 'max_tokens' is not supported with this model. "
@@ -25,11 +27,11 @@ _NO_MAX_TOKENS = Refusal(
 
 
 class _Answer(NamedTuple):
-    """A row's lines, whether they go to the output file or to the error file, and the tokens that are paid."""
+    """A row's lines, whether they go to the output file or to the error file, and the body that is answered."""
 
     succeeded: bool
     lines: bytes
-    tokens: Tokens = Tokens(0, 0)
+    body: dict[str, Any]
 
 
 def write_outputs(job: Job, files: FileStore, scenario: Scenario) -> None:
@@ -62,23 +64,25 @@ def tokens_of(job: Job, scenario: Scenario, row: dict[str, Any]) -> Tokens | Non
     """The tokens of the row's answer; None: it is refused."""
     del job  # it depends on the row alone
     answer = _answer(scenario, row)
-    return answer.tokens if answer.succeeded else None
+    return _tokens(answer.body) if answer.succeeded else None
 
 
 def _answer(scenario: Scenario, row: dict[str, Any]) -> _Answer:
     row_id, body = row["custom_id"], row["body"]
     if recorded := recorded_line(scenario, "custom_id", row_id):
         response = parsed(recorded)["response"] or {}
-        return _Answer(response.get("status_code") == 200, recorded, _tokens(response.get("body") or {}))
-    answered = _refusal(scenario, body, row_id) or answer_or_refusal(
-        lambda: answer_for(scenario, row["url"], body, row_id, int(scenario.now()))
+        return _Answer(response.get("status_code") == 200, recorded, response.get("body") or {})
+    url, prompt = row["url"], prompt_of(body)
+    answered = _refusal(scenario, body, prompt, row_id) or answer_or_refusal(
+        lambda: answer_for(scenario, url, body, row_id, int(scenario.now()))
     )
     if isinstance(answered, Refusal):
         # A refused row has its error in the body, while `error` is null.
         refused = error_body(answered.type, answered.message, code=answered.code)
-        return _Answer(succeeded=False, lines=_line(row_id, _response(row_id, answered.status, refused)))
-    line = _line(row_id, _response(row_id, 200, answered))
-    return _Answer(succeeded=True, lines=line * copies_of(scenario, prompt_of(body)), tokens=_tokens(answered))
+        return _Answer(False, encode_line(_line(row_id, _response(row_id, answered.status, refused))), refused)
+    encode = encode_whole if url in _WHOLE else encode_line
+    line = encode(_line(row_id, _response(row_id, 200, answered)))
+    return _Answer(True, line * copies_of(scenario, prompt), answered)
 
 
 def _tokens(body: dict[str, Any]) -> Tokens:
@@ -88,21 +92,21 @@ def _tokens(body: dict[str, Any]) -> Tokens:
     return Tokens(given or usage.get("input_tokens") or 0, written or usage.get("output_tokens") or 0)
 
 
-def _refusal(scenario: Scenario, body: dict[str, Any], row_id: str) -> Refusal | None:
+def _refusal(scenario: Scenario, body: dict[str, Any], prompt: str, row_id: str) -> Refusal | None:
     if body.get("max_tokens") is not None and _REASONING_MODEL.match(str(body.get("model"))):
         return _NO_MAX_TOKENS
-    return refusal_for(scenario, prompt_of(body), row_id)
+    return refusal_for(scenario, prompt, row_id)
 
 
 def _unanswered(row: dict[str, Any], status: str) -> _Answer:
     code = "batch_expired" if status == "expired" else "batch_cancelled"
     error = {"code": code, "message": "This request could not be executed before the batch ended."}
-    return _Answer(succeeded=False, lines=_line(row["custom_id"], error=error))
+    return _Answer(False, encode_line(_line(row["custom_id"], error=error)), {})
 
 
 def _response(row_id: str, status: int, body: dict[str, Any]) -> dict[str, Any]:
     return {"status_code": status, "request_id": f"req_{row_id}", "body": body}
 
 
-def _line(row_id: str, response: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> bytes:
-    return encode_line({"id": f"batch_req_{row_id}", "custom_id": row_id, "response": response, "error": error})
+def _line(row_id: str, response: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"id": f"batch_req_{row_id}", "custom_id": row_id, "response": response, "error": error}

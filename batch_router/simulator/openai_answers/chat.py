@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ..answers import Call, count_tokens, name_for, prompt_of, text_for
+from ..answers import Call, count_tokens, count_tokens_of, name_for, prompt_of, text_for
 from ..scenario import Scenario
 from .wanted import call_of, form_of
 
@@ -27,7 +27,7 @@ def completion(scenario: Scenario, body: dict[str, Any], row_id: str, now: int) 
             {"index": index, "message": dict(message), "logprobs": None, "finish_reason": reason}
             for index in range(count)
         ],
-        "usage": _usage(count_tokens(str(body.get("messages"))), written),
+        "usage": _usage(count_tokens_of(body.get("messages")), written),
         "service_tier": "default",
         "system_fingerprint": None,
     }

@@ -8,10 +8,15 @@ from ..scenario import Scenario
 
 #: vLLM's `structured_outputs`, and the names that it had in the body itself before.
 _OLD = {"guided_json": "json", "guided_choice": "choice", "guided_regex": "regex"}
+#: What a body has that asks for a form, and what it has that demands a call; most have neither.
+_FORMS = frozenset({"response_format", "text", "structured_outputs", *_OLD})
+_CALLS = frozenset({"tools", "functions", "tool_choice", "function_call"})
 
 
 def form_of(body: dict[str, Any]) -> Form:
     """The form of the text."""
+    if _FORMS.isdisjoint(body):
+        return FREE
     given = body.get("response_format") or (body.get("text") or {}).get("format") or {}
     if given.get("type") == "json_schema":
         return Form(is_json=True, schema=given.get("json_schema", given).get("schema"))
@@ -27,6 +32,8 @@ def form_of(body: dict[str, Any]) -> Form:
 
 def call_of(scenario: Scenario, body: dict[str, Any]) -> Call | None:
     """The call that `tool_choice` (or `function_call`, its predecessor) demands; None if it demands none."""
+    if _CALLS.isdisjoint(body):
+        return None
     tools = [_flat(tool) for tool in body.get("tools") or []] + list(body.get("functions") or [])
     choice = _flat(body.get("tool_choice") or body.get("function_call"))
     names = _demanded(choice, tools)
