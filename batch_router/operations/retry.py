@@ -13,7 +13,7 @@ from ..intake.options import Options, Rows
 from ..intake.problems import Problems
 from ..intake.rows import RowReader
 from ..jsonl import read_lines
-from ..road.accepted import was_retried
+from ..road.accepted import has_retry
 from ..road.context import Context
 from ..road.records import read_record
 from ..road.submission import Submission
@@ -46,7 +46,7 @@ def retry_failed(context: Context, batch: Batch, results: Iterable[UnifiedResult
             f"`batch-router retry {batch.id} --yes` sends them"
         )
     batch_id = retry_id(batch.id)
-    if was_retried(context, batch):
+    if has_retry(context, batch):
         raise ValidationError(f"the failed rows of {batch.id} were sent again before, as {batch_id}; retry that one")
     if context.store.get_batch(batch_id) is not None:
         raise ValidationError(

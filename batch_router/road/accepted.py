@@ -91,9 +91,12 @@ def mark_of(storage: Storage, batch_id: str) -> Mark | None:
 
 
 def was_retried(context: Context, batch: Batch) -> bool:
-    """Whether the failed rows of a batch were sent again, also where the store forgot what it heard of that."""
-    if batch.retried_as is not None:
-        return True
+    """Whether the failed rows of a batch were sent again, or were about to be, also where the store forgot that."""
+    return batch.retried_as is not None or has_retry(context, batch)
+
+
+def has_retry(context: Context, batch: Batch) -> bool:
+    """Whether there is the batch of a batch's failed rows. A `retry` that died before it made one can be given again."""
     again = retry_id(batch.id)  # an unrelated batch may have this id
     found = context.store.get_batch(again) or mark_of(context.storage, again)
     return found is not None and read_record(context.storage, again, found.submission, Submission).retry_of == batch.id

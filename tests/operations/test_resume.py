@@ -192,6 +192,15 @@ def test_an_unrelated_batch_may_have_the_id_of_a_retry(lab: Lab) -> None:
     assert resume(lab) == ["b", "b.0"]
 
 
+def test_a_retry_that_died_can_be_given_again(lab: Lab) -> None:
+    """Where its worker died after the batch said what its rows are sent again as, and before that batch was made."""
+    failed(lab)
+    lab.server.hset(lab.key("b"), "retried_as", '"b-retry"')
+    assert BatchClient(lab.context).retry("b") == "b-retry"
+    with pytest.raises(ValidationError, match=r"were sent again before, as b-retry"):
+        BatchClient(lab.context).retry("b")
+
+
 def retired(lab: Lab) -> None:
     failed(lab)
     lab.age(lab.context.settings.keep_shards)
