@@ -96,7 +96,7 @@ def was_retried(context: Context, batch: Batch) -> bool:
 
 
 def has_retry(context: Context, batch: Batch) -> bool:
-    """Whether there is the batch of a batch's failed rows. A `retry` that died before it made one can be given again."""
+    """Whether there is the batch of a batch's failed rows; a `retry` that died before it made one is given again."""
     again = retry_id(batch.id)  # an unrelated batch may have this id
     found = context.store.get_batch(again) or mark_of(context.storage, again)
     return found is not None and read_record(context.storage, again, found.submission, Submission).retry_of == batch.id
