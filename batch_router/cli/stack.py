@@ -5,7 +5,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -60,8 +60,10 @@ def up(processes: Sequence[str], simulated: bool, scenario: Path | None, verbose
             stack.enter_context(embedded_server(settings))
             forget_listeners(settings, queues_of(commands.values()))
         broker_server(settings)  # a wrong URL is told now
-        with suppress(StoreUnavailableError):  # workers wait for it
+        try:
             check_server(settings)
+        except StoreUnavailableError as error:
+            tell(f"{error} The workers wait for it.")
         return _run(settings, commands, providers, verbose=verbose)
 
 

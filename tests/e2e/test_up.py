@@ -1,6 +1,7 @@
 """`batch-router up` as an operator meets it: one per home, quiet, and nothing of it outlives it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -66,12 +67,14 @@ def test_a_stack_ends_with_its_terminal(by: str, tmp_path: Path) -> None:
     wait_until_alone(tmp_path)
 
 
-def test_a_stack_whose_worker_cannot_work_ends(tmp_path: Path, valkey: str) -> None:
-    """A setting that only workers read is wrong: its sentence is shown once, and no worker is started again."""
-    environment = clean_environment(tmp_path, BATCH_ROUTER_REDIS_URL=valkey, BATCH_ROUTER_CELERY_CONFIG="nope")
+def test_a_stack_whose_worker_cannot_work_ends(tmp_path: Path) -> None:
+    """A server that is away is waited for; a wrong setting is said once, and no worker is started again."""
+    url = "redis://:hush@127.0.0.1:1/0"
+    environment = clean_environment(tmp_path, BATCH_ROUTER_REDIS_URL=url, BATCH_ROUTER_CELERY_CONFIG="nope")
     command = [sys.executable, "-m", "batch_router.cli", "up", "io"]
     up = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert up.returncode == 2, up
+    assert re.search(r"^Redis at 127.0.0.1:1 does not answer .* The workers wait for it\.$", up.stdout, re.MULTILINE)
     assert up.stdout.count("Error: BATCH_ROUTER_CELERY_CONFIG: No module named 'nope'") == 1
     assert "io cannot work with these settings, as it says above (rc=78): the stack ends" in up.stdout
 
