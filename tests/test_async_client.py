@@ -19,8 +19,8 @@ def methods(kind: type) -> dict[str, list[inspect.Parameter]]:
     """The public methods of a client, each with its parameters: names, kinds, types and defaults."""
     return {
         name: list(inspect.signature(function).parameters.values())
-        for name, function in vars(kind).items()
-        if callable(function) and (not name.startswith("_") or name == "__init__")
+        for name, function in inspect.getmembers(kind, inspect.isfunction)
+        if not name.startswith("_") or name == "__init__"
     }
 
 

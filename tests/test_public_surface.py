@@ -98,10 +98,9 @@ HEAVY = {
 
 def signatures(kind: type) -> list[str]:
     """How a class and its public methods are called, without types: `typed_calls.py` is about those."""
-    public = {name: member for name, member in vars(kind).items() if inspect.isfunction(member) and name[0] != "_"}
-    calls = {kind.__name__: vars(kind)["__init__"]} | {
-        f"{kind.__name__}.{name}": public[name] for name in sorted(public)
-    }
+    members = dict(inspect.getmembers(kind, inspect.isfunction))
+    public = {name: member for name, member in members.items() if name[0] != "_"}
+    calls = {kind.__name__: members["__init__"]} | {f"{kind.__name__}.{name}": public[name] for name in sorted(public)}
     return [f"{name}{_plain(function)}" for name, function in calls.items()]
 
 
