@@ -1,14 +1,17 @@
 """`budget`, `limit`, `pause` and `unpause`: what may be spent, and what may wait or run at once."""
 
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 import click
 
 from ..core.money import dollars
-from ..operations.ledger import Budget
+from ..operations.ledger import Budget, Limit
 from .exit_codes import ExitCode
 from .options import json_option, open_client, whole_id
 from .terminal import print_grid, say, stdout, tell_fact, tell_json
+
+_Row = tuple[Budget | Limit, Sequence[str]]
 
 _NUMBERS = frozenset({"limit", "taken", "left", "waiting"})
 
@@ -49,16 +52,9 @@ def budget(scope: str | None, dollars: Decimal | None, remove: bool, as_json: bo
 
 
 def _show_budgets(as_json: bool) -> int:
-    found = open_client().budgets()
-    if as_json:
-        for each in found:
-            tell_json(each)
-    elif found:
-        rows = [(each.scope, *map(dollars, _sums(each)), str(each.waiting)) for each in found]
-        print_grid(stdout(), ("scope", "limit", "taken", "left", "waiting"), rows, right=_NUMBERS)
-    else:
-        say("no budgets: `batch-router budget SCOPE DOLLARS` sets one")
-    return ExitCode.OK
+    nothing = "no budgets: `batch-router budget SCOPE DOLLARS` sets one"
+    rows = [(each, (each.scope, *map(dollars, _sums(each)))) for each in open_client().budgets()]
+    return _show(as_json, ("scope", "limit", "taken", "left", "waiting"), rows, nothing)
 
 
 def _sums(budget: Budget) -> tuple[Decimal, ...]:
@@ -88,18 +84,23 @@ def limit(
 
 
 def _show_limits(as_json: bool) -> int:
-    found = open_client().limits()
+    nothing = "no limits: they are learned from refusals, or set by `batch-router limit PROVIDER MODEL --tokens N`"
+    rows = [
+        (each, (each.of, each.at, f"{each.limit:,}" if each.limit else "paused", f"{each.taken:,}"))
+        for each in open_client().limits()
+    ]
+    return _show(as_json, ("of", "at", "limit", "taken", "waiting"), rows, nothing)
+
+
+def _show(as_json: bool, columns: Sequence[str], rows: Sequence[_Row], nothing: str) -> int:
+    """Each record as JSON, or its cells as a line of a table that ends with how many shards wait."""
     if as_json:
-        for each in found:
+        for each, _ in rows:
             tell_json(each)
-    elif found:
-        rows = [
-            (each.of, each.at, f"{each.limit:,}" if each.limit else "paused", f"{each.taken:,}", f"{each.waiting}")
-            for each in found
-        ]
-        print_grid(stdout(), ("of", "at", "limit", "taken", "waiting"), rows, right=_NUMBERS)
+    elif rows:
+        print_grid(stdout(), columns, [(*cells, f"{each.waiting}") for each, cells in rows], right=_NUMBERS)
     else:
-        say("no limits: they are learned from refusals, or set by `batch-router limit PROVIDER MODEL --tokens N`")
+        say(nothing)
     return ExitCode.OK
 
 
