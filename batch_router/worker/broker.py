@@ -106,9 +106,18 @@ class _Channel(transport.Channel):
     """What kombu's channel does differently here."""
 
     QoS = _QoS
+    _commands: Any = None
 
     def _get_client(self) -> Any:
         return partial(_Client, global_keyprefix=self.global_keyprefix)
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """One for all commands through a pool: kombu makes one for each, which costs more than the command."""
+        if asynchronous:
+            return super()._create_client(asynchronous)
+        if self._commands is None or self._commands.connection_pool is not self.pool:
+            self._commands = super()._create_client()
+        return self._commands
 
 
 class _SocketChannel(_Channel):
@@ -197,6 +206,16 @@ class AMQP(amqp.AMQP):
     Connection = BrokerConnection
     queues_cls = Queues
     _producer_pool: Any = None
+
+    def _create_task_sender(self) -> Any:
+        send = super()._create_task_sender()
+
+        def send_task(producer: Any, name: str, message: Any, **options: Any) -> Any:
+            """Send a message. Of a retry no event says so: the one about the retry itself does."""
+            is_retry = message.headers.get("retries")
+            return send(producer, name, message._replace(sent_event=None) if is_retry else message, **options)
+
+        return send_task
 
     @property
     def producer_pool(self) -> Any:

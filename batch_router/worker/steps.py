@@ -1,9 +1,7 @@
 """How a task carries its item on: one step of the road, then the next message."""
 
-from typing import NoReturn
-
 from celery import Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Retry
 
 from ..exceptions import CorruptItemError, ProviderNotFoundError, SchemaError, StoreUnavailableError, ValidationError
 from ..road.advance import LONGEST_COUNTDOWN, Advance, advance
@@ -56,15 +54,18 @@ class RoadTask(Task):
             raise Ignore
         for hint in done.woken:
             publish(hint)
-        return self._next(done, done.hint) if done.hint else None
+        following = self._next(done, done.hint) if done.hint else None
+        if isinstance(following, Retry):  # raised here, because Celery makes text of each frame that it passes
+            raise following
+        return following
 
-    def _next(self, done: Advance, hint: Hint) -> ItemVersion:
+    def _next(self, done: Advance, hint: Hint) -> ItemVersion | Retry:
         message: ItemVersion = (hint.id, hint.version)
         step = f"batch_router.{hint.state.step}"
         if done.delay > LONGEST_COUNTDOWN:
             raise Ignore  # no message waits that long: the sweep sends one when it is due
         if step == self.name:
-            self._again(message, done.delay)
+            return self._again(message, done.delay)
         following = self.request.chain
         if done.delay == 0 and following and following[-1]["task"] == step:
             following[-1]["options"]["task_id"] = task_id(hint)  # its version was unknown when the chain was made
@@ -72,8 +73,10 @@ class RoadTask(Task):
         publish(hint, done.delay)
         raise Ignore
 
-    def _again(self, message: ItemVersion, delay: float) -> NoReturn:
-        raise self.retry(args=(message,), kwargs={}, countdown=delay, argsrepr=f"{message[0]} v{message[1]}")
+    def _again(self, message: ItemVersion, delay: float) -> Retry:
+        shown = f"{message[0]} v{message[1]}"
+        again: Retry = self.retry(args=(message,), kwargs={}, countdown=delay, argsrepr=shown, throw=False)
+        return again
 
 
 def _check_provider(context: Context, item_id: str) -> None:
