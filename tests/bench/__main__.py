@@ -28,6 +28,7 @@ from batch_router.road.steps.normalize import normalize
 
 from ..e2e.stack import run_stack
 from .codecs import PROVIDERS, measure_codecs
+from .polls import poll_cost
 from .road import answers_path, claim_answered, convert_and_commit, open_road, shards_of, submit_file
 from .rows import JSON, SCHEMA, lines_of, native_request, write_answers, write_requests
 from .simulated import spent_on
@@ -44,6 +45,7 @@ BOUNDS = {
     "parse_ratio": 0.5,
     "bytes_per_row": 16.0,
     "latency_s": 2.0,
+    "poll_ratio": 6.0,
     "simulator_ratio": 0.07,
 }
 
@@ -62,6 +64,7 @@ def main(sizes: Sizes) -> None:
             figures |= transfers(scratch, sizes)
             figures |= simulator(sizes)
         figures |= latency(scratch / "latency", sizes)
+        figures |= polls(scratch / "polls", sizes)
     finally:
         shutil.rmtree(scratch)
     build = Path("build")
@@ -212,6 +215,12 @@ def latency(home: Path, sizes: Sizes) -> dict[str, Any]:
     return {"latency_first_s": seconds[0], "latency_s": statistics.median(seconds[1:])}
 
 
+def polls(home: Path, sizes: Sizes) -> dict[str, float]:
+    """CPU time of a worker's poll over that of a bare GET of the SDK."""
+    poll, bare = poll_cost(home, sizes.polled)
+    return {"poll_ratio": poll / bare, "poll_ms": 1000 * poll}
+
+
 def show(figures: dict[str, Any]) -> None:
     table = Table(title="make bench", title_justify="left")
     for column in ("figure", "measured", "must be"):
@@ -223,7 +232,7 @@ def show(figures: dict[str, Any]) -> None:
                 table.add_row(f"{name} {step}", text, "")
             continue
         bound = BOUNDS.get(name) or PROVIDER_BOUNDS.get(name.partition(" ")[0])
-        sign = "at most" if name.startswith(("bytes_per_row", "latency_s", "transfer_mb")) else "at least"
+        sign = "at most" if name.startswith(("bytes_per_row", "latency_s", "poll_ratio", "transfer_mb")) else "at least"
         table.add_row(name, f"{value:,.2f}" if value < 1000 else f"{value:,.0f}", f"{sign} {bound}" if bound else "")
     Console(width=120).print(table)
 

@@ -15,6 +15,7 @@ class Sizes(NamedTuple):
         image_bytes: the size of each image.
         transfer_rows: rows of 10 kB that go to each provider and back.
         simulated: rows of a job that the simulator answers.
+        polled: young jobs at which a worker looks.
         single_rows: batches of one row whose latency is measured; the first does not count.
     """
 
@@ -27,6 +28,7 @@ class Sizes(NamedTuple):
     image_bytes: int
     transfer_rows: int
     simulated: int
+    polled: int
     single_rows: int
 
 
@@ -40,6 +42,7 @@ FULL = Sizes(
     image_bytes=4_000_000,
     transfer_rows=19_000,
     simulated=50_000,
+    polled=300,
     single_rows=6,
 )
 SMALL = Sizes(
@@ -52,5 +55,6 @@ SMALL = Sizes(
     image_bytes=4_000,
     transfer_rows=20,
     simulated=300,
+    polled=20,
     single_rows=2,
 )
