@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Self, TypeVar, Unpack
 
 from .client import BatchClient
-from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
+from .core import BatchStatus, BatchStatusResponse, CostSum, Estimate, Manifest, UnifiedResult
 from .core.responses import decode_result
 from .exceptions import BatchTimeoutError
 from .intake.mistakes import takes_provider
@@ -49,6 +49,17 @@ class AsyncBatchClient:
     async def submit(self, provider: str, **options: Unpack[SubmitOptions]) -> str:
         """Put a batch into the store; returns its id."""
         return await asyncio.to_thread(self._client.submit, provider, **options)
+
+    @takes_provider
+    async def estimate(self, provider: str, **options: Unpack[SubmitOptions]) -> Estimate:
+        """What a batch of these rows would take and cost."""
+        return await asyncio.to_thread(self._client.estimate, provider, **options)
+
+    async def costs(
+        self, by: str | None = None, *, since: date | None = None, until: date | None = None
+    ) -> Sequence[CostSum]:
+        """What the batches cost that have ended."""
+        return await asyncio.to_thread(self._client.costs, by, since=since, until=until)
 
     async def status(self, batch_id: str) -> BatchStatusResponse:
         """How a batch stands."""

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Unpack
 
-from .core import BatchStatus, BatchStatusResponse, Manifest, UnifiedResult
+from .core import BatchStatus, BatchStatusResponse, Estimate, Manifest, UnifiedResult
 from .core.responses import decode_result
 from .exceptions import BatchTimeoutError
 from .intake.mistakes import takes_provider
 from .intake.options import MapOptions, SubmitOptions
 from .operating import Operating
+from .operations.estimate import estimate
 from .operations.join import join
 from .operations.listing import ids_of, list_batches, which_of
 from .operations.results import (
@@ -56,6 +57,21 @@ class BatchClient(Operating):
             ValidationError: says what is wrong and what to do; nothing was stored.
         """
         return submit(self._context, provider, options).id
+
+    @takes_provider
+    def estimate(self, provider: str, **options: Unpack[SubmitOptions]) -> Estimate:
+        """What a batch of these rows would take and cost; all rows are read, and nothing is sent or stored.
+
+        Args:
+            provider: as of `submit`.
+            options: likewise.
+
+        Raises:
+            ValidationError: the batch would be refused; says what is wrong and what to do.
+        """
+        context = self._context
+        kind = context.clients.provider(provider)
+        return estimate(context.settings, context.storage, context.prices, kind, options)
 
     def status(self, batch_id: str) -> BatchStatusResponse:
         """How a batch stands.

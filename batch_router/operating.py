@@ -1,12 +1,15 @@
 """What an operator decides about batches: what was lost or is parked, what is kept, and what they may cost."""
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Self
 
+from .core import CostSum
 from .core.responses import decode_result
 from .exceptions import BatchNotFoundError
 from .operations import ledger
+from .operations.costs import add_costs
 from .operations.purge import check_ended, purge, purge_older
 from .operations.resolve import resolve
 from .operations.results import parts_of, read_results
@@ -108,6 +111,21 @@ class Operating:
             ValidationError: `days` is negative, or no number of days.
         """
         return purge_older(self._files(), days, dry_run=dry_run)
+
+    def costs(
+        self, by: str | None = None, *, since: date | None = None, until: date | None = None
+    ) -> Sequence[CostSum]:
+        """What the batches cost that have ended, those included that were purged.
+
+        Args:
+            by: a sum for each "day", "model", "provider", "credential" or "metadata.KEY"; None: one for all.
+            since: the first day of their submission (UTC).
+            until: the last one.
+
+        Raises:
+            ValidationError: there are no such groups.
+        """
+        return add_costs(self._files().storage, by, since, until)
 
     def budgets(self) -> Sequence[ledger.Budget]:
         """What scopes may cost, and what they have cost since they were given a budget."""

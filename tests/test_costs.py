@@ -16,7 +16,6 @@ from batch_router.client import BatchClient
 from batch_router.core import HourPrice, Price, Prices, Tokens
 from batch_router.exceptions import InvalidInputError, ValidationError
 from batch_router.local_driver import LocalDriver
-from batch_router.operations.costs import add_costs
 from batch_router.operations.estimate import estimate
 from batch_router.providers import AnthropicProvider, GoogleProvider, OpenAIProvider, Provider
 from batch_router.road.context import Context
@@ -180,25 +179,24 @@ def test_costs_add_up_to_the_providers_bill(tmp_path: Path) -> None:
         bill = [charge for charge in sent.bill() if charge.prompt != "b"]
         today, _ = next(days_of(sent.context.storage))
         for by, groups in GROUPS:
-            sums = add_costs(sent.context.storage, by)
+            sums = sent.client.costs(by)
             expected = [(today if group == "today" else group, *counts) for group, *counts in groups]
             assert [(each.group, each.batches, each.rows) for each in sums] == expected
             assert sum(each.known_cost for each in sums) == cost(bill) > 0
             unknown = [each.group for each in sums if each.cost is None]
             assert unknown == ["other" if by == "model" else expected[0][0]]
-        assert add_costs(sent.context.storage, since=date(2020, 1, 1), until=date(2020, 12, 31)) == []
+        assert sent.client.costs(since=date(2020, 1, 1), until=date(2020, 12, 31)) == []
         with pytest.raises(ValidationError, match=r"by 'metadata\.' is none of day, model, provider, cred"):
-            add_costs(sent.context.storage, "metadata.")
+            sent.client.costs("metadata.")
 
 
 def test_an_estimate_learns_from_earlier_batches(tmp_path: Path) -> None:
     """Before the first one it goes by the size of texts and `max_tokens`; after it, the rows cost what they did."""
     rows: Any = {"requests": ROWS, "model": "m-1", "generation_config": {"max_tokens": 50}}
     with sending(tmp_path, "openai", Scenario()) as sent:
-        context, provider = sent.context, sent.context.clients.provider("openai")
-        first = estimate(context.settings, context.storage, context.prices, provider, rows)
+        first = sent.client.estimate("openai", **rows)
         status = sent.client.status(sent.send("openai", PROMPTS))
-        then = estimate(context.settings, context.storage, context.prices, provider, rows)
+        then = sent.client.estimate("openai", **rows)
     assert (first.models[0].input_from, first.input_tokens) == ("size", sum(map(len, PROMPTS)) // 4)
     assert (first.models[0].output_from, first.output_tokens) == ("max_tokens", 50 * len(PROMPTS))
     assert (first.rows, first.shards, then.shards) == (len(PROMPTS), 2, len(status.shards))

@@ -19,7 +19,7 @@ UnifiedBatchMetadata UnifiedMessage UnifiedRequest
 
 BatchError BatchStatusResponse ErrorReason Failure RequestCounts NoticeStatus ShardStatus
 Manifest ManifestCounts ManifestPart ResultCounts
-Budget Limit Price ResultError Tokens UnifiedResult Usage
+Budget CostSum Estimate Limit ModelEstimate Price ResultError Tokens UnifiedResult Usage
 BatchStatus Endpoint ErrorType FinishReason ResultStatus
 
 BatchExpiredError BatchFailedError BatchNotFinishedError BatchNotFoundError BatchRouterError BatchTimeoutError
@@ -35,6 +35,8 @@ BatchClient(context=None)
 BatchClient.budgets()
 BatchClient.cancel(batch_id)
 BatchClient.close()
+BatchClient.costs(by=None, *, since=None, until=None)
+BatchClient.estimate(provider, **options)
 BatchClient.ids(prefix='', limit=20)
 BatchClient.join(batch_id, table=None, *, partial=False)
 BatchClient.limits()
