@@ -217,7 +217,7 @@ def latency(home: Path, sizes: Sizes) -> dict[str, Any]:
 
 def polls(home: Path, sizes: Sizes) -> dict[str, float]:
     """CPU time of a worker's poll over that of a bare GET of the SDK."""
-    poll, bare = poll_cost(home, sizes.polled)
+    poll, bare = poll_cost(home, sizes.polled, sizes.poll_seconds)
     return {"poll_ratio": poll / bare, "poll_ms": 1000 * poll}
 
 

@@ -13,19 +13,18 @@ import openai
 from ..e2e.stack import Stack, processes_of, run_stack
 
 _SLOW = "[latency]\nin_progress = 86400\n"
-_SECONDS = 10.0
 _GETS = 100
 
 
-def poll_cost(home: Path, jobs: int) -> tuple[float, float]:
-    """CPU seconds of a poll, and of a bare GET, while a worker looks at so many young jobs that do not end."""
+def poll_cost(home: Path, jobs: int, seconds: float) -> tuple[float, float]:
+    """CPU seconds of a poll, and of a bare GET, while a worker looks for so long at so many young jobs."""
     with run_stack(home, _SLOW, "io", "cpu") as stack:
         for _ in range(jobs):
             stack.client.submit("openai", model="gpt-5-mini", requests=[{"custom_id": "a", "prompt": "Hello"}])
         while _requests(home, "POST", "/batches") < jobs:
             time.sleep(0.5)
         spent, polls = _worker_cpu(home), _requests(home, "GET", "/batches/")
-        time.sleep(_SECONDS)
+        time.sleep(seconds)
         spent, polls = _worker_cpu(home) - spent, _requests(home, "GET", "/batches/") - polls
         return spent / polls, _bare_get(stack)
 

@@ -15,7 +15,7 @@ class Sizes(NamedTuple):
         image_bytes: the size of each image.
         transfer_rows: rows of 10 kB that go to each provider and back.
         simulated: rows of a job that the simulator answers.
-        polled: young jobs at which a worker looks.
+        polled: young jobs at which a worker looks, for `poll_seconds`.
         single_rows: batches of one row whose latency is measured; the first does not count.
     """
 
@@ -29,6 +29,7 @@ class Sizes(NamedTuple):
     transfer_rows: int
     simulated: int
     polled: int
+    poll_seconds: float
     single_rows: int
 
 
@@ -43,6 +44,7 @@ FULL = Sizes(
     transfer_rows=19_000,
     simulated=50_000,
     polled=300,
+    poll_seconds=10,
     single_rows=6,
 )
 SMALL = Sizes(
@@ -56,5 +58,6 @@ SMALL = Sizes(
     transfer_rows=20,
     simulated=300,
     polled=20,
+    poll_seconds=2,
     single_rows=2,
 )
