@@ -146,7 +146,7 @@ def test_a_list_that_shows_an_ended_job_as_running_holds_up_none(fleet: Fleet) -
 
 
 def test_another_shard_walks_where_the_watcher_is_gone(fleet: Fleet) -> None:
-    """Whoever finds the last walk too old walks: no shard depends on one that has ended, or whose worker is dead."""
+    """Any shard that finds the last walk too old walks: none depends on one that has ended, or whose worker is dead."""
     fleet.ahead = 400
     fleet.run(0)
     fleet.ahead += 3600
