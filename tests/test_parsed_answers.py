@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from batch_router import BatchRouter, ErrorType, OutputSchema, UnifiedResult, ValidationError
-from batch_router.providers import AnthropicProvider, GoogleProvider, OpenAIProvider, Provider
+from batch_router import BatchRouter, BatchStatusResponse, ErrorType, OutputSchema, UnifiedResult, ValidationError
+from batch_router.providers import AnthropicProvider, GoogleProvider, OpenAIProvider, Provider, VLLMProvider
+from batch_router.providers.vllm import VLLMSettings
 from batch_router.settings import Settings
 from batch_router.simulator import Scenario, Simulator
 from batch_router.simulator.scenario import Misfit
@@ -105,6 +107,32 @@ def test_native_rows_are_parsed(tmp_path: Path, name: str, body: dict[str, Any])
         assert result.parse_error is None
         assert isinstance(result.parse(classes.Label), classes.Label)
     assert (text.parsed, text.parse_error) == (None, None)
+
+
+def test_an_engine_of_ones_own_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VLLM gets the schema as a guide; a row whose answer does not fit goes again, and is errored with that answer."""
+    day = tmp_path / "day.toml"
+    day.write_text('[[misfit]]\nmatch = "wrong"\n')
+    monkeypatch.setenv("BATCH_ROUTER_VLLM_SCENARIO", str(day))
+    monkeypatch.setenv("BATCH_ROUTER_HOME", str(tmp_path / "home"))  # what its processes are known by
+    command = f"{sys.executable} -m batch_router.simulator.vllm"
+    rows = [row("right", output_schema=classes.Label), row("wrong", output_schema=classes.Label) | {"prompt": "wrong"}]
+
+    async def main() -> tuple[BatchStatusResponse, list[UnifiedResult]]:
+        settings = Settings(home=tmp_path / "home", sections=(VLLMSettings(command=command),))
+        async with BatchRouter(settings, in_memory=True) as router:
+            router.register_provider(VLLMProvider())
+            batch_id = await router.send_batch("vllm", rows, model="m-1", invalid_retries=1)
+            await router.wait_for_completion("vllm", batch_id)
+            results = [result async for result in router.get_results("vllm", batch_id)]
+            return await router.get_status("vllm", batch_id), results
+
+    status, (right, wrong) = asyncio.run(main())
+    assert (len(status.shards), status.invalid, status.tokens.answers) == (2, 1, 3)
+    assert isinstance(right.parse(classes.Label), classes.Label)
+    assert wrong.error is not None
+    assert wrong.error.type is ErrorType.INVALID_OUTPUT
+    assert str(wrong.text).startswith("Here you are: {")
 
 
 def test_json_of_any_form_is_parsed(tmp_path: Path) -> None:

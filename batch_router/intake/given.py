@@ -42,6 +42,8 @@ def line_of(request: object) -> bytes:
         return bytes(request).replace(b"\n", b" ")  # in JSON a line end is white space
     try:
         request = written_request(request) if isinstance(request, dict) else request
+        if isinstance(request, dict) and all(type(each) is str for each in request.values()):
+            return _encode(request)  # the rows of a table, and most others: the same bytes in a tenth of the time
         return _write(request).encode()
     except RecursionError:
         raise ValidationError(TOO_DEEP) from None
@@ -63,6 +65,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a value of the type {type(value).__name__}")
 
 
+_encode = msgspec.json.Encoder().encode
 # Made once: `json.dumps` makes an encoder for each call, which takes as long as a short row.
 _write, _write_ascii = (
     json.JSONEncoder(ensure_ascii=ascii_only, allow_nan=False, separators=(",", ":"), default=_plain).encode

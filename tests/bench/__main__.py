@@ -33,6 +33,7 @@ from .road import answers_path, claim_answered, convert_and_commit, open_road, s
 from .rows import JSON, SCHEMA, lines_of, native_request, write_answers, write_requests
 from .simulated import spent_on
 from .sizes import FULL, SMALL, Sizes
+from .tables import table_ratio
 
 MEMORY = Path("/dev/shm")
 #: What each provider must reach.
@@ -43,6 +44,7 @@ BOUNDS = {
     "native_ratio": 0.7,
     "normalize_ratio": 0.35,
     "parse_ratio": 0.5,
+    "table_ratio": 0.35,
     "bytes_per_row": 16.0,
     "latency_s": 2.0,
     "poll_ratio": 6.0,
@@ -60,6 +62,7 @@ def main(sizes: Sizes) -> None:
             figures |= speed(url, sizes)
             figures |= native_speed(url, sizes)
             figures |= parse_speed(url, sizes)
+            figures |= tables(url, sizes)
             figures |= memory(scratch, url, sizes)
             figures |= transfers(scratch, sizes)
             figures |= simulator(sizes)
@@ -113,6 +116,12 @@ def parse_speed(url: str, sizes: Sizes) -> dict[str, Any]:
         path = answers_path(context, shard)
         parsed = against_bare(lambda: normalize(context, answered), path, sizes.runs, bare_check)
     return {f"parse_{name}": value for name, value in parsed.items()}
+
+
+def tables(url: str, sizes: Sizes) -> dict[str, Any]:
+    """A CSV to shards; the median of several pairs of runs."""
+    folder = MEMORY if MEMORY.is_dir() else None
+    return {"table_ratio": statistics.median(table_ratio(url, folder, sizes.parsed) for _ in range(sizes.runs))}
 
 
 def bare_check(lines: list[bytes]) -> None:

@@ -36,7 +36,7 @@ def open_road(home: Path, url: str) -> Context:
 def submit_file(context: Context, path: Path, schema: dict[str, object] | None = None) -> Batch:
     """Submit, and claim the batch as `convert` would find it."""
     submit(context, "openai", {"input": path, "batch_id": BATCH_ID, "check_rows": 0, "output_schema": schema})
-    return _claim(context, BATCH_ID, 1, Batch)
+    return claim(context, BATCH_ID, 1, Batch)
 
 
 def convert_and_commit(context: Context, batch: Batch) -> list[Shard]:
@@ -57,7 +57,7 @@ def answers_path(context: Context, shard: Shard) -> Path:
 
 def claim_answered(context: Context, shard: Shard) -> Shard:
     """The shard as `normalize` would find it."""
-    claimed = _claim(context, shard.id, 1, Shard)
+    claimed = claim(context, shard.id, 1, Shard)
     answers = answers_path(context, shard)
     return msgspec.structs.replace(claimed, answers=fetched(answers.name, answers.stat().st_size))
 
@@ -70,12 +70,13 @@ def normalize_and_commit(context: Context, shard: Shard) -> None:
 def finish_and_commit(context: Context) -> None:
     batch = context.store.get_batch(BATCH_ID)
     assert batch is not None
-    claimed = _claim(context, BATCH_ID, batch.version, Batch)
+    claimed = claim(context, BATCH_ID, batch.version, Batch)
     outcome = finish(context, claimed)
     _commit(context, claimed, outcome.state, outcome.facts)
 
 
-def _claim(context: Context, item_id: str, version: int, kind: type[T]) -> T:
+def claim(context: Context, item_id: str, version: int, kind: type[T]) -> T:
+    """An item as its step would get it."""
     item = context.store.claim(item_id, version, lease=3600, holder="bench")
     assert isinstance(item, kind)
     return item
