@@ -69,9 +69,9 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with reference data beside the checkout; what needs it is skipped where it is not."""
-    folder = Path(os.environ.get("BATCH_ROUTER_SHARED", ROOT.parent / "shared"))
+    folder = Path(os.environ.get("TEST_SHARED_DATA", ROOT.parent / "shared"))
     if not folder.is_dir():
-        pytest.skip("the shared reference data is not here; BATCH_ROUTER_SHARED names its folder")
+        pytest.skip("the shared reference data is not here; TEST_SHARED_DATA names its folder")
     return folder
 
 
