@@ -1,6 +1,7 @@
 """What all records that users get have in common: they are plain data too, for JSON, FastAPI and pydantic."""
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any, Self
 
 import msgspec
@@ -23,7 +24,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     def __getitem__(self, name: str) -> Any:
         if name not in self.__struct_fields__:
             raise KeyError(name)
-        return getattr(self, name)
+        value = getattr(self, name)
+        return str(value) if isinstance(value, Decimal) else value  # as JSON has money: FastAPI would make it a float
 
     @classmethod
     def _from_plain(cls, value: object) -> Self:
