@@ -10,8 +10,9 @@ from .outcome import ShardOutcome, shard_to
 #: Seconds between the looks for answers that are not there: about six hours. Services name their files some seconds
 #: after a job has ended; a file that is paid for is worth more than that.
 LOOKS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, *(3600.0,) * 5)
-#: Looks where the user does not wait for what is missing, and it may be paid for: 19 minutes.
-LOOKS_AFTER_CANCEL = 9
+#: Looks where the user does not wait for what is missing, and it may be paid for: 34 minutes. A service may take ten to
+#: name the files of a job that has ended, and ten more until they are there.
+LOOKS_AFTER_CANCEL = 10
 #: Looks where nothing that is missing can be paid for.
 FEW_LOOKS = 5
 #: How often answers that look cut short are fetched again; after that they are accepted, for counts may be wrong.
