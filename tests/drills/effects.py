@@ -79,6 +79,7 @@ EFFECTS: tuple[Effect, ...] = (
         Effect("store.end_walk", "create lost", _REMOTE),
         Effect("client.delete_upload", "create vanished", ("openai", "google")),
     ),
+    Effect("create/store.renew intent account", by="race", providers=_REMOTE),  # in doubt, it notes what may have been
     Effect("create/write job", by="undo", providers=_REMOTE),
     Effect("journal/delete job", by="undo"),
     Effect("journal/client.cancel", "create unseen", by="undo"),
