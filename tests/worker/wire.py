@@ -50,7 +50,7 @@ def step(task: str = "batch_router.upload", item: Any = ("b.0", 1), **headers: A
 
 
 def ending(**embed: Any) -> bytes:
-    """A batch by name, with what is to be sent at its end."""
+    """A batch by name, and the tasks that a worker sends at its end."""
     return envelope(headers_of("batch_router.submit_batch"), [["openai"], {}, NO_CALLS | embed])
 
 

@@ -96,7 +96,7 @@ class GoogleClient:
             hooks=[self._recorder.record, self._clock.hear],
         )
         self.close = http.close  # the SDK closes only what it has made itself
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts none
+        trusts_none = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._sdk = genai.Client(
             api_key=api_key,
             vertexai=False,  # whatever GOOGLE_GENAI_USE_VERTEXAI says
@@ -109,8 +109,8 @@ class GoogleClient:
                 retry_options=types.HttpRetryOptions(attempts=1),
                 httpx_client=http,
                 # The SDK would make three for clients that are never used, and read all certificates for each.
-                client_args={"verify": nobody},
-                async_client_args={"ssl": nobody},
+                client_args={"verify": trusts_none},
+                async_client_args={"ssl": trusts_none},
             ),
         )
 
